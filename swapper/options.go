@@ -1,0 +1,63 @@
+package swapper
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// PushOptions are the settings of [Push]; the zero value is a checked push.
+type PushOptions struct {
+	// Source names the source in logs and in the report, for example the
+	// client's path or "stdin".
+	Source string
+	// Size is the number of bytes that the source will yield; a source that
+	// ends before or after it is refused. 0 means unknown.
+	Size int64
+	// SkipIntegrityCheck leaves out PRAGMA integrity_check. The header and the
+	// length are checked all the same.
+	SkipIntegrityCheck bool
+	// Quick runs PRAGMA quick_check instead: it does not compare indexes with
+	// their tables.
+	Quick bool
+	// SkipSchemaCheck accepts a database whose schema differs from the live one.
+	SkipSchemaCheck bool
+	// Timeout bounds the wait for holds to drain; 0 means 30 s.
+	Timeout time.Duration
+	// MaxPause bounds the window of one attempt; 0 means 1 s.
+	MaxPause time.Duration
+	// Force interrupts what has not drained by the timeout, and rolls its
+	// transactions back: their owners get an error that wraps driver.ErrForced.
+	Force bool
+	// Backup keeps the replaced file beside the target, as its path with a "~".
+	Backup bool
+	// DryRun checks everything and replaces nothing.
+	DryRun bool
+	// Prepare, if set, may change the staged database before it is checked:
+	// to run migrations, say.
+	Prepare func(context.Context, *sql.DB) error
+	// Validate, if set, sees the staged database read-only after the other
+	// checks. An error refuses the push.
+	Validate func(context.Context, *sql.DB) error
+	// Logger gets a line for every step. Use zerolog.Nop() for none: the zero
+	// Logger of zerolog has no writer and logs nothing either.
+	Logger zerolog.Logger
+	// Notify, if set, gets every step and the progress within long ones, one
+	// at a time and in order, on a goroutine of its own so that a slow
+	// consumer never lengthens the pause. Push returns after the last one.
+	Notify func(Event)
+}
+
+// PullOptions are the settings of [Pull].
+type PullOptions struct {
+	// Dest names the destination in logs and in the report.
+	Dest string
+	// Begin, if set, is called once the snapshot is complete, before its first
+	// byte is written, with its size in bytes.
+	Begin func(size int64)
+	// Logger and Notify are as in PushOptions.
+	Logger zerolog.Logger
+	Notify func(Event)
+}

@@ -1,0 +1,94 @@
+package swapper
+
+import (
+	"time"
+
+	"hotswap/driver"
+)
+
+// Report says what a Push or a Pull did. It is returned with an error too, as
+// far as the operation came.
+type Report struct {
+	// Source and Target name the two sides, for people.
+	Source string `json:"source"`
+	Target string `json:"target"`
+	// Bytes is the size of the database that was received or sent.
+	Bytes int64 `json:"bytes"`
+	// SHA256 is the digest of those bytes, in hexadecimal.
+	SHA256 string `json:"sha256,omitempty"`
+	// DryRun is set when everything was checked and nothing replaced.
+	DryRun bool `json:"dry_run,omitempty"`
+	// Swapped is set once the new file is live, whatever came after.
+	Swapped bool `json:"swapped"`
+	// Method is how it was replaced: "rename".
+	Method string `json:"method,omitempty"`
+	// BackupPath is where the replaced file was kept.
+	BackupPath string `json:"backup_path,omitempty"`
+	// GenerationBefore and Generation are the database's generation before
+	// and after; equal unless Swapped.
+	GenerationBefore uint64 `json:"generation_before,omitempty"`
+	Generation       uint64 `json:"generation,omitempty"`
+	// Connections is how many connections were drained and closed.
+	Connections int `json:"connections"`
+	// Attempts is how often the gate was closed before everything drained.
+	Attempts int `json:"attempts,omitempty"`
+	// Holders are the holds that made an attempt fail.
+	Holders []driver.Holder `json:"holders,omitempty"`
+	// Pause is the time from gate closed to gate open, as a waiting call felt it.
+	Pause time.Duration `json:"pause_ns"`
+	// Phases are the durations of the phases, in the order they ran.
+	Phases []Phase `json:"phases,omitempty"`
+}
+
+// Phase is one phase of an operation and how long it took.
+type Phase struct {
+	Name string        `json:"name"`
+	Took time.Duration `json:"took_ns"`
+}
+
+// Step names a step of an operation, for logs and status lines.
+type Step string
+
+// The steps of a push, in order, then those of a pull. A step may be skipped
+// by an option, and StepReopened takes a failed attempt back to StepWaiting.
+const (
+	StepPushStarted     Step = "push started"
+	StepReceiving       Step = "receiving" // progress only: not logged
+	StepReceived        Step = "received"
+	StepIntegrity       Step = "running integrity check"
+	StepIntegrityPassed Step = "integrity check passed"
+	StepSchema          Step = "running schema check"
+	StepSchemaPassed    Step = "schema check passed"
+	StepValidate        Step = "running the program's validation"
+	StepValidatePassed  Step = "validation passed"
+	StepWaiting         Step = "waiting for holds"
+	StepGateClosed      Step = "gate closed: calls are queued"
+	StepReopened        Step = "gate open again: holds did not drain in time"
+	StepClosed          Step = "closed connections"
+	StepRenamed         Step = "renamed stage to target"
+	StepSwappedBack     Step = "put the old database back"
+	StepGateOpen        Step = "gate open: calls resume"
+	StepReconnected     Step = "reconnected"
+	StepPushComplete    Step = "push complete"
+	StepPushFailed      Step = "push failed"
+
+	StepPullStarted  Step = "pull started"
+	StepSnapshot     Step = "taking a snapshot"
+	StepCopying      Step = "copying" // progress only: not logged
+	StepSnapshotDone Step = "snapshot taken"
+	StepSending      Step = "sending" // progress only: not logged
+	StepPullComplete Step = "pull complete"
+	StepPullFailed   Step = "pull failed"
+)
+
+// Event is one line of an operation's progress.
+type Event struct {
+	Time time.Time `json:"time"`
+	Step Step      `json:"step"`
+	// Text is the line for people, with its figures; it needs no context but
+	// the command it belongs to.
+	Text string `json:"text"`
+	// Done and Total are bytes, on the progress steps; Total is 0 when unknown.
+	Done  int64 `json:"done,omitempty"`
+	Total int64 `json:"total,omitempty"`
+}
