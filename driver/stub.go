@@ -30,7 +30,9 @@ func WithExtensions(...string) Option                        { return func(*Driv
 func WithLogger(zerolog.Logger) Option                       { return func(*Driver) {} }
 func WithInterceptor(sqlmw.Interceptor) Option               { return func(*Driver) {} }
 
-func QueryLog(log zerolog.Logger, slow time.Duration) sqlmw.Interceptor { return sqlmw.NullInterceptor{} }
+func QueryLog(log zerolog.Logger, slow time.Duration) sqlmw.Interceptor {
+	return sqlmw.NullInterceptor{}
+}
 
 func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 	return c.Raw(func(dc any) error { return fn(dc.(*sqlite3.SQLiteConn)) })
@@ -38,16 +40,18 @@ func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 
 type Database struct{}
 
-func Lookup(path string) (*Database, bool)         { return nil, false }
-func Databases() []*Database                       { return nil }
+func Lookup(path string) (*Database, bool)          { return nil, false }
+func Databases() []*Database                        { return nil }
 func Manage(path string) (*Database, func(), error) { return nil, nil, errors.New("stub") }
 
-func (*Database) Path() string                                 { return "" }
-func (*Database) Generation() uint64                           { return 1 }
-func (*Database) Stats() Stats                                 { return Stats{} }
-func (*Database) Holders() []Holder                            { return nil }
-func (*Database) OnSwap(func(Swap)) (cancel func())            { return func() {} }
-func (*Database) Freeze(context.Context, FreezeOptions) (*Frozen, error) { return nil, errors.New("stub") }
+func (*Database) Path() string                      { return "" }
+func (*Database) Generation() uint64                { return 1 }
+func (*Database) Stats() Stats                      { return Stats{} }
+func (*Database) Holders() []Holder                 { return nil }
+func (*Database) OnSwap(func(Swap)) (cancel func()) { return func() {} }
+func (*Database) Freeze(context.Context, FreezeOptions) (*Frozen, error) {
+	return nil, errors.New("stub")
+}
 
 type FreezeOptions struct{}
 type Frozen struct{}
