@@ -1,63 +1,222 @@
 package driver
 
 import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
-// Swap tells an OnSwap callback what happened.
-type Swap struct {
-	// Path is the database's resolved real path.
-	Path string
-	// Generation is the generation that the swap began.
-	Generation uint64
-	// Pause is how long the gate was closed for the swap.
-	Pause time.Duration
+// Database is one managed database file: managed from sql.Open on, until the
+// last pool that has it is closed. Several sql.DB on one file share it.
+type Database struct {
+	path       string
+	generation atomic.Uint64
+	waiting    atomic.Int64
+	refs       int // guarded by registry
+
+	// freezing is held by the one Freeze that waits for or holds the database.
+	freezing sync.Mutex
+	// drainage gets a value, at most one, whenever a connection drains.
+	drainage chan struct{}
+	// gateLog is the logger of the freeze in progress, for queued calls.
+	gateLog atomic.Pointer[zerolog.Logger]
+
+	// mu guards what follows. After registry and before conn.mu in order; no
+	// callback, no log line and no wait for the gate under it.
+	mu        sync.Mutex
+	conns     map[*conn]struct{}
+	shut      bool          // new connections wait
+	reopened  chan struct{} // closed, and made anew, whenever waiting calls should look again
+	frozen    bool
+	swaps     uint64
+	lastSwap  time.Time
+	lastPause time.Duration
+	maxPause  time.Duration
+	sightings map[*conn]sighting
+	callbacks map[int]func(Swap)
+	nextID    int
 }
 
-// Stats is a snapshot of a database's counters; see [Database.Stats].
-type Stats struct {
-	// Connections is how many connections the program's pools hold, open or
-	// waiting to be reopened on their next use.
-	Connections int `json:"connections"`
-	// Busy is how many of them are inside a call.
-	Busy int `json:"busy"`
-	// Held is how many are between calls with Rows or a transaction open. A
-	// transaction begun by SQL text (a raw BEGIN) is counted only while a
-	// swap is waiting for it.
-	Held int `json:"held"`
-	// Waiting is how many calls wait at the gate.
-	Waiting int `json:"waiting"`
-	// Frozen is true while every connection is closed for a swap.
-	Frozen bool `json:"frozen"`
-	// Generation is the current generation, 1 at first.
-	Generation uint64 `json:"generation"`
-	// Swaps is how many swaps succeeded since the database was first opened.
-	Swaps uint64 `json:"swaps"`
-	// LastSwap is when the last of them opened the gate again; zero for none.
-	LastSwap time.Time `json:"last_swap,omitzero"`
-	// LastPause and LongestPause are times from gate closed to gate open, of
-	// swaps that succeeded.
-	LastPause    time.Duration `json:"last_pause_ns"`
-	LongestPause time.Duration `json:"longest_pause_ns"`
+func newDatabase(path string) *Database {
+	d := &Database{
+		path:      path,
+		drainage:  make(chan struct{}, 1),
+		conns:     map[*conn]struct{}{},
+		reopened:  make(chan struct{}),
+		sightings: map[*conn]sighting{},
+		callbacks: map[int]func(Swap){},
+	}
+	d.generation.Store(1)
+	return d
 }
 
-// HoldKind is what keeps a connection from being drained.
-type HoldKind string
+// Path returns the real path of the file.
+func (d *Database) Path() string { return d.path }
 
+// Generation counts the files that have been live at the path, from 1. It
+// advances before the first call reaches the new file.
+func (d *Database) Generation() uint64 { return d.generation.Load() }
+
+// Stats returns the counters of this moment. It does not wait at the gate.
+func (d *Database) Stats() Stats {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := Stats{
+		Connections:  len(d.conns),
+		Waiting:      int(d.waiting.Load()),
+		Frozen:       d.frozen,
+		Generation:   d.generation.Load(),
+		Swaps:        d.swaps,
+		LastSwap:     d.lastSwap,
+		LastPause:    d.lastPause,
+		LongestPause: d.maxPause,
+	}
+	for c := range d.conns {
+		switch c.state.Load() & stateMask {
+		case stateBusy:
+			s.Busy++
+		case stateHeld:
+			s.Held++
+		}
+	}
+	return s
+}
+
+// OnSwap calls fn after every swap: once calls flow again, and before the Push
+// that made the swap returns. It is for dropping caches. Until fn has run, calls
+// see the new file and a cache the old one; a cache that must never be stale
+// tags its entries with the Generation read before the query that filled them.
+// Callbacks run one after another, in the order of registration; a panic is
+// logged and goes no further. cancel takes fn off again.
+func (d *Database) OnSwap(fn func(Swap)) (cancel func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	id := d.nextID
+	d.nextID++
+	d.callbacks[id] = fn
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.callbacks, id)
+	}
+}
+
+func (d *Database) runCallbacks(s Swap) {
+	d.mu.Lock()
+	var fns []func(Swap)
+	for _, id := range slices.Sorted(maps.Keys(d.callbacks)) {
+		fns = append(fns, d.callbacks[id])
+	}
+	d.mu.Unlock()
+	for _, fn := range fns {
+		func() {
+			defer func() {
+				if p := recover(); p != nil {
+					if log := d.gateLog.Load(); log != nil {
+						log.Error().Str(fieldDatabase, d.path).Str("panic", fmt.Sprint(p)).Msg("an OnSwap callback panicked")
+					}
+				}
+			}()
+			fn(s)
+		}()
+	}
+}
+
+// add makes c one of the connections, once the gate is open.
+func (d *Database) add(ctx context.Context, c *conn) error {
+	var queued time.Time
+	for {
+		d.mu.Lock()
+		if !d.shut {
+			d.conns[c] = struct{}{}
+			d.mu.Unlock()
+			if !queued.IsZero() {
+				d.resumed(c, c.query, queued)
+			}
+			d.keep()
+			return nil
+		}
+		reopened := d.reopened
+		d.mu.Unlock()
+		if queued.IsZero() {
+			queued = time.Now()
+			d.queued(c, c.query)
+		}
+		if err := d.await(ctx, reopened); err != nil {
+			return err
+		}
+	}
+}
+
+func (d *Database) remove(c *conn) {
+	d.mu.Lock()
+	_, ok := d.conns[c]
+	delete(d.conns, c)
+	delete(d.sightings, c)
+	d.mu.Unlock()
+	if ok {
+		d.signal()
+		d.letGo()
+	}
+}
+
+// signal tells a waiting freeze that a connection has drained.
+func (d *Database) signal() {
+	select {
+	case d.drainage <- struct{}{}:
+	default:
+	}
+}
+
+// opened returns the channel that is closed when the gate opens next.
+func (c *conn) opened() <-chan struct{} {
+	if c.db == nil {
+		return nil
+	}
+	c.db.mu.Lock()
+	defer c.db.mu.Unlock()
+	return c.db.reopened
+}
+
+func (d *Database) await(ctx context.Context, opened <-chan struct{}) error {
+	d.waiting.Add(1)
+	defer d.waiting.Add(-1)
+	select {
+	case <-opened:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// The keys of log fields.
 const (
-	HoldCall HoldKind = "call"            // a call that has not returned
-	HoldRows HoldKind = "rows"            // open Rows
-	HoldTx   HoldKind = "transaction"     // a Tx that is not yet committed or rolled back
-	HoldRaw  HoldKind = "raw transaction" // BEGIN or SAVEPOINT executed as SQL text
+	fieldDatabase = "database"
+	fieldQuery    = "query"
+	fieldTook     = "took"
 )
 
-// Holder is one connection that a freeze waited for.
-type Holder struct {
-	Kind HoldKind `json:"kind"`
-	// Query is the SQL text of the running call, of the open Rows, or of the
-	// transaction's latest call; never its arguments.
-	Query string `json:"query"`
-	// For is how long the freeze has seen the connection held: a lower bound,
-	// since the hold may have begun before.
-	For time.Duration `json:"for_ns"`
+func (d *Database) logger(c *conn) *zerolog.Logger {
+	if c.drv.log != nil {
+		return c.drv.log
+	}
+	return d.gateLog.Load()
+}
+
+func (d *Database) queued(c *conn, query string) {
+	if log := d.logger(c); log != nil {
+		log.Info().Str(fieldDatabase, d.path).Str(fieldQuery, query).Msg("call queued")
+	}
+}
+
+func (d *Database) resumed(c *conn, query string, since time.Time) {
+	if log := d.logger(c); log != nil {
+		log.Info().Str(fieldDatabase, d.path).Str(fieldQuery, query).Dur("waited", time.Since(since)).Msg("call resumed")
+	}
 }

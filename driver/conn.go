@@ -1,0 +1,208 @@
+package driver
+
+import (
+	"context"
+	"database/sql/driver"
+	"sync"
+	"sync/atomic"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+)
+
+var (
+	_ driver.Conn               = (*conn)(nil)
+	_ driver.ConnBeginTx        = (*conn)(nil)
+	_ driver.ConnPrepareContext = (*conn)(nil)
+	_ driver.ExecerContext      = (*conn)(nil)
+	_ driver.QueryerContext     = (*conn)(nil)
+	_ driver.Pinger             = (*conn)(nil)
+	_ driver.SessionResetter    = (*conn)(nil)
+)
+
+// conn is one connection of a pool. It outlives the SQLite connection inside
+// it: a swap closes that one, and the next use opens another.
+//
+// database/sql lets one goroutine at a time use a connection. The only others
+// that touch it are a freeze and an observer, and the state word says who owns
+// what: whoever moved it to busy owns all fields but those said to be guarded
+// otherwise.
+type conn struct {
+	state atomic.Uint64 // see gate.go
+
+	inner     *sqlite3.SQLiteConn // nil while closed; owned
+	holds     int                 // open Rows and Tx; owned
+	query     string              // of the latest call; written by the user alone, see enter
+	heldQuery string              // of the latest call that left something held; owned
+	tx        tx                  // the open Tx, if any; owned
+	rows      *rows               // open Rows; owned
+	freeRows  *rows               // closed ones, for the next query; owned
+	cache     stmtCache           // owned
+	session   session             // owned
+
+	drv *Driver
+	dsn *dsn
+	db  *Database // nil for a database that is not managed
+
+	// mu guards the moves that are not a call's own: marking, claiming,
+	// freezing and closing, and the list of statements, which Stmt.Close
+	// changes without a call. Order: Database.mu before conn.mu. Nothing that
+	// waits for the gate may be done under it.
+	mu     sync.Mutex
+	stmts  *stmt // statements handed out by Prepare; also owned when busy
+	closed bool
+
+	// interruptMu guards interrupter, which runs on another goroutine than the
+	// user's. After mu in order; never taken by a call.
+	interruptMu  sync.Mutex
+	interrupter  *sqlite3.SQLiteStmt
+	interrupting atomic.Bool // a goroutine is about it
+	// interrupted is set while a forced freeze interrupts what runs.
+	interrupted atomic.Bool
+	// lost says that a forced freeze took a transaction whose owner does not
+	// know it yet: lostTx or lostRaw.
+	lost atomic.Int32
+}
+
+func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if err := c.enter(ctx, query); err != nil {
+		if c.endsLost(err, query) {
+			return driver.RowsAffected(0), nil
+		}
+		return nil, err
+	}
+	defer c.exit()
+	if s := c.cachedStmt(query, len(args), true); s != nil {
+		res, err := s.inner.ExecContext(ctx, args)
+		c.cache.put(s, err == nil)
+		return res, c.explain(err)
+	}
+	res, err := c.inner.ExecContext(ctx, query, args)
+	if err == nil && mayChangeSession(query) {
+		c.session.record(query, args)
+	}
+	return res, c.explain(err)
+}
+
+func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if err := c.enter(ctx, query); err != nil {
+		return nil, err
+	}
+	defer c.exit()
+	if s := c.cachedStmt(query, len(args), false); s != nil {
+		inner, err := s.inner.QueryContext(ctx, args)
+		if err != nil {
+			c.cache.put(s, false)
+			return nil, c.explain(err)
+		}
+		return c.openRows(inner, s, query), nil
+	}
+	inner, err := c.inner.QueryContext(ctx, query, args)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	if mayChangeSession(query) {
+		c.session.record(query, args)
+	}
+	return c.openRows(inner, nil, query), nil
+}
+
+func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	if err := c.enter(ctx, query); err != nil {
+		return nil, err
+	}
+	defer c.exit()
+	inner, err := c.inner.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	s := &stmt{conn: c, query: query, inner: inner.(*sqlite3.SQLiteStmt), session: mayChangeSession(query)}
+	s.numInput = s.inner.NumInput()
+	c.linkStmt(s)
+	return s, nil
+}
+
+// Prepare is PrepareContext without a context; database/sql does not call it.
+func (c *conn) Prepare(query string) (driver.Stmt, error) {
+	return c.PrepareContext(context.Background(), query)
+}
+
+// BeginTx ignores the isolation level and ReadOnly, as go-sqlite3 does.
+func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	if err := c.enter(ctx, "BEGIN"); err != nil {
+		return nil, err
+	}
+	defer c.exit()
+	inner, err := c.inner.BeginTx(ctx, opts)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	c.tx = tx{conn: c, inner: inner.(*sqlite3.SQLiteTx)}
+	c.holds++
+	return &c.tx, nil
+}
+
+// Begin is BeginTx without a context; database/sql does not call it.
+func (c *conn) Begin() (driver.Tx, error) {
+	return c.BeginTx(context.Background(), driver.TxOptions{})
+}
+
+func (c *conn) Ping(ctx context.Context) error {
+	if err := c.enter(ctx, "ping"); err != nil {
+		return err
+	}
+	defer c.exit()
+	return c.inner.Ping(ctx)
+}
+
+// ResetSession runs when the pool hands the connection to its next user, who
+// is not the one that a forced freeze took a transaction from.
+func (c *conn) ResetSession(context.Context) error {
+	if c.lost.Load() != 0 {
+		c.lost.Store(0)
+	}
+	return nil
+}
+
+// Close never waits at the gate: a pool may be closed during a swap.
+func (c *conn) Close() error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	c.closed = true
+	err := c.closeInner()
+	for {
+		w := c.state.Load()
+		if c.state.CompareAndSwap(w, w|stateFrozen) {
+			break
+		}
+	}
+	c.mu.Unlock()
+	if c.db != nil {
+		c.db.remove(c)
+	}
+	return err
+}
+
+// closeInner finalizes every statement and closes the SQLite connection. Both,
+// and in this order: sqlite3_close_v2, which go-sqlite3 uses, returns SQLITE_OK
+// with the files still open while a statement is left
+// (https://www.sqlite.org/c3ref/close.html). The caller owns c and holds mu.
+func (c *conn) closeInner() error {
+	if c.inner == nil {
+		return nil
+	}
+	for r := c.rows; r != nil; r = c.rows {
+		c.killRows(r)
+	}
+	for s := c.stmts; s != nil; s = s.next {
+		s.closeInner()
+	}
+	c.cache.close()
+	c.closeInterrupter()
+	err := c.inner.Close()
+	c.inner = nil
+	c.holds = 0
+	return err
+}

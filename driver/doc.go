@@ -1,0 +1,50 @@
+// Package driver is a database/sql driver for SQLite whose database files can
+// be replaced while the program runs. Importing it registers [Name]:
+//
+//	import _ "hotswap/driver"
+//
+//	db, err := sql.Open("sqlite3-hotswap", "file:app.db?_journal=WAL&_txlock=immediate")
+//
+// It wraps github.com/mattn/go-sqlite3 and takes the same data source names,
+// returns the same values and the same errors. Programs that need a connect
+// hook, extensions, a log or an sqlmw interceptor make a driver of their own:
+//
+//	sql.Register("my-sqlite3", driver.New(driver.WithConnectHook(hook)))
+//
+// # What a swap does to a connection
+//
+// Every database file is one [Database], known by its real path, however many
+// sql.DB, symlinks and relative names lead to it. While somebody has it frozen
+// ([Database.Freeze]) a call that begins on an idle connection waits in the
+// driver; it neither fails nor gets driver.ErrBadConn. A call on a connection
+// that already holds something (open Rows, a Tx, a BEGIN executed as SQL text)
+// goes through, or what it holds could never end. Once nothing is held, every
+// SQLite connection is closed; after the thaw each reopens on its next use and
+// prepares its statements again, so a *sql.Stmt, a pinned *sql.Conn and a
+// goroutine that knows nothing of all this carry on.
+//
+// # The states of a connection
+//
+//	         enter             exit, nothing held
+//	idle ------------> busy ------------------------> idle
+//	held ------------> busy ------------------------> held
+//	         enter             exit, something held
+//
+// Each of them may carry the want mark: a freeze is waiting for it. Then idle
+// means drained: it stays so until the mark is taken off. An idle, marked
+// connection becomes frozen when its SQLite connection is closed, and idle when
+// the gate opens. gate.go has the whole of it.
+//
+// # What is kept and what is lost across a swap
+//
+// PRAGMA settings of the session and ATTACH, executed as SQL text, are replayed
+// in their order when a connection reopens. TEMP tables, functions and hooks
+// that were registered through [Raw] are lost: register those in a connect hook,
+// which runs on every reopen.
+//
+// # Concurrency
+//
+// All exported functions and methods may be called from several goroutines at
+// once. In-memory, shared-memory and custom-VFS databases pass through with
+// nothing managed.
+package driver

@@ -1,0 +1,113 @@
+package driver
+
+import (
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// dsn is a data source name, read the way go-sqlite3 and SQLite read it
+// (https://www.sqlite.org/uri.html). Nothing here is an error: what is wrong
+// with a name, go-sqlite3 says when it opens it.
+type dsn struct {
+	raw       string // for go-sqlite3; of a managed database, with its real path
+	path      string // the real path; "" if there is no file to manage
+	cacheSize int    // _stmt_cache_size
+	noMutex   bool   // _mutex=no
+}
+
+func parseDSN(name string) *dsn {
+	d := &dsn{raw: name, cacheSize: defaultStmtCacheSize}
+	base, query, hasQuery := name, "", false
+	if i := strings.IndexByte(name, '?'); i >= 1 {
+		base, query, hasQuery = name[:i], name[i+1:], true
+	}
+	params, err := url.ParseQuery(query)
+	if err != nil {
+		return d
+	}
+	if n, err := strconv.Atoi(params.Get("_stmt_cache_size")); err == nil && n >= 0 {
+		d.cacheSize = n
+	}
+	d.noMutex = strings.EqualFold(params.Get("_mutex"), "no")
+	if vfs := params.Get("vfs"); vfs != "" && vfs != "unix" {
+		return d
+	}
+
+	uri, isURI := strings.CutPrefix(base, "file:")
+	file := base
+	if isURI {
+		if params.Get("mode") == "memory" {
+			return d
+		}
+		uri, _, _ = strings.Cut(uri, "#")
+		if rest, ok := strings.CutPrefix(uri, "//"); ok {
+			host, p, _ := strings.Cut(rest, "/")
+			if host != "" && host != "localhost" {
+				return d
+			}
+			uri = "/" + p
+		}
+		if file, err = url.PathUnescape(uri); err != nil {
+			return d
+		}
+	}
+	if file == "" || file == ":memory:" || strings.IndexByte(file, 0) >= 0 {
+		return d
+	}
+	real, err := realPath(file)
+	if err != nil {
+		return d
+	}
+	// go-sqlite3 gets the real path, so that a chdir or a moved symlink can't
+	// lead a reopened connection to another file than the managed one.
+	switch {
+	case isURI:
+		_, fragment, hasFragment := strings.Cut(base, "#")
+		d.raw = "file:" + escapePath(real)
+		if hasFragment {
+			d.raw += "#" + fragment
+		}
+	case strings.IndexByte(real, '?') >= 0:
+		return d // only reached through a symlink; a plain name can't say it
+	default:
+		d.raw = real
+	}
+	if hasQuery {
+		d.raw += "?" + query
+	}
+	d.path = real
+	return d
+}
+
+// realPath returns the absolute path of file with every symlink resolved. The
+// file itself need not exist, its directory must.
+func realPath(file string) (string, error) {
+	abs, err := filepath.Abs(file)
+	if err != nil {
+		return "", err
+	}
+	for range 40 { // as many as Linux follows
+		dir, err := filepath.EvalSymlinks(filepath.Dir(abs))
+		if err != nil {
+			return "", err
+		}
+		abs = filepath.Join(dir, filepath.Base(abs))
+		target, err := os.Readlink(abs)
+		if err != nil {
+			return abs, nil // not a symlink, or not there
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(dir, target)
+		}
+		abs = target
+	}
+	return "", &os.PathError{Op: "readlink", Path: file, Err: os.ErrInvalid}
+}
+
+// escapePath escapes a path for a file: URI.
+func escapePath(p string) string {
+	return strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(p)
+}

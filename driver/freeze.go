@@ -1,0 +1,254 @@
+package driver
+
+import (
+	"context"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// FreezeOptions are the settings of [Database.Freeze]; the zero value works.
+type FreezeOptions struct {
+	// Timeout bounds the wait for holds to end; 0 means 30 s.
+	Timeout time.Duration
+	// MaxPause bounds the window of one attempt, during which new calls wait;
+	// 0 means 1 s. The first window is 5 ms, and each is twice the last.
+	MaxPause time.Duration
+	// Force, at the timeout, interrupts running calls, closes Rows and rolls
+	// transactions back; their owners get ErrForced. Calls of a connection
+	// with _mutex=no can't be interrupted.
+	Force bool
+	// Logger gets a line for every call that is queued and that resumes, unless
+	// the driver has a logger of its own.
+	Logger *zerolog.Logger
+	// Notify, if set, is called as the freeze goes on. It runs while calls
+	// wait: it must return at once, and must not use the database.
+	Notify func(FreezeEvent)
+}
+
+// FreezeEvent is one step of a freeze.
+type FreezeEvent struct {
+	Step FreezeStep
+	// Count is the number of holds at FreezeWaiting, and of connections at
+	// FreezeClosed.
+	Count int
+	// Window is how long the gate stays closed at most, at FreezeGateClosed.
+	Window time.Duration
+	// Holders are those that did not let go, at FreezeGateReopened.
+	Holders []Holder
+}
+
+// FreezeStep names a step of a freeze.
+type FreezeStep int
+
+const (
+	FreezeWaiting      FreezeStep = iota // looked at what is held; once, at first
+	FreezeGateClosed                     // an attempt begins
+	FreezeGateReopened                   // it failed
+	FreezeClosed                         // it succeeded: every connection is closed
+)
+
+// Frozen is a database with every connection drained and closed, and the gate
+// closed: nothing of the program touches its files until Thaw. It is for one
+// goroutine.
+type Frozen struct {
+	// Connections is how many connections were closed.
+	Connections int
+	// Attempts is how often the gate was closed before all had drained.
+	Attempts int
+	// Holders are those that made an attempt fail.
+	Holders []Holder
+
+	db       *Database
+	closedAt time.Time // when the first of the calls that wait now began to
+	replaced bool
+	thawed   bool
+}
+
+// Freeze drains the database: new calls wait in the driver, what is under way
+// ends, and every SQLite connection is closed. It is the maintenance window in
+// which a swap replaces the file; a program may use it for its own. The last
+// SQLite connection to close checkpoints and removes the WAL, if no other
+// process has the database open.
+//
+// It waits in attempts so that a long hold delays the freeze and not the calls:
+// the gate closes for a short window, and opens again if something did not end
+// in it. Then nothing waits until those holds have ended, and the next attempt
+// begins the moment they have.
+//
+// It returns a *HeldError at the timeout, ErrFreezing if another freeze is in
+// progress, and ctx.Err() if ctx ends first; then calls flow as before. After
+// nil, Thaw must be called.
+func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, error) {
+	if opts.Timeout <= 0 {
+		opts.Timeout = 30 * time.Second
+	}
+	if opts.MaxPause <= 0 {
+		opts.MaxPause = time.Second
+	}
+	if opts.Notify == nil {
+		opts.Notify = func(FreezeEvent) {}
+	}
+	if !d.freezing.TryLock() {
+		return nil, ErrFreezing
+	}
+	d.keep()
+	d.gateLog.Store(opts.Logger)
+	f := &Frozen{db: d}
+	dr := drain{d: d, opts: opts, start: time.Now(), frozen: f}
+	if err := dr.run(ctx); err != nil {
+		d.openGate(nil)
+		f.end()
+		return nil, err
+	}
+	f.Connections = d.closeAll()
+	opts.Notify(FreezeEvent{Step: FreezeClosed, Count: f.Connections})
+	return f, nil
+}
+
+// Replaced says that another file is at the path now: Thaw will begin a new
+// generation and run the OnSwap callbacks.
+func (f *Frozen) Replaced() { f.replaced = true }
+
+// Thaw opens the gate: calls resume, each reopening its connection. It returns
+// the pause, from gate closed to gate open, as the longest waiting call felt
+// it. Callbacks have run when it returns. A second Thaw does nothing.
+func (f *Frozen) Thaw() (pause time.Duration) {
+	if f.thawed {
+		return 0
+	}
+	f.thawed = true
+	d := f.db
+	if f.replaced {
+		d.generation.Add(1) // before any call can see the new file
+	}
+	d.mu.Lock()
+	d.frozen = false
+	d.mu.Unlock()
+	d.openGate(nil)
+	now := time.Now()
+	pause = now.Sub(f.closedAt)
+	if f.replaced {
+		d.mu.Lock()
+		d.swaps++
+		d.lastSwap, d.lastPause, d.maxPause = now, pause, max(d.maxPause, pause)
+		d.mu.Unlock()
+		d.runCallbacks(Swap{Path: d.path, Generation: d.generation.Load(), Pause: pause})
+	}
+	f.end()
+	return pause
+}
+
+func (f *Frozen) end() {
+	f.db.gateLog.Store(nil)
+	f.db.freezing.Unlock()
+	f.db.letGo()
+}
+
+// shutGate marks every connection, and makes new ones wait.
+func (d *Database) shutGate() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.shut = true
+	for c := range d.conns {
+		c.want()
+	}
+}
+
+// openGate takes the mark off every connection but those in keep, and lets
+// waiting calls look again.
+func (d *Database) openGate(keep map[*conn]bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.shut = false
+	for c := range d.conns {
+		if !keep[c] {
+			c.release()
+		}
+	}
+	d.wakeLocked()
+}
+
+func (d *Database) wakeLocked() {
+	close(d.reopened)
+	d.reopened = make(chan struct{})
+}
+
+// undrained returns the connections that keep the freeze from going on.
+func (d *Database) undrained() map[*conn]bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var left map[*conn]bool
+	for c := range d.conns {
+		if !drained(c.state.Load()) {
+			if left == nil {
+				left = map[*conn]bool{}
+			}
+			left[c] = true
+		}
+	}
+	return left
+}
+
+// closeAll closes the SQLite connections, all drained, one after another: of
+// two that close at once neither may be the last one, which has to remove the
+// WAL.
+func (d *Database) closeAll() (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for c := range d.conns {
+		c.mu.Lock()
+		if c.inner != nil {
+			n++
+		}
+		if !c.closed {
+			c.closeInner()
+			w := c.state.Load()
+			c.mustSwap(w, w-w&stateMask+stateFrozen)
+		}
+		c.mu.Unlock()
+	}
+	d.frozen = true
+	return n
+}
+
+// Reconnect opens the SQLite connections of the idle connections that a swap
+// closed, rather than leave that to their next call. It returns how many it
+// opened, and the first error; the call that comes next will try again. It
+// waits for no gate and passes over what is in use.
+func (d *Database) Reconnect() (n int, err error) {
+	d.mu.Lock()
+	all := make([]*conn, 0, len(d.conns))
+	for c := range d.conns {
+		all = append(all, c)
+	}
+	d.mu.Unlock()
+	for _, c := range all {
+		opened, openErr := c.reconnect()
+		if opened {
+			n++
+		}
+		if err == nil {
+			err = openErr
+		}
+	}
+	return n, err
+}
+
+func (c *conn) reconnect() (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if w := c.state.Load(); w&(stateMask|wantMark) != stateIdle {
+		return false, nil
+	}
+	if !c.claim() {
+		return false, nil
+	}
+	if c.inner != nil || c.closed || c.lost.Load() != 0 {
+		c.unclaim(stateIdle)
+		return false, nil
+	}
+	err := c.open()
+	c.unclaim(stateIdle)
+	return err == nil, err
+}

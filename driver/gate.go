@@ -1,0 +1,244 @@
+package driver
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"time"
+)
+
+// The gate is not a lock that calls pass through: it is the sum of the state
+// words of a database's connections. A call that finds no want mark pays two
+// compare-and-swaps on a word that only its own connection's user writes.
+
+// A connection's state word, from the low end: the state, the want mark, a
+// count of calls, and a count of periods (a period lasts from idle to idle).
+// The counts let an observer tell whether it looks at the same call, or the
+// same hold, as before without any clock on the calls' side.
+const (
+	stateIdle   = 0 // between calls, nothing held
+	stateHeld   = 1 // between calls; Rows or a transaction are open
+	stateBusy   = 2 // inside a call, or claimed by a holder of conn.mu
+	stateFrozen = 3 // the SQLite connection is closed for a freeze, or for good
+
+	stateMask  = 3
+	wantMark   = 4
+	callUnit   = 1 << 3
+	periodUnit = 1 << 33
+	periodMask = ^uint64(periodUnit - 1)
+)
+
+func stateString(w uint64) string {
+	s := [...]string{"idle", "held", "busy", "frozen"}[w&stateMask]
+	if w&wantMark != 0 {
+		s += "+want"
+	}
+	return s
+}
+
+// enter begins a call: it waits while the gate is closed to this connection,
+// and reopens the SQLite connection if a swap has closed it. On success the
+// caller owns the connection until exit. It returns ctx.Err() if ctx ends
+// first, and then the connection is as it was.
+func (c *conn) enter(ctx context.Context, query string) error {
+	// Before the word changes, so that an observer who sees the same busy word
+	// before and after reading c.query has read a whole string.
+	c.query = query
+	w := c.state.Load()
+	switch w & (stateMask | wantMark) {
+	case stateIdle:
+		if !c.state.CompareAndSwap(w, w+(stateBusy-stateIdle)+callUnit+periodUnit) {
+			return c.enterSlow(ctx)
+		}
+	case stateHeld:
+		if !c.state.CompareAndSwap(w, w+(stateBusy-stateHeld)+callUnit) {
+			return c.enterSlow(ctx)
+		}
+	default:
+		return c.enterSlow(ctx)
+	}
+	if c.inner != nil {
+		return nil
+	}
+	return c.revive(ctx)
+}
+
+// exit ends a call.
+func (c *conn) exit() {
+	w := c.state.Load()
+	next := w - stateBusy + stateIdle
+	if c.holds > 0 {
+		c.heldQuery = c.query
+		next = w - stateBusy + stateHeld
+	}
+	if w&wantMark != 0 || !c.state.CompareAndSwap(w, next) {
+		c.exitSlow()
+	}
+}
+
+// enterSlow is enter for everything but an open gate.
+func (c *conn) enterSlow(ctx context.Context) error {
+	var queued time.Time
+	for {
+		// Fetched before the state is read: if the gate opens in between, this
+		// channel is already closed and nothing is missed.
+		opened := c.opened()
+		c.mu.Lock()
+		if c.closed {
+			c.mu.Unlock()
+			return driver.ErrBadConn // as a closed go-sqlite3 connection says to Ping
+		}
+		w := c.state.Load()
+		switch w & (stateMask | wantMark) {
+		case stateIdle, stateHeld, stateHeld | wantMark:
+			next := w - w&stateMask + stateBusy + callUnit
+			if w&stateMask == stateIdle {
+				next += periodUnit
+			}
+			ok := c.state.CompareAndSwap(w, next)
+			c.mu.Unlock()
+			if !ok {
+				continue
+			}
+			if !queued.IsZero() {
+				c.db.resumed(c, c.query, queued)
+			}
+			if c.inner != nil {
+				return nil
+			}
+			return c.revive(ctx)
+		case stateIdle | wantMark, stateFrozen | wantMark:
+			c.mu.Unlock()
+			if c.lost.Load() != 0 {
+				return c.lostError()
+			}
+		default:
+			// Busy, and not by a claimer, who would hold mu; or frozen with no mark.
+			c.mu.Unlock()
+			panic("hotswap: two calls at once on one connection (" + stateString(w) + ")")
+		}
+		if queued.IsZero() {
+			queued = time.Now()
+			c.db.queued(c, c.query)
+		}
+		if err := c.db.await(ctx, opened); err != nil {
+			return err
+		}
+	}
+}
+
+// exitSlow is exit for a connection that a freeze wants.
+func (c *conn) exitSlow() {
+	// Under mu, so that no observer sees a state that is still to be corrected.
+	c.mu.Lock()
+	drained := false
+	for {
+		w := c.state.Load()
+		next := w - stateBusy + stateIdle
+		if c.holds > 0 {
+			c.heldQuery = c.query
+			next = w - stateBusy + stateHeld
+		} else if w&wantMark != 0 && c.inTransaction() {
+			c.heldQuery = c.query
+			next = w - stateBusy + stateHeld
+		}
+		if c.state.CompareAndSwap(w, next) {
+			drained = next&(stateMask|wantMark) == stateIdle|wantMark
+			break
+		}
+	}
+	c.mu.Unlock()
+	if drained {
+		c.db.signal()
+	}
+}
+
+// enterHold begins the end of a hold (Rows.Close, Commit, Rollback): it never
+// waits. It reports false if the hold is gone because a forced freeze took it.
+func (c *conn) enterHold(query string) bool {
+	c.query = query
+	w := c.state.Load()
+	if w&(stateMask|wantMark) == stateHeld && c.state.CompareAndSwap(w, w+(stateBusy-stateHeld)+callUnit) {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		w := c.state.Load()
+		if w&stateMask != stateHeld {
+			return false
+		}
+		if c.state.CompareAndSwap(w, w+(stateBusy-stateHeld)+callUnit) {
+			return true
+		}
+	}
+}
+
+// inTransaction reports whether SQLite has a transaction open on c, begun by
+// whatever means. The caller owns c or holds mu while c is idle.
+func (c *conn) inTransaction() bool {
+	return c.inner != nil && !c.inner.AutoCommit()
+}
+
+// want puts the want mark on c. An idle connection is drained by that, unless
+// a transaction was begun on it by SQL text, which only SQLite knows of.
+func (c *conn) want() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		w := c.state.Load()
+		if w&wantMark != 0 || c.state.CompareAndSwap(w, w|wantMark) {
+			break
+		}
+	}
+	w := c.state.Load()
+	if w&(stateMask|wantMark) == stateIdle|wantMark && c.inTransaction() {
+		// Nobody moves a marked idle connection but under mu.
+		c.mustSwap(w, w-stateIdle+stateHeld)
+	}
+}
+
+// release takes the want mark off c; a frozen connection becomes idle.
+func (c *conn) release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		w := c.state.Load()
+		next := w &^ wantMark
+		if w&stateMask == stateFrozen && !c.closed {
+			next = next - stateFrozen + stateIdle
+		}
+		if c.state.CompareAndSwap(w, next) {
+			return
+		}
+	}
+}
+
+// claim takes c, idle or held, away from its user for a moment. The caller
+// holds mu until unclaim, and a call that comes in between waits for mu.
+func (c *conn) claim() bool {
+	w := c.state.Load()
+	if s := w & stateMask; s != stateIdle && s != stateHeld {
+		return false
+	}
+	return c.state.CompareAndSwap(w, w-w&stateMask+stateBusy)
+}
+
+func (c *conn) unclaim(state uint64) {
+	w := c.state.Load() // the want mark comes and goes under mu only
+	c.mustSwap(w, w-w&stateMask+state)
+}
+
+// drained reports whether c keeps a freeze from going on.
+func drained(w uint64) bool {
+	s := w & (stateMask | wantMark)
+	return s == stateIdle|wantMark || s&stateMask == stateFrozen
+}
+
+// mustSwap makes a transition that nobody may contend for.
+func (c *conn) mustSwap(from, to uint64) {
+	if !c.state.CompareAndSwap(from, to) {
+		panic(fmt.Sprintf("hotswap: connection state %s changed under its owner, wanted %s to %s",
+			stateString(c.state.Load()), stateString(from), stateString(to)))
+	}
+}

@@ -1,0 +1,98 @@
+package driver
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// sighting is when a connection was first seen in the period it is in.
+type sighting struct {
+	period uint64
+	at     time.Time
+}
+
+// Holders returns what keeps the database's connections busy at this moment:
+// what a Freeze would have to wait for, longest first. Holder.For is counted
+// from the first time that Holders or a Freeze saw the same hold, since calls
+// read no clock. A transaction begun by SQL text is seen only by a Freeze.
+func (d *Database) Holders() []Holder {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.holdersLocked(func(w uint64) bool {
+		s := w & stateMask
+		return s == stateHeld || s == stateBusy
+	})
+}
+
+func (d *Database) holdersLocked(holds func(uint64) bool) []Holder {
+	now := time.Now()
+	var out []Holder
+	for c := range d.conns {
+		w := c.state.Load()
+		if !holds(w) {
+			delete(d.sightings, c)
+			continue
+		}
+		seen := d.sightings[c]
+		if seen.period != w&periodMask || seen.at.IsZero() {
+			seen = sighting{w & periodMask, now}
+			d.sightings[c] = seen
+		}
+		if h, ok := c.holder(); ok {
+			h.For = now.Sub(seen.at)
+			out = append(out, h)
+		}
+	}
+	slices.SortFunc(out, func(a, b Holder) int {
+		if a.For != b.For {
+			return int(b.For - a.For)
+		}
+		return strings.Compare(a.Query, b.Query)
+	})
+	return out
+}
+
+// holder describes what c is held by; false if it is let go meanwhile.
+func (c *conn) holder() (Holder, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for range 100 {
+		w := c.state.Load()
+		switch w & stateMask {
+		case stateBusy:
+			if q, ok := c.runningQuery(w); ok {
+				return Holder{Kind: HoldCall, Query: q}, true
+			}
+		case stateHeld:
+			if !c.claim() {
+				continue
+			}
+			h := Holder{Kind: HoldRaw, Query: c.heldQuery}
+			if c.rows != nil {
+				h = Holder{Kind: HoldRows, Query: c.rows.query}
+			} else if c.holds > 0 {
+				h.Kind = HoldTx
+			}
+			c.unclaim(stateHeld)
+			return h, true
+		default:
+			return Holder{}, false
+		}
+	}
+	return Holder{}, false
+}
+
+// runningQuery reads the query of the call that made the word busy. The user
+// writes c.query, without any lock, only before it moves the word; so if the
+// word is the same before and after, the string is whole. The race detector
+// can't know that.
+//
+//go:norace
+func (c *conn) runningQuery(w uint64) (string, bool) {
+	q := c.query
+	if !c.state.CompareAndSwap(w, w) {
+		return "", false
+	}
+	return strings.Clone(q), true
+}

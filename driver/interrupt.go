@@ -1,0 +1,118 @@
+package driver
+
+import (
+	"context"
+	"errors"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+)
+
+// What a forced freeze took away without its owner knowing it yet.
+const (
+	lostTx  = 1 // a Tx: told at Commit, Rollback, or a call in between
+	lostRaw = 2 // a transaction begun by SQL text: told until COMMIT or ROLLBACK
+)
+
+// cancelled is a context whose end has come.
+var cancelled = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// prepareInterrupter readies a new SQLite connection to be interrupted from
+// another goroutine. go-sqlite3 has no call for that, but its Exec interrupts
+// the connection when the context has ended, and a statement prepared now can
+// be executed while another one runs: SQLite's own mutex sees to the rest.
+// Without that mutex (_mutex=no) nothing can be interrupted.
+func (c *conn) prepareInterrupter(inner *sqlite3.SQLiteConn) error {
+	if c.dsn.noMutex {
+		return nil
+	}
+	s, err := inner.Prepare("SELECT 1")
+	if err != nil {
+		return err
+	}
+	c.interruptMu.Lock()
+	defer c.interruptMu.Unlock()
+	c.interrupter = s.(*sqlite3.SQLiteStmt)
+	return nil
+}
+
+// interrupt makes what runs on c return SQLITE_INTERRUPT. It is a no-op
+// between two steps of a call, so a forced freeze repeats it. It returns once
+// the interrupted step has, which a user's function called from SQL may delay
+// for ever. Safe for any goroutine.
+func (c *conn) interrupt() {
+	c.interruptMu.Lock()
+	defer c.interruptMu.Unlock()
+	if c.interrupter != nil {
+		c.interrupted.Store(true)
+		c.interrupter.ExecContext(cancelled, nil)
+	}
+}
+
+func (c *conn) closeInterrupter() {
+	c.interruptMu.Lock()
+	defer c.interruptMu.Unlock()
+	if c.interrupter != nil {
+		c.interrupter.Close()
+		c.interrupter = nil
+	}
+}
+
+// kill ends everything that c holds; the caller claimed c and holds mu.
+func (c *conn) kill() {
+	c.interrupt()
+	kind := int32(0)
+	if c.inTransaction() {
+		kind = lostRaw
+	}
+	for r := c.rows; r != nil; r = c.rows {
+		c.killRows(r)
+	}
+	if c.holds > 0 {
+		kind = lostTx
+		c.holds = 0
+	}
+	c.closeInner() // rolls back: https://www.sqlite.org/c3ref/close.html
+	c.lost.Store(kind)
+}
+
+// lostError is what a call gets whose transaction a forced freeze took.
+func (c *conn) lostError() error { return ErrForced }
+
+// endsLost reports whether err says that the transaction is lost and query is
+// its ROLLBACK, which then succeeds: there is nothing left to do. A COMMIT
+// fails, and after either the connection may be used again.
+func (c *conn) endsLost(err error, query string) bool {
+	if err != ErrForced || c.lost.Load() != lostRaw {
+		return false
+	}
+	st := splitStatements(query)
+	if len(st) == 0 {
+		return false
+	}
+	switch word := unquote(st[0].words[0]); word {
+	case "rollback", "commit", "end":
+		if word == "rollback" && len(st[0].words) > 1 && unquote(st[0].words[1]) == "to" {
+			return false
+		}
+		c.lost.Store(0)
+		return word == "rollback"
+	}
+	return false
+}
+
+// explain adds ErrForced to the error of an interrupted call; every other
+// error stays the very value that go-sqlite3 returned.
+func (c *conn) explain(err error) error {
+	if err == nil || !c.interrupted.Load() {
+		return err
+	}
+	var se sqlite3.Error
+	if errors.As(err, &se) && se.Code == sqlite3.ErrInterrupt {
+		return &forcedError{err}
+	}
+	return err
+}

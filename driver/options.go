@@ -1,0 +1,36 @@
+package driver
+
+import (
+	sqlite3 "github.com/mattn/go-sqlite3"
+	"github.com/ngrok/sqlmw"
+	"github.com/rs/zerolog"
+)
+
+// Option is a setting of [New].
+type Option func(*Driver)
+
+// WithConnectHook calls hook on every new SQLite connection, the first time
+// and whenever a swap made it reopen. An error fails the call that needed it.
+func WithConnectHook(hook func(*sqlite3.SQLiteConn) error) Option {
+	return func(d *Driver) { d.sqlite.ConnectHook = hook }
+}
+
+// WithExtensions loads SQLite extensions on every new SQLite connection.
+func WithExtensions(files ...string) Option {
+	return func(d *Driver) { d.sqlite.Extensions = files }
+}
+
+// WithLogger logs what happens to the driver's connections: calls that were
+// queued by a swap and that resumed, and what goes wrong on a reconnect. It
+// never logs arguments. The default logs nothing; a swap that has a logger of
+// its own then uses that.
+func WithLogger(log zerolog.Logger) Option {
+	return func(d *Driver) { d.log = &log }
+}
+
+// WithInterceptor puts an sqlmw interceptor around the driver, as the
+// outermost layer. It costs every call some hundred nanoseconds and a few
+// allocations; without it nothing of sqlmw runs. [QueryLog] makes one.
+func WithInterceptor(i sqlmw.Interceptor) Option {
+	return func(d *Driver) { d.interceptor = i }
+}

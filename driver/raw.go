@@ -1,0 +1,51 @@
+package driver
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+)
+
+// Raw calls fn with the SQLite connection inside of c, for what database/sql
+// has no word for: backups, hooks, functions. It is a call like others: it
+// waits at the gate, and no swap happens while fn runs. The connection must not
+// be used after fn returns, and what fn registers on it is lost when a swap
+// reopens it (see [WithConnectHook]). It works through an interceptor too, which
+// does not see it.
+func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
+	return c.Raw(func(dc any) error {
+		base, ok := dc.(*conn)
+		if !ok {
+			var req rawRequest
+			if checker, isChecker := dc.(driver.NamedValueChecker); isChecker {
+				checker.CheckNamedValue(&driver.NamedValue{Value: &req})
+			}
+			if base = req.conn; base == nil {
+				return fmt.Errorf("hotswap: Raw needs a connection of this driver, not a %T", dc)
+			}
+		}
+		if err := base.enter(context.Background(), "raw"); err != nil {
+			return err
+		}
+		defer base.exit()
+		return fn(base.inner)
+	})
+}
+
+// rawRequest asks the connection beneath an sqlmw layer who it is. sqlmw hands
+// CheckNamedValue down without asking the interceptor.
+type rawRequest struct{ conn *conn }
+
+// interceptedConn is the connection that sqlmw wraps.
+type interceptedConn struct{ *conn }
+
+func (c interceptedConn) CheckNamedValue(v *driver.NamedValue) error {
+	if req, ok := v.Value.(*rawRequest); ok {
+		req.conn = c.conn
+		return nil
+	}
+	return driver.ErrSkip // the default conversion, as without this method
+}

@@ -1,0 +1,149 @@
+package driver
+
+import (
+	"database/sql/driver"
+	"reflect"
+	"sync"
+	"sync/atomic"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+)
+
+var (
+	_ driver.Rows                           = (*rows)(nil)
+	_ driver.RowsColumnTypeDatabaseTypeName = (*rows)(nil)
+	_ driver.RowsColumnTypeNullable         = (*rows)(nil)
+	_ driver.RowsColumnTypeScanType         = (*rows)(nil)
+)
+
+// rows is a hold on its connection from the query until Close.
+//
+// Next is the one call that does not move the state word: it runs once per row
+// and needs nothing but its statement. A forced freeze may therefore come while
+// it runs. If the statement is ours, closing it is safe: go-sqlite3 takes the
+// statement's mutex in both. If not (several statements in one text), Next
+// takes mu.
+type rows struct {
+	conn  *conn
+	inner *sqlite3.SQLiteRows
+	stmt  *stmt // nil if go-sqlite3 owns the statement
+	query string
+
+	killed     atomic.Bool // by a forced freeze
+	mu         sync.Mutex  // only if stmt is nil: Next against killRows
+	prev, next *rows       // in conn.rows; next alone in conn.freeRows
+}
+
+// openRows makes rows a hold of c, which the caller owns.
+func (c *conn) openRows(inner driver.Rows, s *stmt, query string) *rows {
+	r := c.freeRows
+	if r != nil {
+		c.freeRows = r.next
+	} else {
+		r = &rows{conn: c}
+	}
+	r.inner, r.stmt, r.query = inner.(*sqlite3.SQLiteRows), s, query
+	r.prev, r.next = nil, c.rows
+	if r.next != nil {
+		r.next.prev = r
+	}
+	c.rows = r
+	c.holds++
+	return r
+}
+
+func (c *conn) unlinkRows(r *rows) {
+	if r.prev != nil {
+		r.prev.next = r.next
+	} else {
+		c.rows = r.next
+	}
+	if r.next != nil {
+		r.next.prev = r.prev
+	}
+	r.prev, r.next = nil, nil
+	c.holds--
+}
+
+func (r *rows) Next(dest []driver.Value) error {
+	if r.stmt == nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+	}
+	err := r.inner.Next(dest)
+	if err != nil && r.killed.Load() {
+		return ErrForced
+	}
+	return err
+}
+
+// Close never waits at the gate.
+func (r *rows) Close() error {
+	c := r.conn
+	if r.killed.Load() || !c.enterHold(r.query) {
+		return nil
+	}
+	if r.killed.Load() { // and the connection holds something new already
+		c.exit()
+		return nil
+	}
+	err := r.inner.Close()
+	if s := r.stmt; s != nil && s.cached {
+		c.cache.put(s, err == nil)
+	}
+	c.unlinkRows(r)
+	r.inner, r.stmt, r.query = nil, nil, ""
+	r.next, c.freeRows = c.freeRows, r
+	c.exit()
+	return err
+}
+
+// killRows closes r in its owner's stead; the caller owns c and has
+// interrupted what runs on it. The owner's next call on r returns ErrForced.
+func (c *conn) killRows(r *rows) {
+	r.killed.Store(true)
+	if r.stmt != nil {
+		r.stmt.closeInner()
+	} else {
+		r.mu.Lock()
+		r.inner.Close()
+		r.mu.Unlock()
+	}
+	c.unlinkRows(r)
+}
+
+func (r *rows) Columns() []string { return r.inner.Columns() }
+
+// DeclTypes returns the declared types of the columns, in lower case.
+func (r *rows) DeclTypes() []string { return r.inner.DeclTypes() }
+
+func (r *rows) ColumnTypeDatabaseTypeName(i int) string {
+	if !r.lockAlive() {
+		return ""
+	}
+	defer r.conn.mu.Unlock()
+	return r.inner.ColumnTypeDatabaseTypeName(i)
+}
+
+func (r *rows) ColumnTypeNullable(i int) (nullable, ok bool) {
+	return r.inner.ColumnTypeNullable(i)
+}
+
+func (r *rows) ColumnTypeScanType(i int) reflect.Type {
+	if !r.lockAlive() {
+		return reflect.TypeFor[any]()
+	}
+	defer r.conn.mu.Unlock()
+	return r.inner.ColumnTypeScanType(i)
+}
+
+// lockAlive takes conn.mu unless r was killed: go-sqlite3 asks SQLite about
+// the column without a look at whether the statement still is.
+func (r *rows) lockAlive() bool {
+	r.conn.mu.Lock()
+	if r.killed.Load() {
+		r.conn.mu.Unlock()
+		return false
+	}
+	return true
+}

@@ -1,0 +1,140 @@
+package driver
+
+import (
+	"context"
+	"database/sql/driver"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+)
+
+var (
+	_ driver.Stmt             = (*stmt)(nil)
+	_ driver.StmtExecContext  = (*stmt)(nil)
+	_ driver.StmtQueryContext = (*stmt)(nil)
+)
+
+// stmt is a prepared statement: one that Prepare handed out, or one of a
+// connection's cache. After a swap it is prepared again on its next use.
+type stmt struct {
+	conn     *conn
+	query    string
+	inner    *sqlite3.SQLiteStmt // nil after a swap, until the next use; owned with conn
+	numInput int
+	session  bool // the text may change what a reopened connection must be told again
+
+	cached bool // belongs to conn.cache
+	writes bool // cached, and a write that returns no rows: Exec may use it
+	closed bool
+
+	prev, next *stmt // in conn.stmts
+}
+
+func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	c := s.conn
+	if err := s.enter(ctx); err != nil {
+		if c.endsLost(err, s.query) {
+			return driver.RowsAffected(0), nil
+		}
+		return nil, err
+	}
+	defer c.exit()
+	res, err := s.inner.ExecContext(ctx, args)
+	if s.session && err == nil {
+		c.session.record(s.query, args)
+	}
+	return res, c.explain(err)
+}
+
+func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	c := s.conn
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer c.exit()
+	inner, err := s.inner.QueryContext(ctx, args)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	if s.session {
+		c.session.record(s.query, args)
+	}
+	return c.openRows(inner, s, s.query), nil
+}
+
+// enter begins a call on the statement's connection and prepares the statement
+// again if a swap has closed it.
+func (s *stmt) enter(ctx context.Context) error {
+	if err := s.conn.enter(ctx, s.query); err != nil {
+		return err
+	}
+	if s.inner != nil {
+		return nil
+	}
+	inner, err := s.conn.inner.PrepareContext(ctx, s.query)
+	if err != nil {
+		s.conn.exit()
+		return err
+	}
+	s.inner = inner.(*sqlite3.SQLiteStmt)
+	return nil
+}
+
+// Close never waits at the gate.
+func (s *stmt) Close() error {
+	c := s.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	if s.prev != nil {
+		s.prev.next = s.next
+	} else {
+		c.stmts = s.next
+	}
+	if s.next != nil {
+		s.next.prev = s.prev
+	}
+	s.prev, s.next = nil, nil
+	return s.closeInner()
+}
+
+func (s *stmt) closeInner() error {
+	if s.inner == nil {
+		return nil
+	}
+	inner := s.inner
+	s.inner = nil
+	return inner.Close()
+}
+
+func (s *stmt) NumInput() int { return s.numInput }
+
+// Exec and Query are for callers without a context; database/sql has one.
+func (s *stmt) Exec(args []driver.Value) (driver.Result, error) {
+	return s.ExecContext(context.Background(), namedValues(args))
+}
+
+func (s *stmt) Query(args []driver.Value) (driver.Rows, error) {
+	return s.QueryContext(context.Background(), namedValues(args))
+}
+
+func namedValues(args []driver.Value) []driver.NamedValue {
+	named := make([]driver.NamedValue, len(args))
+	for i, v := range args {
+		named[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
+	}
+	return named
+}
+
+// linkStmt adds s to the statements that a freeze must finalize.
+func (c *conn) linkStmt(s *stmt) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.next = c.stmts
+	if s.next != nil {
+		s.next.prev = s
+	}
+	c.stmts = s
+}

@@ -1,0 +1,123 @@
+package driver
+
+import (
+	"strings"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+)
+
+// defaultStmtCacheSize is the number of statements that a connection keeps
+// prepared for calls without Prepare. A DSN's _stmt_cache_size wins; 0 is off.
+const defaultStmtCacheSize = 64
+
+// stmtCache keeps the statements of recent calls prepared, the latest last. It
+// stands in for go-sqlite3's own cache, which hides its statements: those that
+// are open must be ours to finalize.
+type stmtCache struct {
+	stmts []*stmt
+	size  int
+}
+
+// cachedStmt returns a statement for query, out of the cache or new, which the
+// caller must put back. It returns nil for texts that are not worth keeping or
+// not known to be a single statement, and where go-sqlite3's own handling of
+// the arguments is wanted; go-sqlite3 then runs the text. For exec, only a
+// write without RETURNING will do: go-sqlite3 leaves a statement that returned
+// a row open.
+func (c *conn) cachedStmt(query string, args int, exec bool) *stmt {
+	if s := c.cache.take(query); s != nil {
+		if s.numInput == args && (s.writes || !exec) {
+			return s
+		}
+		c.cache.put(s, true)
+		return nil
+	}
+	if c.cache.size == 0 {
+		return nil
+	}
+	writes, ok := cacheable(query)
+	if !ok || exec && !writes {
+		return nil
+	}
+	inner, err := c.inner.Prepare(query)
+	if err != nil {
+		return nil // go-sqlite3 says why
+	}
+	s := &stmt{conn: c, query: query, inner: inner.(*sqlite3.SQLiteStmt), cached: true, writes: writes}
+	if s.numInput = s.inner.NumInput(); s.numInput != args {
+		c.cache.put(s, true)
+		return nil
+	}
+	return s
+}
+
+func (sc *stmtCache) take(query string) *stmt {
+	for i := len(sc.stmts) - 1; i >= 0; i-- {
+		if s := sc.stmts[i]; s.query == query {
+			copy(sc.stmts[i:], sc.stmts[i+1:])
+			sc.stmts = sc.stmts[:len(sc.stmts)-1]
+			return s
+		}
+	}
+	return nil
+}
+
+// put gives s back; a statement that failed is finalized rather than kept.
+func (sc *stmtCache) put(s *stmt, keep bool) {
+	if !keep || s.inner == nil {
+		s.closeInner()
+		return
+	}
+	if len(sc.stmts) == sc.size {
+		sc.stmts[0].closeInner()
+		copy(sc.stmts, sc.stmts[1:])
+		sc.stmts = sc.stmts[:len(sc.stmts)-1]
+	}
+	sc.stmts = append(sc.stmts, s)
+}
+
+func (sc *stmtCache) close() {
+	for _, s := range sc.stmts {
+		s.closeInner()
+	}
+	clear(sc.stmts)
+	sc.stmts = sc.stmts[:0]
+}
+
+// cacheable reports whether query is surely one statement of a kind that may
+// run many times from one compilation, and whether it is a write that returns
+// no rows. PRAGMA is not: some act while they are compiled
+// (https://www.sqlite.org/pragma.html, "Some pragmas run during the SQL
+// compilation stage").
+func cacheable(query string) (writes, ok bool) {
+	if i := strings.IndexByte(query, ';'); i >= 0 && strings.TrimRight(query[i+1:], " \t\r\n;") != "" {
+		return false, false
+	}
+	switch strings.ToUpper(firstWord(query)) {
+	case "SELECT", "WITH", "VALUES":
+		return false, true
+	case "INSERT", "UPDATE", "DELETE", "REPLACE":
+		return !containsFold(query, "RETURNING"), true
+	}
+	return false, false
+}
+
+// firstWord returns the first keyword of query, "" if a comment comes first.
+func firstWord(query string) string {
+	query = strings.TrimLeft(query, " \t\r\n\f")
+	for i := 0; i < len(query); i++ {
+		if b := query[i] | 0x20; b < 'a' || b > 'z' {
+			return query[:i]
+		}
+	}
+	return query
+}
+
+func containsFold(s, word string) bool {
+	for i := 0; i+len(word) <= len(s); i++ {
+		if s[i]|0x20 == word[0]|0x20 && strings.EqualFold(s[i:i+len(word)], word) {
+			return true
+		}
+	}
+	return false
+}
