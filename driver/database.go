@@ -2,6 +2,8 @@ package driver
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	sqlite3 "github.com/mattn/go-sqlite3"
 	"github.com/rs/zerolog"
 )
 
@@ -19,6 +22,8 @@ type Database struct {
 	generation atomic.Uint64
 	waiting    atomic.Int64
 	refs       int // guarded by registry
+	// drv is the latest pool's driver that has hooks or extensions, for OpenFile.
+	drv atomic.Pointer[Driver]
 
 	// freezing is held by the one Freeze that waits for or holds the database.
 	freezing sync.Mutex
@@ -62,6 +67,29 @@ func (d *Database) Path() string { return d.path }
 // Generation counts the files that have been live at the path, from 1. It
 // advances before the first call reaches the new file.
 func (d *Database) Generation() uint64 { return d.generation.Load() }
+
+// OpenFile returns a pool of one connection on another file, not managed, that
+// is opened as the program opens this database: with its driver's extensions
+// and connect hook, without its DSN's settings. It is for looking at a file
+// before it becomes this database. If the program has no pool open, or hooks is
+// false, the connection is a plain one. The caller closes it.
+func (d *Database) OpenFile(uri string, hooks bool) *sql.DB {
+	c := fileConnector{uri: uri}
+	if drv := d.drv.Load(); hooks && drv != nil {
+		c.drv = drv.sqlite
+	}
+	db := sql.OpenDB(c)
+	db.SetMaxOpenConns(1)
+	return db
+}
+
+type fileConnector struct {
+	drv sqlite3.SQLiteDriver
+	uri string
+}
+
+func (c fileConnector) Connect(context.Context) (driver.Conn, error) { return c.drv.Open(c.uri) }
+func (c fileConnector) Driver() driver.Driver                        { return &c.drv }
 
 // Stats returns the counters of this moment. It does not wait at the gate.
 func (d *Database) Stats() Stats {

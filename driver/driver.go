@@ -51,6 +51,9 @@ func (d *Driver) OpenConnector(name string) (driver.Connector, error) {
 	}
 	if c.dsn.path != "" {
 		c.db = acquire(c.dsn.path)
+		if len(d.sqlite.Extensions) > 0 || d.sqlite.ConnectHook != nil {
+			c.db.drv.Store(d)
+		}
 	}
 	return c, nil
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"hotswap/internal/fileuri"
 )
 
 // dsn is a data source name, read the way go-sqlite3 and SQLite read it
@@ -66,7 +68,7 @@ func parseDSN(name string) *dsn {
 	switch {
 	case isURI:
 		_, fragment, hasFragment := strings.Cut(base, "#")
-		d.raw = "file:" + escapePath(real)
+		d.raw = "file:" + fileuri.Escape(real)
 		if hasFragment {
 			d.raw += "#" + fragment
 		}
@@ -105,9 +107,4 @@ func realPath(file string) (string, error) {
 		abs = target
 	}
 	return "", &os.PathError{Op: "readlink", Path: file, Err: os.ErrInvalid}
-}
-
-// escapePath escapes a path for a file: URI.
-func escapePath(p string) string {
-	return strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(p)
 }

@@ -27,7 +27,7 @@ func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 				return fmt.Errorf("hotswap: Raw needs a connection of this driver, not a %T", dc)
 			}
 		}
-		if err := base.enter(context.Background(), "raw"); err != nil {
+		if err := base.enter(context.Background(), "a function in driver.Raw"); err != nil {
 			return err
 		}
 		defer base.exit()

@@ -1,6 +1,11 @@
 package swapper
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+)
 
 // What kind of failure it was; test for it with errors.Is. Each error's text
 // names the operation, the file and what to do.
@@ -11,13 +16,13 @@ var (
 	// ErrSchema: the schema differs from the live one. Such an error is an
 	// ErrBadDatabase too.
 	ErrSchema = errors.New("schema differs")
-	// ErrBusy: try again later. Another push is in progress, or something held
-	// the database longer than the timeout (then errors.As finds a
-	// *driver.HeldError).
+	// ErrBusy: try again later. Another push is in progress, another process
+	// has the database open, or something held it longer than the timeout
+	// (then errors.As finds a *driver.HeldError).
 	ErrBusy = errors.New("database is busy")
 	// ErrNotPermitted: the process lacks a right to the target or its directory.
 	ErrNotPermitted = errors.New("not permitted")
-	// ErrNoSpace: the disk is too full to stage the new database.
+	// ErrNoSpace: the disk is too full to stage the new database, or a snapshot.
 	ErrNoSpace = errors.New("not enough space")
 	// ErrTarget: the target is of a sort that can't be replaced by rename: a
 	// hard-linked file, a mount point, a directory, a device.
@@ -31,22 +36,68 @@ var (
 
 // Error is the error of a Push or a Pull.
 type Error struct {
-	Op   string // what was being done, for example "check the integrity of"
-	Path string // the file it was done to
+	Op   string // "push to" or "pull from"
+	Path string // the database
 	Err  error
-	Hint string // what to do about it; may be empty
+	Hint string // how the live database is now, and what to do
 }
 
 func (e *Error) Error() string {
-	s := e.Op
-	if e.Path != "" {
-		s += " " + e.Path
-	}
-	s += ": " + e.Err.Error()
+	s := e.Op + " " + e.Path + ": " + e.Err.Error()
 	if e.Hint != "" {
-		s += " (" + e.Hint + ")"
+		s += "; " + e.Hint
 	}
 	return s
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// failure is an error with a kind, a text of its own, a cause and a hint.
+type failure struct {
+	kinds []error
+	text  string
+	cause error
+	hint  string
+}
+
+func (f *failure) Error() string {
+	if f.cause != nil {
+		return f.text + ": " + f.cause.Error()
+	}
+	return f.text
+}
+
+func (f *failure) Unwrap() []error {
+	all := f.kinds
+	if f.cause != nil {
+		all = append(all[:len(all):len(all)], f.cause)
+	}
+	return all
+}
+
+func bad(hint, format string, args ...any) error {
+	return &failure{kinds: []error{ErrBadDatabase}, text: fmt.Sprintf(format, args...), hint: hint}
+}
+
+// failed describes the failure of a step by what was being done; the kind is
+// that of the cause, as far as one can tell.
+func failed(doing string, cause error) error {
+	f := &failure{text: doing, cause: cause}
+	switch {
+	case errors.Is(cause, syscall.ENOSPC), errors.Is(cause, syscall.EDQUOT):
+		f.kinds = []error{ErrNoSpace}
+		f.hint = "make room on the disk and try again"
+	case errors.Is(cause, fs.ErrPermission), errors.Is(cause, syscall.EROFS):
+		f.kinds = []error{ErrNotPermitted}
+	}
+	return f
+}
+
+// hintOf returns the hint of the first failure in err's tree that has one.
+func hintOf(err error) string {
+	var f *failure
+	if errors.As(err, &f) {
+		return f.hint
+	}
+	return ""
+}

@@ -1,0 +1,129 @@
+package swapper
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/driver"
+	"hotswap/internal/fileuri"
+)
+
+// prepare lets the program change the stage, in rollback-journal mode so that
+// all it wrote is in the one file at the end.
+func (s *stage) prepare(ctx context.Context, db *driver.Database, fn func(context.Context, *sql.DB) error) error {
+	pool := db.OpenFile(fileuri.New(s.path, "mode=rw"), true)
+	defer pool.Close()
+	if err := fn(ctx, pool); err != nil {
+		return &failure{text: "the program's Prepare refused the source", cause: err, kinds: []error{ErrBadDatabase}}
+	}
+	var mode string
+	if err := pool.QueryRowContext(ctx, "PRAGMA journal_mode=DELETE").Scan(&mode); err != nil || mode != "delete" {
+		return failed("leave WAL mode after Prepare", errors.Join(err, fmt.Errorf("journal mode is %q", mode)))
+	}
+	if err := pool.Close(); err != nil {
+		return failed("close the stage after Prepare", err)
+	}
+	info, err := os.Stat(s.path)
+	if err != nil {
+		return failed("look at the stage after Prepare", err)
+	}
+	s.size = info.Size()
+	return s.assertAlone()
+}
+
+// assertAlone proves that the stage has no sidecars: what it holds is all there is.
+func (s *stage) assertAlone() error {
+	for _, suffix := range sidecarSuffixes {
+		if info, err := os.Lstat(s.path + suffix); err == nil {
+			return failed("close the stage", fmt.Errorf("%s is left with %d bytes", s.path+suffix, info.Size()))
+		}
+	}
+	return nil
+}
+
+// openReadOnly opens the stage so that nothing appears beside it.
+func (s *stage) openReadOnly(ctx context.Context, db *driver.Database) (*sql.DB, error) {
+	uri := fileuri.New(s.path, "mode=ro", "immutable=1")
+	// With the program's own functions and collations if its hook runs on a
+	// read-only file, without them if not.
+	pool := db.OpenFile(uri, true)
+	if err := pool.PingContext(ctx); err == nil {
+		return pool, nil
+	}
+	pool.Close()
+	pool = db.OpenFile(uri, false)
+	if err := pool.PingContext(ctx); err != nil {
+		pool.Close()
+		return nil, failed("open the stage", err)
+	}
+	return pool, nil
+}
+
+// checkIntegrity runs integrity_check, or quick_check. With the file mapped it
+// takes two thirds of the time.
+func (s *stage) checkIntegrity(ctx context.Context, pool *sql.DB, quick bool) error {
+	if _, err := pool.ExecContext(ctx, fmt.Sprintf("PRAGMA mmap_size=%d", s.size)); err != nil {
+		return badIfCorrupt(ctx, "the source is corrupt", err)
+	}
+	pragma := "PRAGMA integrity_check"
+	if quick {
+		pragma = "PRAGMA quick_check"
+	}
+	rows, err := pool.QueryContext(ctx, pragma)
+	if err != nil {
+		return badIfCorrupt(ctx, "the source is corrupt", err)
+	}
+	defer rows.Close()
+	var found []string
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			return failed("read the integrity check's result", err)
+		}
+		found = append(found, line)
+	}
+	if err := rows.Err(); err != nil {
+		return badIfCorrupt(ctx, "the source is corrupt", err)
+	}
+	if len(found) == 1 && found[0] == "ok" {
+		return nil
+	}
+	const most = 5
+	text := strings.Join(found[:min(len(found), most)], "; ")
+	if len(found) > most {
+		text += fmt.Sprintf("; and %d lines more", len(found)-most)
+	}
+	return bad("restore it from a sound copy, or rescue what is readable with: sqlite3 FILE .recover", "the source is corrupt: %s", text)
+}
+
+// badIfCorrupt sorts SQLite's error: the database's fault, or another's.
+func badIfCorrupt(ctx context.Context, text string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var se sqlite3.Error
+	if errors.As(err, &se) {
+		switch se.Code {
+		case sqlite3.ErrCorrupt, sqlite3.ErrNotADB, sqlite3.ErrFormat, sqlite3.ErrError:
+			return &failure{text: text, cause: err, kinds: []error{ErrBadDatabase}, hint: completeHint}
+		}
+	}
+	return failed("check the stage", err)
+}
+
+// validate lets the program look at the stage.
+func validate(ctx context.Context, pool *sql.DB, fn func(context.Context, *sql.DB) error) error {
+	if err := fn(ctx, pool); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return &failure{text: "the program's Validate refused the source", cause: err, kinds: []error{ErrBadDatabase}}
+	}
+	return nil
+}

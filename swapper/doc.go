@@ -1,0 +1,30 @@
+// Package swapper replaces a live SQLite database, and takes snapshots of it.
+//
+// [Push] receives a database, checks it, drains the program's connections
+// through package driver, and renames the new file into place. [Pull] writes a
+// consistent snapshot. Both may be called by the program itself; package
+// sockserver calls them for the hotswap command.
+//
+// # Life cycle of a push
+//
+//	stage -> check -> adopt -> freeze -> replace -> probe -> thaw
+//
+// Up to the rename inside of replace, any failure leaves the live database as
+// it was, and removes the stage. From the rename on the new database is live; a
+// probe that can't open it puts the old one back before any call sees it. Only
+// one push of a database runs at a time, others get [ErrBusy] at once; pulls
+// may run beside one another, and a push waits for those that are copying.
+//
+// # Guarantees
+//
+// A call never sees parts of both databases, and a write that was acknowledged
+// is in the file that was live then. A process that dies at any point leaves
+// the whole old or the whole new database at the path; see replace.go for what
+// a crash leaves between each pair of steps. What it may leave beside it,
+// [RemoveOrphans] removes.
+//
+// # Caveats
+//
+// The driver knows the connections of its own process. A push looks for other
+// processes that have the file open, and refuses while there are any.
+package swapper

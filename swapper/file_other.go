@@ -1,0 +1,8 @@
+//go:build unix && !linux
+
+package swapper
+
+import "os"
+
+func allocate(*os.File, int64, int64) error { return nil }
+func startWriteback(*os.File, int64, int64) {}

@@ -1,0 +1,81 @@
+package swapper
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+)
+
+// The database header (https://www.sqlite.org/fileformat2.html#the_database_header).
+const (
+	headerSize  = 100
+	headerMagic = "SQLite format 3\x00"
+
+	offPageSize     = 16
+	offWriteVersion = 18 // 1: rollback journal, 2: WAL
+	offReadVersion  = 19
+	offChange       = 24
+	offPages        = 28
+	offValidFor     = 92
+)
+
+const completeHint = "send a complete SQLite database file"
+
+// checkMagic looks at the first bytes of a source, so that noise is refused
+// before the rest of it is received.
+func checkMagic(head []byte) error {
+	switch {
+	case len(head) == 0:
+		return bad(completeHint, "the source is empty (0 bytes)")
+	case len(head) < headerSize:
+		return bad(completeHint, "the source is not an SQLite database: %d bytes are less than a header", len(head))
+	case string(head[:len(headerMagic)]) != headerMagic:
+		return bad(completeHint, "the source is not an SQLite database: it begins with %q", head[:len(headerMagic)])
+	}
+	return nil
+}
+
+// checkLength compares the file's length with what its header says: a stream
+// that was cut at a page boundary is a well-formed smaller file to SQLite.
+func checkLength(h []byte, size int64) error {
+	pageSize := int64(binary.BigEndian.Uint16(h[offPageSize:]))
+	if pageSize == 1 {
+		pageSize = 65536
+	}
+	if pageSize < 512 || pageSize > 65536 || pageSize&(pageSize-1) != 0 {
+		return bad(completeHint, "the source is corrupt: its header says pages of %d bytes", pageSize)
+	}
+	for _, off := range []int{offWriteVersion, offReadVersion} {
+		if v := h[off]; v != 1 && v != 2 {
+			return bad("make it with a version of SQLite that this program has", "the source has an unknown file format version %d", v)
+		}
+	}
+	if size%pageSize != 0 {
+		return bad(completeHint, "the source is cut: %d bytes are no whole number of %d-byte pages", size, pageSize)
+	}
+	// The count is valid only if the file was last written by an SQLite that
+	// keeps it, which these two fields tell.
+	if binary.BigEndian.Uint32(h[offChange:]) == binary.BigEndian.Uint32(h[offValidFor:]) {
+		if want := pageSize * int64(binary.BigEndian.Uint32(h[offPages:])); want != 0 && want != size {
+			what := "cut"
+			if size > want {
+				what = "too long"
+			}
+			return bad(completeHint, "the source is %s: its header says %d bytes, %d arrived", what, want, size)
+		}
+	}
+	return nil
+}
+
+// setJournalVersion writes the header's file format versions: whether the file
+// is opened in WAL mode. No connection may be open on it.
+func setJournalVersion(f *os.File, wal bool) error {
+	v := byte(1)
+	if wal {
+		v = 2
+	}
+	if _, err := f.WriteAt([]byte{v, v}, offWriteVersion); err != nil {
+		return fmt.Errorf("write the journal mode to the header: %w", err)
+	}
+	return nil
+}

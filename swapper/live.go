@@ -1,0 +1,147 @@
+package swapper
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/driver"
+	"hotswap/internal/fileuri"
+)
+
+// live is a push's own connection to the live database: opened before the gate
+// closes, so that what it reads is not read while calls wait, and the last one
+// to close, since that one removes the WAL.
+type live struct {
+	pool *sql.DB
+	wal  bool
+}
+
+// lockWait bounds how long the connection waits for another process's lock
+// while calls wait at the gate, in milliseconds.
+const lockWait = 250
+
+func openLive(ctx context.Context, db *driver.Database) (*live, error) {
+	l := &live{pool: db.OpenFile(fileuri.New(db.Path(), "mode=rw", fmt.Sprintf("_busy_timeout=%d", lockWait)), false)}
+	l.pool.SetMaxIdleConns(1)
+	var mode string
+	if err := l.pool.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
+		l.close()
+		return nil, err
+	}
+	l.wal = mode == "wal"
+	return l, nil
+}
+
+func (l *live) close() error {
+	if l == nil {
+		return nil
+	}
+	return l.pool.Close()
+}
+
+// checkpointAhead moves most of the WAL into the file while calls still flow.
+func (l *live) checkpointAhead(ctx context.Context) {
+	if l.wal {
+		l.pool.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)") // the real one decides
+	}
+}
+
+// checkpoint moves all of the WAL into the file and empties it. It runs after
+// every connection of the program is closed.
+func (l *live) checkpoint(ctx context.Context) error {
+	var busy, log, done int
+	// A connection that has read nothing since it was opened would find no WAL
+	// to checkpoint: https://www.sqlite.org/c3ref/wal_checkpoint_v2.html.
+	if err := l.pool.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&busy); err != nil {
+		return failed("read the live database", err)
+	}
+	err := l.pool.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &done)
+	if err != nil {
+		return failed("checkpoint the live database", err)
+	}
+	if busy != 0 || log != done {
+		return &failure{
+			text:  fmt.Sprintf("checkpoint the live database: another process is using it (%d of %d WAL frames written back)", done, log),
+			kinds: []error{ErrBusy},
+			hint:  "end the other process's use of it and try again",
+		}
+	}
+	return nil
+}
+
+// unreadable reports whether err says that the live file is no database, so
+// that there is nothing in it to compare with or to write back.
+func unreadable(err error) bool {
+	var se sqlite3.Error
+	return errors.As(err, &se) && se.Code == sqlite3.ErrNotADB
+}
+
+// busyElsewhere reports whether err says that another has the database locked.
+func busyElsewhere(err error) bool {
+	var se sqlite3.Error
+	return errors.As(err, &se) && (se.Code == sqlite3.ErrBusy || se.Code == sqlite3.ErrLocked)
+}
+
+// sidecarSuffixes name the files that belong to a database file.
+var sidecarSuffixes = []string{"-journal", "-wal", "-shm"}
+
+// clearSidecars proves that the live database's sidecars hold nothing, and
+// removes them: a WAL that stayed would be replayed into the new file. After the
+// last close of a database in WAL mode there are none, unless another process
+// has it open.
+func (t *target) clearSidecars(wal bool) error {
+	for _, suffix := range sidecarSuffixes {
+		name := t.path + suffix
+		info, err := os.Lstat(name)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return failed("look at "+name, err)
+		}
+		holds := info.Size() > 0
+		switch suffix {
+		case "-shm":
+			holds = wal // only an index of the WAL, but somebody's
+		case "-journal":
+			if holds {
+				if holds, err = hotJournal(name); err != nil {
+					return failed("read "+name, err)
+				}
+			}
+		}
+		switch {
+		case holds && t.empty():
+			return &failure{text: fmt.Sprintf("%s is left of a database that is gone, and would be replayed into the new one", name),
+				kinds: []error{ErrTarget}, hint: "move it away and try again"}
+		case holds:
+			return &failure{text: name + " is still in use: another process has the database open", kinds: []error{ErrBusy},
+				hint: "stop the other process and try again"}
+		}
+		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return failed("remove "+name, err)
+		}
+	}
+	return nil
+}
+
+// hotJournal reports whether a journal may have to be rolled back: its header
+// is zeroed when a transaction ends in journal mode PERSIST
+// (https://www.sqlite.org/fileformat2.html#the_rollback_journal).
+func hotJournal(name string) (bool, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	var head [8]byte
+	if _, err := f.Read(head[:]); err != nil {
+		return false, err
+	}
+	return head != [8]byte{}, nil
+}

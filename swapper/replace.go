@@ -1,0 +1,286 @@
+package swapper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hotswap/internal/fileuri"
+)
+
+// replacement puts the stage in the live file's place, with every connection
+// of the program closed and no call under way.
+//
+// If the process, or the machine, dies between two steps, this is what is left:
+//
+//	before "checkpoint"      the old database and its sidecars; SQLite recovers
+//	                         from them as after any crash
+//	after "checkpoint"       the old database, whole in its one file
+//	after "clear sidecars"   the same; the directory is synced, so that no power
+//	                         loss can bring the old WAL back beside the new file
+//	after "keep the old"     the same, under two names
+//	after "rename"           the old or the new database, each whole: which one
+//	                         is up to the disk until the directory is synced
+//	after "sync"             the new database
+//
+// and beside it a stage, or an old file under an undo name: RemoveOrphans.
+type replacement struct {
+	*push
+	old  *os.File // the replaced file, locked, until it is removed or kept
+	undo string   // its name from "keep the old" on
+}
+
+// run returns with report.Swapped saying which database is live.
+func (r *replacement) run(ctx context.Context) error {
+	if err := r.checkpoint(ctx); err != nil {
+		return err
+	}
+	if err := r.aloneWithFile(); err != nil {
+		return err
+	}
+	if err := r.clearSidecars(); err != nil {
+		return err
+	}
+	if err := r.keepOld(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err // the last chance to stop
+	}
+	if err := r.rename(); err != nil {
+		return err
+	}
+	// From here on the new database is live, and nothing may fail silently.
+	synced := syncDir(r.target.dir)
+	r.step(StepRenamed, string(StepRenamed), map[string]any{fieldTarget: r.target.path})
+	if err := r.probe(); err != nil {
+		return r.swapBack(err)
+	}
+	if synced != nil {
+		synced = &failure{text: "swapped, but the disk did not confirm it: a power loss may bring the old database back",
+			cause: synced, kinds: []error{ErrDurabilityUnknown}, hint: "look at the disk's health, then push again"}
+	}
+	return errors.Join(synced, r.keepBackup())
+}
+
+// checkpoint brings everything acknowledged into the one file, and closes the
+// last connection of this process.
+func (r *replacement) checkpoint(ctx context.Context) error {
+	if r.live == nil {
+		return nil
+	}
+	if err := r.live.checkpoint(ctx); err != nil {
+		return err
+	}
+	if err := r.closeLive(); err != nil {
+		return failed("close the live database", err)
+	}
+	return nil
+}
+
+// aloneWithFile proves that nothing in this process has the live file open any
+// more. A connection of another driver, or a statement that somebody kept, would
+// go on with the old file after the rename.
+//
+// This is the place of the lease, which will prove the same of every process,
+// and hold latecomers off until the end; and, behind the rename, of the fence
+// on the old inode. Until then other processes are looked for before the gate
+// closes, and by the sidecars that the last close in the system removes.
+func (r *replacement) aloneWithFile() error {
+	if !r.target.exists {
+		return nil
+	}
+	info, err := os.Lstat(r.target.path)
+	if err != nil {
+		return failed("look at the live file", err)
+	}
+	if !os.SameFile(info, r.target.info) {
+		return &failure{text: "the live file was replaced by somebody else meanwhile", kinds: []error{ErrBusy}, hint: "see who did, and try again"}
+	}
+	if r.target.empty() && info.Size() > 0 {
+		return &failure{text: "the live database was empty at first and is not any more", kinds: []error{ErrBusy}, hint: "try again"}
+	}
+	open, err := openedHere(r.target.dev, r.target.ino)
+	if err != nil {
+		return failed("look through the program's descriptors", err)
+	}
+	if open {
+		return &failure{
+			text:  "the program itself still has the live file open, outside of the driver's connections",
+			kinds: []error{ErrBusy},
+			hint:  "look for a pool of another driver, an ATTACH from another database, or a statement or backup left open in driver.Raw",
+		}
+	}
+	return nil
+}
+
+// clearSidecars removes the old database's WAL and journal, which hold nothing
+// now, durably: beside the new file they would be replayed into it.
+func (r *replacement) clearSidecars() error {
+	if err := r.target.clearSidecars(r.wal); err != nil {
+		return err
+	}
+	if r.target.exists {
+		// Only while everything is closed: closing any descriptor of a file drops
+		// all of this process's locks on it
+		// (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+		old, err := os.OpenFile(r.target.path, os.O_RDWR, 0)
+		if err != nil {
+			return failed("open the live file", err)
+		}
+		r.old = old
+		if err := unix.Flock(int(old.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			return failed("lock the live file", err)
+		}
+		if err := old.Sync(); err != nil {
+			return failed("fsync the live file", err)
+		}
+	}
+	if err := syncDir(r.target.dir); err != nil {
+		return failed("make the removal of the WAL durable", err)
+	}
+	return nil
+}
+
+// keepOld gives the live file a second name to go back to, so that the path
+// never names nothing.
+func (r *replacement) keepOld() error {
+	if !r.target.exists {
+		return nil
+	}
+	undo := besideName(r.target.path, kindUndo)
+	if err := os.Link(r.target.path, undo); err != nil {
+		return failed("give the live file a second name to go back to", err)
+	}
+	r.undo = undo
+	return nil
+}
+
+func (r *replacement) rename() error {
+	if !r.target.exists {
+		// A rename would replace what somebody has put there meanwhile.
+		if err := os.Link(r.stage.path, r.target.path); errors.Is(err, os.ErrExist) {
+			return &failure{text: "the live database did not exist at first and does now", kinds: []error{ErrBusy}, hint: "try again"}
+		} else if err != nil {
+			return failed("link the stage to the target", err)
+		}
+		os.Remove(r.stage.path)
+	} else if err := os.Rename(r.stage.path, r.target.path); err != nil {
+		return failed("rename the stage to the target", err)
+	}
+	r.report.Swapped, r.report.Method = true, "rename"
+	// Closed before any connection opens the file: see clearSidecars.
+	r.stage.path = ""
+	r.stage.close()
+	return nil
+}
+
+// probe opens the new file at the live path as the program will.
+func (r *replacement) probe() error {
+	pool := r.db.OpenFile(fileuri.New(r.target.path, "mode=rw", fmt.Sprintf("_busy_timeout=%d", lockWait)), false)
+	defer pool.Close()
+	_, err := readSchema(context.Background(), pool)
+	return errors.Join(err, pool.Close())
+}
+
+// swapBack puts the old file back in its place, before any call saw the new one.
+func (r *replacement) swapBack(cause error) error {
+	cause = failed("open the new database in its place", cause)
+	err := r.target.clearSidecars(false)
+	if r.undo == "" {
+		err = errors.Join(err, os.Remove(r.target.path))
+	} else if renameErr := os.Rename(r.undo, r.target.path); renameErr != nil {
+		r.report.BackupPath, r.undo = r.undo, "" // not to be cleaned up
+		return &failure{text: "put the old database back", cause: errors.Join(renameErr, err, cause),
+			hint: fmt.Sprintf("the old one is kept as %s: stop the program and move it to %s", r.report.BackupPath, r.target.path)}
+	}
+	r.undo = ""
+	r.report.Swapped, r.report.Method = false, ""
+	err = errors.Join(err, syncDir(r.target.dir))
+	r.step(StepSwappedBack, string(StepSwappedBack), nil)
+	if err != nil {
+		return errors.Join(cause, failed("put the old database back durably", err))
+	}
+	return cause
+}
+
+func (p *push) backupPath() string { return p.db.Path() + "~" }
+
+// keepBackup renames the old file to its backup name.
+func (r *replacement) keepBackup() error {
+	if !r.opts.Backup || r.undo == "" {
+		return nil
+	}
+	path := r.backupPath()
+	// An older backup that somebody opened may have left a WAL, which would be
+	// replayed into this one.
+	for _, suffix := range sidecarSuffixes {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return r.backupFailed(err)
+		}
+	}
+	if err := os.Rename(r.undo, path); err != nil {
+		return r.backupFailed(err)
+	}
+	r.undo = ""
+	r.report.BackupPath = path
+	if err := syncDir(r.target.dir); err != nil {
+		return &failure{text: "swapped, but the backup's name may not survive a power loss", cause: err, kinds: []error{ErrDurabilityUnknown}}
+	}
+	return nil
+}
+
+func (r *replacement) backupFailed(err error) error {
+	f := &failure{text: "swapped, but the replaced file could not be renamed to its backup name", cause: err,
+		hint: "it is kept as " + r.undo}
+	r.report.BackupPath, r.undo = r.undo, ""
+	return f
+}
+
+// cleanUp runs with the gate open again: to free the blocks of a large file
+// takes time. It removes the second name, which is the old file's only one if
+// the swap was made.
+func (r *replacement) cleanUp() (err error) {
+	if r.undo != "" && r.report.Swapped {
+		err = os.Remove(r.undo)
+		if err != nil {
+			err = failed("remove the replaced file", err)
+		}
+	}
+	if r.old != nil && r.report.Swapped {
+		r.old.Close()
+	}
+	return err
+}
+
+// abandon runs before the thaw of a replacement that was not made: the old file
+// is live, and our descriptor of it must be gone before a connection opens it.
+func (r *replacement) abandon() error {
+	var err error
+	if r.undo != "" {
+		err = os.Remove(r.undo)
+		r.undo = ""
+	}
+	if r.old != nil {
+		r.old.Close()
+		r.old = nil
+	}
+	if err != nil {
+		return failed("remove the second name of the live file", err)
+	}
+	return nil
+}
+
+func human(d time.Duration) string {
+	switch {
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d >= time.Millisecond:
+		return d.Round(10 * time.Microsecond).String()
+	}
+	return d.Round(time.Microsecond).String()
+}

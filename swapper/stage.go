@@ -1,0 +1,183 @@
+package swapper
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// stage is a new file in the target's directory: the pushed database until it
+// is renamed, or a snapshot until it is sent. It carries an flock while its
+// process lives, by which an orphan is told from it. SQLite's own locks are of
+// another sort (fcntl) and don't meet it.
+type stage struct {
+	path string
+	file *os.File
+	size int64
+}
+
+const (
+	kindStage = "stage"
+	kindUndo  = "undo"
+	kindPull  = "pull"
+)
+
+// besideName names a file of ours beside path: hidden, so that no glob for
+// databases takes it for one, and recognisable, so that it can be removed.
+func besideName(path, kind string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".hotswap-"+rand.Text()[:12]+"."+kind)
+}
+
+func createStage(path, kind string) (*stage, error) {
+	s := &stage{path: besideName(path, kind)}
+	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, failed("create the stage", err)
+	}
+	s.file = f
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		s.discard()
+		return nil, failed("lock the stage", err)
+	}
+	return s, nil
+}
+
+// discard removes the stage and whatever SQLite may have put beside it.
+func (s *stage) discard() {
+	if s.path != "" {
+		os.Remove(s.path)
+		for _, suffix := range sidecarSuffixes {
+			os.Remove(s.path + suffix)
+		}
+		s.path = ""
+	}
+	s.close()
+}
+
+func (s *stage) close() {
+	if s.file != nil {
+		s.file.Close()
+		s.file = nil
+	}
+}
+
+const (
+	copyChunk    = 1 << 20
+	flushEvery   = 8 << 20
+	reserveChunk = 16 << 20
+)
+
+// receive fills the stage from src, whose length is size if that is not 0. The
+// disk space is reserved ahead of the bytes, and never to the last of it: a
+// stage that filled the disk would give the live database SQLITE_FULL.
+func (s *stage) receive(ctx context.Context, src io.Reader, size int64, progress func(int64)) (digest string, err error) {
+	if err := s.reserve(0, size); err != nil {
+		return "", err
+	}
+	reserved, flushed := size, int64(0)
+	hash := sha256.New()
+	buf := make([]byte, copyChunk)
+	for {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		n, readErr := fill(src, buf)
+		if n > 0 {
+			if s.size == 0 {
+				if err := checkMagic(buf[:min(n, headerSize)]); err != nil {
+					return "", err
+				}
+			}
+			if s.size+int64(n) > reserved {
+				if err := s.reserve(s.size, max(reserveChunk, int64(n))); err != nil {
+					if err := s.reserve(s.size, int64(n)); err != nil {
+						return "", err
+					}
+					reserved = s.size + int64(n)
+				} else {
+					reserved = s.size + reserveChunk
+				}
+			}
+			if _, err := s.file.Write(buf[:n]); err != nil {
+				return "", failed("write the stage", err)
+			}
+			hash.Write(buf[:n])
+			s.size += int64(n)
+			if s.size-flushed >= flushEvery {
+				startWriteback(s.file, flushed, s.size-flushed)
+				flushed = s.size
+			}
+			progress(s.size)
+		}
+		switch {
+		case readErr == io.EOF:
+			if s.size == 0 {
+				return "", checkMagic(nil)
+			}
+			if size > 0 && s.size != size {
+				return "", bad(completeHint, "the source is cut: %d bytes were announced, %d arrived", size, s.size)
+			}
+			// Gives back what was reserved and not needed.
+			if err := s.file.Truncate(s.size); err != nil {
+				return "", failed("truncate the stage", err)
+			}
+			return hex.EncodeToString(hash.Sum(nil)), nil
+		case readErr != nil:
+			return "", &failure{text: fmt.Sprintf("the source ended early, after %d bytes", s.size), cause: readErr,
+				kinds: []error{ErrBadDatabase}, hint: completeHint}
+		}
+	}
+}
+
+// fill reads until buf is full or src has an error. It is not io.ReadFull,
+// which says io.ErrUnexpectedEOF for a last piece, as net/http does for a body
+// that was cut.
+func fill(src io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var m int
+		m, err = src.Read(buf[n:])
+		n += m
+	}
+	return n, err
+}
+
+// reserve allocates n bytes from off on, and demands that the file system
+// keeps headroom for the live database.
+func (s *stage) reserve(off, n int64) error {
+	free, headroom, err := space(filepath.Dir(s.path))
+	if err != nil {
+		return failed("ask for the free disk space", err)
+	}
+	if free-n < headroom {
+		return &failure{
+			text:  fmt.Sprintf("%s has %d bytes free; %d are needed and %d must stay free for the live database", filepath.Dir(s.path), free, n, headroom),
+			kinds: []error{ErrNoSpace},
+			hint:  "make room on the disk and try again",
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	if err := allocate(s.file, off, n); err != nil {
+		return failed(fmt.Sprintf("reserve %d bytes for the stage", n), err)
+	}
+	return nil
+}
+
+// space returns the free bytes of dir's file system and how many of them are
+// to stay free: a sixteenth of it, 64 MiB at most.
+func space(dir string) (free, headroom int64, err error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, 0, err
+	}
+	block := int64(st.Bsize)
+	return int64(st.Bavail) * block, min(int64(st.Blocks)*block/16, 64<<20), nil
+}

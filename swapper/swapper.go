@@ -1,0 +1,357 @@
+package swapper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+
+	"hotswap/driver"
+)
+
+// Push replaces the live database with the one that src yields. Unless it
+// returns an error the new database is live, durable, and has been opened.
+//
+// The error is an *Error, and a kind of this package's sentinel errors. With
+// Report.Swapped false the live database is as it was. With it true (then the
+// error is ErrDurabilityUnknown, or says what of the cleaning up failed) the
+// new one is live. Cancelling ctx stops the push until the rename, not after.
+//
+// src is read to its end. It must return an error, not io.EOF, if it was cut.
+func Push(ctx context.Context, db *driver.Database, src io.Reader, opts PushOptions) (Report, error) {
+	p := &push{operation: newOperation(db, opts.Logger, opts.Notify), opts: opts}
+	defer p.end()
+	p.report.Source, p.report.Target = opts.Source, db.Path()
+	p.report.DryRun = opts.DryRun
+	p.step(StepPushStarted, fmt.Sprintf("push started: %s to %s", opts.Source, db.Path()),
+		map[string]any{fieldSource: opts.Source, fieldTarget: db.Path()})
+	err := p.run(ctx, src)
+	p.phase("")
+	if err != nil {
+		return p.report, p.fail(err)
+	}
+	text := "push complete"
+	if opts.DryRun {
+		text = "dry run complete: nothing replaced"
+	}
+	p.step(StepPushComplete, text, map[string]any{fieldBytes: p.report.Bytes, fieldPause: p.report.Pause, "generation": p.report.Generation})
+	return p.report, nil
+}
+
+// push is one Push.
+type push struct {
+	*operation
+	opts   PushOptions
+	target *target
+	stage  *stage
+	live   *live // nil if the target is empty, or is no database
+	wal    bool  // the live database is in WAL mode
+}
+
+// run is the whole operation. What each step of the replacement leaves if the
+// process dies there is said in replace.go.
+func (p *push) run(ctx context.Context, src io.Reader) error {
+	release, err := claim(p.db, p.opts.Source)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := p.look(); err != nil {
+		return err
+	}
+	if err := p.receive(ctx, src); err != nil {
+		return err
+	}
+	defer p.stage.discard() // a no-op once it is the live database
+	if err := p.openLive(ctx); err != nil {
+		return err
+	}
+	defer p.closeLive()
+	if err := p.check(ctx); err != nil {
+		return err
+	}
+	if err := p.adopt(); err != nil || p.opts.DryRun {
+		return err
+	}
+	frozen, err := p.freeze(ctx)
+	if err != nil {
+		return err
+	}
+	r := &replacement{push: p}
+	if err = r.run(ctx); !p.report.Swapped {
+		err = errors.Join(err, r.abandon())
+	}
+	p.thaw(frozen)
+	return errors.Join(err, r.cleanUp())
+}
+
+// inProgress holds the databases that a push is at work on.
+var inProgress = struct {
+	sync.Mutex
+	sources map[*driver.Database]string
+}{sources: map[*driver.Database]string{}}
+
+// claim makes this the database's only push: a second one is refused now, not
+// after its upload.
+func claim(db *driver.Database, source string) (release func(), err error) {
+	inProgress.Lock()
+	defer inProgress.Unlock()
+	if other, ok := inProgress.sources[db]; ok {
+		return nil, &failure{text: fmt.Sprintf("another push (of %s) is in progress", other), kinds: []error{ErrBusy},
+			hint: "wait for it to end and try again"}
+	}
+	inProgress.sources[db] = source
+	return func() {
+		inProgress.Lock()
+		defer inProgress.Unlock()
+		delete(inProgress.sources, db)
+	}, nil
+}
+
+// look inspects the target, rid of what a killed push left there.
+func (p *push) look() (err error) {
+	if _, err := RemoveOrphans(p.db.Path()); err != nil {
+		return failed("remove what an interrupted push left", err)
+	}
+	if p.target, err = inspect(p.db.Path()); err != nil {
+		return err
+	}
+	if p.opts.Backup {
+		if info, err := os.Lstat(p.backupPath()); err == nil && !info.Mode().IsRegular() {
+			return &failure{text: fmt.Sprintf("%s, where the backup goes, is %s", p.backupPath(), kindOf(info.Mode())), kinds: []error{ErrTarget},
+				hint: "move it away, or push without --backup"}
+		}
+	}
+	return p.nobodyElsewhere()
+}
+
+// nobodyElsewhere refuses while another process has the live file open: it
+// would go on with the old file, and its writes would be lost.
+func (p *push) nobodyElsewhere() error {
+	if !p.target.exists {
+		return nil
+	}
+	openers := openersElsewhere(p.target.dev, p.target.ino)
+	if len(openers) == 0 {
+		return nil
+	}
+	names := make([]string, len(openers))
+	for i, o := range openers {
+		names[i] = o.String()
+	}
+	return &failure{text: "the database is open in " + strings.Join(names, ", "), kinds: []error{ErrBusy},
+		hint: "end the other process's use of it and try again: it would go on with the replaced file"}
+}
+
+func (p *push) receive(ctx context.Context, src io.Reader) (err error) {
+	p.phase("receive")
+	if p.stage, err = createStage(p.target.path, kindStage); err != nil {
+		return err
+	}
+	p.report.SHA256, err = p.stage.receive(ctx, src, p.opts.Size, func(n int64) {
+		p.progress(StepReceiving, fmt.Sprintf("received %d bytes", n), n, p.opts.Size)
+	})
+	p.report.Bytes = p.stage.size
+	if err != nil {
+		p.stage.discard()
+		return err
+	}
+	p.step(StepReceived, fmt.Sprintf("received %d bytes", p.stage.size), map[string]any{fieldBytes: p.stage.size})
+	return nil
+}
+
+// openLive opens our own connection to the live database, if it is one.
+func (p *push) openLive(ctx context.Context) (err error) {
+	if p.target.empty() {
+		return nil
+	}
+	p.live, err = openLive(ctx, p.db)
+	switch {
+	case err == nil:
+		p.wal = p.live.wal
+		return nil
+	case unreadable(err):
+		p.live = nil // check refuses it unless told to skip the comparison
+		return nil
+	case busyElsewhere(err):
+		return &failure{text: "read the live database", cause: err, kinds: []error{ErrBusy},
+			hint: "something holds it locked (locking_mode=EXCLUSIVE, or another process): let it go and try again"}
+	}
+	return failed("open the live database", err)
+}
+
+func (p *push) closeLive() error {
+	l := p.live
+	p.live = nil
+	return l.close()
+}
+
+// check refuses what should not become the live database.
+func (p *push) check(ctx context.Context) error {
+	p.phase("check")
+	head := make([]byte, headerSize)
+	if _, err := p.stage.file.ReadAt(head, 0); err != nil {
+		return failed("read the stage's header", err)
+	}
+	if err := checkLength(head, p.stage.size); err != nil {
+		return err
+	}
+	if p.opts.Prepare != nil {
+		if err := p.stage.prepare(ctx, p.db, p.opts.Prepare); err != nil {
+			return err
+		}
+	}
+	pool, err := p.stage.openReadOnly(ctx, p.db)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	if !p.opts.SkipIntegrityCheck {
+		p.step(StepIntegrity, string(StepIntegrity), nil)
+		if err := p.stage.checkIntegrity(ctx, pool, p.opts.Quick); err != nil {
+			return err
+		}
+		p.step(StepIntegrityPassed, string(StepIntegrityPassed), nil)
+	}
+	// Read in any case: what has no readable schema is no database.
+	staged, err := readSchema(ctx, pool)
+	if err != nil {
+		return badIfCorrupt(ctx, "the source's schema can't be read", err)
+	}
+	if !p.opts.SkipSchemaCheck && !p.target.empty() {
+		p.step(StepSchema, string(StepSchema), nil)
+		if err := p.compareSchema(ctx, staged); err != nil {
+			return err
+		}
+		p.step(StepSchemaPassed, string(StepSchemaPassed), nil)
+	}
+	if p.opts.Validate != nil {
+		p.step(StepValidate, string(StepValidate), nil)
+		if err := validate(ctx, pool, p.opts.Validate); err != nil {
+			return err
+		}
+		p.step(StepValidatePassed, string(StepValidatePassed), nil)
+	}
+	if err := pool.Close(); err != nil {
+		return failed("close the stage", err)
+	}
+	return p.stage.assertAlone()
+}
+
+func (p *push) compareSchema(ctx context.Context, staged schema) error {
+	if p.live == nil {
+		return &failure{text: "the live file is not a database, so there is no schema to compare with",
+			hint: "push with --skip-schema-check if it is to be replaced all the same"}
+	}
+	liveSchema, err := readSchema(ctx, p.live.pool)
+	if err != nil {
+		return failed("read the live database's schema", err)
+	}
+	return liveSchema.compare(staged)
+}
+
+// adopt makes the stage what the live file is but for its content, and makes
+// it durable. No connection may be open on it from here on: one would be
+// carried over to the live path by the rename.
+func (p *push) adopt() error {
+	p.phase("sync")
+	if p.target.exists {
+		if p.live != nil {
+			if err := setJournalVersion(p.stage.file, p.live.wal); err != nil {
+				return failed("keep the journal mode", err)
+			}
+		}
+		if err := p.stage.adopt(p.target); err != nil {
+			return err
+		}
+	} else if err := p.stage.file.Chmod(0o644); err != nil {
+		return failed("set the new file's mode", err)
+	}
+	if err := p.stage.file.Sync(); err != nil {
+		return failed("fsync the stage", err)
+	}
+	return p.stage.assertAlone()
+}
+
+// freeze drains and closes the program's connections.
+func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
+	p.phase("wait")
+	if p.live != nil {
+		p.live.checkpointAhead(ctx)
+	}
+	if err := p.nobodyElsewhere(); err != nil {
+		return nil, err
+	}
+	frozen, err := p.db.Freeze(ctx, driver.FreezeOptions{
+		Timeout: p.opts.Timeout, MaxPause: p.opts.MaxPause, Force: p.opts.Force,
+		Logger: &p.opts.Logger,
+		Notify: p.freezeStep,
+	})
+	var held *driver.HeldError
+	switch {
+	case err == nil:
+	case errors.As(err, &held):
+		p.report.Holders = held.Holders
+		return nil, &failure{text: "the database did not become free", cause: held, kinds: []error{ErrBusy},
+			hint: "try again, wait longer with --timeout, or end the holders with --force"}
+	case errors.Is(err, driver.ErrFreezing):
+		return nil, &failure{text: "the program has the database frozen", cause: err, kinds: []error{ErrBusy}, hint: "try again"}
+	default:
+		return nil, err
+	}
+	p.phase("swap")
+	p.report.Connections, p.report.Attempts, p.report.Holders = frozen.Connections, frozen.Attempts, frozen.Holders
+	return frozen, nil
+}
+
+func (p *push) freezeStep(e driver.FreezeEvent) {
+	switch e.Step {
+	case driver.FreezeWaiting:
+		p.step(StepWaiting, fmt.Sprintf("waiting for %d holds", e.Count), map[string]any{fieldCount: e.Count})
+	case driver.FreezeGateClosed:
+		p.step(StepGateClosed, string(StepGateClosed), map[string]any{"window": e.Window})
+	case driver.FreezeGateReopened:
+		text := "gate open again: waiting for"
+		names := make([]string, len(e.Holders))
+		for i, h := range e.Holders {
+			names[i] = h.String()
+		}
+		p.step(StepReopened, text+" "+strings.Join(names, ", "), map[string]any{fieldHolders: names})
+	case driver.FreezeClosed:
+		p.step(StepClosed, fmt.Sprintf("closed %d connections", e.Count), map[string]any{fieldCount: e.Count})
+	}
+}
+
+// thaw opens the gate, with the new database behind it or the old one.
+func (p *push) thaw(frozen *driver.Frozen) {
+	if p.report.Swapped {
+		frozen.Replaced()
+	}
+	pause := frozen.Thaw()
+	p.report.Pause, p.report.Generation = pause, p.db.Generation()
+	p.step(StepGateOpen, fmt.Sprintf("gate open: calls resume (pause %s)", human(pause)), map[string]any{fieldPause: pause})
+	n, err := p.db.Reconnect()
+	if err != nil {
+		// The calls that come will try again, and get this error if it stays.
+		p.step(StepReconnected, fmt.Sprintf("reconnected %d connections; then: %v", n, err), map[string]any{fieldCount: n, "error": err.Error()})
+		return
+	}
+	p.step(StepReconnected, fmt.Sprintf("reconnected %d connections", n), map[string]any{fieldCount: n})
+}
+
+// fail makes the error of the whole operation: with it goes how the live
+// database is now.
+func (p *push) fail(err error) error {
+	e := &Error{Op: "push to", Path: p.db.Path(), Err: err, Hint: "the live database is unchanged"}
+	if p.report.Swapped {
+		e.Hint = "the new database IS live"
+	}
+	if h := hintOf(err); h != "" {
+		e.Hint += ": " + h
+	}
+	p.step(StepPushFailed, e.Error(), map[string]any{"swapped": p.report.Swapped})
+	return e
+}

@@ -1,0 +1,136 @@
+package swapper
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// target is the live database's file as a push found it.
+type target struct {
+	path   string
+	dir    string
+	exists bool
+	info   fs.FileInfo
+	dev    uint64
+	ino    uint64
+}
+
+// empty reports whether there was no live database: no file, or one that was
+// opened and never written to.
+func (t *target) empty() bool { return !t.exists || t.info.Size() == 0 }
+
+// inspect refuses what a rename can't replace without harm.
+func inspect(path string) (*target, error) {
+	t := &target{path: path, dir: filepath.Dir(path)}
+	if err := unix.Access(t.dir, unix.W_OK|unix.X_OK); err != nil {
+		return nil, &failure{
+			text:  "the directory " + t.dir + " can't be written to",
+			cause: err,
+			kinds: []error{ErrNotPermitted},
+			hint:  "a push puts the new file beside the live one: give the program's user the right to write there",
+		}
+	}
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return t, nil
+	case err != nil:
+		return nil, failed("look at the target", err)
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !info.Mode().IsRegular():
+		return nil, &failure{text: fmt.Sprintf("the target is no regular file but %s", kindOf(info.Mode())), kinds: []error{ErrTarget},
+			hint: "name a database file"}
+	case !ok:
+		return nil, &failure{text: "the target's inode can't be read on this system", kinds: []error{ErrTarget}}
+	case st.Nlink > 1:
+		return nil, &failure{
+			text:  fmt.Sprintf("the target has %d hard links, and a rename would replace only this one of them", st.Nlink),
+			kinds: []error{ErrTarget},
+			hint:  fmt.Sprintf("find the others with: find %s -xdev -inum %d", mountOf(t.dir), st.Ino),
+		}
+	}
+	if err := checkMountPoint(path); err != nil {
+		return nil, err
+	}
+	t.exists, t.info, t.dev, t.ino = true, info, uint64(st.Dev), st.Ino
+	return t, nil
+}
+
+func kindOf(m fs.FileMode) string {
+	switch {
+	case m.IsDir():
+		return "a directory"
+	case m&fs.ModeNamedPipe != 0:
+		return "a FIFO"
+	case m&fs.ModeSocket != 0:
+		return "a socket"
+	case m&fs.ModeDevice != 0:
+		return "a device"
+	}
+	return m.Type().String()
+}
+
+// checkMountPoint refuses a file that is itself mounted, as containers do with
+// a single file: the kernel can't rename over it.
+func checkMountPoint(path string) error {
+	for _, m := range mountPoints() {
+		if m == path {
+			return &failure{
+				text:  "the target is a mount point of its own, and can't be renamed over",
+				kinds: []error{ErrTarget},
+				hint:  "mount its directory instead of the file",
+			}
+		}
+	}
+	return nil
+}
+
+// mountPoints reads /proc/self/mountinfo; none where there is no such file.
+func mountPoints() []string {
+	data, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil
+	}
+	// Spaces and the like are octal escapes: proc_pid_mountinfo(5).
+	unescape := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+	var out []string
+	for line := range strings.Lines(string(data)) {
+		if f := strings.Fields(line); len(f) > 4 {
+			out = append(out, unescape.Replace(f[4]))
+		}
+	}
+	return out
+}
+
+// mountOf returns the mount point that dir is on, "/" if unknown.
+func mountOf(dir string) string {
+	best := "/"
+	for _, m := range mountPoints() {
+		if (dir == m || strings.HasPrefix(dir, strings.TrimSuffix(m, "/")+"/")) && len(m) > len(best) {
+			best = m
+		}
+	}
+	return best
+}
+
+// syncDir makes the directory's entries durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("fsync the directory %s: %w", dir, err)
+	}
+	return nil
+}
