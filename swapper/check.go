@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -86,12 +87,16 @@ func (s *stage) checkIntegrity(ctx context.Context, pool *sql.DB, quick bool) er
 		if err := rows.Scan(&line); err != nil {
 			return failed("read the integrity check's result", err)
 		}
-		found = append(found, line)
+		for l := range strings.Lines(line) { // a header line may come with it
+			if l = strings.TrimSpace(l); l != "" && !strings.HasPrefix(l, "***") {
+				found = append(found, l)
+			}
+		}
 	}
 	if err := rows.Err(); err != nil {
 		return badIfCorrupt(ctx, "the source is corrupt", err)
 	}
-	if len(found) == 1 && found[0] == "ok" {
+	if slices.Equal(found, []string{"ok"}) {
 		return nil
 	}
 	const most = 5

@@ -70,7 +70,7 @@ func (live schema) compare(new schema) error {
 		case !ok:
 			diffs = append(diffs, name+" is missing")
 		case other != text:
-			diffs = append(diffs, fmt.Sprintf("%s differs: live %q, new %q", name, text, other))
+			diffs = append(diffs, fmt.Sprintf("%s differs (live: %s) (new: %s)", name, text, other))
 		}
 	}
 	for name := range new {

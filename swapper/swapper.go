@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 
@@ -113,6 +114,9 @@ func claim(db *driver.Database, source string) (release func(), err error) {
 
 // look inspects the target, rid of what a killed push left there.
 func (p *push) look() (err error) {
+	if err := checkDir(filepath.Dir(p.db.Path())); err != nil {
+		return err
+	}
 	if _, err := RemoveOrphans(p.db.Path()); err != nil {
 		return failed("remove what an interrupted push left", err)
 	}

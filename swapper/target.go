@@ -26,17 +26,23 @@ type target struct {
 // opened and never written to.
 func (t *target) empty() bool { return !t.exists || t.info.Size() == 0 }
 
+// checkDir refuses a directory that a stage can't be put into.
+func checkDir(dir string) error {
+	err := unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+	if err == nil {
+		return nil
+	}
+	return &failure{
+		text:  "the directory " + dir + " can't be written to",
+		cause: err,
+		kinds: []error{ErrNotPermitted},
+		hint:  "a push puts the new file beside the live one: give the program's user the right to write there",
+	}
+}
+
 // inspect refuses what a rename can't replace without harm.
 func inspect(path string) (*target, error) {
 	t := &target{path: path, dir: filepath.Dir(path)}
-	if err := unix.Access(t.dir, unix.W_OK|unix.X_OK); err != nil {
-		return nil, &failure{
-			text:  "the directory " + t.dir + " can't be written to",
-			cause: err,
-			kinds: []error{ErrNotPermitted},
-			hint:  "a push puts the new file beside the live one: give the program's user the right to write there",
-		}
-	}
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

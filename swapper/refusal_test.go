@@ -1,0 +1,292 @@
+package swapper_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hotswap/driver"
+	"hotswap/swapper"
+)
+
+// refuses pushes a good source and demands that it is refused for the reason,
+// with the live database and the directory as they were.
+func (s *service) refuses(opts swapper.PushOptions, kind error, says ...string) {
+	s.t.Helper()
+	before, generation := digest(s.t, s.pool), s.db.Generation()
+	r, err := s.push(source(s.t, "new"), opts)
+	if err == nil || kind != nil && !errors.Is(err, kind) {
+		s.t.Fatalf("got %v, want %v", err, kind)
+	}
+	for _, text := range append(says, s.path, "the live database is unchanged") {
+		if !strings.Contains(err.Error(), text) {
+			s.t.Errorf("the message does not say %q: %v", text, err)
+		}
+	}
+	if r.Swapped || digest(s.t, s.pool) != before || s.db.Generation() != generation {
+		s.t.Error("the live database changed")
+	}
+	s.t.Log(err)
+}
+
+func TestOpenRowsThatNeverEndRefuseAPushByName(t *testing.T) {
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	rows, err := s.pool.Query("SELECT id FROM items -- leaked")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows.Next()
+	opts := swapper.PushOptions{Timeout: 50 * time.Millisecond}
+	s.refuses(opts, swapper.ErrBusy, "open Rows", "SELECT id FROM items -- leaked", "--timeout", "--force")
+	var held *driver.HeldError
+	if _, err := s.push(source(t, "new"), opts); !errors.As(err, &held) || held.Holders[0].Kind != driver.HoldRows {
+		t.Errorf("no *driver.HeldError with the holder in %v", err)
+	}
+	s.onlyFiles()
+	rows.Close()
+	s.mustPush(source(t, "new"), opts)
+	if s.stamp() != "new" {
+		t.Error("not swapped once the rows were closed")
+	}
+}
+
+func TestAForcedPushEndsWhatIsHeldAndTellsItsOwner(t *testing.T) {
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	rows, err := s.pool.Query("SELECT id FROM items")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	rows.Next()
+	tx, err := s.pool.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if _, err := tx.Exec("INSERT INTO items (stamp) VALUES ('half')"); err != nil {
+		t.Fatal(err)
+	}
+	r := s.mustPush(source(t, "new"), swapper.PushOptions{Timeout: 30 * time.Millisecond, Force: true, Backup: true})
+	if len(r.Holders) != 2 {
+		t.Errorf("the report names the holders %v", r.Holders)
+	}
+	for rows.Next() {
+	}
+	if !errors.Is(rows.Err(), driver.ErrForced) {
+		t.Errorf("the rows ended with %v", rows.Err())
+	}
+	if _, err := tx.Exec("INSERT INTO items (stamp) VALUES ('other half')"); !errors.Is(err, driver.ErrForced) {
+		t.Errorf("a call of the lost transaction: %v", err)
+	}
+	if err := tx.Commit(); !errors.Is(err, driver.ErrForced) {
+		t.Errorf("its commit: %v", err)
+	}
+	if s.stamp() != "new" {
+		t.Errorf("half a transaction is in the new database: %s", s.stamp())
+	}
+	old, _ := sql.Open("sqlite3", r.BackupPath)
+	defer old.Close()
+	var n int
+	if err := old.QueryRow("SELECT count(*) FROM items WHERE stamp = 'half'").Scan(&n); err != nil || n != 0 {
+		t.Errorf("half a transaction is in the old database: %d, %v", n, err)
+	}
+}
+
+func TestASecondPushIsRefusedBeforeItsUpload(t *testing.T) {
+	s := start(t, t.TempDir(), "")
+	r, w := io.Pipe()
+	defer w.Close()
+	done := make(chan error)
+	go func() {
+		_, err := swapper.Push(context.Background(), s.db, r, swapper.PushOptions{Source: "the slow one"})
+		done <- err
+	}()
+	data := source(t, "new")
+	w.Write(data[:4096]) // returns once the first push reads
+	_, err := swapper.Push(context.Background(), s.db, failingReader{errors.New("read")}, swapper.PushOptions{})
+	if !errors.Is(err, swapper.ErrBusy) || !strings.Contains(err.Error(), "the slow one") {
+		t.Errorf("got %v", err)
+	}
+	w.Write(data[4096:])
+	w.Close()
+	if err := <-done; err != nil || s.stamp() != "new" {
+		t.Errorf("the first push: %v, stamp %s", err, s.stamp())
+	}
+}
+
+func TestAHardLinkedTargetIsRefused(t *testing.T) {
+	s := start(t, t.TempDir(), "")
+	if err := os.Link(s.path, filepath.Join(s.dir, "other name")); err != nil {
+		t.Fatal(err)
+	}
+	s.refuses(swapper.PushOptions{}, swapper.ErrTarget, "2 hard links", "find ")
+}
+
+func TestAFileThatTheProgramItselfHasOpenIsRefused(t *testing.T) {
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	plain, err := sql.Open("sqlite3", s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	plain.SetMaxOpenConns(1)
+	if _, err := plain.Exec("PRAGMA user_version"); err != nil {
+		t.Fatal(err)
+	}
+	s.refuses(swapper.PushOptions{}, swapper.ErrBusy, "the program itself still has the live file open")
+	s.onlyFiles()
+	// And its locks were not dropped by our looking: it still reads and writes.
+	if _, err := plain.Exec("INSERT INTO items (stamp) VALUES ('live')"); err != nil {
+		t.Error(err)
+	}
+	plain.Close()
+	s.mustPush(source(t, "new"), swapper.PushOptions{})
+}
+
+func TestAFileThatAnotherProcessHasOpenIsRefusedWithItsPid(t *testing.T) {
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	held, err := os.Open(s.path) // before the pool's next use of it: see below
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := exec.Command("cat")
+	other.ExtraFiles = []*os.File{held}
+	in, _ := other.StdinPipe()
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	held.Close()
+	s.refuses(swapper.PushOptions{}, swapper.ErrBusy, "process "+strconv.Itoa(other.Process.Pid)+" (cat)")
+	in.Close()
+	other.Wait()
+	s.mustPush(source(t, "new"), swapper.PushOptions{})
+}
+
+func TestASwapWhoseDatabaseDoesNotOpenIsUndone(t *testing.T) {
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	var lock *os.File
+	s.refuses(swapper.PushOptions{
+		// Holds SQLite's lock on the stage as another process might: the checks
+		// are by an immutable connection, which does not ask for locks.
+		Validate: func(ctx context.Context, db *sql.DB) error {
+			var seq int
+			var name, path string
+			if err := db.QueryRowContext(ctx, "PRAGMA database_list").Scan(&seq, &name, &path); err != nil {
+				return err
+			}
+			var err error
+			if lock, err = os.OpenFile(path, os.O_RDWR, 0); err != nil {
+				return err
+			}
+			const pendingByte = 0x40000000
+			return unix.FcntlFlock(lock.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Start: pendingByte, Len: 512})
+		},
+	}, nil, "open the new database in its place", "database is locked")
+	lock.Close()
+	s.onlyFiles()
+	s.exec("INSERT INTO items (stamp) VALUES ('live')")
+	s.mustPush(source(t, "new"), swapper.PushOptions{})
+	if s.stamp() != "new" {
+		t.Error("a push after the undone one did not swap")
+	}
+}
+
+func TestADatabaseThatIsNotThereYetIsMadeByAPush(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "live.sqlite3")
+	pool, err := sql.Open(driver.Name, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	db, _ := driver.Lookup(path)
+	s := &service{t: t, dir: dir, path: path, pool: pool, db: db}
+	var out bytes.Buffer
+	if _, err := swapper.Pull(context.Background(), db, &out, swapper.PullOptions{}); !errors.Is(err, swapper.ErrNotExist) {
+		t.Errorf("a pull of nothing: %v", err)
+	}
+	if err := os.WriteFile(path+"-wal", []byte("left over"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.push(source(t, "new"), swapper.PushOptions{}); !errors.Is(err, swapper.ErrTarget) {
+		t.Errorf("a stale WAL beside no database: %v", err)
+	}
+	os.Remove(path + "-wal")
+	s.mustPush(source(t, "first"), swapper.PushOptions{})
+	if s.stamp() != "first" {
+		t.Error(s.stamp())
+	}
+	s.onlyFiles()
+}
+
+func TestALiveFileThatIsNoDatabaseIsReplacedOnlyIfSaid(t *testing.T) {
+	s := start(t, t.TempDir(), "")
+	s.pool.Close()
+	if err := os.WriteFile(s.path, bytes.Repeat([]byte("broken"), 2000), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.pool, _ = sql.Open(driver.Name, s.path)
+	defer s.pool.Close()
+	s.db, _ = driver.Lookup(s.path)
+	if _, err := s.push(source(t, "new"), swapper.PushOptions{}); err == nil || !strings.Contains(err.Error(), "--skip-schema-check") {
+		t.Errorf("got %v", err)
+	}
+	s.mustPush(source(t, "new"), swapper.PushOptions{SkipSchemaCheck: true})
+	if s.stamp() != "new" {
+		t.Error(s.stamp())
+	}
+}
+
+func TestACancelledPushLeavesCallsFlowing(t *testing.T) {
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	rows, err := s.pool.Query("SELECT id FROM items")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	rows.Next()
+	ctx, cancel := context.WithCancel(context.Background())
+	_, err = swapper.Push(ctx, s.db, bytes.NewReader(source(t, "new")), swapper.PushOptions{
+		Notify: func(e swapper.Event) {
+			if e.Step == swapper.StepReopened {
+				cancel()
+			}
+		},
+	})
+	if !errors.Is(err, context.Canceled) || s.stamp() != "live" {
+		t.Errorf("got %v, stamp %s", err, s.stamp())
+	}
+	s.onlyFiles()
+}
+
+func TestAPushWhilePoolsCloseDoesNotHarm(t *testing.T) {
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	_, err := s.push(source(t, "new"), swapper.PushOptions{
+		Notify: func(e swapper.Event) {
+			if e.Step == swapper.StepIntegrityPassed {
+				s.pool.Close()
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.pool, err = sql.Open(driver.Name, s.path); err != nil {
+		t.Fatal(err)
+	}
+	defer s.pool.Close()
+	if s.stamp() != "new" {
+		t.Error(s.stamp())
+	}
+}

@@ -1,0 +1,261 @@
+package swapper_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"hotswap/swapper"
+)
+
+// again runs the test of the same name in a process of its own with the given
+// attributes, and reports whether this is that process. Where the attributes
+// are not to be had the test is skipped, but not in CI.
+func again(t *testing.T, attr *syscall.SysProcAttr) bool {
+	t.Helper()
+	if os.Getenv("HOTSWAP_TEST_AGAIN") == t.Name() {
+		return true
+	}
+	if os.Getuid() != 0 {
+		if os.Getenv("CI") != "" {
+			t.Fatal("must be root for this test")
+		}
+		t.Skip("must be root for this test")
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), "HOTSWAP_TEST_AGAIN="+t.Name(), "TMPDIR="+t.TempDir())
+	cmd.SysProcAttr = attr
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return false
+}
+
+// tmpfs mounts a small file system of its own for the test, in a mount
+// namespace of its own.
+func tmpfs(t *testing.T, size string) string {
+	t.Helper()
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("/tmp", "hotswap-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		unix.Unmount(dir, unix.MNT_DETACH)
+		os.Remove(dir)
+	})
+	return dir
+}
+
+func TestAFullDiskRefusesThePushAndLeavesRoomForTheLiveDatabase(t *testing.T) {
+	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
+		return
+	}
+	s := start(t, tmpfs(t, "1m"), "&_journal=WAL")
+	big := filepath.Join(t.TempDir(), "big.sqlite3")
+	makeDatabase(t, big, "new", 3000)
+	data, err := os.ReadFile(big)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int64{0, int64(len(data))} {
+		r, err := s.push(data, swapper.PushOptions{Size: size})
+		if !errors.Is(err, swapper.ErrNoSpace) || !strings.Contains(err.Error(), "make room") || r.Swapped {
+			t.Errorf("size %d announced: %v", size, err)
+		}
+		t.Log(err)
+		s.exec("INSERT INTO items (stamp, filler) VALUES ('live', zeroblob(10000))")
+	}
+	if s.stamp() != "live" {
+		t.Error(s.stamp())
+	}
+	s.onlyFiles()
+	s.pool.Close()
+}
+
+func TestAMountedFileIsRefused(t *testing.T) {
+	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
+		return
+	}
+	dir := tmpfs(t, "8m")
+	if err := os.WriteFile(filepath.Join(dir, "live.sqlite3"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	backing := filepath.Join(t.TempDir(), "backing")
+	if err := os.WriteFile(backing, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount(backing, filepath.Join(dir, "live.sqlite3"), "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, dir, "")
+	s.refuses(swapper.PushOptions{}, swapper.ErrTarget, "mount point", "mount its directory")
+	s.pool.Close()
+}
+
+func TestADirectoryThatCannotBeWrittenToIsRefused(t *testing.T) {
+	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
+		return
+	}
+	dir := tmpfs(t, "8m")
+	s := start(t, dir, "&_journal=MEMORY")
+	if err := os.Chmod(dir, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	// From here on as nobody: root may write anywhere.
+	if err := os.Chown(s.path, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	data := source(t, "new")
+	if err := syscall.Setresuid(65534, 65534, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.push(data, swapper.PushOptions{}); !errors.Is(err, swapper.ErrNotPermitted) || !strings.Contains(err.Error(), "can't be written to") {
+		t.Errorf("got %v", err)
+	}
+	if s.stamp() != "live" {
+		t.Error(s.stamp())
+	}
+	s.pool.Close()
+	syscall.Setresuid(0, 0, 0)
+}
+
+func info(t *testing.T, path string) os.FileInfo {
+	t.Helper()
+	i, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+func TestOwnerModeAndAttributesAreKept(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("must be root to give a file away")
+	}
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	if err := os.Chown(s.path, 65534, 12345); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(s.path, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setxattr(s.path, "user.hotswap", []byte("kept"), 0); err != nil && !errors.Is(err, unix.ENOTSUP) {
+		t.Fatal(err)
+	}
+	// An access ACL that lets user 4711 read: version 2, and five entries.
+	acl := []byte{2, 0, 0, 0}
+	for _, e := range [][4]uint16{{1, 6, 0xffff, 0xffff}, {2, 4, 4711, 0}, {4, 4, 0xffff, 0xffff}, {16, 4, 0xffff, 0xffff}, {32, 0, 0xffff, 0xffff}} {
+		for _, v := range e {
+			acl = append(acl, byte(v), byte(v>>8))
+		}
+	}
+	hasACL := unix.Setxattr(s.path, "system.posix_acl_access", acl, 0) == nil
+	s.mustPush(source(t, "new"), swapper.PushOptions{})
+	st := info(t, s.path).Sys().(*syscall.Stat_t)
+	if st.Uid != 65534 || st.Gid != 12345 || st.Mode&0o777 != 0o640 {
+		t.Errorf("owner %d:%d, mode %o", st.Uid, st.Gid, st.Mode&0o777)
+	}
+	buf := make([]byte, 100)
+	if n, err := unix.Getxattr(s.path, "user.hotswap", buf); err == nil && string(buf[:n]) != "kept" {
+		t.Errorf("attribute %q", buf[:n])
+	} else if err != nil && !errors.Is(err, unix.ENOTSUP) {
+		t.Error(err)
+	}
+	if hasACL {
+		n, err := unix.Getxattr(s.path, "system.posix_acl_access", buf)
+		if err != nil || string(buf[:n]) != string(acl) {
+			t.Errorf("ACL %x, %v; want %x", buf[:max(n, 0)], err, acl)
+		}
+	}
+	s.exec("INSERT INTO items (stamp) VALUES ('new')")
+}
+
+func TestOrphansOfAKilledProcessAreRemovedAndThoseOfALivingOneStay(t *testing.T) {
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	name := func(id, kind string) string {
+		return filepath.Join(s.dir, fmt.Sprintf(".live.sqlite3.hotswap-%s.%s", id, kind))
+	}
+	dead := []string{name("AAAAAAAAAAAA", "stage"), name("BBBBBBBBBBBB", "pull"), name("CCCCCCCCCCCC", "undo")}
+	for _, n := range dead[:2] {
+		if err := os.WriteFile(n, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		os.WriteFile(n+"-wal", nil, 0o600)
+	}
+	// Killed between the link and the rename: a second name of the live file.
+	if err := os.Link(s.path, dead[2]); err != nil {
+		t.Fatal(err)
+	}
+	living := name("DDDDDDDDDDDD", "stage")
+	f, err := os.Create(living)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	others := []string{filepath.Join(s.dir, ".other.sqlite3.hotswap-AAAAAAAAAAAA.stage"), filepath.Join(s.dir, ".live.sqlite3.hotswap-short.stage")}
+	for _, n := range others {
+		os.WriteFile(n, nil, 0o600)
+	}
+	removed, err := swapper.RemoveOrphans(s.path)
+	if err != nil || fmt.Sprint(removed) != fmt.Sprint(dead) {
+		t.Errorf("removed %v, %v; want %v", removed, err, dead)
+	}
+	s.onlyFiles(filepath.Base(living), filepath.Base(others[0]), filepath.Base(others[1]))
+	s.exec("INSERT INTO items (stamp) VALUES ('live')")
+	s.mustPush(source(t, "new"), swapper.PushOptions{})
+}
+
+func TestDescriptorsAreBackAfterManySwaps(t *testing.T) {
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	old, err := s.pool.Prepare("SELECT count(*) FROM items")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	sources := [][]byte{source(t, "even"), source(t, "odd")}
+	s.mustPush(sources[0], swapper.PushOptions{})
+	before := len(descriptors(t))
+	for i := range 50 {
+		s.mustPush(sources[i%2], swapper.PushOptions{})
+		var n int
+		if err := old.QueryRow().Scan(&n); err != nil || n != 300 {
+			t.Fatal(n, err)
+		}
+	}
+	if after := descriptors(t); len(after) != before {
+		t.Errorf("%d descriptors before 50 swaps, %d after: %v", before, len(after), after)
+	}
+	s.onlyFiles()
+}
+
+func descriptors(t *testing.T) (open []string) {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("no /proc here")
+	}
+	for _, e := range entries {
+		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil {
+			open = append(open, to)
+		}
+	}
+	return open
+}
