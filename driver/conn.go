@@ -29,15 +29,14 @@ var (
 type conn struct {
 	state atomic.Uint64 // see gate.go
 
-	inner     *sqlite3.SQLiteConn // nil while closed; owned
-	holds     int                 // open Rows and Tx; owned
-	query     string              // of the latest call; written by the user alone, see enter
-	heldQuery string              // of the latest call that left something held; owned
-	tx        tx                  // the open Tx, if any; owned
-	rows      *rows               // open Rows; owned
-	freeRows  *rows               // closed ones, for the next query; owned
-	cache     stmtCache           // owned
-	session   session             // owned
+	inner    *sqlite3.SQLiteConn // nil while closed; owned
+	holds    int                 // open Rows and Tx; owned
+	queries  [2]string           // of the latest call and the one before; see noteQuery
+	tx       tx                  // the open Tx, if any; owned
+	rows     *rows               // open Rows; owned
+	freeRows *rows               // closed ones, for the next query; owned
+	cache    stmtCache           // owned
+	session  session             // owned
 
 	drv *Driver
 	dsn *dsn

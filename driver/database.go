@@ -29,6 +29,9 @@ type Database struct {
 	freezing sync.Mutex
 	// drainage gets a value, at most one, whenever a connection drains.
 	drainage chan struct{}
+	// filter says, while it is set, that marked connections may be used by the
+	// calls that it does not stop.
+	filter atomic.Pointer[filter]
 	// gateLog is the logger of the freeze in progress, for queued calls.
 	gateLog atomic.Pointer[zerolog.Logger]
 
@@ -162,10 +165,13 @@ func (d *Database) add(ctx context.Context, c *conn) error {
 	for {
 		d.mu.Lock()
 		if !d.shut {
+			if f := d.filter.Load(); f != nil && f.stopsAny() {
+				c.want()
+			}
 			d.conns[c] = struct{}{}
 			d.mu.Unlock()
 			if !queued.IsZero() {
-				d.resumed(c, c.query, queued)
+				d.resumed(c, "connect", queued)
 			}
 			d.keep()
 			return nil
@@ -174,7 +180,7 @@ func (d *Database) add(ctx context.Context, c *conn) error {
 		d.mu.Unlock()
 		if queued.IsZero() {
 			queued = time.Now()
-			d.queued(c, c.query)
+			d.queued(c, "connect")
 		}
 		if err := d.await(ctx, reopened); err != nil {
 			return err

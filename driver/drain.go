@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -15,27 +16,72 @@ const (
 	forceGrace = 2 * time.Second
 )
 
-// drain is the wait of one Freeze. It goes through attempts:
+// drain is the wait of one Freeze. It goes through attempts, each with a window
+// twice as long as the last:
 //
-//	gate closed, for a window ---- all drained --------------------> done
-//	     ^               |
-//	     |               | some hold on
-//	     |               v
-//	     |     gate open for all; those that held on keep their mark,
-//	     |     so that each is caught when its hold ends
-//	     |               |
-//	     +---------------+  all caught (they wait now), or none is
-//	                        left to catch and the gate was open long enough
+//	gate closed ------ all drained ---------------------------> done
+//	   ^     |
+//	   |     | some held on, and by that the next attempt knows them
+//	   |     v
+//	   |  gate filtering: open, but not for what would make the same
+//	   |     |    holds again, for half of the window at most
+//	   |     |
+//	   +-----+ they have ended: to be closed for the rest of the window
+//	   ^     |
+//	   |     | they have not
+//	   |     v
+//	   |  gate open, until they have ended, and for twice the window
+//	   |     |
+//	   +-----+
 //
 // A loop that queries inside its open Rows can't end while the gate is closed,
-// and begins anew as soon as it is open: to close the gate at the very end of
-// its Rows is what drains it. And while a hold of minutes lasts, the gate is
-// not closed at all.
+// and begins anew as soon as it is open. What tells its outer query from the
+// inner ones is that it was seen held: so those go through, the outer one waits,
+// and all such loops come to their end. And while a hold of minutes lasts, the
+// gate is not closed at all.
 type drain struct {
 	d      *Database
 	opts   FreezeOptions
 	start  time.Time
 	frozen *Frozen
+}
+
+// filter is what does not pass a gate that is open for the rest.
+type filter struct {
+	queries map[string]bool
+	begins  bool // BEGIN and SAVEPOINT, by call or by SQL text
+}
+
+// newFilter stops what would make these holds again. It knows of those of one
+// attempt only: a query inside of a loop, taken for the loop's own because it
+// happened to be slow, must not be stopped for good.
+func newFilter(holders []Holder) *filter {
+	f := &filter{queries: map[string]bool{}}
+	for _, h := range holders {
+		switch h.Kind {
+		case HoldRows:
+			f.queries[h.Query] = true
+		case HoldTx, HoldRaw:
+			f.begins = true
+		case HoldCall: // ends by itself
+		}
+	}
+	return f
+}
+
+func (f *filter) stopsAny() bool { return f.begins || len(f.queries) > 0 }
+
+func (f *filter) stops(query string) bool {
+	if f.queries[query] {
+		return true
+	}
+	if f.begins {
+		switch strings.ToUpper(firstWord(query)) {
+		case "BEGIN", "SAVEPOINT":
+			return true
+		}
+	}
+	return false
 }
 
 var errTimeout = errors.New("timeout")
@@ -45,35 +91,45 @@ func (dr *drain) run(ctx context.Context) error {
 	d, f := dr.d, dr.frozen
 	dr.opts.Notify(FreezeEvent{Step: FreezeWaiting, Count: len(d.Holders())})
 	window := min(firstWindow, dr.opts.MaxPause)
-	var caughtAt time.Time
+	var holders []Holder // of the attempt before
 	for {
 		f.Attempts++
-		f.closedAt = time.Now()
-		if !caughtAt.IsZero() {
-			f.closedAt = caughtAt
+		began := time.Now()
+		ended := true
+		if holders != nil {
+			d.filterGate(newFilter(holders))
+			var err error
+			if ended, err = dr.wait(ctx, window/2, d.undrained()); err != nil {
+				return err
+			}
 		}
-		d.shutGate()
-		dr.opts.Notify(FreezeEvent{Step: FreezeGateClosed, Window: window})
-		left, err := dr.await(ctx, window)
-		if err != nil {
-			return err
+		if ended {
+			f.closedAt = time.Now()
+			if d.waiting.Load() > 0 {
+				f.closedAt = began
+			}
+			left := window - time.Since(began)
+			d.shutGate()
+			dr.opts.Notify(FreezeEvent{Step: FreezeGateClosed, Window: left})
+			if err := dr.drained(ctx, left); err != errTimeout {
+				return err
+			}
 		}
-		if left == nil {
-			return nil
-		}
-		holders := dr.holders()
+		holding := d.undrained()
+		holders = dr.holders()
 		f.Holders = mergeHolders(f.Holders, holders)
-		d.openGate(left)
 		dr.opts.Notify(FreezeEvent{Step: FreezeGateReopened, Holders: holders})
-		caughtAt, err = dr.catch(ctx, left, window)
-		if errors.Is(err, errTimeout) {
+		if !ended || window > eagerWindow {
+			d.openGate(holding)
+			if err := dr.rest(ctx, holding, 2*window); err != nil {
+				return err
+			}
+		}
+		if dr.remaining() <= 0 {
 			if dr.opts.Force {
 				return dr.force(ctx)
 			}
-			return &HeldError{Path: d.path, Waited: time.Since(dr.start), Holders: dr.holdersOf(left)}
-		}
-		if err != nil {
-			return err
+			return &HeldError{Path: d.path, Waited: time.Since(dr.start), Holders: dr.blame(holding)}
 		}
 		window = min(2*window, dr.opts.MaxPause)
 	}
@@ -81,90 +137,72 @@ func (dr *drain) run(ctx context.Context) error {
 
 func (dr *drain) remaining() time.Duration { return dr.opts.Timeout - time.Since(dr.start) }
 
-// await waits, with the gate closed, until all have drained, and returns those
-// that have not by the end of the window.
-func (dr *drain) await(ctx context.Context, window time.Duration) (left map[*conn]bool, err error) {
+// drained waits, with the gate closed, until every connection has drained;
+// errTimeout is the end of the window.
+func (dr *drain) drained(ctx context.Context, window time.Duration) error {
 	end := time.NewTimer(max(min(window, dr.remaining()), time.Millisecond))
 	defer end.Stop()
+	for dr.d.undrained() != nil {
+		select {
+		case <-dr.d.drainage:
+		case <-end.C:
+			if dr.d.undrained() == nil {
+				return nil
+			}
+			return errTimeout
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// wait waits until these holds have ended; false is the end of the time.
+func (dr *drain) wait(ctx context.Context, most time.Duration, holding map[*conn]uint64) (ended bool, err error) {
+	end := time.NewTimer(min(most, dr.remaining()))
+	defer end.Stop()
 	for {
-		if left = dr.d.undrained(); left == nil {
-			return nil, nil
+		if dr.forgetEnded(holding); len(holding) == 0 {
+			return true, nil
 		}
 		select {
 		case <-dr.d.drainage:
 		case <-end.C:
-			return dr.d.undrained(), nil
+			dr.forgetEnded(holding)
+			return len(holding) == 0, nil
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return false, ctx.Err()
 		}
 	}
 }
 
-// catch waits, with the gate open but for the armed connections, until it is
-// time for the next attempt. The armed ones that drained first wait for the
-// others half a window at most. It returns since when one waits.
-func (dr *drain) catch(ctx context.Context, armed map[*conn]bool, window time.Duration) (caughtAt time.Time, err error) {
-	rest := time.NewTimer(2 * window)
-	defer rest.Stop()
-	timeout := time.NewTimer(dr.remaining())
-	defer timeout.Stop()
-	rested := false
-	var patience <-chan time.Time
-	for {
-		caught := dr.caught(armed)
-		switch {
-		case caught < len(armed):
-			if caught > 0 && patience == nil {
-				caughtAt = time.Now()
-				patience = time.After(window / 2)
-			}
-		case rested || caught > 0 && window <= eagerWindow:
-			return caughtAt, nil
-		case caught > 0:
-			dr.letGo(armed)
-			caughtAt, patience = time.Time{}, nil
-		}
-		select {
-		case <-dr.d.drainage:
-		case <-rest.C:
-			rested = true
-		case <-patience:
-			dr.letGo(armed)
-			caughtAt, patience = time.Time{}, nil
-		case <-timeout.C:
-			return time.Time{}, errTimeout
-		case <-ctx.Done():
-			return time.Time{}, ctx.Err()
-		}
+// rest waits, with the gate open, until these holds have ended, and at least
+// for the pause; or until the timeout.
+func (dr *drain) rest(ctx context.Context, holding map[*conn]uint64, pause time.Duration) error {
+	over := time.NewTimer(min(pause, dr.remaining()))
+	defer over.Stop()
+	if _, err := dr.wait(ctx, dr.remaining(), holding); err != nil {
+		return err
+	}
+	select {
+	case <-over.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
-// caught counts the armed connections that have drained, and forgets those
-// that the pool has closed.
-func (dr *drain) caught(armed map[*conn]bool) (n int) {
+// forgetEnded drops the connections whose hold has ended, and those that the
+// pool has closed.
+func (dr *drain) forgetEnded(holding map[*conn]uint64) {
 	dr.d.mu.Lock()
 	defer dr.d.mu.Unlock()
-	for c := range armed {
-		if _, ok := dr.d.conns[c]; !ok {
-			delete(armed, c)
-		} else if drained(c.state.Load()) {
-			n++
+	for c, period := range holding {
+		w := c.state.Load()
+		if _, ok := dr.d.conns[c]; !ok || drained(w) || w&periodMask != period {
+			delete(holding, c)
 		}
 	}
-	return n
-}
-
-// letGo releases the caught connections and disarms them.
-func (dr *drain) letGo(armed map[*conn]bool) {
-	dr.d.mu.Lock()
-	defer dr.d.mu.Unlock()
-	for c := range armed {
-		if drained(c.state.Load()) {
-			c.release()
-			delete(armed, c)
-		}
-	}
-	dr.d.wakeLocked()
 }
 
 // holders describes what is not drained, with the gate closed.
@@ -174,14 +212,19 @@ func (dr *drain) holders() []Holder {
 	return dr.d.holdersLocked(func(w uint64) bool { return !drained(w) })
 }
 
-// holdersOf describes what the armed connections hold, with the gate open.
-func (dr *drain) holdersOf(armed map[*conn]bool) []Holder {
-	if len(armed) == 0 {
+// blame describes who held on until the timeout: these connections or, if they
+// have let go at last, all that were met.
+func (dr *drain) blame(holding map[*conn]uint64) []Holder {
+	if len(holding) == 0 {
 		return dr.frozen.Holders
 	}
 	dr.d.mu.Lock()
 	defer dr.d.mu.Unlock()
-	return dr.d.holdersLocked(func(w uint64) bool { return w&wantMark != 0 && !drained(w) })
+	still := dr.d.holdersLocked(func(w uint64) bool { return w&wantMark != 0 && !drained(w) })
+	if len(still) == 0 {
+		return dr.frozen.Holders
+	}
+	return still
 }
 
 // mergeHolders adds to all those of more that are not in it by kind and query.
@@ -245,7 +288,7 @@ func (dr *drain) force(ctx context.Context) error {
 }
 
 // killAll takes what is held; false if an owner was faster with a call.
-func (dr *drain) killAll(left map[*conn]bool) bool {
+func (dr *drain) killAll(left map[*conn]uint64) bool {
 	all := true
 	for c := range left {
 		c.mu.Lock()

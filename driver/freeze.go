@@ -150,21 +150,39 @@ func (d *Database) shutGate() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.shut = true
+	d.filter.Store(nil)
 	for c := range d.conns {
 		c.want()
 	}
 }
 
-// openGate takes the mark off every connection but those in keep, and lets
-// waiting calls look again.
-func (d *Database) openGate(keep map[*conn]bool) {
+// filterGate marks every connection, and lets all pass that the filter does
+// not stop.
+func (d *Database) filterGate(f *filter) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.shut = false
+	d.filter.Store(f)
 	for c := range d.conns {
-		if !keep[c] {
+		c.want()
+	}
+	d.wakeLocked()
+}
+
+// openGate takes the mark off every connection but those in keep, whose exit
+// the freeze wants to see, and lets waiting calls look again.
+func (d *Database) openGate(keep map[*conn]uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.shut = false
+	d.filter.Store(&filter{}) // for the kept ones: nothing is stopped
+	for c := range d.conns {
+		if _, ok := keep[c]; !ok {
 			c.release()
 		}
+	}
+	if len(keep) == 0 {
+		d.filter.Store(nil)
 	}
 	d.wakeLocked()
 }
@@ -174,17 +192,18 @@ func (d *Database) wakeLocked() {
 	d.reopened = make(chan struct{})
 }
 
-// undrained returns the connections that keep the freeze from going on.
-func (d *Database) undrained() map[*conn]bool {
+// undrained returns the connections that keep the freeze from going on, each
+// with the period it is in; nil if there are none.
+func (d *Database) undrained() map[*conn]uint64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var left map[*conn]bool
+	var left map[*conn]uint64
 	for c := range d.conns {
-		if !drained(c.state.Load()) {
+		if w := c.state.Load(); !drained(w) {
 			if left == nil {
-				left = map[*conn]bool{}
+				left = map[*conn]uint64{}
 			}
-			left[c] = true
+			left[c] = w & periodMask
 		}
 	}
 	return left

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -41,21 +42,19 @@ func stateString(w uint64) string {
 // caller owns the connection until exit. It returns ctx.Err() if ctx ends
 // first, and then the connection is as it was.
 func (c *conn) enter(ctx context.Context, query string) error {
-	// Before the word changes, so that an observer who sees the same busy word
-	// before and after reading c.query has read a whole string.
-	c.query = query
 	w := c.state.Load()
+	c.noteQuery(w, query)
 	switch w & (stateMask | wantMark) {
 	case stateIdle:
 		if !c.state.CompareAndSwap(w, w+(stateBusy-stateIdle)+callUnit+periodUnit) {
-			return c.enterSlow(ctx)
+			return c.enterSlow(ctx, query)
 		}
 	case stateHeld:
 		if !c.state.CompareAndSwap(w, w+(stateBusy-stateHeld)+callUnit) {
-			return c.enterSlow(ctx)
+			return c.enterSlow(ctx, query)
 		}
 	default:
-		return c.enterSlow(ctx)
+		return c.enterSlow(ctx, query)
 	}
 	if c.inner != nil {
 		return nil
@@ -63,12 +62,32 @@ func (c *conn) enter(ctx context.Context, query string) error {
 	return c.revive(ctx)
 }
 
+// noteQuery notes the query of the call that comes after those counted in w.
+// There are two places, for an even and an odd count: an observer finds the
+// latest call's query where its word says, and this one is written elsewhere.
+func (c *conn) noteQuery(w uint64, query string) {
+	c.queries[(w/callUnit+1)%2] = query
+}
+
+// latestQuery returns the query of the call that made the word w; false if the
+// word has changed, and then what was read may not even be a whole string. Any
+// goroutine may call it. The place is written again by the next call but one,
+// which a word that did not change has not seen: the race detector can't know.
+//
+//go:norace
+func (c *conn) latestQuery(w uint64) (string, bool) {
+	q := c.queries[w/callUnit%2]
+	if !c.state.CompareAndSwap(w, w) {
+		return "", false
+	}
+	return strings.Clone(q), true
+}
+
 // exit ends a call.
 func (c *conn) exit() {
 	w := c.state.Load()
 	next := w - stateBusy + stateIdle
 	if c.holds > 0 {
-		c.heldQuery = c.query
 		next = w - stateBusy + stateHeld
 	}
 	if w&wantMark != 0 || !c.state.CompareAndSwap(w, next) {
@@ -77,7 +96,7 @@ func (c *conn) exit() {
 }
 
 // enterSlow is enter for everything but an open gate.
-func (c *conn) enterSlow(ctx context.Context) error {
+func (c *conn) enterSlow(ctx context.Context, query string) error {
 	var queued time.Time
 	for {
 		// Fetched before the state is read: if the gate opens in between, this
@@ -89,7 +108,11 @@ func (c *conn) enterSlow(ctx context.Context) error {
 			return driver.ErrBadConn // as a closed go-sqlite3 connection says to Ping
 		}
 		w := c.state.Load()
-		switch w & (stateMask | wantMark) {
+		state := w & (stateMask | wantMark)
+		if state == stateIdle|wantMark && c.db.lets(query) {
+			state = stateIdle
+		}
+		switch state {
 		case stateIdle, stateHeld, stateHeld | wantMark:
 			next := w - w&stateMask + stateBusy + callUnit
 			if w&stateMask == stateIdle {
@@ -101,7 +124,7 @@ func (c *conn) enterSlow(ctx context.Context) error {
 				continue
 			}
 			if !queued.IsZero() {
-				c.db.resumed(c, c.query, queued)
+				c.db.resumed(c, query, queued)
 			}
 			if c.inner != nil {
 				return nil
@@ -119,12 +142,18 @@ func (c *conn) enterSlow(ctx context.Context) error {
 		}
 		if queued.IsZero() {
 			queued = time.Now()
-			c.db.queued(c, c.query)
+			c.db.queued(c, query)
 		}
 		if err := c.db.await(ctx, opened); err != nil {
 			return err
 		}
 	}
+}
+
+// lets reports whether a marked connection may be used for the query.
+func (d *Database) lets(query string) bool {
+	f := d.filter.Load()
+	return f != nil && !f.stops(query)
 }
 
 // exitSlow is exit for a connection that a freeze wants.
@@ -135,11 +164,7 @@ func (c *conn) exitSlow() {
 	for {
 		w := c.state.Load()
 		next := w - stateBusy + stateIdle
-		if c.holds > 0 {
-			c.heldQuery = c.query
-			next = w - stateBusy + stateHeld
-		} else if w&wantMark != 0 && c.inTransaction() {
-			c.heldQuery = c.query
+		if c.holds > 0 || w&wantMark != 0 && c.inTransaction() {
 			next = w - stateBusy + stateHeld
 		}
 		if c.state.CompareAndSwap(w, next) {
@@ -156,8 +181,8 @@ func (c *conn) exitSlow() {
 // enterHold begins the end of a hold (Rows.Close, Commit, Rollback): it never
 // waits. It reports false if the hold is gone because a forced freeze took it.
 func (c *conn) enterHold(query string) bool {
-	c.query = query
 	w := c.state.Load()
+	c.noteQuery(w, query)
 	if w&(stateMask|wantMark) == stateHeld && c.state.CompareAndSwap(w, w+(stateBusy-stateHeld)+callUnit) {
 		return true
 	}

@@ -1,8 +1,8 @@
 package driver
 
 import (
+	"cmp"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -48,7 +48,7 @@ func (d *Database) holdersLocked(holds func(uint64) bool) []Holder {
 		if a.For != b.For {
 			return int(b.For - a.For)
 		}
-		return strings.Compare(a.Query, b.Query)
+		return cmp.Compare(a.Query, b.Query)
 	})
 	return out
 }
@@ -57,18 +57,20 @@ func (d *Database) holdersLocked(holds func(uint64) bool) []Holder {
 func (c *conn) holder() (Holder, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for range 100 {
+	for range 100 { // as long as calls begin and end under our eyes
 		w := c.state.Load()
+		query, ok := c.latestQuery(w)
+		if !ok {
+			continue
+		}
 		switch w & stateMask {
 		case stateBusy:
-			if q, ok := c.runningQuery(w); ok {
-				return Holder{Kind: HoldCall, Query: q}, true
-			}
+			return Holder{Kind: HoldCall, Query: query}, true
 		case stateHeld:
 			if !c.claim() {
 				continue
 			}
-			h := Holder{Kind: HoldRaw, Query: c.heldQuery}
+			h := Holder{Kind: HoldRaw, Query: query}
 			if c.rows != nil {
 				h = Holder{Kind: HoldRows, Query: c.rows.query}
 			} else if c.holds > 0 {
@@ -81,18 +83,4 @@ func (c *conn) holder() (Holder, bool) {
 		}
 	}
 	return Holder{}, false
-}
-
-// runningQuery reads the query of the call that made the word busy. The user
-// writes c.query, without any lock, only before it moves the word; so if the
-// word is the same before and after, the string is whole. The race detector
-// can't know that.
-//
-//go:norace
-func (c *conn) runningQuery(w uint64) (string, bool) {
-	q := c.query
-	if !c.state.CompareAndSwap(w, w) {
-		return "", false
-	}
-	return strings.Clone(q), true
 }

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -20,16 +21,22 @@ var cancelled = func() context.Context {
 	return ctx
 }()
 
+// unbindable is an argument that go-sqlite3 refuses without asking SQLite.
+var unbindable = []driver.NamedValue{{Ordinal: 1, Value: struct{}{}}}
+
 // prepareInterrupter readies a new SQLite connection to be interrupted from
-// another goroutine. go-sqlite3 has no call for that, but its Exec interrupts
-// the connection when the context has ended, and a statement prepared now can
-// be executed while another one runs: SQLite's own mutex sees to the rest.
-// Without that mutex (_mutex=no) nothing can be interrupted.
+// another goroutine. go-sqlite3 has no call for that, but its Exec calls
+// sqlite3_interrupt when the context has ended, while it waits for the
+// statement. The statement is never stepped, since that would overwrite the
+// error code that the interrupted call is about to read: its argument is of a
+// type that go-sqlite3 refuses to bind. It waits for SQLite's mutex on the
+// connection until the interrupted step has returned; without that mutex
+// (_mutex=no) nothing can be interrupted.
 func (c *conn) prepareInterrupter(inner *sqlite3.SQLiteConn) error {
 	if c.dsn.noMutex {
 		return nil
 	}
-	s, err := inner.Prepare("SELECT 1")
+	s, err := inner.Prepare("SELECT ?")
 	if err != nil {
 		return err
 	}
@@ -48,7 +55,7 @@ func (c *conn) interrupt() {
 	defer c.interruptMu.Unlock()
 	if c.interrupter != nil {
 		c.interrupted.Store(true)
-		c.interrupter.ExecContext(cancelled, nil)
+		c.interrupter.ExecContext(cancelled, unbindable)
 	}
 }
 

@@ -1,0 +1,363 @@
+package driver_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	sqldriver "database/sql/driver"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+	"github.com/ngrok/sqlmw"
+	"github.com/rs/zerolog"
+
+	"hotswap/driver"
+)
+
+func init() {
+	sql.Register("intercepted", driver.New(driver.WithInterceptor(sqlmw.NullInterceptor{})))
+}
+
+// TestEverythingAnswersAsRawDoes runs the same steps on go-sqlite3, on ours,
+// and on ours behind an interceptor, and compares all that comes back.
+func TestEverythingAnswersAsRawDoes(t *testing.T) {
+	steps := map[string]func(db *sql.DB) (any, error){
+		"several statements in one exec": func(db *sql.DB) (any, error) {
+			_, err := db.Exec("CREATE TABLE m (x); INSERT INTO m VALUES (1); INSERT INTO m VALUES (?)", 2)
+			return scanAll(db, "SELECT x FROM m", err)
+		},
+		"several statements in one query": func(db *sql.DB) (any, error) {
+			return scanAll(db, "SELECT 1; SELECT ?, 3", nil, 2)
+		},
+		"named parameters": func(db *sql.DB) (any, error) {
+			return scanAll(db, "SELECT :a, @b, $c, :a", nil, sql.Named("a", 1), sql.Named("b", "x"), sql.Named("c", nil))
+		},
+		"too few arguments":  func(db *sql.DB) (any, error) { return scanAll(db, "SELECT ?, ?", nil, 1) },
+		"too many arguments": func(db *sql.DB) (any, error) { return scanAll(db, "SELECT ?", nil, 1, 2) },
+		"too few, exec":      func(db *sql.DB) (any, error) { return db.Exec("INSERT INTO t (v) VALUES (?)") },
+		"too many, exec":     func(db *sql.DB) (any, error) { return exec(db.Exec("INSERT INTO t (v) VALUES (?)", 1, 2)) },
+		"no statement":       func(db *sql.DB) (any, error) { return scanAll(db, " -- nothing", nil) },
+		"no statement, exec": func(db *sql.DB) (any, error) { return exec(db.Exec("")) },
+		"returning": func(db *sql.DB) (any, error) {
+			return scanAll(db, "INSERT INTO t (v) VALUES ('r') RETURNING id, v", nil)
+		},
+		"returning, exec":   func(db *sql.DB) (any, error) { return exec(db.Exec("INSERT INTO t (v) VALUES ('r') RETURNING id")) },
+		"insert and its id": func(db *sql.DB) (any, error) { return exec(db.Exec("INSERT INTO t (v) VALUES ('a'), ('b')")) },
+		"update":            func(db *sql.DB) (any, error) { return exec(db.Exec("UPDATE t SET v = ?", "u")) },
+		"syntax error":      func(db *sql.DB) (any, error) { return db.Exec("SELEC 1") },
+		"no such table":     func(db *sql.DB) (any, error) { return scanAll(db, "SELECT * FROM nowhere", nil) },
+		"constraint":        func(db *sql.DB) (any, error) { return db.Exec("INSERT INTO t (id) VALUES (1)") },
+		"constraint, again": func(db *sql.DB) (any, error) { return db.Exec("INSERT INTO t (id) VALUES (?)", 1) },
+		"unsupported type":  func(db *sql.DB) (any, error) { return db.Exec("INSERT INTO t (v) VALUES (?)", struct{}{}) },
+		"integers and floats": func(db *sql.DB) (any, error) {
+			return scanAll(db, "SELECT ?, ?, ?, ?", nil, int64(9223372036854775807), -1, 1.5, true)
+		},
+		"blobs and nulls": func(db *sql.DB) (any, error) {
+			return scanAll(db, "SELECT ?, ?, ?, x'', zeroblob(3)", nil, []byte{0, 1}, []byte{}, nil)
+		},
+		"declared types": func(db *sql.DB) (any, error) {
+			return scanAll(db, "SELECT * FROM kinds", nil)
+		},
+		"column types": func(db *sql.DB) (any, error) {
+			rows, err := db.Query("SELECT * FROM kinds")
+			if err != nil {
+				return nil, err
+			}
+			defer rows.Close()
+			types, err := rows.ColumnTypes()
+			var out []string
+			for _, ty := range types {
+				n, ok := ty.Nullable()
+				l, lok := ty.Length()
+				p, s, pok := ty.DecimalSize()
+				out = append(out, fmt.Sprint(ty.Name(), ty.DatabaseTypeName(), ty.ScanType(), n, ok, l, lok, p, s, pok))
+			}
+			return out, err
+		},
+		"prepared": func(db *sql.DB) (any, error) {
+			s, err := db.Prepare("SELECT v FROM t WHERE id = ?")
+			if err != nil {
+				return nil, err
+			}
+			defer s.Close()
+			var a, b string
+			err = errors.Join(s.QueryRow(1).Scan(&a), s.QueryRow(2).Scan(&b))
+			_, err2 := s.Query()
+			return fmt.Sprint(a, b, err2), err
+		},
+		"a statement and a changed schema": func(db *sql.DB) (any, error) {
+			s, err := db.Prepare("SELECT * FROM t WHERE id = 1")
+			if err != nil {
+				return nil, err
+			}
+			defer s.Close()
+			if _, err := db.Exec("ALTER TABLE t ADD COLUMN late DEFAULT 'late'"); err != nil {
+				return nil, err
+			}
+			rows, err := s.Query()
+			if err != nil {
+				return nil, err
+			}
+			return drain(rows)
+		},
+		"a transaction": func(db *sql.DB) (any, error) {
+			tx, err := db.BeginTx(context.Background(), &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelSerializable})
+			if err != nil {
+				return nil, err
+			}
+			_, err = tx.Exec("INSERT INTO t (v) VALUES ('tx')")
+			err = errors.Join(err, tx.Rollback())
+			return fmt.Sprint(tx.Commit()), err
+		},
+		"nested queries of one statement's text": func(db *sql.DB) (any, error) {
+			db.SetMaxOpenConns(1)
+			tx, err := db.Begin()
+			if err != nil {
+				return nil, err
+			}
+			defer tx.Rollback()
+			rows, err := tx.Query("SELECT id FROM t ORDER BY id")
+			if err != nil {
+				return nil, err
+			}
+			var out []any
+			for rows.Next() {
+				inner, err := tx.Query("SELECT id FROM t ORDER BY id")
+				if err != nil {
+					return nil, err
+				}
+				all, err := drain(inner)
+				out = append(out, all, err)
+			}
+			return out, rows.Err()
+		},
+		"a cancelled context": func(db *sql.DB) (any, error) {
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			conn, err := db.Conn(ctx)
+			if err != nil {
+				return nil, err
+			}
+			defer conn.Close()
+			rows, err := conn.QueryContext(ctx, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n")
+			if err != nil {
+				return nil, err
+			}
+			rows.Next()
+			cancel()
+			for rows.Next() {
+			}
+			_, execErr := conn.ExecContext(ctx, "INSERT INTO t (v) VALUES ('never')")
+			return fmt.Sprint(rows.Err(), execErr), nil
+		},
+		"read-only": func(db *sql.DB) (any, error) {
+			if _, err := db.Exec("PRAGMA query_only = 1"); err != nil {
+				return nil, err
+			}
+			return db.Exec("DELETE FROM t")
+		},
+		"after close": func(db *sql.DB) (any, error) {
+			db.Close()
+			return db.Exec("DELETE FROM t")
+		},
+		"exec of a select": func(db *sql.DB) (any, error) {
+			if _, err := db.Exec("SELECT id FROM t"); err != nil {
+				return nil, err
+			}
+			return exec(db.Exec("DROP TABLE kinds"))
+		},
+	}
+	dsns := map[string]string{"plain": "%s", "uri": "file:%s?_loc=UTC&_txlock=immediate&_busy_timeout=100", "no cache": "file:%s?_stmt_cache_size=0&cache=shared", "memory": "file:%.0s:memory:?mode=memory"}
+	for dsnName, dsn := range dsns {
+		for name, step := range steps {
+			t.Run(dsnName+"/"+name, func(t *testing.T) {
+				want := observe(t, "sqlite3", dsn, step)
+				for _, drv := range []string{driver.Name, "intercepted"} {
+					if got := observe(t, drv, dsn, step); got != want {
+						t.Errorf("%s:\n%s\nraw:\n%s", drv, got, want)
+					}
+				}
+			})
+		}
+	}
+}
+
+func observe(t *testing.T, drv, dsn string, step func(*sql.DB) (any, error)) string {
+	t.Helper()
+	name := "a b%20c.sqlite3"
+	if strings.HasPrefix(dsn, "file:") {
+		name = "a b%25%23.sqlite3"
+	}
+	db, err := sql.Open(drv, fmt.Sprintf(dsn, filepath.Join(t.TempDir(), name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if strings.Contains(dsn, "memory") {
+		db.SetMaxOpenConns(1)
+	}
+	mustExec(t, db, `CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t (v) VALUES ('one'), ('two'), ('three');
+		CREATE TABLE kinds (i INTEGER, b BOOLEAN, d DATETIME, ts TIMESTAMP, day DATE, r REAL, s VARCHAR(10), bl BLOB, n NUMERIC, x);
+		INSERT INTO kinds VALUES (1, 1, '2024-02-03 04:05:06.789', 1700000000, '2024-02-03', 0.1, 'a', x'00ff', 12, 'x')`)
+	v, err := step(db)
+	var se sqlite3.Error
+	errors.As(err, &se)
+	return fmt.Sprintf("%#v\nerror %T %v, code %d/%d", v, err, err, se.Code, se.ExtendedCode)
+}
+
+func exec(r sql.Result, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	id, err1 := r.LastInsertId()
+	n, err2 := r.RowsAffected()
+	return fmt.Sprint(id, n), errors.Join(err1, err2)
+}
+
+func scanAll(db *sql.DB, query string, err error, args ...any) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	rows, err := db.Query(query, args...)
+	if err != nil {
+		return nil, err
+	}
+	return drain(rows)
+}
+
+func drain(rows *sql.Rows) (any, error) {
+	defer rows.Close()
+	cols, err := rows.Columns()
+	out := []any{cols}
+	for rows.Next() {
+		vals := make([]any, len(cols))
+		for i := range vals {
+			vals[i] = &vals[i]
+		}
+		if err := rows.Scan(vals...); err != nil {
+			return nil, err
+		}
+		for i := range vals {
+			out = append(out, fmt.Sprintf("%T %v", vals[i], vals[i]))
+		}
+	}
+	return out, errors.Join(err, rows.Err())
+}
+
+func TestRawReachesTheConnectionThroughAnInterceptorToo(t *testing.T) {
+	for _, drv := range []string{driver.Name, "intercepted"} {
+		path := filepath.Join(t.TempDir(), "x.sqlite3")
+		db, err := sql.Open(drv, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		conn, err := db.Conn(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		err = driver.Raw(conn, func(c *sqlite3.SQLiteConn) error {
+			if got := c.GetFilename(""); got != path {
+				t.Errorf("%s: file %s", drv, got)
+			}
+			d, _ := driver.Lookup(path)
+			if _, err := d.Freeze(context.Background(), driver.FreezeOptions{Timeout: 1}); err == nil {
+				t.Errorf("%s: frozen while Raw ran", drv)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Errorf("%s: %v", drv, err)
+		}
+	}
+	plain, _ := sql.Open("sqlite3", ":memory:")
+	defer plain.Close()
+	conn, _ := plain.Conn(context.Background())
+	defer conn.Close()
+	if err := driver.Raw(conn, func(*sqlite3.SQLiteConn) error { return nil }); err == nil {
+		t.Error("Raw took another driver's connection")
+	}
+}
+
+func TestTheQueryLogNamesQueriesWithoutArguments(t *testing.T) {
+	var buf bytes.Buffer
+	sql.Register("logged", driver.New(driver.WithInterceptor(driver.QueryLog(zerolog.New(&buf), 1))))
+	db, err := sql.Open("logged", filepath.Join(t.TempDir(), "x.sqlite3"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	mustExec(t, db, "CREATE TABLE t (x)")
+	mustExec(t, db, "INSERT INTO t VALUES (?)", "secret")
+	db.Exec("INSERT INTO nowhere VALUES (1)")
+	out := buf.String()
+	if strings.Count(out, `"level":"warn"`) != 2 || !strings.Contains(out, `"level":"error"`) || strings.Contains(out, "secret") || !strings.Contains(out, "INSERT INTO t VALUES (?)") {
+		t.Errorf("log:\n%s", out)
+	}
+}
+
+func TestOneFileIsOneDatabaseByWhateverName(t *testing.T) {
+	dir := t.TempDir()
+	real := filepath.Join(dir, "real?%#.sqlite3")
+	link := filepath.Join(dir, "link.sqlite3")
+	if err := os.Symlink(filepath.Base(real), link); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	names := []string{"file:real%3f%25%23.sqlite3", "file:" + dir + "/./real%3F%25%23.sqlite3?mode=rwc", "file://localhost" + dir + "/real%3f%25%23.sqlite3#frag"}
+	for _, n := range names {
+		db, err := sql.Open(driver.Name, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if err := db.Ping(); err != nil {
+			t.Fatal(n, err)
+		}
+		mustExec(t, db, "CREATE TABLE IF NOT EXISTS t (x)")
+		if all := driver.Databases(); len(all) != 1 || all[0].Path() != real {
+			t.Fatalf("%s: %v", n, all[0].Path())
+		}
+	}
+	d, ok := driver.Lookup(link)
+	if !ok || d.Path() != real || d.Stats().Connections != 3 {
+		t.Errorf("by the symlink: %v", d)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 2 {
+		t.Errorf("files: %v", entries)
+	}
+	// A chdir leads nobody astray.
+	t.Chdir(t.TempDir())
+	swap(t, d)
+	if _, err := d.Reconnect(); err != nil {
+		t.Error(err)
+	}
+	if entries, _ := os.ReadDir("."); len(entries) != 0 {
+		t.Errorf("a database was made in the new working directory: %v", entries)
+	}
+}
+
+func TestWhatHasNoFileIsNotManaged(t *testing.T) {
+	for _, dsn := range []string{":memory:", "", "file::memory:", "file:x?mode=memory&cache=shared", "file:/x?vfs=memdb", "/no/such/directory/x.sqlite3"} {
+		db, err := sql.Open(driver.Name, dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(driver.Databases()); n != 0 {
+			t.Errorf("%q: %d managed", dsn, n)
+		}
+		var one int
+		if err := db.QueryRow("SELECT 1").Scan(&one); (err == nil) == strings.HasPrefix(dsn, "/no") {
+			t.Errorf("%q: %v", dsn, err)
+		}
+		db.Close()
+	}
+}
+
+var _ sqldriver.Driver = (*driver.Driver)(nil)

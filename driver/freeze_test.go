@@ -1,0 +1,338 @@
+package driver_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+	"github.com/rs/zerolog"
+
+	"hotswap/driver"
+)
+
+// In these tests synctest's clock stands still while anything runs, so waits
+// are exact.
+
+func TestWhileSomethingIsHeldForLongOthersWaitOneWindowAtMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db, d := open(t, "", 10)
+		rows, err := db.Query("SELECT id FROM t -- the report")
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows.Next()
+		ctx, cancel := context.WithCancel(t.Context())
+		var longest time.Duration
+		var calls int
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				start := time.Now()
+				if _, err := db.Exec("INSERT INTO t (v) VALUES ('x')"); err != nil {
+					t.Error(err)
+				}
+				longest = max(longest, time.Since(start))
+				calls++
+				time.Sleep(time.Millisecond)
+			}
+		})
+		start := time.Now()
+		_, err = d.Freeze(t.Context(), driver.FreezeOptions{Timeout: 10 * time.Second})
+		var held *driver.HeldError
+		if !errors.As(err, &held) || len(held.Holders) != 1 {
+			t.Fatalf("got %v", err)
+		}
+		if waited := time.Since(start); waited != 10*time.Second {
+			t.Errorf("gave up after %v", waited)
+		}
+		h := held.Holders[0]
+		if h.Kind != driver.HoldRows || h.Query != "SELECT id FROM t -- the report" || h.For < 9*time.Second {
+			t.Errorf("holder %+v", h)
+		}
+		cancel()
+		wg.Wait()
+		if longest > 5*time.Millisecond || calls < 9000 {
+			t.Errorf("%d calls, the longest took %v", calls, longest)
+		}
+		if err := rows.Close(); err != nil {
+			t.Error(err)
+		}
+		mustFreeze(t, d, driver.FreezeOptions{}).Thaw()
+		db.Close()
+	})
+}
+
+func TestAHoldThatEndsIsCaughtAtItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db, d := open(t, "", 10)
+		tx, err := db.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			time.Sleep(3 * time.Second)
+			tx.Commit()
+		}()
+		start := time.Now()
+		f := mustFreeze(t, d, driver.FreezeOptions{})
+		if took := time.Since(start); took != 3*time.Second {
+			t.Errorf("frozen after %v, the transaction ended after 3s", took)
+		}
+		if f.Attempts < 2 || len(f.Holders) != 1 || f.Holders[0].Kind != driver.HoldTx {
+			t.Errorf("%d attempts, holders %v", f.Attempts, f.Holders)
+		}
+		if pause := f.Thaw(); pause != 0 {
+			t.Errorf("the gate was closed for %v although nothing was left to wait for", pause)
+		}
+		db.Close()
+	})
+}
+
+func TestLoopsThatQueryInsideTheirRowsDrain(t *testing.T) {
+	db, d := open(t, "", 10)
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				rows, err := db.Query("SELECT id FROM t")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for rows.Next() {
+					var id int
+					var v string
+					if err := errors.Join(rows.Scan(&id), db.QueryRow("SELECT v FROM t WHERE id = ?", id).Scan(&v)); err != nil {
+						t.Error(err)
+					}
+				}
+				rows.Close()
+			}
+		})
+	}
+	for range 20 {
+		f := mustFreeze(t, d, driver.FreezeOptions{Timeout: 20 * time.Second})
+		f.Replaced()
+		f.Thaw()
+	}
+	cancel()
+	wg.Wait()
+}
+
+func TestAWaitAtTheGateHonoursItsContext(t *testing.T) {
+	db, d := open(t, "", 1)
+	conn, err := db.Conn(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	stmt, err := conn.PrepareContext(context.Background(), "SELECT 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := mustFreeze(t, d, driver.FreezeOptions{})
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	calls := map[string]func() error{
+		"exec":     func() error { _, err := conn.ExecContext(ctx, "DELETE FROM t"); return err },
+		"query":    func() error { _, err := conn.QueryContext(ctx, "SELECT 1"); return err },
+		"prepare":  func() error { _, err := conn.PrepareContext(ctx, "SELECT 1"); return err },
+		"begin":    func() error { _, err := conn.BeginTx(ctx, nil); return err },
+		"ping":     func() error { return conn.PingContext(ctx) },
+		"prepared": func() error { _, err := stmt.QueryContext(ctx); return err },
+		"connect":  func() error { return db.PingContext(ctx) },
+	}
+	for name, call := range calls {
+		if err := call(); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if w := d.Stats().Waiting; w != 0 {
+		t.Errorf("%d calls still wait", w)
+	}
+	f.Thaw()
+	var n int
+	if err := conn.QueryRowContext(context.Background(), "SELECT count(*) FROM t").Scan(&n); err != nil || n != 1 {
+		t.Errorf("afterwards: %d, %v", n, err)
+	}
+}
+
+func TestClosingThingsNeverWaits(t *testing.T) {
+	db, d := open(t, "", 1)
+	stmt, err := db.Prepare("SELECT 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := mustFreeze(t, d, driver.FreezeOptions{})
+	if err := stmt.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := d.Stats().Connections; n != 0 {
+		t.Errorf("%d connections after the pool was closed", n)
+	}
+	f.Thaw()
+	if _, ok := driver.Lookup(d.Path()); ok {
+		t.Error("still managed")
+	}
+}
+
+func TestRawTransactionsDrainAndAreForcedLikeOthers(t *testing.T) {
+	db, d := open(t, "", 1)
+	ctx := context.Background()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	mustExec(t, conn, "BEGIN IMMEDIATE")
+	mustExec(t, conn, "INSERT INTO t (v) VALUES ('half')")
+	_, err = d.Freeze(ctx, driver.FreezeOptions{Timeout: 20 * time.Millisecond})
+	var held *driver.HeldError
+	if !errors.As(err, &held) || held.Holders[0].Kind != driver.HoldRaw || !strings.HasPrefix(held.Holders[0].Query, "INSERT") {
+		t.Fatalf("got %v", err)
+	}
+	f := mustFreeze(t, d, driver.FreezeOptions{Timeout: 20 * time.Millisecond, Force: true})
+	f.Thaw()
+	if _, err := conn.ExecContext(ctx, "INSERT INTO t (v) VALUES ('other half')"); !errors.Is(err, driver.ErrForced) {
+		t.Errorf("a call of the lost transaction: %v", err)
+	}
+	if _, err := conn.ExecContext(ctx, "COMMIT"); !errors.Is(err, driver.ErrForced) {
+		t.Errorf("its COMMIT: %v", err)
+	}
+	var n int
+	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM t").Scan(&n); err != nil || n != 1 {
+		t.Errorf("%d rows, %v", n, err)
+	}
+
+	mustExec(t, conn, "BEGIN")
+	mustFreeze(t, d, driver.FreezeOptions{Timeout: 20 * time.Millisecond, Force: true}).Thaw()
+	mustExec(t, conn, "ROLLBACK") // there is nothing left to roll back
+	mustExec(t, conn, "INSERT INTO t (v) VALUES ('whole')")
+}
+
+func TestAForcedFreezeInterruptsARunningCall(t *testing.T) {
+	db, d := open(t, "", 1)
+	done := make(chan error)
+	go func() {
+		_, err := db.Exec("INSERT INTO t (v) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n")
+		done <- err
+	}()
+	for d.Stats().Busy == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	f := mustFreeze(t, d, driver.FreezeOptions{Timeout: 30 * time.Millisecond, Force: true})
+	err := <-done
+	var se sqlite3.Error
+	if !errors.Is(err, driver.ErrForced) || !errors.As(err, &se) || se.Code != sqlite3.ErrInterrupt {
+		t.Errorf("got %v", err)
+	}
+	f.Thaw()
+	var n int
+	if err := db.QueryRow("SELECT count(*) FROM t").Scan(&n); err != nil || n != 1 {
+		t.Errorf("%d rows, %v", n, err)
+	}
+}
+
+func TestOneFreezeAtATime(t *testing.T) {
+	_, d := open(t, "", 1)
+	f := mustFreeze(t, d, driver.FreezeOptions{})
+	if _, err := d.Freeze(context.Background(), driver.FreezeOptions{}); !errors.Is(err, driver.ErrFreezing) {
+		t.Errorf("got %v", err)
+	}
+	f.Thaw()
+	f.Thaw()
+	mustFreeze(t, d, driver.FreezeOptions{}).Thaw()
+}
+
+func TestNothingIsOpenWhileFrozen(t *testing.T) {
+	db, d := open(t, "&_stmt_cache_size=8", 5)
+	old, _ := db.Prepare("SELECT v FROM t WHERE id = ?")
+	defer old.Close()
+	var v string
+	for _, q := range []string{"SELECT v FROM t WHERE id = ?", "SELECT v FROM t WHERE id = ?; SELECT v FROM t WHERE id = ?"} {
+		args := []any{1, 1}[:strings.Count(q, "?")]
+		if err := db.QueryRow(q, args...).Scan(&v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := mustFreeze(t, d, driver.FreezeOptions{})
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("no /proc here")
+	}
+	for _, e := range entries {
+		if to, _ := os.Readlink("/proc/self/fd/" + e.Name()); strings.HasPrefix(to, d.Path()) {
+			t.Errorf("%s is open", to)
+		}
+	}
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if _, err := os.Stat(d.Path() + suffix); err == nil {
+			t.Errorf("%s is still there", suffix)
+		}
+	}
+	f.Thaw()
+	if err := old.QueryRow(2).Scan(&v); err != nil || v != "row 2" {
+		t.Error(v, err)
+	}
+}
+
+func TestCallsThatWaitedAreLoggedWithoutTheirArguments(t *testing.T) {
+	db, d := open(t, "", 1)
+	var buf bytes.Buffer
+	log := zerolog.New(zerolog.SyncWriter(&buf))
+	f := mustFreeze(t, d, driver.FreezeOptions{Logger: &log})
+	done := make(chan error)
+	go func() { _, err := db.Exec("INSERT INTO t (v) VALUES (?)", "secret"); done <- err }()
+	for d.Stats().Waiting == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	f.Thaw()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	mustExec(t, db, "INSERT INTO t (v) VALUES ('not queued')")
+	out := buf.String()
+	if strings.Count(out, "call queued") != 1 || strings.Count(out, "INSERT INTO t (v) VALUES (?)") < 1 || strings.Contains(out, "secret") || strings.Contains(out, "not queued") {
+		t.Errorf("log:\n%s", out)
+	}
+}
+
+func TestOnSwapRunsOnceCallsFlowAndInOrder(t *testing.T) {
+	db, d := open(t, "", 1)
+	var got []uint64
+	d.OnSwap(func(s driver.Swap) {
+		var n int
+		if err := db.QueryRow("SELECT count(*) FROM t").Scan(&n); err != nil {
+			t.Error(err)
+		}
+		got = append(got, s.Generation)
+	})
+	d.OnSwap(func(driver.Swap) { panic("a user's mistake") })
+	cancel := d.OnSwap(func(driver.Swap) { got = append(got, 0) })
+	for i := range 2 {
+		f := mustFreeze(t, d, driver.FreezeOptions{})
+		f.Replaced()
+		f.Thaw()
+		if i == 0 {
+			cancel()
+		}
+	}
+	mustFreeze(t, d, driver.FreezeOptions{}).Thaw() // no swap
+	if want := []uint64{2, 0, 3}; len(got) != 3 || got[0] != want[0] || got[1] != want[1] || got[2] != want[2] {
+		t.Errorf("callbacks saw %v, want %v", got, want)
+	}
+}
+
+var _ *sql.DB

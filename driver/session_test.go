@@ -1,0 +1,116 @@
+package driver_test
+
+import (
+	"context"
+	"database/sql"
+	"path/filepath"
+	"testing"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/driver"
+)
+
+// swap freezes and thaws, so that every connection reopens.
+func swap(t *testing.T, d *driver.Database) {
+	t.Helper()
+	f := mustFreeze(t, d, driver.FreezeOptions{})
+	f.Replaced()
+	f.Thaw()
+}
+
+func TestWhatTheSessionWasToldIsToldAgain(t *testing.T) {
+	db, d := open(t, "", 1)
+	ctx := context.Background()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	side := filepath.Join(t.TempDir(), "side.sqlite3")
+	mustExec(t, conn, "PRAGMA cache_size=111; PRAGMA foreign_keys(1)")
+	mustExec(t, conn, "ATTACH DATABASE ? AS side", side)
+	mustExec(t, conn, "ATTACH ':memory:' AS gone; -- and\n DETACH gone")
+	mustExec(t, conn, "CREATE TABLE side.s (x); PRAGMA side.cache_size = 222")
+	mustExec(t, conn, "/* again */ PRAGMA main . cache_size = 333")
+	mustExec(t, conn, "PRAGMA user_version = 7") // of the file: must not be replayed
+	stmt, err := conn.PrepareContext(ctx, "PRAGMA recursive_triggers = 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustExec(t, execStmt{stmt}, "")
+	stmt.Close()
+	if rows, err := conn.QueryContext(ctx, "PRAGMA busy_timeout = 1234"); err != nil {
+		t.Fatal(err)
+	} else {
+		rows.Close()
+	}
+	other, _ := sql.Open("sqlite3", d.Path())
+	defer other.Close()
+	f := mustFreeze(t, d, driver.FreezeOptions{})
+	mustExec(t, other, "PRAGMA user_version = 8")
+	f.Thaw()
+	for pragma, want := range map[string]int{
+		"cache_size": 333, "foreign_keys": 1, "side.cache_size": 222, "recursive_triggers": 1, "busy_timeout": 1234, "user_version": 8,
+	} {
+		var got int
+		if err := conn.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
+			t.Errorf("%s is %d, %v; want %d", pragma, got, err, want)
+		}
+	}
+	mustExec(t, conn, "INSERT INTO side.s VALUES (1)")
+}
+
+type execStmt struct{ *sql.Stmt }
+
+func (s execStmt) ExecContext(ctx context.Context, _ string, args ...any) (sql.Result, error) {
+	return s.Stmt.ExecContext(ctx, args...)
+}
+
+func TestTheConnectHookRunsOnEveryReopen(t *testing.T) {
+	runs := 0
+	sql.Register("hooked", driver.New(driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
+		runs++
+		return c.RegisterFunc("twice", func(n int64) int64 { return 2 * n }, true)
+	})))
+	db, err := sql.Open("hooked", filepath.Join(t.TempDir(), "x.sqlite3"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for i := range 3 {
+		var n int
+		if err := db.QueryRow("SELECT twice(21)").Scan(&n); err != nil || n != 42 || runs != i+1 {
+			t.Errorf("%d, %v, after %d runs", n, err, runs)
+		}
+		swap(t, driver.Databases()[0])
+	}
+}
+
+func TestAJournalModeOfTheFileIsNoSetting(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.sqlite3")
+	db, err := sql.Open(driver.Name, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	d, _ := driver.Lookup(path)
+	db.SetMaxOpenConns(1)
+	mustExec(t, db, "CREATE TABLE t (x)")
+	mustExec(t, db, "PRAGMA journal_mode = MEMORY")
+	mustExec(t, db, "PRAGMA cache_size = 99")
+	swap(t, d)
+	var mode string
+	if err := db.QueryRow("PRAGMA journal_mode").Scan(&mode); err != nil || mode != "memory" {
+		t.Errorf("journal mode %s, %v", mode, err)
+	}
+	// Somebody made it a WAL database: replaying MEMORY would convert it back.
+	f := mustFreeze(t, d, driver.FreezeOptions{})
+	other, _ := sql.Open("sqlite3", d.Path())
+	mustExec(t, other, "PRAGMA journal_mode = WAL")
+	other.Close()
+	f.Thaw()
+	if err := db.QueryRow("PRAGMA journal_mode").Scan(&mode); err != nil || mode == "memory" {
+		t.Errorf("journal mode %s, %v", mode, err)
+	}
+}
