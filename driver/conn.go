@@ -29,14 +29,17 @@ var (
 type conn struct {
 	state atomic.Uint64 // see gate.go
 
-	inner    *sqlite3.SQLiteConn // nil while closed; owned
-	holds    int                 // open Rows and Tx; owned
-	queries  [2]string           // of the latest call and the one before; see noteQuery
-	tx       tx                  // the open Tx, if any; owned
-	rows     *rows               // open Rows; owned
-	freeRows *rows               // closed ones, for the next query; owned
-	cache    stmtCache           // owned
-	session  session             // owned
+	inner     *sqlite3.SQLiteConn // nil while closed; owned
+	holds     int                 // open Rows and Tx; owned
+	queries   [2]string           // of the latest call and the one before; see noteQuery
+	tx        tx                  // the open Tx, if any; owned
+	control   control             // owned
+	cancel    canceller
+	freeStmts *stmt     // closed ones, for the next Prepare; guarded by mu
+	rows      *rows     // open Rows; owned
+	freeRows  *rows     // closed ones, for the next query; owned
+	cache     stmtCache // owned
+	session   session   // owned
 
 	drv *Driver
 	dsn *dsn
@@ -70,12 +73,18 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 		return nil, err
 	}
 	defer c.exit()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	call, stop := c.watch(ctx)
 	if s := c.cachedStmt(query, len(args), true); s != nil {
-		res, err := s.inner.ExecContext(ctx, args)
+		res, err := s.inner.ExecContext(call, args)
+		err = c.unwatch(ctx, stop, err)
 		c.cache.put(s, err == nil)
 		return res, c.explain(err)
 	}
-	res, err := c.inner.ExecContext(ctx, query, args)
+	res, err := c.inner.ExecContext(call, query, args)
+	err = c.unwatch(ctx, stop, err)
 	if err == nil && mayChangeSession(query) {
 		c.session.record(query, args)
 	}
@@ -114,10 +123,7 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 	if err != nil {
 		return nil, err
 	}
-	s := &stmt{conn: c, query: query, inner: inner.(*sqlite3.SQLiteStmt), session: mayChangeSession(query)}
-	s.numInput = s.inner.NumInput()
-	c.linkStmt(s)
-	return s, nil
+	return c.handOut(query, inner), nil
 }
 
 // Prepare is PrepareContext without a context; database/sql does not call it.
@@ -131,11 +137,15 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 		return nil, err
 	}
 	defer c.exit()
-	inner, err := c.inner.BeginTx(ctx, opts)
-	if err != nil {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	call, stop := c.watch(ctx)
+	err := c.control.begin.run(call, c)
+	if err = c.unwatch(ctx, stop, err); err != nil {
 		return nil, c.explain(err)
 	}
-	c.tx = tx{conn: c, inner: inner.(*sqlite3.SQLiteTx)}
+	c.tx.conn = c
 	c.holds++
 	return &c.tx, nil
 }
@@ -199,6 +209,7 @@ func (c *conn) closeInner() error {
 		s.closeInner()
 	}
 	c.cache.close()
+	c.control.close()
 	c.closeInterrupter()
 	err := c.inner.Close()
 	c.inner = nil

@@ -46,6 +46,7 @@ func (b *baseConnector) Driver() driver.Driver { return b.drv }
 func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	c := &conn{drv: b.drv, dsn: b.dsn, db: b.db}
 	c.cache.size = b.dsn.cacheSize
+	c.control = newControl(b.dsn.begin)
 	c.noteQuery(0, "connect")
 	c.state.Store(stateBusy + callUnit + periodUnit)
 	if c.db != nil {

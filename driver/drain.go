@@ -265,6 +265,7 @@ func (dr *drain) force(ctx context.Context) error {
 				if c.interrupting.CompareAndSwap(false, true) {
 					go func() { // may wait for a user's function for ever
 						defer c.interrupting.Store(false)
+						c.interrupted.Store(true)
 						c.interrupt()
 					}()
 				}

@@ -152,8 +152,9 @@ func TestEverythingAnswersAsRawDoes(t *testing.T) {
 			cancel()
 			for rows.Next() {
 			}
-			_, execErr := conn.ExecContext(ctx, "INSERT INTO t (v) VALUES ('never')")
-			return fmt.Sprint(rows.Err(), execErr), nil
+			// What an Exec with an ended context does is chance in go-sqlite3, which
+			// starts it and its interrupt at once; ours does not begin it.
+			return rows.Err(), nil
 		},
 		"read-only": func(db *sql.DB) (any, error) {
 			if _, err := db.Exec("PRAGMA query_only = 1"); err != nil {

@@ -17,11 +17,12 @@ type dsn struct {
 	raw       string // for go-sqlite3; of a managed database, with its real path
 	path      string // the real path; "" if there is no file to manage
 	cacheSize int    // _stmt_cache_size
+	begin     string // what _txlock makes of BEGIN
 	noMutex   bool   // _mutex=no
 }
 
 func parseDSN(name string) *dsn {
-	d := &dsn{raw: name, cacheSize: defaultStmtCacheSize}
+	d := &dsn{raw: name, cacheSize: defaultStmtCacheSize, begin: "BEGIN"}
 	base, query, hasQuery := name, "", false
 	if i := strings.IndexByte(name, '?'); i >= 1 {
 		base, query, hasQuery = name[:i], name[i+1:], true
@@ -32,6 +33,12 @@ func parseDSN(name string) *dsn {
 	}
 	if n, err := strconv.Atoi(params.Get("_stmt_cache_size")); err == nil && n >= 0 {
 		d.cacheSize = n
+	}
+	switch strings.ToLower(params.Get("_txlock")) {
+	case "immediate":
+		d.begin = "BEGIN IMMEDIATE"
+	case "exclusive":
+		d.begin = "BEGIN EXCLUSIVE"
 	}
 	d.noMutex = strings.EqualFold(params.Get("_mutex"), "no")
 	if vfs := params.Get("vfs"); vfs != "" && vfs != "unix" {

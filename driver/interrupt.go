@@ -54,7 +54,6 @@ func (c *conn) interrupt() {
 	c.interruptMu.Lock()
 	defer c.interruptMu.Unlock()
 	if c.interrupter != nil {
-		c.interrupted.Store(true)
 		c.interrupter.ExecContext(cancelled, unbindable)
 	}
 }
@@ -70,6 +69,7 @@ func (c *conn) closeInterrupter() {
 
 // kill ends everything that c holds; the caller claimed c and holds mu.
 func (c *conn) kill() {
+	c.interrupted.Store(true)
 	c.interrupt()
 	kind := int32(0)
 	if c.inTransaction() {
@@ -117,9 +117,13 @@ func (c *conn) explain(err error) error {
 	if err == nil || !c.interrupted.Load() {
 		return err
 	}
-	var se sqlite3.Error
-	if errors.As(err, &se) && se.Code == sqlite3.ErrInterrupt {
+	if isInterrupt(err) {
 		return &forcedError{err}
 	}
 	return err
+}
+
+func isInterrupt(err error) bool {
+	var se sqlite3.Error
+	return errors.As(err, &se) && se.Code == sqlite3.ErrInterrupt
 }

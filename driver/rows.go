@@ -88,7 +88,7 @@ func (r *rows) Close() error {
 		return nil
 	}
 	err := r.inner.Close()
-	if s := r.stmt; s != nil && s.cached {
+	if s := r.stmt; s != nil && !s.out {
 		c.cache.put(s, err == nil)
 	}
 	c.unlinkRows(r)

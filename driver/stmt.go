@@ -20,13 +20,12 @@ type stmt struct {
 	query    string
 	inner    *sqlite3.SQLiteStmt // nil after a swap, until the next use; owned with conn
 	numInput int
-	session  bool // the text may change what a reopened connection must be told again
 
-	cached bool // belongs to conn.cache
-	writes bool // cached, and a write that returns no rows: Exec may use it
-	closed bool
+	session bool // the text may change what a reopened connection must be told again
+	writes  bool // of conn.cache, and a write that returns no rows: Exec may use it
+	out     bool // handed out by Prepare, and not closed yet
 
-	prev, next *stmt // in conn.stmts
+	prev, next *stmt // in conn.stmts, while out; next alone in conn.freeStmts
 }
 
 func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
@@ -38,7 +37,12 @@ func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (drive
 		return nil, err
 	}
 	defer c.exit()
-	res, err := s.inner.ExecContext(ctx, args)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	call, stop := c.watch(ctx)
+	res, err := s.inner.ExecContext(call, args)
+	err = c.unwatch(ctx, stop, err)
 	if s.session && err == nil {
 		c.session.record(s.query, args)
 	}
@@ -84,10 +88,9 @@ func (s *stmt) Close() error {
 	c := s.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s.closed {
+	if !s.out {
 		return nil
 	}
-	s.closed = true
 	if s.prev != nil {
 		s.prev.next = s.next
 	} else {
@@ -96,8 +99,15 @@ func (s *stmt) Close() error {
 	if s.next != nil {
 		s.next.prev = s.prev
 	}
-	s.prev, s.next = nil, nil
-	return s.closeInner()
+	err := s.closeInner()
+	for r := c.rows; r != nil; r = r.next {
+		if r.stmt == s {
+			r.stmt = nil // finalized beneath them, which go-sqlite3's Rows bear
+		}
+	}
+	*s = stmt{conn: c, next: c.freeStmts}
+	c.freeStmts = s
+	return err
 }
 
 func (s *stmt) closeInner() error {
@@ -128,13 +138,23 @@ func namedValues(args []driver.Value) []driver.NamedValue {
 	return named
 }
 
-// linkStmt adds s to the statements that a freeze must finalize.
-func (c *conn) linkStmt(s *stmt) {
+// handOut makes a statement for the user, and links it to those that a freeze
+// must finalize.
+func (c *conn) handOut(query string, inner driver.Stmt) *stmt {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	s := c.freeStmts
+	if s != nil {
+		c.freeStmts = s.next
+	} else {
+		s = &stmt{conn: c}
+	}
+	s.query, s.inner, s.session, s.out = query, inner.(*sqlite3.SQLiteStmt), mayChangeSession(query), true
+	s.numInput = s.inner.NumInput()
 	s.next = c.stmts
 	if s.next != nil {
 		s.next.prev = s
 	}
 	c.stmts = s
+	return s
 }

@@ -25,26 +25,23 @@ type stmtCache struct {
 // write without RETURNING will do: go-sqlite3 leaves a statement that returned
 // a row open.
 func (c *conn) cachedStmt(query string, args int, exec bool) *stmt {
-	if s := c.cache.take(query); s != nil {
-		if s.numInput == args && (s.writes || !exec) {
-			return s
-		}
-		c.cache.put(s, true)
-		return nil
-	}
 	if c.cache.size == 0 {
 		return nil
 	}
-	writes, ok := cacheable(query)
-	if !ok || exec && !writes {
-		return nil
+	s := c.cache.take(query)
+	if s == nil {
+		writes, ok := cacheable(query)
+		if !ok || exec && !writes {
+			return nil
+		}
+		inner, err := c.inner.Prepare(query)
+		if err != nil {
+			return nil // go-sqlite3 says why
+		}
+		s = &stmt{conn: c, query: query, inner: inner.(*sqlite3.SQLiteStmt), writes: writes}
+		s.numInput = s.inner.NumInput()
 	}
-	inner, err := c.inner.Prepare(query)
-	if err != nil {
-		return nil // go-sqlite3 says why
-	}
-	s := &stmt{conn: c, query: query, inner: inner.(*sqlite3.SQLiteStmt), cached: true, writes: writes}
-	if s.numInput = s.inner.NumInput(); s.numInput != args {
+	if s.numInput != args || exec && !s.writes {
 		c.cache.put(s, true)
 		return nil
 	}

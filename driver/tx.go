@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"context"
 	"database/sql/driver"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -10,12 +11,10 @@ var _ driver.Tx = (*tx)(nil)
 
 // tx is a hold on its connection from BeginTx until Commit or Rollback,
 // whatever those return: database/sql considers it ended then.
-type tx struct {
-	conn  *conn
-	inner *sqlite3.SQLiteTx
-}
+type tx struct{ conn *conn }
 
-// Commit never waits at the gate.
+// Commit never waits at the gate. As go-sqlite3 does, it rolls back what it
+// can't commit.
 func (t *tx) Commit() error {
 	c := t.conn
 	if !t.enter("COMMIT") {
@@ -23,7 +22,11 @@ func (t *tx) Commit() error {
 	}
 	defer c.exit()
 	c.holds--
-	return t.inner.Commit()
+	err := c.control.commit.run(context.Background(), c)
+	if err != nil {
+		c.control.rollback.run(context.Background(), c)
+	}
+	return err
 }
 
 // Rollback never waits at the gate. That a forced freeze has rolled the
@@ -35,7 +38,7 @@ func (t *tx) Rollback() error {
 	}
 	defer c.exit()
 	c.holds--
-	return t.inner.Rollback()
+	return c.control.rollback.run(context.Background(), c)
 }
 
 // enter begins the end of the transaction; false if a forced freeze took it.
@@ -44,4 +47,37 @@ func (t *tx) enter(query string) bool {
 		return false
 	}
 	return t.conn.enterHold(query)
+}
+
+// control keeps the statements of transaction control prepared.
+type control struct{ begin, commit, rollback controlStmt }
+
+func newControl(begin string) control {
+	return control{controlStmt{query: begin}, controlStmt{query: "COMMIT"}, controlStmt{query: "ROLLBACK"}}
+}
+
+func (ct *control) close() {
+	for _, s := range []*controlStmt{&ct.begin, &ct.commit, &ct.rollback} {
+		if s.inner != nil {
+			s.inner.Close()
+			s.inner = nil
+		}
+	}
+}
+
+type controlStmt struct {
+	query string
+	inner *sqlite3.SQLiteStmt // nil until it is needed
+}
+
+func (s *controlStmt) run(ctx context.Context, c *conn) error {
+	if s.inner == nil {
+		inner, err := c.inner.Prepare(s.query)
+		if err != nil {
+			return err
+		}
+		s.inner = inner.(*sqlite3.SQLiteStmt)
+	}
+	_, err := s.inner.ExecContext(ctx, nil)
+	return err
 }
