@@ -57,7 +57,7 @@ func (l *live) checkpoint(ctx context.Context) error {
 	var busy, log, done int
 	// A connection that has read nothing since it was opened would find no WAL
 	// to checkpoint: https://www.sqlite.org/c3ref/wal_checkpoint_v2.html.
-	if err := l.pool.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&busy); err != nil {
+	if err := l.pool.QueryRowContext(ctx, "PRAGMA schema_version").Scan(&busy); err != nil {
 		return failed("read the live database", err)
 	}
 	err := l.pool.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &done)
