@@ -1,0 +1,210 @@
+package sockserver
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"sync"
+
+	"hotswap/swapper"
+)
+
+// api serves the protocol; [Server] puts it on sockets, [Handler] on a mux.
+type api struct {
+	cfg  Config
+	feed *feed
+
+	// push and pull are the swapper's, but for tests of what it can't be made
+	// to do at will.
+	push pushFunc
+	pull pullFunc
+
+	// orphansMu guards orphansSeen, the databases beside which orphans have
+	// been looked for.
+	orphansMu   sync.Mutex
+	orphansSeen map[string]bool
+
+	// runningMu guards running, the ids of the commands under way.
+	runningMu sync.Mutex
+	running   map[string]bool
+}
+
+func newAPI(cfg Config) *api {
+	return &api{
+		cfg:         cfg,
+		feed:        newFeed(),
+		push:        swapper.Push,
+		pull:        swapper.Pull,
+		orphansSeen: make(map[string]bool),
+		running:     make(map[string]bool),
+	}
+}
+
+// Handler serves the protocol, and the status lines at /v1/events, for a
+// program to mount on a mux of its own; behind a prefix, wrap it in
+// [http.StripPrefix].
+//
+// It checks no peer: whoever reaches it may read and replace every managed
+// database, so it is for the program to guard. It reports a mistake in cfg
+// as a problem, at each request.
+func Handler(cfg Config) http.Handler {
+	return newAPI(cfg).handler()
+}
+
+// endpoint is a handler whose error becomes the answer.
+type endpoint func(http.ResponseWriter, *http.Request, *command) error
+
+func (a *api) handler() http.Handler {
+	mux := http.NewServeMux()
+	a.handle(mux, http.MethodGet, "/v1/databases", "list", a.serveDatabases)
+	a.handle(mux, http.MethodGet, "/v1/version", "version", a.serveVersion)
+	a.handle(mux, http.MethodGet, "/v1/events", "events", a.serveEvents)
+	a.handle(mux, http.MethodGet, "/v1/snapshot", verbPull, a.serveSnapshot)
+	a.handle(mux, http.MethodPut, "/v1/database", verbPush, a.servePush)
+	mux.Handle("/", a.endpoint("", func(w http.ResponseWriter, r *http.Request, _ *command) error {
+		p := badRequest("nothing is served at %s: there are %s", r.URL.Path,
+			"/v1/databases, /v1/database, /v1/snapshot, /v1/events and /v1/version")
+		p.Status = http.StatusNotFound
+		return p
+	}))
+	return mux
+}
+
+// eventsHandler is what the stderr socket serves: the feed, at whatever path.
+func (a *api) eventsHandler() http.Handler {
+	mux := http.NewServeMux()
+	a.handle(mux, http.MethodGet, "/", "events", a.serveEvents)
+	return mux
+}
+
+// handle mounts an endpoint for one method; any other is refused.
+func (a *api) handle(mux *http.ServeMux, method, path, verb string, e endpoint) {
+	mux.Handle(path, a.endpoint(verb, func(w http.ResponseWriter, r *http.Request, cmd *command) error {
+		if r.Method != method && (method != http.MethodGet || r.Method != http.MethodHead) {
+			w.Header().Set("Allow", method)
+			p := badRequest("%s %s: only %s is served there", r.Method, r.URL.Path, method)
+			p.Status = http.StatusMethodNotAllowed
+			return p
+		}
+		if r.Method == http.MethodHead && verb != "list" && verb != "version" {
+			return badRequest("HEAD %s: ask for the body, too", r.URL.Path)
+		}
+		return e(w, r, cmd)
+	}))
+}
+
+// endpoint does what every request needs: the check of the peer, a command to
+// log by, and an answer to an error or a panic.
+func (a *api) endpoint(verb string, e endpoint) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cmd := newCommand(a, verb, r)
+		tracked := &responseWriter{ResponseWriter: w}
+		defer func() {
+			switch caught := recover(); caught {
+			case nil:
+			case http.ErrAbortHandler:
+				panic(caught) // a snapshot cut on purpose: net/http drops the connection
+			default:
+				cmd.log.Error().Interface(fieldPanic, caught).Bytes(fieldStack, debug.Stack()).Msg("panic in a handler")
+				cmd.answer(tracked, &Problem{
+					Type:   ProblemInternal,
+					Title:  "the server panicked",
+					Status: http.StatusInternalServerError,
+					Detail: "the server panicked; its log has the stack",
+					Hint:   "run `hotswap status` to see which database is live",
+					Exit:   exitFailed,
+				})
+			}
+		}()
+		err := a.authorize(r, cmd)
+		if err == nil {
+			err = e(tracked, r, cmd)
+		}
+		if err != nil {
+			cmd.fail(tracked, err)
+		}
+	})
+}
+
+// authorize refuses a peer that may not use the socket.
+func (a *api) authorize(r *http.Request, cmd *command) error {
+	refusal, _ := r.Context().Value(refusalKey{}).(*Problem)
+	if refusal == nil {
+		return a.cfg.validate()
+	}
+	return refusal
+}
+
+// answerJSON answers 200 with a body that is complete once it is written.
+func answerJSON(w http.ResponseWriter, value any) error {
+	body, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		return err
+	}
+	body = append(body, '\n')
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
+	_, err = w.Write(body)
+	if err != nil {
+		return errAnswerLost
+	}
+	return nil
+}
+
+// errAnswerLost is of a client that did not take its answer: there is nobody
+// left to tell.
+var errAnswerLost = errors.New("the client left before its answer")
+
+// removeOrphans removes what a killed push left beside a database, once per
+// database: at the start for those that are open by then.
+func (a *api) removeOrphans(path string) {
+	a.orphansMu.Lock()
+	defer a.orphansMu.Unlock()
+	if a.orphansSeen[path] {
+		return
+	}
+	a.orphansSeen[path] = true
+	removed, err := swapper.RemoveOrphans(path)
+	if len(removed) > 0 {
+		a.cfg.Logger.Warn().Str(fieldPath, path).Strs(fieldRemove, removed).Msg("removed what a killed push left")
+	}
+	if err != nil {
+		a.cfg.Logger.Warn().Err(err).Str(fieldPath, path).Msg("could not look for what a killed push left")
+	}
+}
+
+// responseWriter knows whether the answer has begun.
+type responseWriter struct {
+	http.ResponseWriter
+	began bool
+}
+
+func (w *responseWriter) WriteHeader(status int) {
+	// 1xx answers are not the answer.
+	w.began = w.began || status >= 200
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *responseWriter) Write(p []byte) (int, error) {
+	w.began = true
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// causeOf adds why ctx ended to an error that says only that it did: the
+// client left, or the server is stopping.
+func causeOf(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	if cause == nil || !errors.Is(err, ctx.Err()) || errors.Is(err, cause) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", cause, err)
+}

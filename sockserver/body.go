@@ -1,0 +1,100 @@
+package sockserver
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net/http"
+	"os"
+	"time"
+)
+
+// How the body of a push can fail before it is complete. A cut body must
+// never look like a short one, so each is an error to the swapper, not io.EOF.
+var (
+	errBodyCut        = errors.New("the connection ended before the body did")
+	errDigestMismatch = errors.New("the body's SHA-256 differs from its digest")
+	errBodyStalled    = errors.New("no byte came for too long")
+)
+
+// drainTimeout is for net/http to read on after a refusal, so that a client
+// which is still sending sees the answer, while a stalled one can't stay.
+const drainTimeout = 2 * time.Second
+
+// requestBody is the new database as the client sends it. Its io.EOF means
+// that all of it came: as many bytes as were announced or the last chunk, and
+// with the digest that a header or trailer names.
+type requestBody struct {
+	ctx   context.Context
+	req   *http.Request
+	rc    *http.ResponseController
+	guard *stallGuard
+	hash  hash.Hash // nil: no digest can come
+	err   error     // what every further Read returns
+}
+
+func newRequestBody(ctx context.Context, r *http.Request, rc *http.ResponseController, stall time.Duration) *requestBody {
+	b := &requestBody{ctx: ctx, req: r, rc: rc}
+	b.guard = newStallGuard(ctx, stall, rc.SetReadDeadline)
+	// Only a chunked body can have a trailer, announced or not.
+	if r.ContentLength < 0 || len(r.Header.Values(headerDigest)) > 0 {
+		b.hash = sha256.New()
+	}
+	return b
+}
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	b.guard.alive()
+	n, err := b.req.Body.Read(p)
+	if b.hash != nil {
+		b.hash.Write(p[:n])
+	}
+	switch {
+	case err == nil:
+		return n, nil
+	case err == io.EOF:
+		b.guard.release()
+		b.err = b.complete()
+	case b.ctx.Err() != nil:
+		b.err = context.Cause(b.ctx)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		b.err = errBodyStalled
+	default:
+		b.err = fmt.Errorf("%w: %w", errBodyCut, err)
+	}
+	return n, b.err
+}
+
+// complete compares the digest of a body that came to its end.
+func (b *requestBody) complete() error {
+	if b.hash == nil {
+		return io.EOF
+	}
+	sum := b.hash.Sum(nil)
+	for _, fields := range []http.Header{b.req.Header, b.req.Trailer} {
+		want, err := parseDigest(fields)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errDigestMismatch, err)
+		}
+		if want != nil && !bytes.Equal(want, sum) {
+			return fmt.Errorf("%w: it says %s and the bytes have %s", errDigestMismatch,
+				formatDigest(want), formatDigest(sum))
+		}
+	}
+	return io.EOF
+}
+
+// close ends the guard. What the client still has to send is left to net/http.
+func (b *requestBody) close() {
+	b.guard.release()
+	if b.err != io.EOF {
+		b.rc.SetReadDeadline(time.Now().Add(drainTimeout))
+	}
+}

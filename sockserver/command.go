@@ -1,0 +1,147 @@
+package sockserver
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"hotswap/driver"
+	"hotswap/swapper"
+)
+
+// The verbs of the commands that have status lines.
+const (
+	verbPush = "push"
+	verbPull = "pull"
+)
+
+type (
+	pushFunc func(context.Context, *driver.Database, io.Reader, swapper.PushOptions) (swapper.Report, error)
+	pullFunc func(context.Context, *driver.Database, io.Writer, swapper.PullOptions) (swapper.Report, error)
+)
+
+// NewID makes an id for a command.
+func NewID() string { return rand.Text()[:12] }
+
+// command is one request as the log and the feed know it. It belongs to its
+// handler's goroutine.
+type command struct {
+	api  *api
+	id   string
+	verb string
+	path string
+	log  zerolog.Logger
+	// report is how far the operation came; nil before it began.
+	report *swapper.Report
+	// operated is set once the operation logs its own failure.
+	operated bool
+	// began is set once the command owns its id, and with it the feed's last line.
+	began bool
+}
+
+func newCommand(a *api, verb string, r *http.Request) *command {
+	cmd := &command{api: a, verb: verb}
+	values := r.URL.Query()
+	cmd.path = values.Get(paramPath)
+	if id := values.Get(paramID); id != "" && validID(id) {
+		cmd.id = id
+	} else {
+		cmd.id = NewID()
+	}
+	cmd.log = a.cfg.Logger.With().Str(fieldID, cmd.id).Logger()
+	level := zerolog.DebugLevel
+	if verb == verbPush || verb == verbPull {
+		level = zerolog.InfoLevel
+	}
+	line := cmd.log.WithLevel(level)
+	if peer, ok := r.Context().Value(peerKey{}).(peer); ok && peer.known {
+		line = line.Uint32(fieldUID, peer.uid).Uint32(fieldGID, peer.gid).Int(fieldPID, peer.pid)
+	}
+	line.Str(fieldVerb, verb).Str(fieldPath, cmd.path).Msg("command")
+	return cmd
+}
+
+// begin claims the command's id: two commands of one id could not be told
+// apart in the feed. The caller defers release.
+func (c *command) begin() (release func(), err error) {
+	c.api.runningMu.Lock()
+	defer c.api.runningMu.Unlock()
+	if c.api.running[c.id] {
+		return nil, badRequest("parameter %q: a command %q is under way", paramID, c.id)
+	}
+	c.api.running[c.id] = true
+	c.began = true
+	return func() {
+		c.api.runningMu.Lock()
+		defer c.api.runningMu.Unlock()
+		delete(c.api.running, c.id)
+	}, nil
+}
+
+// notify passes the operation's events on to the feed. Its failure comes as
+// the command's last line instead, with the problem.
+func (c *command) notify(event swapper.Event) {
+	if event.Step == swapper.StepPushFailed || event.Step == swapper.StepPullFailed {
+		return
+	}
+	c.api.feed.publish(c.line(event))
+}
+
+func (c *command) line(event swapper.Event) Line {
+	return Line{Command: c.id, Verb: c.verb, Path: c.path, Event: event}
+}
+
+// succeed publishes the last line. It comes before the answer, so that a
+// client which has the answer finds the line in its subscription.
+func (c *command) succeed(report swapper.Report, step swapper.Step) {
+	line := c.line(newEvent(step, "OK"))
+	line.Last, line.Report = true, &report
+	c.api.feed.publish(line)
+}
+
+// fail logs an error once, publishes it as the command's last line, and
+// answers with it.
+func (c *command) fail(w *responseWriter, err error) {
+	if err == errAnswerLost {
+		c.log.Warn().Err(err).Str(fieldVerb, c.verb).Msg("answer lost")
+		return
+	}
+	p := newProblem(err)
+	if !c.operated {
+		c.log.Warn().Err(err).Str(fieldVerb, c.verb).Int(fieldStatus, p.Status).Msg("command failed")
+	}
+	c.answer(w, p)
+}
+
+// answer is fail without the log.
+func (c *command) answer(w *responseWriter, p *Problem) {
+	p.Command, p.Report = c.id, c.report
+	if c.began || p.Type == ProblemInternal {
+		line := c.line(newEvent(failedStep(c.verb), p.Detail))
+		if p.Hint != "" {
+			line.Text += "\n" + p.Hint
+		}
+		line.Last, line.Problem = true, p
+		c.api.feed.publish(line)
+	}
+	if w.began {
+		// The status line is gone; cutting the body is all there is to say.
+		panic(http.ErrAbortHandler)
+	}
+	p.write(w)
+}
+
+func newEvent(step swapper.Step, text string) swapper.Event {
+	return swapper.Event{Time: time.Now(), Step: step, Text: text}
+}
+
+func failedStep(verb string) swapper.Step {
+	if verb == verbPull {
+		return swapper.StepPullFailed
+	}
+	return swapper.StepPushFailed
+}

@@ -1,0 +1,123 @@
+package sockserver
+
+import (
+	"net/http"
+	"os"
+	"runtime"
+	"runtime/debug"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/driver"
+)
+
+// DatabaseInfo is one managed database.
+type DatabaseInfo struct {
+	// Path is the resolved real path.
+	Path string `json:"path"`
+	// Size is the file's, in bytes, without what its -wal has; nil if there
+	// is no file yet.
+	Size *int64 `json:"size,omitempty"`
+	// Open is false for a file that matches one of Config.DatabasePaths and
+	// which the driver has not got open; it has no Stats then.
+	Open bool `json:"open"`
+	// Stats are the driver's counters.
+	Stats driver.Stats `json:"stats"`
+	// Holders are what a swap waits for at the moment.
+	Holders []driver.Holder `json:"holders,omitempty"`
+}
+
+// serveDatabases is GET /v1/databases: all of them, or the one at path.
+func (a *api) serveDatabases(w http.ResponseWriter, r *http.Request, cmd *command) error {
+	q, err := parseQuery(r, paramPath, paramID)
+	if err != nil {
+		return err
+	}
+	var list []managed
+	if q.Has(paramPath) {
+		one, err := a.find(cmd.path)
+		if err != nil {
+			return err
+		}
+		list = []managed{one}
+	} else if list, err = a.listManaged(); err != nil {
+		return err
+	}
+	infos := make([]DatabaseInfo, len(list))
+	for i, m := range list {
+		infos[i] = describe(m)
+	}
+	return answerJSON(w, infos)
+}
+
+// describe looks at a database without opening its file: closing any
+// descriptor of it would drop the locks that SQLite holds on it in this process.
+func describe(m managed) DatabaseInfo {
+	info := DatabaseInfo{Path: m.path}
+	if stat, err := os.Stat(m.path); err == nil {
+		size := stat.Size()
+		info.Size = &size
+	}
+	if m.db != nil {
+		info.Open = true
+		info.Stats = m.db.Stats()
+		info.Holders = m.db.Holders()
+	}
+	return info
+}
+
+// VersionInfo says what one end is made of.
+type VersionInfo struct {
+	// Version is the module's version, or the revision it was built from.
+	Version string `json:"version"`
+	Go      string `json:"go"`
+	SQLite  string `json:"sqlite"`
+	// PID is the process's.
+	PID int `json:"pid"`
+}
+
+// BuildVersion describes this process.
+func BuildVersion() VersionInfo {
+	sqliteVersion, _, _ := sqlite3.Version()
+	return VersionInfo{
+		Version: moduleVersion(),
+		Go:      runtime.Version(),
+		SQLite:  sqliteVersion,
+		PID:     os.Getpid(),
+	}
+}
+
+// modulePath is this module's, as a program that imports it knows it.
+const modulePath = "hotswap"
+
+func moduleVersion() string {
+	const unknown = "(devel)"
+	build, ok := debug.ReadBuildInfo()
+	if !ok {
+		return unknown
+	}
+	if build.Main.Path != modulePath {
+		for _, dep := range build.Deps {
+			if dep.Path == modulePath && dep.Version != "" {
+				return dep.Version
+			}
+		}
+		return unknown
+	}
+	if build.Main.Version != "" && build.Main.Version != unknown {
+		return build.Main.Version
+	}
+	for _, setting := range build.Settings {
+		if setting.Key == "vcs.revision" {
+			return setting.Value
+		}
+	}
+	return unknown
+}
+
+func (a *api) serveVersion(w http.ResponseWriter, r *http.Request, _ *command) error {
+	if _, err := parseQuery(r, paramID); err != nil {
+		return err
+	}
+	return answerJSON(w, BuildVersion())
+}

@@ -1,0 +1,94 @@
+package sockserver
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const (
+	typeText   = "text/plain"
+	typeNDJSON = "application/x-ndjson"
+)
+
+// serveEvents streams the feed: as text for people, or as NDJSON for a client
+// that asks for it in its Accept field. With an id it is that command's lines,
+// and ends with the last of them; without, it is everybody's, for ever. The
+// header is sent once the subscription is registered, so that a client which
+// has it will miss nothing that it starts after.
+func (a *api) serveEvents(w http.ResponseWriter, r *http.Request, cmd *command) error {
+	query, err := parseQuery(r, "id")
+	if err != nil {
+		return err
+	}
+	format, contentType := formatText, typeText+"; charset=utf-8"
+	if wantsNDJSON(r) {
+		format, contentType = formatNDJSON, typeNDJSON
+	}
+	sub := a.feed.subscribe(query.Get("id"))
+	defer sub.cancel()
+	guard := newStallGuard(r.Context(), a.cfg.stallTimeout(), http.NewResponseController(w).SetWriteDeadline)
+	defer guard.linger()
+
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
+	rc := http.NewResponseController(w)
+	for {
+		guard.alive()
+		if err := rc.Flush(); err != nil {
+			return nil // the reader left: nobody to tell
+		}
+		lines, more := sub.take()
+		for _, line := range lines {
+			guard.alive()
+			if _, err := w.Write(format(line, sub.id == "")); err != nil {
+				return nil
+			}
+		}
+		switch {
+		case len(lines) > 0:
+		case !more:
+			return nil
+		default:
+			select {
+			case <-sub.wake:
+			case <-r.Context().Done():
+				return nil
+			}
+		}
+	}
+}
+
+func wantsNDJSON(r *http.Request) bool {
+	accept := strings.Join(r.Header.Values("Accept"), ",")
+	return strings.Contains(accept, typeNDJSON) || strings.Contains(accept, "json")
+}
+
+func formatNDJSON(line Line, _ bool) []byte {
+	body, err := json.Marshal(line)
+	if err != nil { // a time beyond the year 9999; there is no other way to fail
+		return nil
+	}
+	return append(body, '\n')
+}
+
+// formatText writes a line for people; named says which command it is of,
+// where a reader sees more than one.
+func formatText(line Line, named bool) []byte {
+	var b strings.Builder
+	prefix := ""
+	if named && line.Command != "" {
+		prefix = line.Time.Format(time.TimeOnly) + " " + line.Command + " "
+	}
+	if line.Dropped > 0 {
+		fmt.Fprintf(&b, "%s(%d lines dropped: this reader was too slow)\n", prefix, line.Dropped)
+	}
+	// A text of several lines stays one command's.
+	for text := range strings.SplitSeq(line.Text, "\n") {
+		fmt.Fprintf(&b, "%s%s\n", prefix, text)
+	}
+	return []byte(b.String())
+}

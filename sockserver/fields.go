@@ -1,0 +1,17 @@
+package sockserver
+
+// The keys of the log's fields.
+const (
+	fieldID     = "id"
+	fieldUID    = "uid"
+	fieldGID    = "gid"
+	fieldPID    = "pid"
+	fieldVerb   = "verb"
+	fieldPath   = "path"
+	fieldSocket = "socket"
+	fieldRemove = "removed"
+	fieldStatus = "status"
+	fieldTook   = "took"
+	fieldPanic  = "panic"
+	fieldStack  = "stack"
+)

@@ -1,0 +1,191 @@
+package sockserver
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// What Start can find wrong with a socket's path.
+var (
+	// ErrInUse: a server answers at the socket, or is about to.
+	ErrInUse = errors.New("another server has this socket")
+	// ErrNotSocket: a file that is not a socket is in the way.
+	ErrNotSocket = errors.New("not a socket")
+	// ErrSocketPathTooLong: the path does not fit into a socket address.
+	ErrSocketPathTooLong = errors.New("socket path too long")
+)
+
+// maxSocketPath is how long a path fits into a sockaddr_un with its final NUL:
+// 107 bytes on Linux, 103 on macOS and the BSDs.
+const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
+
+// listener is a listening socket that is removed when it is closed.
+type listener struct {
+	*net.UnixListener
+	path string // absolute: the program may change its working directory
+	lock *socketLock
+	made os.FileInfo // the socket that is ours to remove
+
+	closing  sync.Once
+	closeErr error // set by closing
+}
+
+// listen makes a socket at path. open lets other users connect; without it,
+// there is no moment at which they could.
+//
+// A lock file beside the socket, held for as long as the socket lives, is what
+// makes one of two servers win that start at once, and what ends with a
+// process that is killed. The socket is dialled nevertheless: a server that is
+// not ours takes no such lock.
+func listen(path string, open bool) (*listener, error) {
+	l, err := listenAt(socketAddress(path), open)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", path, err)
+	}
+	return l, nil
+}
+
+func listenAt(path string, open bool) (_ *listener, err error) {
+	if err := checkSocketPath(path); err != nil {
+		return nil, err
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	dirMode, mode := fs.FileMode(0o700), fs.FileMode(0o600)
+	if open {
+		dirMode, mode = 0o711, 0o666
+	}
+	if err := makeDir(filepath.Dir(path), dirMode); err != nil {
+		return nil, err
+	}
+	lock, err := lockSocket(abs + ".lock")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			lock.release()
+		}
+	}()
+	if err := removeDeadSocket(path); err != nil {
+		return nil, err
+	}
+	inner, err := bindPrivate(path)
+	if err != nil {
+		return nil, err
+	}
+	inner.SetUnlinkOnClose(false) // it would remove whatever is there by then
+	l := &listener{UnixListener: inner, path: abs, lock: lock}
+	if err = os.Chmod(path, mode); err == nil {
+		l.made, err = os.Lstat(path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, inner.Close(), os.Remove(path))
+	}
+	return l, nil
+}
+
+// Close stops listening and removes the socket, unless another has taken its
+// place. Only the first call does anything: after it, the path may be another
+// server's.
+func (l *listener) Close() error {
+	l.closing.Do(func() {
+		// Gone from the directory first: then a client finds "no socket"
+		// rather than one that nobody answers.
+		var err error
+		if now, statErr := os.Lstat(l.path); statErr == nil && os.SameFile(now, l.made) {
+			err = os.Remove(l.path)
+		}
+		l.closeErr = errors.Join(err, l.UnixListener.Close(), l.lock.release())
+	})
+	return l.closeErr
+}
+
+// makeDir makes the socket's directory. The mode of one that exists is its
+// owner's business.
+func makeDir(dir string, mode fs.FileMode) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return fmt.Errorf("make the socket's directory: %w", err)
+	}
+	err := os.Mkdir(dir, mode)
+	if errors.Is(err, fs.ErrExist) {
+		if info, statErr := os.Stat(dir); statErr == nil && info.IsDir() {
+			return nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("make the socket's directory: %w", err)
+	}
+	return os.Chmod(dir, mode) // whatever the umask made of it
+}
+
+// removeDeadSocket makes room at path: it removes a socket that nobody
+// answers, and nothing else.
+func removeDeadSocket(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("%w: a %s is in the way; remove it, or choose another path", ErrNotSocket, kindOf(info))
+	}
+	conn, err := net.Dial("unix", path)
+	switch {
+	case err == nil:
+		defer conn.Close()
+		who := "a server answers there"
+		if p, err := peerOf(conn.(*net.UnixConn)); err == nil && p.pid > 0 {
+			who = fmt.Sprintf("process %d answers there", p.pid)
+		}
+		return fmt.Errorf("%w: %s; stop it, or choose another path", ErrInUse, who)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return os.Remove(path)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	default:
+		// Full queue, no permission, another kind of socket: somebody's.
+		return fmt.Errorf("%w: %w", ErrInUse, err)
+	}
+}
+
+func kindOf(info os.FileInfo) string {
+	switch {
+	case info.IsDir():
+		return "directory"
+	case info.Mode().IsRegular():
+		return "regular file"
+	case info.Mode()&fs.ModeSymlink != 0:
+		return "symbolic link"
+	default:
+		return "special file"
+	}
+}
+
+// socketAddress keeps package net from taking a leading @ for a name outside
+// the file system.
+func socketAddress(path string) string {
+	if strings.HasPrefix(path, "@") {
+		return "./" + path
+	}
+	return path
+}
+
+func checkSocketPath(path string) error {
+	if len(path) > maxSocketPath {
+		return fmt.Errorf("%w: it has %d bytes, and a socket's may have %d; choose a shorter or a relative one",
+			ErrSocketPathTooLong, len(path), maxSocketPath)
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+package sockserver
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// socketLock is a lock file that is ours while the socket is. The kernel takes
+// the lock away from a process that dies; the file may stay behind.
+type socketLock struct {
+	file *os.File
+	path string
+}
+
+// lockSocket takes the lock, or says who has it: the file holds its owner's pid.
+func lockSocket(path string) (*socketLock, error) {
+	for {
+		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("open the lock file: %w", err)
+		}
+		if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			defer file.Close()
+			if !errors.Is(err, unix.EWOULDBLOCK) {
+				return nil, fmt.Errorf("lock %s: %w", path, err)
+			}
+			return nil, fmt.Errorf("%w: process %s; stop it, or choose another path", ErrInUse, readPID(file))
+		}
+		// The owner before us may have removed the file between our open and
+		// our lock; then a third process may lock another file of that name.
+		mine, err := file.Stat()
+		if err != nil {
+			return nil, errors.Join(err, file.Close())
+		}
+		named, err := os.Lstat(path)
+		if err == nil && os.SameFile(mine, named) {
+			return &socketLock{file, path}, writePID(file)
+		}
+		file.Close()
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("look for the lock file: %w", err)
+		}
+	}
+}
+
+func writePID(file *os.File) error {
+	if err := file.Truncate(0); err != nil {
+		return fmt.Errorf("write the lock file: %w", err)
+	}
+	if _, err := file.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0); err != nil {
+		return fmt.Errorf("write the lock file: %w", err)
+	}
+	return nil
+}
+
+func readPID(file *os.File) string {
+	text, err := io.ReadAll(io.LimitReader(file, 32))
+	if pid := strings.TrimSpace(string(text)); err == nil && pid != "" {
+		return pid
+	}
+	return "unknown"
+}
+
+// release removes the file while it is still locked, so that nobody else's is.
+func (l *socketLock) release() error {
+	return errors.Join(os.Remove(l.path), l.file.Close())
+}

@@ -1,0 +1,80 @@
+package sockserver
+
+import (
+	"net/http"
+
+	"hotswap/swapper"
+)
+
+// servePush is PUT /v1/database: the body replaces the database.
+func (a *api) servePush(w http.ResponseWriter, r *http.Request, cmd *command) error {
+	opts, err := a.pushOptions(r)
+	if err != nil {
+		return err
+	}
+	release, err := cmd.begin()
+	if err != nil {
+		return err
+	}
+	defer release()
+
+	target, err := a.find(cmd.path)
+	if err != nil {
+		return err
+	}
+	cmd.path = target.path
+	a.removeOrphans(target.path)
+	db, unmanage, err := target.open()
+	if err != nil {
+		return err
+	}
+	defer unmanage()
+
+	body := newRequestBody(r.Context(), r, http.NewResponseController(w), a.cfg.stallTimeout())
+	defer body.close()
+	opts.Logger, opts.Notify = cmd.log, cmd.notify
+	cmd.operated = true
+	report, err := a.push(r.Context(), db, body, opts)
+	cmd.report = &report
+	if err != nil {
+		return causeOf(r.Context(), err)
+	}
+	cmd.succeed(report, swapper.StepPushComplete)
+	return answerJSON(w, report)
+}
+
+// pushOptions reads the options of a push from the query.
+func (a *api) pushOptions(r *http.Request) (swapper.PushOptions, error) {
+	q, err := parseQuery(r, paramPath, paramID, paramSource, paramSize, paramSkipIntegrityCheck, paramSkipSchemaCheck,
+		paramQuick, paramTimeout, paramMaxPause, paramForce, paramBackup, paramDryRun)
+	if err != nil {
+		return swapper.PushOptions{}, err
+	}
+	opts := swapper.PushOptions{
+		Source:             q.Get(paramSource),
+		Size:               q.size(paramSize),
+		SkipIntegrityCheck: q.boolean(paramSkipIntegrityCheck),
+		SkipSchemaCheck:    q.boolean(paramSkipSchemaCheck),
+		Quick:              q.boolean(paramQuick),
+		Timeout:            q.duration(paramTimeout, a.cfg.Timeout),
+		MaxPause:           q.duration(paramMaxPause, a.cfg.MaxPause),
+		Force:              q.boolean(paramForce),
+		Backup:             q.boolean(paramBackup),
+		DryRun:             q.boolean(paramDryRun),
+		Prepare:            a.cfg.Prepare,
+		Validate:           a.cfg.Validate,
+	}
+	if q.err != nil {
+		return opts, q.err
+	}
+	if opts.Source == "" {
+		opts.Source = "the request's body"
+	}
+	if length := r.ContentLength; length > 0 {
+		if opts.Size > 0 && opts.Size != length {
+			return opts, badRequest("parameter %q: %d, and the body has %d bytes", paramSize, opts.Size, length)
+		}
+		opts.Size = length
+	}
+	return opts, nil
+}

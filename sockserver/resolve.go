@@ -1,0 +1,179 @@
+package sockserver
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"hotswap/driver"
+)
+
+// TheDatabase is the word that names the only managed database, in place of
+// its path.
+const TheDatabase = "database"
+
+// managed is a database that this server may touch.
+type managed struct {
+	path string           // the resolved real path
+	db   *driver.Database // nil: matches a pattern, and the driver has not got it open
+}
+
+// open returns the driver's database, managed for the time until release.
+func (m managed) open() (db *driver.Database, release func(), err error) {
+	if m.db != nil {
+		return m.db, func() {}, nil
+	}
+	return driver.Manage(m.path)
+}
+
+// listManaged lists the managed databases, sorted by path.
+func (a *api) listManaged() ([]managed, error) {
+	matches, err := a.expandPatterns()
+	if err != nil {
+		return nil, err
+	}
+	var list []managed
+	for _, db := range driver.Databases() {
+		path := db.Path()
+		open := len(a.cfg.DatabasePaths) == 0 || matches[path] || a.matchesPattern(path)
+		if open {
+			list = append(list, managed{path, db})
+		}
+		delete(matches, path)
+	}
+	for path := range matches {
+		list = append(list, managed{path: path})
+	}
+	slices.SortFunc(list, func(x, y managed) int { return strings.Compare(x.path, y.path) })
+	return list, nil
+}
+
+// expandPatterns lists the files that match a pattern, by real path.
+func (a *api) expandPatterns() (map[string]bool, error) {
+	paths := make(map[string]bool)
+	for _, pattern := range a.cfg.DatabasePaths {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return nil, fmt.Errorf("expand the pattern %q: %w", pattern, err)
+		}
+		for _, name := range found {
+			real, err := realPath(name)
+			if err != nil || !databaseName(name) || !databaseName(real) {
+				continue // gone since, or a link to nowhere
+			}
+			if info, err := os.Stat(real); err == nil && info.Mode().IsRegular() {
+				paths[real] = true
+			}
+		}
+	}
+	return paths, nil
+}
+
+// matchesPattern is for a database that is open and has no file yet, which no
+// expansion finds.
+func (a *api) matchesPattern(path string) bool {
+	for _, pattern := range a.cfg.DatabasePaths {
+		dir, err := realPath(filepath.Dir(pattern))
+		if err != nil {
+			continue
+		}
+		dirMatches := dir == filepath.Dir(path)
+		nameMatches, err := filepath.Match(filepath.Base(pattern), filepath.Base(path))
+		if err == nil && dirMatches && nameMatches && databaseName(path) {
+			return true
+		}
+	}
+	return false
+}
+
+// databaseName is false for the files that live beside a database.
+func databaseName(path string) bool {
+	name := filepath.Base(path)
+	if strings.HasPrefix(name, ".") {
+		return false
+	}
+	for _, suffix := range []string{"-wal", "-shm", "-journal", "~"} {
+		if strings.HasSuffix(name, suffix) {
+			return false
+		}
+	}
+	return true
+}
+
+// find resolves a request's path to a managed database; nothing else can be
+// named, whatever the path.
+func (a *api) find(path string) (managed, error) {
+	list, err := a.listManaged()
+	if err != nil {
+		return managed{}, err
+	}
+	switch {
+	case path == "":
+		return managed{}, badRequest("no path: name a database, or %q for the only one", TheDatabase)
+	case path == TheDatabase:
+		if len(list) == 1 {
+			return list[0], nil
+		}
+		return managed{}, unmanaged(fmt.Sprintf("%q names the only managed database, and there are %d",
+			TheDatabase, len(list)), list)
+	case !filepath.IsAbs(path):
+		return managed{}, badRequest("path %q is not absolute: the program's working directory is not the client's", path)
+	}
+	real, err := realPath(path)
+	if err != nil {
+		real = filepath.Clean(path)
+	}
+	for _, m := range list {
+		if m.path == real {
+			return m, nil
+		}
+	}
+	return managed{}, unmanaged(path+" is not a managed database", list)
+}
+
+// unmanaged is the problem of a path that is not one of list.
+func unmanaged(what string, list []managed) *Problem {
+	p := &Problem{
+		Type:   ProblemUnmanaged,
+		Title:  "not a managed database",
+		Status: http.StatusNotFound,
+		Exit:   exitUsage,
+	}
+	if len(list) == 0 {
+		p.Detail = what + "; the program manages none"
+		p.Hint = "a program manages a database from sql.Open(\"" + driver.Name + "\", ...) on"
+		return p
+	}
+	paths := make([]string, len(list))
+	for i, m := range list {
+		paths[i] = m.path
+	}
+	p.Detail = what + "; the program manages " + strings.Join(paths, ", ")
+	return p
+}
+
+// realPath is path made absolute, without symbolic links. The last element
+// need not exist.
+func realPath(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	real, err := filepath.EvalSymlinks(abs)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return real, err
+	}
+	if _, err := os.Lstat(abs); err == nil {
+		return "", fmt.Errorf("resolve %s: a link to nowhere", path)
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(abs))
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, filepath.Base(abs)), nil
+}

@@ -1,0 +1,164 @@
+package sockserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Bounds on a connection beside its transfers; see stallGuard for those.
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 64 << 10
+)
+
+// closeGrace is how long Close leaves a client to take its answer.
+const closeGrace = 5 * time.Second
+
+// Server serves the protocol on its two sockets, from Start to Close. Its
+// methods may be called from any goroutine.
+type Server struct {
+	api    *api
+	socket *socketServer
+	events *socketServer
+}
+
+// Start listens on the sockets and serves in the background.
+//
+// It fails with ErrInUse if another server answers at a socket, ErrNotSocket
+// if another kind of file is there, and ErrSocketPathTooLong. A socket that
+// nobody answers is replaced. Beside each database that the driver has open it
+// first removes what a killed push may have left.
+func Start(cfg Config) (*Server, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	open := len(cfg.AllowUIDs)+len(cfg.AllowGIDs) > 0
+	if open && !peerKnown {
+		return nil, errors.New("configure the server: AllowUIDs and AllowGIDs need a system that tells who a client is")
+	}
+	cfg.SocketPath, cfg.StderrSocketPath = SocketPaths(cfg.SocketPath, cfg.StderrSocketPath)
+	if cfg.SocketPath == cfg.StderrSocketPath {
+		return nil, fmt.Errorf("configure the server: %s can't be both sockets", cfg.SocketPath)
+	}
+	a := newAPI(cfg)
+	list, err := a.listManaged()
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range list {
+		a.removeOrphans(m.path)
+	}
+	commands, err := serve(cfg, cfg.SocketPath, open, a.handler())
+	if err != nil {
+		return nil, err
+	}
+	events, err := serve(cfg, cfg.StderrSocketPath, open, a.eventsHandler())
+	if err != nil {
+		return nil, errors.Join(err, commands.close())
+	}
+	cfg.Logger.Info().Str(fieldSocket, commands.listener.path).Msg("listening")
+	return &Server{api: a, socket: commands, events: events}, nil
+}
+
+// SocketPath is where the server listens, as an absolute path.
+func (s *Server) SocketPath() string { return s.socket.listener.path }
+
+// StderrSocketPath is where the status lines are, as an absolute path.
+func (s *Server) StderrSocketPath() string { return s.events.listener.path }
+
+// Close stops at once: it aborts the commands that have not committed, lets
+// the others end, and returns when every handler has, with the sockets removed.
+// Each client gets its answer.
+func (s *Server) Close() error {
+	aborted, abort := context.WithCancel(context.Background())
+	abort()
+	return s.Shutdown(aborted)
+}
+
+// Shutdown stops accepting and waits for the commands under way until ctx ends;
+// those that remain are aborted as by Close. It does not return ctx's error:
+// when it returns, the server is closed.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.socket.shutdown(ctx)
+	// The status lines end last: they have the ends of the aborted commands.
+	s.api.feed.close()
+	grace, cancel := context.WithTimeout(context.Background(), closeGrace)
+	defer cancel()
+	return errors.Join(err, s.events.shutdown(grace))
+}
+
+// socketServer is an HTTP server on one socket.
+type socketServer struct {
+	http     *http.Server
+	listener *listener
+	conns    *connections
+	cancel   context.CancelCauseFunc // ends the context of every request
+	served   chan struct{}           // closed when no connection is accepted any more
+}
+
+func serve(cfg Config, path string, open bool, handler http.Handler) (*socketServer, error) {
+	l, err := listen(path, open)
+	if err != nil {
+		return nil, err
+	}
+	base, cancel := context.WithCancelCause(context.Background())
+	s := &socketServer{
+		listener: l,
+		conns:    newConnections(),
+		cancel:   cancel,
+		served:   make(chan struct{}),
+	}
+	s.http = &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          log.New(cfg.Logger, "", 0),
+		ConnState:         s.conns.track,
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ConnContext:       cfg.admit,
+	}
+	go func() {
+		defer close(s.served)
+		if err := s.http.Serve(l); !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
+			cfg.Logger.Error().Err(err).Str(fieldSocket, l.path).Msg("the socket is no longer served")
+		}
+	}()
+	return s, nil
+}
+
+// shutdown lets the requests under way end until ctx does, then ends their
+// contexts, and closes what has still not ended after closeGrace. A handler is
+// always waited for.
+func (s *socketServer) shutdown(ctx context.Context) error {
+	err := s.listener.Close()
+	<-s.served
+	s.http.SetKeepAlivesEnabled(false)
+	quiet := s.conns.stop()
+	select {
+	case <-quiet:
+	case <-ctx.Done():
+	}
+	s.cancel(errStopping)
+	grace := time.NewTimer(closeGrace)
+	defer grace.Stop()
+	select {
+	case <-quiet:
+	case <-grace.C:
+	}
+	err = errors.Join(err, s.http.Close())
+	<-quiet
+	return err
+}
+
+func (s *socketServer) close() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return s.shutdown(ctx)
+}

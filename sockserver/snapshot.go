@@ -1,0 +1,109 @@
+package sockserver
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+
+	"hotswap/swapper"
+)
+
+// The fields of a snapshot beside its digest. The size can't be a
+// Content-Length: a body with one has no trailer.
+const (
+	headerSize    = "Hotswap-Size"   // in bytes, before the body
+	trailerReport = "Hotswap-Report" // the swapper.Report as JSON, after it
+)
+
+// serveSnapshot is GET /v1/snapshot: the body is a consistent copy of the
+// database. One that fails on the way is cut, and has no trailer.
+func (a *api) serveSnapshot(w http.ResponseWriter, r *http.Request, cmd *command) error {
+	q, err := parseQuery(r, paramPath, paramID, paramDest)
+	if err != nil {
+		return err
+	}
+	release, err := cmd.begin()
+	if err != nil {
+		return err
+	}
+	defer release()
+
+	source, err := a.find(cmd.path)
+	if err != nil {
+		return err
+	}
+	cmd.path = source.path
+	a.removeOrphans(source.path)
+	db, unmanage, err := source.open()
+	if err != nil {
+		return err
+	}
+	defer unmanage()
+
+	dest := q.Get(paramDest)
+	if dest == "" {
+		dest = "the answer's body"
+	}
+	body := newSnapshotBody(r.Context(), w, a)
+	defer body.guard.linger()
+	cmd.operated = true
+	report, err := a.pull(r.Context(), db, body, swapper.PullOptions{
+		Dest:   dest,
+		Begin:  body.begin,
+		Logger: cmd.log,
+		Notify: cmd.notify,
+	})
+	cmd.report = &report
+	if err != nil {
+		return causeOf(r.Context(), err)
+	}
+	digest, err := formatHexDigest(report.SHA256)
+	if err != nil {
+		return err
+	}
+	encoded, err := json.Marshal(report)
+	if err != nil {
+		return err
+	}
+	w.Header().Set(headerDigest, digest)
+	w.Header().Set(trailerReport, string(encoded))
+	cmd.succeed(report, swapper.StepPullComplete)
+	return nil
+}
+
+// snapshotBody is the answer that a pull writes to.
+type snapshotBody struct {
+	ctx   context.Context
+	w     http.ResponseWriter
+	guard *stallGuard
+}
+
+func newSnapshotBody(ctx context.Context, w http.ResponseWriter, a *api) *snapshotBody {
+	return &snapshotBody{
+		ctx:   ctx,
+		w:     w,
+		guard: newStallGuard(ctx, a.cfg.stallTimeout(), http.NewResponseController(w).SetWriteDeadline),
+	}
+}
+
+// begin sends the header; until then, a failure still has a status of its own.
+func (b *snapshotBody) begin(size int64) {
+	h := b.w.Header()
+	h.Set("Content-Type", "application/vnd.sqlite3")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Trailer", headerDigest+", "+trailerReport)
+	if size > 0 {
+		h.Set(headerSize, strconv.FormatInt(size, 10))
+	}
+	b.w.WriteHeader(http.StatusOK)
+}
+
+func (b *snapshotBody) Write(p []byte) (int, error) {
+	b.guard.alive()
+	n, err := b.w.Write(p)
+	if err != nil && b.ctx.Err() != nil {
+		err = context.Cause(b.ctx)
+	}
+	return n, err
+}
