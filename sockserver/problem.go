@@ -21,6 +21,8 @@ const (
 	exitNotAllowed  = 77
 )
 
+const problemMediaType = "application/problem+json"
+
 // statusClientGone is what the log shows for a command whose client left.
 const statusClientGone = 499
 
@@ -197,7 +199,7 @@ func (p *Problem) write(w http.ResponseWriter) {
 	body = append(body, '\n')
 	h := w.Header()
 	h.Del("Trailer")
-	h.Set("Content-Type", "application/problem+json")
+	h.Set("Content-Type", problemMediaType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
 	if p.Exit == exitTryAgain {

@@ -16,6 +16,8 @@ const (
 	trailerReport = "Hotswap-Report" // the swapper.Report as JSON, after it
 )
 
+const databaseMediaType = "application/vnd.sqlite3"
+
 // serveSnapshot is GET /v1/snapshot: the body is a consistent copy of the
 // database. One that fails on the way is cut, and has no trailer.
 func (a *api) serveSnapshot(w http.ResponseWriter, r *http.Request, cmd *command) error {
@@ -90,7 +92,7 @@ func newSnapshotBody(ctx context.Context, w http.ResponseWriter, a *api) *snapsh
 // begin sends the header; until then, a failure still has a status of its own.
 func (b *snapshotBody) begin(size int64) {
 	h := b.w.Header()
-	h.Set("Content-Type", "application/vnd.sqlite3")
+	h.Set("Content-Type", databaseMediaType)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Trailer", headerDigest+", "+trailerReport)
 	if size > 0 {

@@ -1,0 +1,171 @@
+package sockserver
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+const (
+	// clientBase is where every request goes: the host is for the log only.
+	clientBase = "http://hotswap"
+	// expectTimeout is how long a push waits to be asked for its body. A
+	// refusal comes without the question, so the body is not sent for it.
+	expectTimeout = time.Minute
+	// maxAnswer bounds what a client reads of an answer other than a snapshot.
+	maxAnswer = 16 << 20
+)
+
+// ErrConnectionLost: the server went away, or broke off, before its answer was
+// complete.
+var ErrConnectionLost = errors.New("connection lost before the server answered")
+
+// ClientConfig configures [NewClient]; see [SocketPaths] for what is empty.
+type ClientConfig struct {
+	SocketPath       string
+	StderrSocketPath string
+}
+
+// Client talks to a [Server]. Its methods may be called from any goroutine,
+// and connect when they need to.
+//
+// Their errors are a *DialError if no server was reached, a *Problem if it
+// answered with one, an error that is ErrConnectionLost, or the context's.
+type Client struct {
+	socket, stderrSocket string
+	commands, events     *http.Client
+}
+
+// NewClient makes a client; it does not connect.
+func NewClient(cfg ClientConfig) *Client {
+	c := &Client{}
+	c.socket, c.stderrSocket = SocketPaths(cfg.SocketPath, cfg.StderrSocketPath)
+	c.commands, c.events = httpClient(c.socket), httpClient(c.stderrSocket)
+	return c
+}
+
+func httpClient(socket string) *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return dialSocket(ctx, socket)
+			},
+			DisableCompression:    true,
+			ExpectContinueTimeout: expectTimeout,
+			WriteBufferSize:       transferBuffer,
+			ReadBufferSize:        transferBuffer,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// SocketPath is the socket that the client talks to.
+func (c *Client) SocketPath() string { return c.socket }
+
+// StderrSocketPath is the socket that it reads status lines from.
+func (c *Client) StderrSocketPath() string { return c.stderrSocket }
+
+// Close drops the connections that are kept for further calls.
+func (c *Client) Close() {
+	c.commands.CloseIdleConnections()
+	c.events.CloseIdleConnections()
+}
+
+// Databases lists the managed databases, or only the one at path: an absolute
+// path, or the word "database" for the only one. An empty path lists all.
+func (c *Client) Databases(ctx context.Context, path string) ([]DatabaseInfo, error) {
+	query := url.Values{}
+	if path != "" {
+		query.Set(paramPath, path)
+	}
+	var list []DatabaseInfo
+	err := c.get(ctx, "/v1/databases", query, &list)
+	return list, err
+}
+
+// Version describes the server's process.
+func (c *Client) Version(ctx context.Context) (VersionInfo, error) {
+	var version VersionInfo
+	err := c.get(ctx, "/v1/version", nil, &version)
+	return version, err
+}
+
+func (c *Client) get(ctx context.Context, path string, query url.Values, into any) error {
+	req, err := newRequest(ctx, http.MethodGet, path, query, nil)
+	if err != nil {
+		return err
+	}
+	res, err := send(c.commands, req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	return decodeAnswer(res, into)
+}
+
+func newRequest(ctx context.Context, method, path string, query url.Values, body io.Reader) (*http.Request, error) {
+	return http.NewRequestWithContext(ctx, method, clientBase+path+"?"+query.Encode(), body)
+}
+
+// send sends a request; an answer that is not a success is its error.
+func send(client *http.Client, req *http.Request) (*http.Response, error) {
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, sendError(req.Context(), err)
+	}
+	if res.StatusCode == http.StatusOK {
+		return res, nil
+	}
+	defer res.Body.Close()
+	return nil, readProblem(res)
+}
+
+// sendError sorts out why there is no answer.
+func sendError(ctx context.Context, err error) error {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err // its text has our made-up address in it
+	}
+	if dial, ok := errors.AsType[*DialError](err); ok {
+		return dial
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("%w: %w", ErrConnectionLost, err)
+}
+
+func decodeAnswer(res *http.Response, into any) error {
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(into); err != nil {
+		return fmt.Errorf("%w: read the answer: %w", ErrConnectionLost, err)
+	}
+	return nil
+}
+
+// readProblem reads an error answer, also one of a server that is not ours.
+func readProblem(res *http.Response) error {
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("%w: read the answer: %w", ErrConnectionLost, err)
+	}
+	mediaType, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	var p Problem
+	if mediaType == problemMediaType && json.Unmarshal(body, &p) == nil && p.Type != "" {
+		return &p
+	}
+	return &Problem{
+		Type:   ProblemInternal,
+		Title:  "not an answer of hotswap",
+		Status: res.StatusCode,
+		Detail: fmt.Sprintf("the server answered %s: %.200s", res.Status, strings.TrimSpace(string(body))),
+		Hint:   "is it a hotswap server?",
+		Exit:   exitFailed,
+	}
+}

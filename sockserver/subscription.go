@@ -1,0 +1,67 @@
+package sockserver
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+)
+
+// Subscription is a stream of status lines. It is for one goroutine, but for
+// Close.
+type Subscription struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	body   io.ReadCloser
+	lines  *json.Decoder
+}
+
+// Subscribe asks the stderr socket for the lines of the command id, or of
+// every command if id is empty. When it returns, the subscription is there:
+// no line of a command that starts after is missed, unless the reader is too
+// slow for the server to keep them (see [Line]).
+func (c *Client) Subscribe(ctx context.Context, id string) (*Subscription, error) {
+	query := url.Values{}
+	if id != "" {
+		query.Set(paramID, id)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	req, err := newRequest(ctx, http.MethodGet, "/v1/events", query, nil)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	req.Header.Set("Accept", typeNDJSON)
+	res, err := send(c.events, req)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return &Subscription{ctx: ctx, cancel: cancel, body: res.Body, lines: json.NewDecoder(res.Body)}, nil
+}
+
+// Next waits for a line. It returns io.EOF after the last line of the
+// subscription's command, and when the server closes.
+func (s *Subscription) Next() (Line, error) {
+	var line Line
+	err := s.lines.Decode(&line)
+	switch {
+	case err == nil, err == io.EOF:
+		return line, err
+	case s.ctx.Err() != nil:
+		return line, context.Cause(s.ctx)
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, http.ErrBodyReadAfterClose):
+		return line, fmt.Errorf("%w: %w", ErrConnectionLost, err)
+	default:
+		return line, fmt.Errorf("read a status line: %w", err)
+	}
+}
+
+// Close ends the subscription, and a Next that waits.
+func (s *Subscription) Close() error {
+	s.cancel()
+	return s.body.Close()
+}

@@ -1,0 +1,278 @@
+package sockserver
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+
+	"hotswap/swapper"
+)
+
+// transferBuffer is how much of a database goes through at a time.
+const transferBuffer = 256 << 10
+
+// How a transfer can fail at the client's end.
+var (
+	// ErrOutcomeUnknown: the server had all of the new database when the
+	// connection or the context ended, so that it may have swapped or not.
+	ErrOutcomeUnknown = errors.New("the outcome is unknown")
+	// ErrIncomplete: a snapshot broke off, or is not the one that was sent.
+	ErrIncomplete = errors.New("the snapshot is incomplete")
+)
+
+// PushParams are the settings of [Client.Push], as in [swapper.PushOptions].
+type PushParams struct {
+	// ID is the command's, for status lines and the log; empty for a new one.
+	ID     string
+	Source string
+	// Size is the number of bytes to come, if it is known.
+	Size               int64
+	SkipIntegrityCheck bool
+	SkipSchemaCheck    bool
+	Quick              bool
+	Force              bool
+	Backup             bool
+	DryRun             bool
+	// Timeout and MaxPause are the server's own if 0.
+	Timeout  time.Duration
+	MaxPause time.Duration
+}
+
+func (p PushParams) query(path string) url.Values {
+	q := url.Values{}
+	for name, value := range map[string]string{paramPath: path, paramID: p.ID, paramSource: p.Source} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	for name, value := range map[string]bool{
+		paramSkipIntegrityCheck: p.SkipIntegrityCheck,
+		paramSkipSchemaCheck:    p.SkipSchemaCheck,
+		paramQuick:              p.Quick,
+		paramForce:              p.Force,
+		paramBackup:             p.Backup,
+		paramDryRun:             p.DryRun,
+	} {
+		if value {
+			q.Set(name, "1")
+		}
+	}
+	for name, value := range map[string]time.Duration{paramTimeout: p.Timeout, paramMaxPause: p.MaxPause} {
+		if value != 0 {
+			q.Set(name, value.String())
+		}
+	}
+	if p.Size > 0 {
+		q.Set(paramSize, strconv.FormatInt(p.Size, 10))
+	}
+	return q
+}
+
+// Push replaces the database at path, an absolute path or "database", with
+// what src yields until io.EOF. An error of src aborts it.
+//
+// The report is as far as the server told. On an error the live database is
+// as it was, unless the error is an ErrOutcomeUnknown, or report.Swapped is
+// set. src may be in a last Read when Push returns, and is not used after that.
+func (c *Client) Push(ctx context.Context, path string, src io.Reader, params PushParams) (swapper.Report, error) {
+	body := &pushBody{src: src, hash: sha256.New(), trailer: http.Header{headerDigest: nil}}
+	defer body.Close()
+	req, err := newRequest(ctx, http.MethodPut, "/v1/database", params.query(path), body)
+	if err != nil {
+		return swapper.Report{}, err
+	}
+	req.Header.Set("Content-Type", databaseMediaType)
+	req.Header.Set("Expect", "100-continue")
+	req.ContentLength, req.Trailer = -1, body.trailer
+
+	res, err := send(c.commands, req)
+	if err != nil {
+		return pushFailure(err, body)
+	}
+	defer res.Body.Close()
+	var report swapper.Report
+	if err := decodeAnswer(res, &report); err != nil {
+		return swapper.Report{Swapped: !params.DryRun, DryRun: params.DryRun},
+			fmt.Errorf("the server did what was asked, and its report was lost: %w", err)
+	}
+	return report, nil
+}
+
+// pushFailure says what is known of a push that was not answered with success.
+func pushFailure(err error, body *pushBody) (swapper.Report, error) {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		if p.Report != nil {
+			return *p.Report, err
+		}
+		return swapper.Report{}, err
+	}
+	if _, ok := errors.AsType[*DialError](err); ok {
+		return swapper.Report{}, err
+	}
+	ended, srcErr := body.outcome()
+	switch {
+	case srcErr != nil:
+		return swapper.Report{}, srcErr
+	case ended:
+		return swapper.Report{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+	default:
+		return swapper.Report{}, err
+	}
+}
+
+// pushBody is the body of a push. Its trailer gets the digest at the end.
+type pushBody struct {
+	mu      sync.Mutex // guards what follows; held over a Read of src
+	src     io.Reader
+	hash    hash.Hash
+	trailer http.Header
+
+	stateMu sync.Mutex // guards what follows; taken after mu
+	closed  bool
+	ended   bool // all of src was handed to the transport
+	err     error
+}
+
+func (b *pushBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stateMu.Lock()
+	closed := b.closed
+	b.stateMu.Unlock()
+	if closed {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	n, err := b.src.Read(p)
+	b.hash.Write(p[:n])
+	if err == nil {
+		return n, nil
+	}
+	b.stateMu.Lock()
+	defer b.stateMu.Unlock()
+	if err == io.EOF {
+		b.trailer.Set(headerDigest, formatDigest(b.hash.Sum(nil)))
+		b.ended = true
+	} else {
+		b.err = err
+	}
+	return n, err
+}
+
+// Close does not wait for a Read: src may be a terminal.
+func (b *pushBody) Close() error {
+	b.stateMu.Lock()
+	defer b.stateMu.Unlock()
+	b.closed = true
+	return nil
+}
+
+func (b *pushBody) outcome() (ended bool, err error) {
+	b.stateMu.Lock()
+	defer b.stateMu.Unlock()
+	return b.ended, b.err
+}
+
+// SnapshotParams are the settings of [Client.Snapshot].
+type SnapshotParams struct {
+	// ID is the command's, for status lines and the log; empty for a new one.
+	ID string
+	// Dest names the destination in logs and in the report.
+	Dest string
+	// Begin, if set, is called before the first byte, with the size in bytes,
+	// or 0 if that is not known.
+	Begin func(size int64)
+}
+
+// Snapshot writes a consistent copy of the database at path, an absolute path
+// or "database", to dst. The copy is complete only if the error is nil: what
+// was sent had the digest that the server sent after it.
+func (c *Client) Snapshot(ctx context.Context, path string, dst io.Writer, params SnapshotParams) (swapper.Report, error) {
+	query := url.Values{paramPath: {path}}
+	if params.ID != "" {
+		query.Set(paramID, params.ID)
+	}
+	if params.Dest != "" {
+		query.Set(paramDest, params.Dest)
+	}
+	req, err := newRequest(ctx, http.MethodGet, "/v1/snapshot", query, nil)
+	if err != nil {
+		return swapper.Report{}, err
+	}
+	res, err := send(c.commands, req)
+	if err != nil {
+		return swapper.Report{}, err
+	}
+	defer res.Body.Close()
+	size, err := strconv.ParseInt(res.Header.Get(headerSize), 10, 64)
+	if err != nil {
+		size = 0
+	}
+	if params.Begin != nil {
+		params.Begin(size)
+	}
+	sum, n, err := receive(ctx, dst, res.Body)
+	if err != nil {
+		return swapper.Report{Bytes: n}, err
+	}
+	if err := checkSnapshot(res.Trailer, sum, n, size); err != nil {
+		return swapper.Report{Bytes: n}, err
+	}
+	report := swapper.Report{Source: path, Target: params.Dest, Bytes: n, SHA256: hex.EncodeToString(sum)}
+	if encoded := res.Trailer.Get(trailerReport); encoded != "" {
+		if err := json.Unmarshal([]byte(encoded), &report); err != nil {
+			return report, fmt.Errorf("%w: read the report: %w", ErrIncomplete, err)
+		}
+	}
+	return report, nil
+}
+
+// receive copies src to dst, and tells whose error it was that ended it.
+func receive(ctx context.Context, dst io.Writer, src io.Reader) (sum []byte, n int64, err error) {
+	hash := sha256.New()
+	buffer := make([]byte, transferBuffer)
+	for {
+		got, err := src.Read(buffer)
+		hash.Write(buffer[:got])
+		if got > 0 {
+			if _, err := dst.Write(buffer[:got]); err != nil {
+				return nil, n, err
+			}
+			n += int64(got)
+		}
+		switch {
+		case err == io.EOF:
+			return hash.Sum(nil), n, nil
+		case err != nil && ctx.Err() != nil:
+			return nil, n, context.Cause(ctx)
+		case err != nil:
+			return nil, n, fmt.Errorf("%w: the server broke off after %d bytes; its log says why: %w", ErrIncomplete, n, err)
+		}
+	}
+}
+
+func checkSnapshot(trailer http.Header, sum []byte, n, size int64) error {
+	want, err := parseDigest(trailer)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrIncomplete, err)
+	case want == nil:
+		return fmt.Errorf("%w: %d bytes came, and no digest after them", ErrIncomplete, n)
+	case !bytes.Equal(want, sum):
+		return fmt.Errorf("%w: its digest is %s, and what came has %s", ErrIncomplete, formatDigest(want), formatDigest(sum))
+	case size > 0 && size != n:
+		return fmt.Errorf("%w: %d bytes were announced, and %d came", ErrIncomplete, size, n)
+	default:
+		return nil
+	}
+}
