@@ -120,8 +120,9 @@ func (a *api) endpoint(verb string, e endpoint) http.Handler {
 				})
 			}
 		}()
-		err := a.authorize(r, cmd)
+		err := a.authorize(r)
 		if err == nil {
+			cmd.listed = verb == verbPush || verb == verbPull
 			err = e(tracked, r, cmd)
 		}
 		if err != nil {
@@ -130,13 +131,13 @@ func (a *api) endpoint(verb string, e endpoint) http.Handler {
 	})
 }
 
-// authorize refuses a peer that may not use the socket.
-func (a *api) authorize(r *http.Request, cmd *command) error {
-	refusal, _ := r.Context().Value(refusalKey{}).(*Problem)
-	if refusal == nil {
-		return a.cfg.validate()
+// authorize refuses a peer that may not use the socket, and every request of
+// a Handler whose configuration is wrong.
+func (a *api) authorize(r *http.Request) error {
+	if refusal, refused := r.Context().Value(refusalKey{}).(*Problem); refused {
+		return refusal
 	}
-	return refusal
+	return a.cfg.validate()
 }
 
 // answerJSON answers 200 with a body that is complete once it is written.

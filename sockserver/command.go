@@ -39,8 +39,9 @@ type command struct {
 	report *swapper.Report
 	// operated is set once the operation logs its own failure.
 	operated bool
-	// began is set once the command owns its id, and with it the feed's last line.
-	began bool
+	// listed is set once the end of the command is to be told to the feed: its
+	// peer may come in, and its id is nobody else's.
+	listed bool
 }
 
 func newCommand(a *api, verb string, r *http.Request) *command {
@@ -71,10 +72,10 @@ func (c *command) begin() (release func(), err error) {
 	c.api.runningMu.Lock()
 	defer c.api.runningMu.Unlock()
 	if c.api.running[c.id] {
+		c.listed = false
 		return nil, badRequest("parameter %q: a command %q is under way", paramID, c.id)
 	}
 	c.api.running[c.id] = true
-	c.began = true
 	return func() {
 		c.api.runningMu.Lock()
 		defer c.api.runningMu.Unlock()
@@ -120,7 +121,7 @@ func (c *command) fail(w *responseWriter, err error) {
 // answer is fail without the log.
 func (c *command) answer(w *responseWriter, p *Problem) {
 	p.Command, p.Report = c.id, c.report
-	if c.began || p.Type == ProblemInternal {
+	if c.listed {
 		line := c.line(newEvent(failedStep(c.verb), p.Detail))
 		if p.Hint != "" {
 			line.Text += "\n" + p.Hint

@@ -23,11 +23,9 @@ type managed struct {
 	db   *driver.Database // nil: matches a pattern, and the driver has not got it open
 }
 
-// open returns the driver's database, managed for the time until release.
+// open returns the driver's database, managed until release: also if the
+// program closes its last pool on it meanwhile.
 func (m managed) open() (db *driver.Database, release func(), err error) {
-	if m.db != nil {
-		return m.db, func() {}, nil
-	}
 	return driver.Manage(m.path)
 }
 

@@ -34,7 +34,10 @@ type Server struct {
 // if another kind of file is there, and ErrSocketPathTooLong. A socket that
 // nobody answers is replaced. Beside each database that the driver has open it
 // first removes what a killed push may have left.
-func Start(cfg Config) (*Server, error) {
+func Start(cfg Config) (*Server, error) { return newAPI(cfg).start() }
+
+func (a *api) start() (*Server, error) {
+	cfg := a.cfg
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
@@ -46,7 +49,6 @@ func Start(cfg Config) (*Server, error) {
 	if cfg.SocketPath == cfg.StderrSocketPath {
 		return nil, fmt.Errorf("configure the server: %s can't be both sockets", cfg.SocketPath)
 	}
-	a := newAPI(cfg)
 	list, err := a.listManaged()
 	if err != nil {
 		return nil, err

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/mattn/go-isatty"
+)
+
+// destination is where a pull goes. A caller commits it once everything is
+// there, and aborts it in any case.
+type destination interface {
+	io.Writer
+	// commit makes the copy what DST names; it returns where the file that was
+	// there before is kept.
+	commit() (backupPath string, err error)
+	// abort undoes what commit has not done.
+	abort()
+	// untouched says what is true of DST without a commit; it may be empty.
+	untouched() string
+}
+
+// stream is a destination that can't be taken back: standard output, a device,
+// a pipe, or nowhere at all.
+type stream struct {
+	io.Writer
+	close func() error
+}
+
+func (s stream) commit() (string, error) { return "", s.close() }
+func (s stream) abort()                  { s.close() }
+func (s stream) untouched() string       { return "" }
+
+func (c *cpCmd) openDestination(src, dst side, out *output) (destination, error) {
+	keepOpen := func() error { return nil }
+	switch {
+	case c.DryRun:
+		return stream{io.Discard, keepOpen}, nil
+	case dst.stdio() && isatty.IsTerminal(out.out.Fd()):
+		return nil, usagef("standard output is a terminal, and a database is not text").
+			withHint("redirect it: `hotswap cp SRC - > copy.sqlite3`, or name a file")
+	case dst.stdio():
+		return stream{out.out, keepOpen}, nil
+	}
+	info, err := os.Stat(dst.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return newFile(dst, src, nil, c.Backup)
+	case err != nil:
+		return nil, fileFailure(fmt.Errorf("look at the destination: %w", err))
+	case info.IsDir():
+		return nil, failf(exitFailed, "%s is a directory, and so is not replaced by a file", dst.arg)
+	case info.Mode().IsRegular():
+		return newFile(dst, src, info, c.Backup)
+	}
+	device, err := os.OpenFile(dst.path, os.O_WRONLY, 0)
+	if err != nil {
+		return nil, fileFailure(fmt.Errorf("open the destination: %w", err))
+	}
+	return stream{device, device.Close}, nil
+}
+
+// fileDestination is written beside its path, and renamed to it when it is
+// complete and on the disk. A crash leaves the old file or the new one.
+type fileDestination struct {
+	*os.File
+	arg    string      // as given, for messages
+	path   string      // the file to replace, links resolved
+	old    os.FileInfo // what is there now; nil for nothing
+	backup bool
+	done   bool
+}
+
+func newFile(dst, src side, old os.FileInfo, backup bool) (*fileDestination, error) {
+	path, err := realPath(dst.path)
+	if err != nil {
+		return nil, fileFailure(fmt.Errorf("find the destination: %w", err))
+	}
+	d := &fileDestination{arg: dst.arg, path: path, old: old, backup: backup}
+	if err := d.refuseCompanions(); err != nil {
+		return nil, err
+	}
+	mode := fs.FileMode(0o644)
+	if live, err := os.Stat(src.path); err == nil {
+		mode = live.Mode().Perm() // as cp: the source's, less the umask
+	}
+	// The name may be as long as a name can be.
+	name := "." + filepath.Base(path)
+	name = name[:min(len(name), 200)] + ".hotswap-" + rand.Text()[:10]
+	d.File, err = os.OpenFile(filepath.Join(filepath.Dir(path), name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return nil, fileFailure(fmt.Errorf("write beside %s: %w", dst.arg, err))
+	}
+	return d, nil
+}
+
+// refuseCompanions keeps the copy apart from another database's -wal or
+// journal: SQLite would play it into the copy, which it was not made for.
+func (d *fileDestination) refuseCompanions() error {
+	companion, err := companionOf(d.path)
+	if err != nil {
+		return fileFailure(err)
+	}
+	if companion != "" {
+		return failf(exitFailed, "%s%s is not empty: SQLite would play it into the copy", d.path, companion).
+			withHint("if no program has %s open, move both away, or choose another name", d.path)
+	}
+	return nil
+}
+
+func (d *fileDestination) commit() (backupPath string, err error) {
+	if err := d.finish(); err != nil {
+		return "", fileFailure(fmt.Errorf("finish %s: %w", d.arg, err))
+	}
+	if err := d.refuseCompanions(); err != nil {
+		return "", err
+	}
+	if d.backup && d.old != nil {
+		backupPath = d.path + "~"
+		if err := d.keepOld(backupPath); err != nil {
+			return "", fileFailure(fmt.Errorf("keep the old %s: %w", d.arg, err))
+		}
+	}
+	if err := os.Rename(d.Name(), d.path); err != nil {
+		return "", fileFailure(fmt.Errorf("put the copy in place: %w", err))
+	}
+	d.done = true
+	if err := syncDir(filepath.Dir(d.path)); err != nil {
+		return backupPath, failf(exitFailed, "%s is complete, but the disk did not confirm its name: %w", d.arg, err)
+	}
+	return backupPath, nil
+}
+
+// finish gives the copy the mode of the file it replaces and puts it on the disk.
+func (d *fileDestination) finish() error {
+	if d.old != nil {
+		if stat, ok := d.old.Sys().(*syscall.Stat_t); ok {
+			// cp writes into the old file, and so keeps its owner; only root can.
+			_ = d.Chown(int(stat.Uid), int(stat.Gid))
+		}
+		if err := d.Chmod(d.old.Mode().Perm()); err != nil {
+			return err
+		}
+	}
+	if err := d.Sync(); err != nil {
+		return err
+	}
+	return d.Close()
+}
+
+// keepOld gives the old file a second name, over an older backup.
+func (d *fileDestination) keepOld(path string) error {
+	temp := d.Name() + "~"
+	if err := os.Link(d.path, temp); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return errors.Join(err, os.Remove(temp))
+	}
+	return nil
+}
+
+func (d *fileDestination) abort() {
+	if !d.done {
+		d.Close()
+		os.Remove(d.Name())
+	}
+}
+
+func (d *fileDestination) untouched() string {
+	if d.old == nil {
+		return d.arg + " was not made"
+	}
+	return d.arg + " is as it was"
+}
+
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"time"
+
+	"hotswap/sockserver"
+)
+
+// The exit codes, after sysexits.h where it has one.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitBadDatabase = 65
+	exitNoServer    = 69
+	exitTryAgain    = 75
+	exitNotAllowed  = 77
+)
+
+// failure is an error with its exit code, and what to do about it.
+type failure struct {
+	code int
+	err  error
+	hint string // may be empty
+	note string // what is true in spite of it; may be empty
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+func failf(code int, format string, args ...any) *failure {
+	return &failure{code: code, err: fmt.Errorf(format, args...)}
+}
+
+func usagef(format string, args ...any) *failure {
+	return failf(exitUsage, format, args...)
+}
+
+// withHint adds what to do.
+func (f *failure) withHint(format string, args ...any) *failure {
+	f.hint = fmt.Sprintf(format, args...)
+	return f
+}
+
+// fileFailure is the failure of a file of the client's own.
+func fileFailure(err error) *failure {
+	if errors.Is(err, fs.ErrPermission) {
+		return &failure{code: exitNotAllowed, err: err, hint: "the command opens its files with your own rights"}
+	}
+	return &failure{code: exitFailed, err: err}
+}
+
+// exitCode is the code for an error, nil included.
+func exitCode(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if f, ok := errors.AsType[*failure](err); ok {
+		return f.code
+	}
+	if p, ok := errors.AsType[*sockserver.Problem](err); ok {
+		switch p.Exit {
+		case exitUsage, exitBadDatabase, exitTryAgain, exitNotAllowed:
+			return p.Exit
+		default: // a code that is not ours would break the promise of the help
+			return exitFailed
+		}
+	}
+	switch {
+	case errors.Is(err, sockserver.ErrSocketPathTooLong):
+		return exitUsage
+	case errors.Is(err, sockserver.ErrSocketNotAllowed):
+		return exitNotAllowed
+	case errors.Is(err, sockserver.ErrOutcomeUnknown):
+		return exitFailed
+	case errors.Is(err, sockserver.ErrNoServer), errors.Is(err, sockserver.ErrConnectionLost):
+		return exitNoServer
+	default:
+		return exitFailed
+	}
+}
+
+// printError prints an error, who held the database if that is the matter,
+// what to do, and what is true nevertheless.
+func printError(w io.Writer, err error) {
+	text, hint, note := err.Error(), "", ""
+	p, isProblem := errors.AsType[*sockserver.Problem](err)
+	if isProblem {
+		hint = p.Hint
+		// The error's text ends with the problem's, which has the hint in it.
+		text = strings.TrimSuffix(text, p.Error()) + p.Detail
+	}
+	ours := ""
+	for f, ok := errors.AsType[*failure](err); ok; f, ok = errors.AsType[*failure](f.err) {
+		ours, note = cmp.Or(ours, f.hint), cmp.Or(note, f.note) // the outermost knows best
+	}
+	hint = cmp.Or(ours, hint)
+	var b strings.Builder
+	fmt.Fprintf(&b, "hotswap: %s\n", indent(text))
+	if isProblem {
+		for _, holder := range p.Holders {
+			fmt.Fprintf(&b, "hotswap:   %s held for %s: %s\n", holder.Kind, roundDuration(holder.For), indent(holder.Query))
+		}
+	}
+	for _, more := range []string{hint, note} {
+		if more != "" {
+			fmt.Fprintf(&b, "hotswap: %s\n", indent(more))
+		}
+	}
+	io.WriteString(w, b.String())
+}
+
+// indent keeps the lines of one message together.
+func indent(text string) string {
+	return strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
+}
+
+// roundDuration shows three digits or so.
+func roundDuration(d time.Duration) time.Duration {
+	switch {
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond)
+	case d >= time.Millisecond:
+		return d.Round(10 * time.Microsecond)
+	default:
+		return d.Round(100 * time.Nanosecond)
+	}
+}

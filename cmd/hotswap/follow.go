@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"hotswap/sockserver"
+	"hotswap/swapper"
+)
+
+// follower prints the status lines of one command as they come, and
+// remembers what they tell about the outcome.
+type follower struct {
+	sub  *sockserver.Subscription // nil: there are no status lines
+	done chan struct{}            // closed after the last line
+
+	// Written before done is closed, read after.
+	last    *sockserver.Line // the line that ends the command; nil if it never came
+	renamed bool             // the new database went live, and stayed
+}
+
+// follow subscribes to a command that is to be started next. Without the
+// stderr socket the command works all the same.
+func follow(ctx context.Context, client *sockserver.Client, id string, out *output) *follower {
+	f := &follower{done: make(chan struct{})}
+	// An interrupted command still wants to hear its end.
+	sub, err := client.Subscribe(context.WithoutCancel(ctx), id)
+	if err != nil {
+		out.say("hotswap: no status lines: %v", err)
+		close(f.done)
+		return f
+	}
+	f.sub = sub
+	go f.read(out)
+	return f
+}
+
+func (f *follower) read(out *output) {
+	defer close(f.done)
+	for {
+		line, err := f.sub.Next()
+		if err != nil {
+			return
+		}
+		if line.Dropped > 0 {
+			out.say("(%d status lines dropped)", line.Dropped)
+		}
+		switch line.Step {
+		case swapper.StepRenamed:
+			f.renamed = true
+		case swapper.StepSwappedBack:
+			f.renamed = false
+		}
+		switch {
+		case line.Last:
+			f.last = &line
+		case line.Step == swapper.StepReceiving, line.Step == swapper.StepCopying, line.Step == swapper.StepSending:
+			out.progress(line.Text)
+		default:
+			out.say("%s", line.Text)
+		}
+	}
+}
+
+// wait lets the last line come, at most for limit. It is false if none came:
+// the follower is closed then, too.
+func (f *follower) wait(limit time.Duration) bool {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-f.done:
+	case <-timer.C:
+	}
+	f.close()
+	return f.last != nil
+}
+
+// close ends the subscription and waits for what it prints.
+func (f *follower) close() {
+	if f.sub != nil {
+		f.sub.Close()
+	}
+	<-f.done
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"hotswap/sockserver"
+)
+
+// pull writes a snapshot of a managed database to a file or to standard output.
+func (c *cpCmd) pull(ctx context.Context, client *sockserver.Client, src, dst side, out *output) error {
+	dest, err := c.openDestination(src, dst, out)
+	if err != nil {
+		return err
+	}
+	defer dest.abort()
+	if dst.stdio() {
+		out.reportTo = out.err
+	}
+	id := sockserver.NewID()
+	lines := follow(ctx, client, id, out)
+	defer lines.close()
+	report, err := client.Snapshot(ctx, src.path, dest, sockserver.SnapshotParams{ID: id, Dest: dst.arg})
+	if err == nil || ctx.Err() == nil {
+		lines.wait(settleTimeout)
+	}
+	out.clear()
+	if err != nil {
+		return pullFailure(err, lines, dst, dest)
+	}
+	if report.BackupPath, err = dest.commit(); err != nil {
+		return err
+	}
+	report.DryRun = c.DryRun
+	return out.done(report)
+}
+
+// pullFailure adds the server's reason for breaking off, which has no place in
+// a body that has begun, and what became of the destination.
+func pullFailure(err error, lines *follower, dst side, dest destination) error {
+	lines.close()
+	if errors.Is(err, sockserver.ErrIncomplete) && lines.last != nil && lines.last.Problem != nil {
+		err = lines.last.Problem
+	}
+	code := exitCode(err)
+	if _, isProblem := errors.AsType[*sockserver.Problem](err); !isProblem && !errors.Is(err, errInterrupted) {
+		err = fmt.Errorf("copy to %s: %w", dst.arg, err)
+	}
+	return &failure{code: code, err: err, note: dest.untouched()}
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"hotswap/sockserver"
+	"hotswap/swapper"
+)
+
+const (
+	// settleTimeout is how long the last status line may take once the answer
+	// is there: the server sends it first.
+	settleTimeout = 2 * time.Second
+	// abortTimeout is how long an interrupted push waits to hear what came of it.
+	abortTimeout = 10 * time.Second
+)
+
+// patience is how long the last status line may take.
+func patience(ctx context.Context) time.Duration {
+	if ctx.Err() != nil {
+		return abortTimeout
+	}
+	return settleTimeout
+}
+
+// pushFromFile swaps in a file of the client's, or standard input.
+func (c *cpCmd) pushFromFile(ctx context.Context, client *sockserver.Client, src, dst side, out *output) error {
+	source, err := openSource(ctx, src, out)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	out.say("Swapping database...")
+	if err := source.waitForData(ctx); err != nil {
+		return err
+	}
+	return c.push(ctx, client, source, c.pushParams(sockserver.NewID(), source.name, source.size), dst, out)
+}
+
+// pushFromDatabase swaps a snapshot of one managed database into another. The
+// push gets its end only after the snapshot proved complete.
+func (c *cpCmd) pushFromDatabase(ctx context.Context, client *sockserver.Client, src, dst side, out *output) error {
+	out.say("Swapping database...")
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	read, write := io.Pipe()
+	defer read.Close()
+	begun, pulled := make(chan int64, 1), make(chan error, 1)
+	go func() {
+		_, err := client.Snapshot(ctx, src.path, write, sockserver.SnapshotParams{
+			Dest:  dst.path,
+			Begin: func(size int64) { begun <- size },
+		})
+		pulled <- err
+		write.CloseWithError(err) // nil is io.EOF
+	}()
+	var size int64
+	select {
+	case size = <-begun:
+	case err := <-pulled:
+		if err == nil {
+			err = fmt.Errorf("%w: nothing came", sockserver.ErrIncomplete)
+		}
+		return fmt.Errorf("copy %s: %w", src.path, err)
+	}
+	return c.push(ctx, client, read, c.pushParams(sockserver.NewID(), src.path, size), dst, out)
+}
+
+// push swaps source in, and says what came of it.
+func (c *cpCmd) push(
+	ctx context.Context, client *sockserver.Client, source io.Reader, params sockserver.PushParams, dst side, out *output,
+) error {
+	lines := follow(ctx, client, params.ID, out)
+	defer lines.close()
+	report, err := client.Push(ctx, dst.path, source, params)
+	if _, unreached := errors.AsType[*sockserver.DialError](err); !unreached {
+		lines.wait(patience(ctx))
+	}
+	lines.close()
+	out.clear()
+	if err == nil {
+		return out.done(report)
+	}
+	err = outcome(err, lines, dst.path)
+	if late, ok := errors.AsType[*doneAnyway](err); ok {
+		out.say("hotswap: %v, too late: the swap was done", late.err)
+		return out.done(late.report)
+	}
+	return err
+}
+
+// doneAnyway is a push that succeeded after its client had given up.
+type doneAnyway struct {
+	report swapper.Report
+	err    error // why it had
+}
+
+func (d *doneAnyway) Error() string { return d.err.Error() }
+
+// outcome finds out what became of a push that returned err, from its answer
+// and else from its status lines, and says so.
+func outcome(err error, lines *follower, target string) error {
+	unchanged := target + " is as it was"
+	if p, ok := errors.AsType[*sockserver.Problem](err); ok {
+		return describeProblem(err, p, unchanged)
+	}
+	unknown := errors.Is(err, sockserver.ErrOutcomeUnknown)
+	interrupted := errors.Is(err, errInterrupted)
+	switch last := lines.last; {
+	case last != nil && last.Report != nil:
+		return &doneAnyway{*last.Report, whyGivenUp(err)}
+	case last != nil && last.Problem != nil && (!interrupted || swapped(last.Problem)):
+		return describeProblem(last.Problem, last.Problem, unchanged)
+	case last == nil && lines.renamed:
+		f := failf(exitFailed, "%w; the new database went live in %s before that", whyGivenUp(err), target)
+		return f.withHint("run `hotswap status` to see how the program does")
+	case last == nil && unknown:
+		f := failf(exitFailed, "%w; whether %s was swapped is not known", whyGivenUp(err), target)
+		return f.withHint("run `hotswap status` to see which database is live")
+	default:
+		return &failure{code: exitCode(err), err: whyGivenUp(err), note: unchanged}
+	}
+}
+
+func describeProblem(err error, p *sockserver.Problem, unchanged string) error {
+	if swapped(p) {
+		return err // its text says what it is
+	}
+	return &failure{code: exitCode(err), err: err, note: unchanged}
+}
+
+func swapped(p *sockserver.Problem) bool { return p.Report != nil && p.Report.Swapped }
+
+// whyGivenUp leaves out that the outcome is unknown, where it has been found out.
+func whyGivenUp(err error) error {
+	if errors.Is(err, errInterrupted) {
+		return errInterrupted
+	}
+	if errors.Is(err, sockserver.ErrConnectionLost) {
+		return sockserver.ErrConnectionLost
+	}
+	return err
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"hotswap/sockserver"
+)
+
+// stdioName names standard input as SRC and standard output as DST.
+const stdioName = "-"
+
+// side is SRC or DST.
+type side struct {
+	arg     string // as it was given, for messages
+	path    string // where it is: of a managed database, the program's own name for it
+	managed bool
+}
+
+func (s side) stdio() bool { return !s.managed && s.path == stdioName }
+
+// locateSides finds out which side is managed, and refuses what makes no sense.
+func locateSides(srcArg, dstArg string, list []sockserver.DatabaseInfo) (src, dst side, err error) {
+	src, err = locate(srcArg, list)
+	if err != nil {
+		return src, dst, err
+	}
+	if info, statErr := os.Stat(dstArg); statErr == nil && info.IsDir() {
+		if src.stdio() {
+			return src, dst, usagef("%s is a directory, and standard input has no name to give the copy", dstArg)
+		}
+		dstArg = filepath.Join(dstArg, filepath.Base(src.path))
+	}
+	dst, err = locate(dstArg, list)
+	if err != nil {
+		return src, dst, err
+	}
+	switch {
+	case !src.managed && !dst.managed:
+		return src, dst, neitherManaged(src, dst, list)
+	case src.managed && dst.managed && src.path == dst.path:
+		return src, dst, usagef("%s and %s are the same database", src.arg, dst.arg)
+	default:
+		return src, dst, nil
+	}
+}
+
+// locate resolves one argument in this process's working directory.
+func locate(arg string, list []sockserver.DatabaseInfo) (side, error) {
+	if arg == stdioName {
+		return side{arg: arg, path: stdioName}, nil
+	}
+	if arg == sockserver.TheDatabase {
+		// The word means the only managed database, but not in the way of a
+		// file that is really called so.
+		if _, err := os.Lstat(arg); errors.Is(err, fs.ErrNotExist) {
+			return onlyManaged(list)
+		}
+	}
+	real, err := realPath(arg)
+	if err != nil {
+		return side{arg: arg, path: arg}, nil // whoever opens it will say
+	}
+	for _, db := range list {
+		if db.Path == real {
+			return side{arg: arg, path: db.Path, managed: true}, nil
+		}
+	}
+	// Another name for the same file: a hard link, or a directory that is
+	// mounted twice.
+	if info, err := os.Stat(real); err == nil {
+		for _, db := range list {
+			if live, err := os.Stat(db.Path); err == nil && os.SameFile(info, live) {
+				return side{arg: arg, path: db.Path, managed: true}, nil
+			}
+		}
+	}
+	return side{arg: arg, path: arg}, nil
+}
+
+func onlyManaged(list []sockserver.DatabaseInfo) (side, error) {
+	if len(list) != 1 {
+		return side{}, usagef("%q stands for the only managed database, and the program manages %s",
+			sockserver.TheDatabase, listed(list))
+	}
+	return side{arg: sockserver.TheDatabase, path: list[0].Path, managed: true}, nil
+}
+
+func neitherManaged(src, dst side, list []sockserver.DatabaseInfo) error {
+	f := usagef("neither %s nor %s is a managed database; the program manages %s", src.arg, dst.arg, listed(list))
+	if len(list) == 0 {
+		return f.withHint(`a program manages a database from sql.Open("sqlite3-hotswap", ...) on`)
+	}
+	return f.withHint("name one of those as SRC or as DST")
+}
+
+func listed(list []sockserver.DatabaseInfo) string {
+	if len(list) == 0 {
+		return "none"
+	}
+	paths := make([]string, len(list))
+	for i, db := range list {
+		paths[i] = db.Path
+	}
+	return strings.Join(paths, ", ")
+}
+
+// realPath is path made absolute, without symbolic links. The last element
+// need not exist.
+func realPath(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	real, err := filepath.EvalSymlinks(abs)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return real, err
+	}
+	if _, err := os.Lstat(abs); err == nil {
+		return "", fmt.Errorf("resolve %s: a link to nowhere", path)
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(abs))
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, filepath.Base(abs)), nil
+}

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/mattn/go-isatty"
+)
+
+// The header of a database file: see https://sqlite.org/fileformat.html.
+const (
+	sqliteMagic        = "SQLite format 3\x00"
+	readVersionOffset  = 19 // 2 if the file is in WAL mode, 1 if it has a rollback journal
+	readVersionWAL     = 2
+	headerPrefixLength = 20
+)
+
+// source is what a push sends.
+type source struct {
+	io.Reader
+	name string // for people
+	size int64  // 0: not known
+	// check, if set, runs at the end: an error says that what was read is torn.
+	check   func() error
+	closers []func() // run in reverse
+}
+
+func (s *source) Close() {
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		s.closers[i]()
+	}
+	s.closers = nil
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err == io.EOF && s.check != nil {
+		if torn := s.check(); torn != nil {
+			return n, torn
+		}
+	}
+	if err != nil && err != io.EOF {
+		err = fileFailure(fmt.Errorf("read %s: %w", s.name, err))
+	}
+	return n, err
+}
+
+// openSource opens SRC with the client's own rights, in its working directory.
+//
+// A database file is read under a lock of SQLite's, so that a program that
+// writes it can't tear the copy; one with a -wal or a journal is read through
+// SQLite, since the file alone is not the database.
+func openSource(ctx context.Context, src side, out *output) (*source, error) {
+	if src.stdio() {
+		return stdinSource(out)
+	}
+	file, err := os.Open(src.path)
+	if err != nil {
+		f := fileFailure(fmt.Errorf("open the source: %w", err))
+		if errors.Is(err, fs.ErrNotExist) {
+			f.hint = "is the name right, as seen from this directory?"
+		}
+		return nil, f
+	}
+	// Whatever SQLite has open of it is closed first: closing a descriptor of
+	// the file drops the locks that SQLite holds on it in this process.
+	s := &source{Reader: file, name: src.arg, closers: []func(){func() { file.Close() }}}
+	if err := s.openFile(ctx, file, out); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *source) openFile(ctx context.Context, file *os.File, out *output) error {
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+		return fileFailure(err)
+	case info.IsDir():
+		return failf(exitFailed, "%s is a directory; name the database file in it", s.name)
+	case !info.Mode().IsRegular():
+		return nil // a pipe or a device: a stream, like standard input
+	}
+	kind, err := kindOfDatabase(file)
+	if err != nil {
+		return fileFailure(fmt.Errorf("read %s: %w", s.name, err))
+	}
+	companion, err := companionOf(file.Name())
+	if err != nil {
+		return fileFailure(err)
+	}
+	switch {
+	case companion != "":
+		return s.readThroughSQLite(ctx, file, companion, out)
+	case info.Size() == 0:
+		return failf(exitBadDatabase, "%s is empty: not a database", s.name)
+	case kind == notDatabase:
+		s.size = info.Size()
+		return nil // the server says what is wrong with it
+	default:
+		return s.readLocked(ctx, file, kind, out)
+	}
+}
+
+type databaseKind int
+
+const (
+	notDatabase databaseKind = iota
+	journalDatabase
+	walDatabase
+)
+
+// kindOfDatabase looks at the header.
+func kindOfDatabase(file io.ReaderAt) (databaseKind, error) {
+	header := make([]byte, headerPrefixLength)
+	n, err := file.ReadAt(header, 0)
+	if err != nil && err != io.EOF {
+		return notDatabase, err
+	}
+	switch {
+	case n < len(header) || string(header[:len(sqliteMagic)]) != sqliteMagic:
+		return notDatabase, nil
+	case header[readVersionOffset] == readVersionWAL:
+		return walDatabase, nil
+	default:
+		return journalDatabase, nil
+	}
+}
+
+// companionOf returns the suffix of a file beside the database that has some
+// of its content, or "".
+func companionOf(path string) (string, error) {
+	// SQLite looks beside the file itself, not beside a link to it.
+	real, err := realPath(path)
+	if err != nil {
+		return "", err
+	}
+	for _, suffix := range []string{"-wal", "-journal"} {
+		info, err := os.Stat(real + suffix)
+		if err == nil && info.Size() > 0 {
+			return suffix, nil
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+	}
+	return "", nil
+}
+
+// stdinSource reads standard input.
+func stdinSource(out *output) (*source, error) {
+	if isatty.IsTerminal(out.in.Fd()) {
+		return nil, usagef("standard input is a terminal, not a database").
+			withHint("pipe one in: `zcat new.gz | hotswap cp - DST`")
+	}
+	return &source{Reader: out.in, name: "stdin"}, nil
+}
+
+// waitForData waits for the first bytes of a stream, so that a slow source
+// does not keep the server waiting, and an empty one never reaches it.
+func (s *source) waitForData(ctx context.Context) error {
+	if s.size > 0 {
+		return nil
+	}
+	type chunk struct {
+		data []byte
+		err  error
+	}
+	first := make(chan chunk, 1)
+	go func() {
+		buffer := make([]byte, 32<<10)
+		n, err := s.Reader.Read(buffer)
+		for n == 0 && err == nil {
+			n, err = s.Reader.Read(buffer)
+		}
+		first <- chunk{buffer[:n], err}
+	}()
+	select {
+	case <-ctx.Done():
+		return &failure{code: exitFailed, err: context.Cause(ctx), note: "nothing was sent"}
+	case got := <-first:
+		if got.err == io.EOF && len(got.data) == 0 {
+			return failf(exitBadDatabase, "%s is empty: not a database", s.name).
+				withHint("did the command before the pipe fail?")
+		}
+		s.Reader = &primed{first: got.data, err: got.err, rest: s.Reader}
+		return nil
+	}
+}
+
+// primed is a reader whose first Read has been done.
+type primed struct {
+	first []byte
+	err   error // of that Read
+	rest  io.Reader
+}
+
+func (p *primed) Read(into []byte) (int, error) {
+	if len(p.first) > 0 {
+		n := copy(into, p.first)
+		p.first = p.first[n:]
+		return n, nil
+	}
+	if p.err != nil {
+		return 0, p.err
+	}
+	return p.rest.Read(into)
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"hotswap/sockserver"
+)
+
+// versionCmd is `hotswap version`.
+type versionCmd struct {
+	sockets `embed:""`
+	JSON    bool `name:"json" help:"Print JSON."`
+}
+
+// versions is what `hotswap version --json` prints.
+type versions struct {
+	Client sockserver.VersionInfo  `json:"client"`
+	Server *sockserver.VersionInfo `json:"server,omitempty"` // nil: not reached
+}
+
+// Run shows the versions. That no server is there is not an error here.
+func (c *versionCmd) Run(ctx context.Context, stdio *streams) error {
+	client := c.client()
+	defer client.Close()
+	info := versions{Client: sockserver.BuildVersion()}
+	server, err := client.Version(ctx)
+	if err == nil {
+		info.Server = &server
+	}
+	if c.JSON {
+		return printJSON(stdio.out, info)
+	}
+	fmt.Fprintf(stdio.out, "hotswap %s\n", describeVersion(info.Client))
+	if err != nil {
+		fmt.Fprintf(stdio.err, "hotswap: the program's version: %v\n", err)
+		return nil
+	}
+	fmt.Fprintf(stdio.out, "program %s, process %d\n", describeVersion(server), server.PID)
+	return nil
+}
+
+func describeVersion(v sockserver.VersionInfo) string {
+	return fmt.Sprintf("%s, %s, SQLite %s", v.Version, v.Go, v.SQLite)
+}
