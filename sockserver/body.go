@@ -62,14 +62,32 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	case err == io.EOF:
 		b.guard.release()
 		b.err = b.complete()
-	case b.ctx.Err() != nil:
-		b.err = context.Cause(b.ctx)
+	case b.stopped() != nil:
+		b.err = b.stopped()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.err = errBodyStalled
 	default:
 		b.err = fmt.Errorf("%w: %w", errBodyCut, err)
 	}
 	return n, b.err
+}
+
+// stopped says why the context ended, if anything but the connection ended it:
+// net/http cancels it after any error of a read, too.
+func (b *requestBody) stopped() error {
+	if cause := context.Cause(b.ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// failure is what ended the body before it was complete. The swapper may
+// rather report that its context ended, which says less.
+func (b *requestBody) failure() error {
+	if b.err == io.EOF {
+		return nil
+	}
+	return b.err
 }
 
 // complete compares the digest of a body that came to its end.

@@ -1,6 +1,8 @@
 package sockserver
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 
 	"hotswap/swapper"
@@ -37,6 +39,9 @@ func (a *api) servePush(w http.ResponseWriter, r *http.Request, cmd *command) er
 	report, err := a.push(r.Context(), db, body, opts)
 	cmd.report = &report
 	if err != nil {
+		if cut := body.failure(); cut != nil && !errors.Is(err, cut) {
+			return fmt.Errorf("%w: %w", cut, err)
+		}
 		return causeOf(r.Context(), err)
 	}
 	cmd.succeed(report, swapper.StepPushComplete)

@@ -99,6 +99,10 @@ func (b *snapshotBody) begin(size int64) {
 		h.Set(headerSize, strconv.FormatInt(size, 10))
 	}
 	b.w.WriteHeader(http.StatusOK)
+	// A client that has the header knows of a failure that it is one: before
+	// it, a cut connection looks like a stale one, and net/http asks again.
+	b.guard.alive()
+	http.NewResponseController(b.w).Flush()
 }
 
 func (b *snapshotBody) Write(p []byte) (int, error) {

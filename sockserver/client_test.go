@@ -1,0 +1,186 @@
+package sockserver
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"hotswap/driver"
+	"hotswap/swapper"
+)
+
+func TestClientSaysWhyNoServerIsThere(t *testing.T) {
+	dir := shortDir(t)
+	makeDeadSocket(t, dir+"/dead")
+	writeFile(t, dir+"/file", "")
+	for _, test := range []struct {
+		socket string
+		is     error
+		words  string
+	}{
+		{dir + "/missing", ErrNoServer, "there is no such socket"},
+		{dir + "/dead", ErrNoServer, "nobody answers"},
+		{dir + "/file", ErrNoServer, "it is a regular file"},
+		{dir + "/" + strings.Repeat("x", 108), ErrSocketPathTooLong, "may have"},
+	} {
+		c := NewClient(ClientConfig{SocketPath: test.socket})
+		_, err := c.Version(t.Context())
+		var dialError *DialError
+		if !errors.As(err, &dialError) || !errors.Is(err, test.is) || !strings.Contains(err.Error(), test.words) {
+			t.Errorf("%s: got %v", test.socket, err)
+		}
+		if _, err := c.Push(t.Context(), TheDatabase, strings.NewReader("x"), PushParams{}); !errors.Is(err, test.is) {
+			t.Errorf("push to %s: got %v", test.socket, err)
+		}
+	}
+}
+
+// fakeServer answers on a socket with a handler of the test's.
+func fakeServer(t *testing.T, handler http.HandlerFunc) *Client {
+	t.Helper()
+	path := shortDir(t) + "/s"
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: handler}
+	done := make(chan struct{})
+	go func() { defer close(done); server.Serve(l) }()
+	t.Cleanup(func() { server.Close(); <-done })
+	c := NewClient(ClientConfig{SocketPath: path, StderrSocketPath: path})
+	t.Cleanup(c.Close)
+	return c
+}
+
+func TestOutcomeIsUnknownOnlyOnceTheServerHadItAll(t *testing.T) {
+	c := fakeServer(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get(paramSource) == "whole" {
+			io.Copy(io.Discard, r.Body)
+		} else {
+			io.ReadFull(r.Body, make([]byte, 10))
+		}
+		panic(http.ErrAbortHandler)
+	})
+	_, err := c.Push(t.Context(), TheDatabase, strings.NewReader("0123456789"), PushParams{Source: "whole"})
+	if !errors.Is(err, ErrOutcomeUnknown) || !errors.Is(err, ErrConnectionLost) {
+		t.Errorf("whole: got %v", err)
+	}
+	_, err = c.Push(t.Context(), TheDatabase, io.LimitReader(zeros{}, 64<<20), PushParams{})
+	if errors.Is(err, ErrOutcomeUnknown) || !errors.Is(err, ErrConnectionLost) {
+		t.Errorf("cut: got %v", err)
+	}
+}
+
+func TestErrorOfTheSourceAbortsThePush(t *testing.T) {
+	s, seen := bodyServer(t, Config{})
+	broken := errors.New("the disk is on fire")
+	src := io.MultiReader(strings.NewReader("01234"), readerFunc(func([]byte) (int, error) { return 0, broken }))
+	if _, err := newTestClient(t, s).Push(t.Context(), TheDatabase, src, PushParams{}); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+	if got := <-seen; !errors.Is(got.err, errBodyCut) {
+		t.Errorf("the swapper's reader ended with %v", got.err)
+	}
+}
+
+func TestInterruptedPushIsAborted(t *testing.T) {
+	dir := shortDir(t)
+	openDatabase(t, dir+"/db", 0)
+	entered, aborted := make(chan struct{}), make(chan error, 1)
+	s := startServer(t, dir, Config{}, func(a *api) {
+		a.push = func(ctx context.Context, _ *driver.Database, src io.Reader, _ swapper.PushOptions) (swapper.Report, error) {
+			io.Copy(io.Discard, src)
+			close(entered)
+			<-ctx.Done()
+			aborted <- ctx.Err()
+			return swapper.Report{}, ctx.Err()
+		}
+	})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stop := errors.New("ctrl-c")
+	go func() { <-entered; cancel(stop) }()
+	_, err := newTestClient(t, s).Push(ctx, TheDatabase, strings.NewReader("x"), PushParams{})
+	if !errors.Is(err, stop) || !errors.Is(err, ErrOutcomeUnknown) {
+		t.Errorf("got %v", err)
+	}
+	if err := <-aborted; !errors.Is(err, context.Canceled) {
+		t.Errorf("the swapper's context ended with %v", err)
+	}
+}
+
+func TestAnswerOfAnotherServerIsQuoted(t *testing.T) {
+	c := fakeServer(t, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "I am a teapot", http.StatusTeapot) })
+	_, err := c.Databases(t.Context(), "")
+	p := assertProblem(t, err, ProblemInternal, exitFailed)
+	if !strings.Contains(p.Detail, "I am a teapot") {
+		t.Errorf("got %q", p.Detail)
+	}
+}
+
+func TestSnapshotWithoutItsDigestIsIncomplete(t *testing.T) {
+	const body = "0123456789"
+	for name, handler := range map[string]http.HandlerFunc{
+		"cut": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Trailer", headerDigest)
+			io.WriteString(w, body)
+			http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		},
+		"no trailer": func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, body) },
+		"wrong trailer": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Trailer", headerDigest)
+			io.WriteString(w, body)
+			w.Header().Set(headerDigest, digestOf("other"))
+		},
+		"wrong size": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Trailer", headerDigest)
+			w.Header().Set(headerSize, "11")
+			io.WriteString(w, body)
+			w.Header().Set(headerDigest, digestOf(body))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := fakeServer(t, handler).Snapshot(t.Context(), TheDatabase, io.Discard, SnapshotParams{})
+			if !errors.Is(err, ErrIncomplete) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestErrorOfTheDestinationEndsTheSnapshot(t *testing.T) {
+	c := fakeServer(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(w, io.LimitReader(zeros{}, 64<<20))
+	})
+	full := errors.New("no space")
+	_, err := c.Snapshot(t.Context(), TheDatabase, writerFunc(func(p []byte) (int, error) { return 0, full }), SnapshotParams{})
+	if !errors.Is(err, full) || errors.Is(err, ErrIncomplete) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestSubscriptionEndsWhenItIsClosed(t *testing.T) {
+	s := startServer(t, shortDir(t), Config{}, nil)
+	sub, err := newTestClient(t, s).Subscribe(t.Context(), "one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() { _, err := sub.Next(); ended <- err }()
+	sub.Close()
+	if err := <-ended; err == nil {
+		t.Error("Next returned a line")
+	}
+	if _, err := newTestClient(t, s).Subscribe(t.Context(), "not an id"); err == nil {
+		t.Error("an id with spaces was taken")
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+

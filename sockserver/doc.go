@@ -1,0 +1,61 @@
+// Package sockserver lets a command replace and copy a running program's
+// SQLite databases: it serves the swapper over a Unix socket, and has the
+// client for it. It is the only package that knows the protocol.
+//
+// The smallest program:
+//
+//	db, err := sql.Open("sqlite3-hotswap", "db/production.sqlite3")
+//	...
+//	server, err := sockserver.Start(sockserver.Config{})
+//	if err != nil {
+//		return err
+//	}
+//	defer server.Close()
+//
+// From then on `hotswap cp new.sqlite3 db/production.sqlite3` swaps the
+// database under db, and `hotswap cp db/production.sqlite3 copy.sqlite3`
+// copies it.
+//
+// # Protocol
+//
+// HTTP/1.1, so that curl --unix-socket tmp/sockets/hotswap.sock does, too:
+//
+//	GET /v1/databases[?path=]  the managed databases, a JSON list of DatabaseInfo
+//	GET /v1/snapshot?path=     a consistent copy of one; its size is in Hotswap-Size
+//	PUT /v1/database?path=     the body replaces the database; answers a swapper.Report
+//	GET /v1/version            a VersionInfo
+//	GET /v1/events[?id=]       the status lines; on the stderr socket, at any path
+//
+// path is absolute, or the word "database" for the only managed one. A PUT
+// takes skip_integrity_check, skip_schema_check, quick, force, backup and
+// dry_run (1 or 0), timeout and max_pause ("1m30s"), source (a name for the
+// log), size (in bytes, if the body is chunked) and id (the command's).
+//
+// A body that is cut is never taken for a complete one: it ends by its
+// Content-Length or its last chunk, and a Content-Digest (RFC 9530, sha-256)
+// in its trailer must match. A snapshot always has one; a push may, in a
+// header, too. A snapshot that fails on the way is cut, without a trailer.
+//
+// An error is an RFC 9457 problem detail, see [Problem].
+//
+// The stderr socket streams one line per event: as text, or as NDJSON for an
+// Accept of application/x-ndjson. With an id it has that command's lines only,
+// and ends with the last of them. A reader that is too slow loses the oldest
+// lines, and is told how many; it never delays a swap.
+//
+//	curl --no-buffer --unix-socket tmp/sockets/hotswap.stderr.sock http://hotswap/
+//	printf 'GET / HTTP/1.0\r\n\r\n' | nc -U tmp/sockets/hotswap.stderr.sock
+//
+// # Who may
+//
+// The sockets have mode 0600, in a directory made with 0700, and a peer must
+// be of the process's own user or root, unless [Config] lets in others. A
+// client opens its files itself: the server neither reads nor writes a file
+// for it but the managed databases. [Handler] has no such check.
+//
+// # Life cycle
+//
+// [Start] serves in the background until [Server.Close], which aborts what has
+// not been committed, or [Server.Shutdown], which first waits. Both may be
+// called more than once and from any goroutine, but a request's own.
+package sockserver

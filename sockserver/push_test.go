@@ -1,0 +1,293 @@
+package sockserver
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"hotswap/driver"
+	"hotswap/swapper"
+)
+
+// bodySeen is what the swapper saw of a push's body.
+type bodySeen struct {
+	body []byte
+	err  error
+}
+
+// bodyServer answers each push with what its body's reader said.
+func bodyServer(t *testing.T, cfg Config) (*Server, chan bodySeen) {
+	dir := shortDir(t)
+	openDatabase(t, dir+"/db", 0)
+	seen := make(chan bodySeen, 1)
+	return startServer(t, dir, cfg, pushing(func(body []byte, err error, _ swapper.PushOptions) (swapper.Report, error) {
+		seen <- bodySeen{body, err}
+		return swapper.Report{Bytes: int64(len(body)), Swapped: err == nil}, err
+	})), seen
+}
+
+// rawPush sends the given headers and body as they are, then ends its half of
+// the connection.
+func rawPush(t *testing.T, s *Server, headers, body string) net.Conn {
+	t.Helper()
+	conn := dial(t, s.SocketPath())
+	fmt.Fprintf(conn, "PUT /v1/database?path=database HTTP/1.1\r\nHost: hotswap\r\n%s\r\n%s", headers, body)
+	return conn
+}
+
+func answerOf(t *testing.T, conn net.Conn) error {
+	t.Helper()
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode == http.StatusOK {
+		return nil
+	}
+	return readProblem(res)
+}
+
+func assertProblem(t *testing.T, err error, want ProblemType, exit int) *Problem {
+	t.Helper()
+	var p *Problem
+	if !errors.As(err, &p) {
+		t.Fatalf("got %v, want a %s", err, want)
+	}
+	if p.Type != want || p.Exit != exit {
+		t.Fatalf("got %s for exit %d (%s), want %s for %d", p.Type, p.Exit, p.Detail, want, exit)
+	}
+	return p
+}
+
+func chunk(body string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(body), body) }
+
+func digestOf(body string) string {
+	sum := sha256.Sum256([]byte(body))
+	return formatDigest(sum[:])
+}
+
+func TestCutBodyIsNeverACompleteOne(t *testing.T) {
+	for name, cut := range map[string][2]string{
+		"length":              {"Content-Length: 10\r\n", "01234"},
+		"within a chunk":      {"Transfer-Encoding: chunked\r\n", "a\r\n01234"},
+		"between chunks":      {"Transfer-Encoding: chunked\r\n", chunk("0123456789")},
+		"before the trailer":  {"Transfer-Encoding: chunked\r\n", chunk("0123456789") + "0\r\n"},
+		"within the trailer":  {"Transfer-Encoding: chunked\r\n", chunk("0123456789") + "0\r\nContent-Dig"},
+		"instead of a chunk":  {"Transfer-Encoding: chunked\r\n", "zz\r\n"},
+		"nothing of a length": {"Content-Length: 10\r\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, seen := bodyServer(t, Config{})
+			conn := rawPush(t, s, cut[0], cut[1])
+			if err := conn.(*net.UnixConn).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			if got := <-seen; !errors.Is(got.err, errBodyCut) {
+				t.Fatalf("the swapper's reader ended with %v", got.err)
+			}
+			// One that ended only its half of the connection hears about it.
+			assertProblem(t, answerOf(t, conn), ProblemCut, exitBadDatabase)
+		})
+	}
+}
+
+func TestWholeBodyEndsWithEOF(t *testing.T) {
+	const body = "0123456789"
+	for name, whole := range map[string][2]string{
+		"length":                {"Content-Length: 10\r\n", body},
+		"length and digest":     {"Content-Length: 10\r\nContent-Digest: " + digestOf(body) + "\r\n", body},
+		"chunked":               {"Transfer-Encoding: chunked\r\n", chunk(body) + "0\r\n\r\n"},
+		"chunked, with digest":  {"Transfer-Encoding: chunked\r\nTrailer: Content-Digest\r\n", chunk(body) + "0\r\nContent-Digest: " + digestOf(body) + "\r\n\r\n"},
+		"one digest of several": {"Transfer-Encoding: chunked\r\n", chunk(body) + "0\r\nContent-Digest: sha-512=:AA==:, " + digestOf(body) + "\r\n\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, seen := bodyServer(t, Config{})
+			conn := rawPush(t, s, whole[0], whole[1])
+			if got := <-seen; got.err != nil || string(got.body) != body {
+				t.Fatalf("the swapper got %q, %v", got.body, got.err)
+			}
+			if err := answerOf(t, conn); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestDigestThatDoesNotMatchIsRefused(t *testing.T) {
+	const body = "0123456789"
+	for name, wrong := range map[string][2]string{
+		"header":              {"Content-Length: 10\r\nContent-Digest: " + digestOf("other") + "\r\n", body},
+		"trailer":             {"Transfer-Encoding: chunked\r\nTrailer: Content-Digest\r\n", chunk(body) + "0\r\nContent-Digest: " + digestOf("other") + "\r\n\r\n"},
+		"trailer unannounced": {"Transfer-Encoding: chunked\r\n", chunk(body) + "0\r\nContent-Digest: " + digestOf("other") + "\r\n\r\n"},
+		"not a digest":        {"Transfer-Encoding: chunked\r\n", chunk(body) + "0\r\nContent-Digest: sha-256=:AAAA:\r\n\r\n"},
+		"another algorithm":   {"Transfer-Encoding: chunked\r\n", chunk(body) + "0\r\nContent-Digest: md5=:AAAA:\r\n\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, seen := bodyServer(t, Config{})
+			conn := rawPush(t, s, wrong[0], wrong[1])
+			if got := <-seen; !errors.Is(got.err, errDigestMismatch) {
+				t.Fatalf("the swapper's reader ended with %v", got.err)
+			}
+			assertProblem(t, answerOf(t, conn), ProblemDigest, exitBadDatabase)
+		})
+	}
+}
+
+func TestLengthAndSizeMustAgree(t *testing.T) {
+	s, _ := bodyServer(t, Config{})
+	conn := dial(t, s.SocketPath())
+	fmt.Fprint(conn, "PUT /v1/database?path=database&size=11 HTTP/1.1\r\nHost: hotswap\r\nContent-Length: 10\r\n\r\n0123456789")
+	assertProblem(t, answerOf(t, conn), ProblemBadRequest, exitUsage)
+}
+
+func TestStalledClientFreesItsStage(t *testing.T) {
+	s, seen := bodyServer(t, Config{StallTimeout: 20 * time.Millisecond})
+	conn := rawPush(t, s, "Content-Length: 10\r\n", "01234")
+	if got := <-seen; !errors.Is(got.err, errBodyStalled) {
+		t.Fatalf("the swapper's reader ended with %v", got.err)
+	}
+	assertProblem(t, answerOf(t, conn), ProblemStalled, exitFailed)
+}
+
+func TestSlowClientIsNotAStalledOne(t *testing.T) {
+	s, seen := bodyServer(t, Config{StallTimeout: 200 * time.Millisecond})
+	conn := rawPush(t, s, "Transfer-Encoding: chunked\r\n", "")
+	// Three times the limit in all.
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for range 30 {
+		<-tick.C
+		fmt.Fprint(conn, chunk("x"))
+	}
+	fmt.Fprint(conn, "0\r\n\r\n")
+	if got := <-seen; got.err != nil || len(got.body) != 30 {
+		t.Fatalf("the swapper got %q, %v", got.body, got.err)
+	}
+	if err := answerOf(t, conn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The read deadline of the body must not outlive it: net/http reads on in the
+// background, and would take it for the client's leaving.
+func TestLongCheckAfterTheBodyIsNotAStall(t *testing.T) {
+	dir := shortDir(t)
+	openDatabase(t, dir+"/db", 0)
+	const stall = 20 * time.Millisecond
+	s := startServer(t, dir, Config{StallTimeout: stall}, func(a *api) {
+		a.push = func(ctx context.Context, _ *driver.Database, src io.Reader, _ swapper.PushOptions) (swapper.Report, error) {
+			if _, err := io.Copy(io.Discard, src); err != nil {
+				return swapper.Report{}, err
+			}
+			select {
+			case <-time.After(5 * stall):
+				return swapper.Report{}, nil
+			case <-ctx.Done():
+				return swapper.Report{}, ctx.Err()
+			}
+		}
+	})
+	if _, err := newTestClient(t, s).Push(t.Context(), TheDatabase, strings.NewReader("x"), PushParams{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEarlyRefusalReachesAClientThatIsStillSending(t *testing.T) {
+	dir := shortDir(t)
+	openDatabase(t, dir+"/db", 0)
+	s := startServer(t, dir, Config{}, func(a *api) {
+		a.push = func(_ context.Context, _ *driver.Database, src io.Reader, _ swapper.PushOptions) (swapper.Report, error) {
+			io.ReadFull(src, make([]byte, 1000))
+			return swapper.Report{}, &swapper.Error{Op: "check", Path: "/db", Err: swapper.ErrBadDatabase}
+		}
+	})
+	c := newTestClient(t, s)
+	for range 10 {
+		_, err := c.Push(t.Context(), TheDatabase, io.LimitReader(zeros{}, 64<<20), PushParams{})
+		assertProblem(t, err, ProblemBad, exitBadDatabase)
+	}
+}
+
+func TestRefusedPushIsNotSentAtAll(t *testing.T) {
+	s, _ := bodyServer(t, Config{})
+	read := false
+	src := readerFunc(func([]byte) (int, error) { read = true; return 0, io.EOF })
+	_, err := newTestClient(t, s).Push(t.Context(), "/no/such", src, PushParams{})
+	assertProblem(t, err, ProblemUnmanaged, exitUsage)
+	if read {
+		t.Error("the body was asked for")
+	}
+}
+
+func TestIDCanBeUsedByOneCommandAtATime(t *testing.T) {
+	dir := shortDir(t)
+	openDatabase(t, dir+"/db", 0)
+	entered, leave := make(chan struct{}), make(chan struct{})
+	s := startServer(t, dir, Config{}, pushing(func([]byte, error, swapper.PushOptions) (swapper.Report, error) {
+		entered <- struct{}{}
+		<-leave
+		return swapper.Report{}, nil
+	}))
+	c := newTestClient(t, s)
+	first := make(chan error)
+	go func() {
+		_, err := c.Push(t.Context(), TheDatabase, strings.NewReader("x"), PushParams{ID: "one"})
+		first <- err
+	}()
+	<-entered
+	_, err := c.Push(t.Context(), TheDatabase, strings.NewReader("x"), PushParams{ID: "one"})
+	assertProblem(t, err, ProblemBadRequest, exitUsage)
+	close(leave)
+	if err := <-first; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFailureIsTheLastStatusLine(t *testing.T) {
+	dir := shortDir(t)
+	openDatabase(t, dir+"/db", 0)
+	s := startServer(t, dir, Config{}, pushing(func(_ []byte, _ error, opts swapper.PushOptions) (swapper.Report, error) {
+		opts.Notify(newEvent(swapper.StepReceived, "received"))
+		opts.Notify(newEvent(swapper.StepPushFailed, "failed"))
+		return swapper.Report{Bytes: 1}, swapper.ErrTarget
+	}))
+	c := newTestClient(t, s)
+	sub, err := c.Subscribe(t.Context(), "one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	_, err = c.Push(t.Context(), TheDatabase, strings.NewReader("x"), PushParams{ID: "one"})
+	p := assertProblem(t, err, ProblemTarget, exitFailed)
+	if p.Report == nil || p.Report.Bytes != 1 || p.Command != "one" {
+		t.Errorf("got %+v", p)
+	}
+	first, err := sub.Next()
+	if err != nil || first.Step != swapper.StepReceived || first.Verb != verbPush || first.Path != dir+"/db" {
+		t.Errorf("got %+v, %v", first, err)
+	}
+	last, err := sub.Next()
+	if err != nil || !last.Last || last.Problem == nil || last.Problem.Type != ProblemTarget || last.Step != swapper.StepPushFailed {
+		t.Errorf("got %+v, %v", last, err)
+	}
+	if _, err := sub.Next(); err != io.EOF {
+		t.Errorf("got %v after the last line", err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
