@@ -183,4 +183,3 @@ func TestSubscriptionEndsWhenItIsClosed(t *testing.T) {
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
-
