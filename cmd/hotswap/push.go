@@ -127,8 +127,8 @@ func outcome(err error, lines *follower, target string) error {
 }
 
 func describeProblem(err error, p *sockserver.Problem, unchanged string) error {
-	if swapped(p) {
-		return err // its text says what it is
+	if p.Report != nil || p.Type == sockserver.ProblemInternal {
+		return err // it says what the database is, or that it can't know
 	}
 	return &failure{code: exitCode(err), err: err, note: unchanged}
 }

@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"path/filepath"
 	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/internal/fileuri"
 )
 
 // sourceBusyTimeout is how long to wait for a program that writes SRC.
@@ -99,7 +100,7 @@ func (s *source) readThroughSQLite(ctx context.Context, file *os.File, companion
 // backUp makes a temporary copy of what conn's transaction sees, and reads that.
 func (s *source) backUp(ctx context.Context, conn *sql.Conn, companion string, out *output) error {
 	out.say("%s has a %s: reading it through SQLite", s.name, companion)
-	temp, err := os.CreateTemp("", "hotswap-source-*")
+	temp, err := os.CreateTemp("", "hotswap-source-*") // $TMPDIR
 	if err != nil {
 		return fileFailure(err)
 	}
@@ -146,11 +147,8 @@ func openReading(ctx context.Context, path, mode string) (_ *sql.Conn, unlock fu
 	if err != nil {
 		return nil, nil, err
 	}
-	dsn := (&url.URL{Scheme: "file", Path: abs, RawQuery: url.Values{
-		"mode":          {mode},
-		"_busy_timeout": {fmt.Sprint(sourceBusyTimeout.Milliseconds())},
-	}.Encode()}).String()
-	db, err := sql.Open("sqlite3", dsn)
+	db, err := sql.Open("sqlite3", fileuri.New(abs, "mode="+mode,
+		fmt.Sprintf("_busy_timeout=%d", sourceBusyTimeout.Milliseconds())))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -176,7 +174,7 @@ func openReading(ctx context.Context, path, mode string) (_ *sql.Conn, unlock fu
 
 // backup copies the database that conn reads into the empty file at path.
 func backup(ctx context.Context, conn *sql.Conn, path string) (err error) {
-	dest, err := sql.Open("sqlite3", (&url.URL{Scheme: "file", Path: path}).String())
+	dest, err := sql.Open("sqlite3", fileuri.New(path, "mode=rw"))
 	if err != nil {
 		return err
 	}
