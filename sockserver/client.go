@@ -48,15 +48,21 @@ type Client struct {
 func NewClient(cfg ClientConfig) *Client {
 	c := &Client{}
 	c.socket, c.stderrSocket = SocketPaths(cfg.SocketPath, cfg.StderrSocketPath)
-	c.commands, c.events = httpClient(c.socket), httpClient(c.stderrSocket)
+	c.commands, c.events = httpClient(c.socket, nil), httpClient(c.stderrSocket, nil)
 	return c
 }
 
-func httpClient(socket string) *http.Client {
+// httpClient makes a client for a socket. lost, if set, is called when the
+// server ends a connection.
+func httpClient(socket string, lost func()) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return dialSocket(ctx, socket)
+				conn, err := dialSocket(ctx, socket)
+				if err != nil || lost == nil {
+					return conn, err
+				}
+				return watchedConn{conn, lost}, nil
 			},
 			DisableCompression:    true,
 			ExpectContinueTimeout: expectTimeout,
@@ -65,6 +71,20 @@ func httpClient(socket string) *http.Client {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+}
+
+// watchedConn tells when there is nothing more to read.
+type watchedConn struct {
+	net.Conn
+	lost func()
+}
+
+func (c watchedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		c.lost()
+	}
+	return n, err
 }
 
 // SocketPath is the socket that the client talks to.

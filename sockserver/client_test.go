@@ -183,3 +183,64 @@ func TestSubscriptionEndsWhenItIsClosed(t *testing.T) {
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+func TestInterruptedPushDoesNotWaitForItsSource(t *testing.T) {
+	s, seen := bodyServer(t, Config{})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stop := errors.New("ctrl-c")
+	stuck, feed := io.Pipe()
+	defer feed.Close()
+	go func() {
+		feed.Write(make([]byte, 2*transferBuffer)) // more than waits in buffers
+		cancel(stop)
+	}()
+	_, err := newTestClient(t, s).Push(ctx, TheDatabase, stuck, PushParams{})
+	if !errors.Is(err, stop) || errors.Is(err, ErrOutcomeUnknown) {
+		t.Errorf("got %v", err)
+	}
+	if got := <-seen; !errors.Is(got.err, errBodyCut) {
+		t.Errorf("the swapper's reader ended with %v", got.err)
+	}
+}
+
+func TestSubscriptionOutlivesTheContextOfItsMaking(t *testing.T) {
+	s := startServer(t, shortDir(t), Config{}, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	sub, err := newTestClient(t, s).Subscribe(ctx, "one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	cancel()
+	s.api.feed.publish(textLine("one", "after"))
+	if line, err := sub.Next(); err != nil || line.Text != "after" {
+		t.Errorf("got %+v, %v", line, err)
+	}
+	silent, stop := context.WithCancel(t.Context())
+	c := fakeServer(t, func(_ http.ResponseWriter, r *http.Request) {
+		stop()
+		<-r.Context().Done()
+	})
+	if _, err := c.Subscribe(silent, "one"); !errors.Is(err, context.Canceled) {
+		t.Errorf("a silent server: %v", err)
+	}
+}
+
+func TestLostConnectionIsNoticedWhileTheSourceIsStuck(t *testing.T) {
+	c := fakeServer(t, func(w http.ResponseWriter, r *http.Request) {
+		io.ReadFull(r.Body, make([]byte, 10))
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		conn.Close()
+	})
+	stuck, feed := io.Pipe()
+	defer feed.Close()
+	go feed.Write(make([]byte, 10))
+	_, err := c.Push(t.Context(), TheDatabase, stuck, PushParams{})
+	if !errors.Is(err, ErrConnectionLost) || errors.Is(err, ErrOutcomeUnknown) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -54,7 +54,7 @@ func dialSocket(ctx context.Context, path string) (net.Conn, error) {
 }
 
 func whyNoServer(path string, err error) string {
-	const whereElse = "is the program running, and is this its socket? (--socket or $" + EnvSocket + " names another)"
+	const whereElse = "is the program running, and is this its socket?"
 	info, statErr := os.Stat(path)
 	switch {
 	case errors.Is(statErr, fs.ErrNotExist):

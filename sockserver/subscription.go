@@ -13,34 +13,41 @@ import (
 // Subscription is a stream of status lines. It is for one goroutine, but for
 // Close.
 type Subscription struct {
-	ctx    context.Context
+	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	body   io.ReadCloser
 	lines  *json.Decoder
 }
 
+var errClosed = errors.New("the subscription is closed")
+
 // Subscribe asks the stderr socket for the lines of the command id, or of
 // every command if id is empty. When it returns, the subscription is there:
 // no line of a command that starts after is missed, unless the reader is too
-// slow for the server to keep them (see [Line]).
+// slow for the server to keep them (see [Line]). It lasts until Close: ctx is
+// for the way there.
 func (c *Client) Subscribe(ctx context.Context, id string) (*Subscription, error) {
 	query := url.Values{}
 	if id != "" {
 		query.Set(paramID, id)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	req, err := newRequest(ctx, http.MethodGet, "/v1/events", query, nil)
+	lasting, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
+	defer stop()
+	s := &Subscription{ctx: lasting, cancel: func() { cancel(errClosed) }}
+	req, err := newRequest(lasting, http.MethodGet, "/v1/events", query, nil)
 	if err != nil {
-		cancel()
+		s.cancel()
 		return nil, err
 	}
 	req.Header.Set("Accept", typeNDJSON)
 	res, err := send(c.events, req)
 	if err != nil {
-		cancel()
+		s.cancel()
 		return nil, err
 	}
-	return &Subscription{ctx: ctx, cancel: cancel, body: res.Body, lines: json.NewDecoder(res.Body)}, nil
+	s.body, s.lines = res.Body, json.NewDecoder(res.Body)
+	return s, nil
 }
 
 // Next waits for a line. It returns io.EOF after the last line of the

@@ -8,12 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
-	"sync"
 	"time"
 
 	"hotswap/swapper"
@@ -86,7 +84,7 @@ func (p PushParams) query(path string) url.Values {
 // as it was, unless the error is an ErrOutcomeUnknown, or report.Swapped is
 // set. src may be in a last Read when Push returns, and is not used after that.
 func (c *Client) Push(ctx context.Context, path string, src io.Reader, params PushParams) (swapper.Report, error) {
-	body := &pushBody{src: src, hash: sha256.New(), trailer: http.Header{headerDigest: nil}}
+	body := newPushBody(ctx, src)
 	defer body.Close()
 	req, err := newRequest(ctx, http.MethodPut, "/v1/database", params.query(path), body)
 	if err != nil {
@@ -96,7 +94,9 @@ func (c *Client) Push(ctx context.Context, path string, src io.Reader, params Pu
 	req.Header.Set("Expect", "100-continue")
 	req.ContentLength, req.Trailer = -1, body.trailer
 
-	res, err := send(c.commands, req)
+	client := httpClient(c.socket, body.abandon)
+	defer client.CloseIdleConnections()
+	res, err := send(client, req)
 	if err != nil {
 		return pushFailure(err, body)
 	}
@@ -129,58 +129,6 @@ func pushFailure(err error, body *pushBody) (swapper.Report, error) {
 	default:
 		return swapper.Report{}, err
 	}
-}
-
-// pushBody is the body of a push. Its trailer gets the digest at the end.
-type pushBody struct {
-	mu      sync.Mutex // guards what follows; held over a Read of src
-	src     io.Reader
-	hash    hash.Hash
-	trailer http.Header
-
-	stateMu sync.Mutex // guards what follows; taken after mu
-	closed  bool
-	ended   bool // all of src was handed to the transport
-	err     error
-}
-
-func (b *pushBody) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.stateMu.Lock()
-	closed := b.closed
-	b.stateMu.Unlock()
-	if closed {
-		return 0, http.ErrBodyReadAfterClose
-	}
-	n, err := b.src.Read(p)
-	b.hash.Write(p[:n])
-	if err == nil {
-		return n, nil
-	}
-	b.stateMu.Lock()
-	defer b.stateMu.Unlock()
-	if err == io.EOF {
-		b.trailer.Set(headerDigest, formatDigest(b.hash.Sum(nil)))
-		b.ended = true
-	} else {
-		b.err = err
-	}
-	return n, err
-}
-
-// Close does not wait for a Read: src may be a terminal.
-func (b *pushBody) Close() error {
-	b.stateMu.Lock()
-	defer b.stateMu.Unlock()
-	b.closed = true
-	return nil
-}
-
-func (b *pushBody) outcome() (ended bool, err error) {
-	b.stateMu.Lock()
-	defer b.stateMu.Unlock()
-	return b.ended, b.err
 }
 
 // SnapshotParams are the settings of [Client.Snapshot].

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -33,11 +35,23 @@ type stream struct {
 	close func() error
 }
 
+// pipeWriter gives up a write that nobody takes when ctx ends.
+type pipeWriter struct {
+	ctx context.Context
+	io.Writer
+}
+
+func (w pipeWriter) Write(p []byte) (int, error) {
+	// It may be left behind, so p is not its to read.
+	data := bytes.Clone(p)
+	return await(w.ctx, func() (int, error) { return w.Writer.Write(data) })
+}
+
 func (s stream) commit() (string, error) { return "", s.close() }
 func (s stream) abort()                  { s.close() }
 func (s stream) untouched() string       { return "" }
 
-func (c *cpCmd) openDestination(src, dst side, out *output) (destination, error) {
+func (c *cpCmd) openDestination(ctx context.Context, src, dst side, out *output) (destination, error) {
 	keepOpen := func() error { return nil }
 	switch {
 	case c.DryRun:
@@ -46,7 +60,7 @@ func (c *cpCmd) openDestination(src, dst side, out *output) (destination, error)
 		return nil, usagef("standard output is a terminal, and a database is not text").
 			withHint("redirect it: `hotswap cp SRC - > copy.sqlite3`, or name a file")
 	case dst.stdio():
-		return stream{out.out, keepOpen}, nil
+		return stream{pipeWriter{ctx, out.out}, keepOpen}, nil
 	}
 	info, err := os.Stat(dst.path)
 	switch {
@@ -59,11 +73,11 @@ func (c *cpCmd) openDestination(src, dst side, out *output) (destination, error)
 	case info.Mode().IsRegular():
 		return newFile(dst, src, info, c.Backup)
 	}
-	device, err := os.OpenFile(dst.path, os.O_WRONLY, 0)
+	device, err := await(ctx, func() (*os.File, error) { return os.OpenFile(dst.path, os.O_WRONLY, 0) })
 	if err != nil {
 		return nil, fileFailure(fmt.Errorf("open the destination: %w", err))
 	}
-	return stream{device, device.Close}, nil
+	return stream{pipeWriter{ctx, device}, device.Close}, nil
 }
 
 // fileDestination is written beside its path, and renamed to it when it is

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"hotswap/driver"
 	"hotswap/sockserver"
 )
 
@@ -91,6 +92,9 @@ func exitCode(err error) int {
 func printError(w io.Writer, err error) {
 	text, hint, note := err.Error(), "", ""
 	p, isProblem := errors.AsType[*sockserver.Problem](err)
+	if _, unreached := errors.AsType[*sockserver.DialError](err); unreached {
+		hint = "--socket or $" + sockserver.EnvSocket + " names another socket"
+	}
 	if isProblem {
 		hint = p.Hint
 		// The error's text ends with the problem's, which has the hint in it.
@@ -105,7 +109,7 @@ func printError(w io.Writer, err error) {
 	fmt.Fprintf(&b, "hotswap: %s\n", indent(text))
 	if isProblem {
 		for _, holder := range p.Holders {
-			fmt.Fprintf(&b, "hotswap:   %s held for %s: %s\n", holder.Kind, roundDuration(holder.For), indent(holder.Query))
+			fmt.Fprintf(&b, "hotswap:   %s\n", describeHolder(holder))
 		}
 	}
 	for _, more := range []string{hint, note} {
@@ -114,6 +118,15 @@ func printError(w io.Writer, err error) {
 		}
 	}
 	io.WriteString(w, b.String())
+}
+
+// describeHolder says what holds a connection and, if a swap has waited for
+// it, for how long at least.
+func describeHolder(h driver.Holder) string {
+	if h.For == 0 {
+		return fmt.Sprintf("%s: %s", h.Kind, indent(h.Query))
+	}
+	return fmt.Sprintf("%s, held for %s: %s", h.Kind, roundDuration(h.For), indent(h.Query))
 }
 
 // indent keeps the lines of one message together.

@@ -8,6 +8,10 @@ import (
 	"hotswap/swapper"
 )
 
+// subscribeTimeout bounds the wait for a stderr socket that takes the
+// connection and does not answer.
+const subscribeTimeout = 5 * time.Second
+
 // follower prints the status lines of one command as they come, and
 // remembers what they tell about the outcome.
 type follower struct {
@@ -20,11 +24,13 @@ type follower struct {
 }
 
 // follow subscribes to a command that is to be started next. Without the
-// stderr socket the command works all the same.
+// stderr socket the command works all the same. An interrupt of ctx does not
+// end the subscription: the command still wants to hear its end.
 func follow(ctx context.Context, client *sockserver.Client, id string, out *output) *follower {
 	f := &follower{done: make(chan struct{})}
-	// An interrupted command still wants to hear its end.
-	sub, err := client.Subscribe(context.WithoutCancel(ctx), id)
+	ctx, cancel := context.WithTimeout(ctx, subscribeTimeout)
+	defer cancel()
+	sub, err := client.Subscribe(ctx, id)
 	if err != nil {
 		out.say("hotswap: no status lines: %v", err)
 		close(f.done)

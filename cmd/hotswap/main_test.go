@@ -71,7 +71,8 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOTSWAP_SOCKET", "")
 			env.Setenv("HOTSWAP_STDERR_SOCKET", "")
-			env.Setenv("UID", fmt.Sprint(os.Getuid()))
+			// With -race, each of some hundred processes would sleep a second at its end.
+			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			env.Values[serversKey{}] = map[string]*testServer{}
 			return nil
 		},
@@ -109,7 +110,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	cmd := exec.Command(path, args[1:]...)
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Stderr = os.Stderr
-	for _, name := range []string{"HOTSWAP_SOCKET", "HOTSWAP_STDERR_SOCKET", "PATH", "TMPDIR"} {
+	for _, name := range []string{"HOTSWAP_SOCKET", "HOTSWAP_STDERR_SOCKET", "PATH", "TMPDIR", "GORACE"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	stdin, err := cmd.StdinPipe()

@@ -63,13 +63,21 @@ func (o *output) done(report swapper.Report) error {
 	if o.reportTo != nil {
 		to = o.reportTo
 	}
+	var err error
 	switch {
 	case o.json:
-		return printJSON(to, report)
+		err = printJSON(to, report)
 	case o.quiet || o.reportTo != nil: // stdout has the database
-		return nil
 	default:
-		_, err := to.WriteString("OK\n")
-		return err
+		_, err = to.WriteString("OK\n")
 	}
+	if err == nil {
+		return nil
+	}
+	f := failf(exitFailed, "say that it is done: %w", err)
+	f.note = "the copy is complete all the same"
+	if report.Swapped {
+		f.note = "the new database is live in " + report.Target + " all the same"
+	}
+	return f
 }

@@ -10,7 +10,7 @@ import (
 
 // pull writes a snapshot of a managed database to a file or to standard output.
 func (c *cpCmd) pull(ctx context.Context, client *sockserver.Client, src, dst side, out *output) error {
-	dest, err := c.openDestination(src, dst, out)
+	dest, err := c.openDestination(ctx, src, dst, out)
 	if err != nil {
 		return err
 	}

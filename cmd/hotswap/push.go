@@ -56,6 +56,9 @@ func (c *cpCmd) pushFromDatabase(ctx context.Context, client *sockserver.Client,
 			Begin: func(size int64) { begun <- size },
 		})
 		pulled <- err
+		if err != nil {
+			err = &failure{code: exitCode(err), err: fmt.Errorf("copy %s: %w", src.path, err)}
+		}
 		write.CloseWithError(err) // nil is io.EOF
 	}()
 	var size int64
@@ -105,6 +108,9 @@ func (d *doneAnyway) Error() string { return d.err.Error() }
 // and else from its status lines, and says so.
 func outcome(err error, lines *follower, target string) error {
 	unchanged := target + " is as it was"
+	if f, ok := errors.AsType[*failure](err); ok { // of the source
+		return &failure{code: f.code, err: err, note: unchanged}
+	}
 	if p, ok := errors.AsType[*sockserver.Problem](err); ok {
 		return describeProblem(err, p, unchanged)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"github.com/mattn/go-isatty"
 )
@@ -58,7 +59,7 @@ func openSource(ctx context.Context, src side, out *output) (*source, error) {
 	if src.stdio() {
 		return stdinSource(out)
 	}
-	file, err := os.Open(src.path)
+	file, err := await(ctx, func() (*os.File, error) { return os.Open(src.path) })
 	if err != nil {
 		f := fileFailure(fmt.Errorf("open the source: %w", err))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -145,7 +146,8 @@ func companionOf(path string) (string, error) {
 		if err == nil && info.Size() > 0 {
 			return suffix, nil
 		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		// A name too long for its companion's has none.
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENAMETOOLONG) {
 			return "", err
 		}
 	}
@@ -167,29 +169,43 @@ func (s *source) waitForData(ctx context.Context) error {
 	if s.size > 0 {
 		return nil
 	}
-	type chunk struct {
-		data []byte
-		err  error
-	}
-	first := make(chan chunk, 1)
-	go func() {
+	first, err := await(ctx, func() ([]byte, error) {
 		buffer := make([]byte, 32<<10)
 		n, err := s.Reader.Read(buffer)
 		for n == 0 && err == nil {
 			n, err = s.Reader.Read(buffer)
 		}
-		first <- chunk{buffer[:n], err}
+		return buffer[:n], err
+	})
+	switch {
+	case errors.Is(err, errInterrupted):
+		return &failure{code: exitFailed, err: err, note: "nothing was sent"}
+	case err == io.EOF && len(first) == 0:
+		return failf(exitBadDatabase, "%s is empty: not a database", s.name).
+			withHint("did the command before the pipe fail?")
+	}
+	s.Reader = &primed{first: first, err: err, rest: s.Reader}
+	return nil
+}
+
+// await does what the system can't be asked to give up, such as opening a
+// named pipe that nobody writes; if ctx ends first, it is left behind.
+func await[T any](ctx context.Context, do func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := do()
+		done <- result{value, err}
 	}()
 	select {
+	case got := <-done:
+		return got.value, got.err
 	case <-ctx.Done():
-		return &failure{code: exitFailed, err: context.Cause(ctx), note: "nothing was sent"}
-	case got := <-first:
-		if got.err == io.EOF && len(got.data) == 0 {
-			return failf(exitBadDatabase, "%s is empty: not a database", s.name).
-				withHint("did the command before the pipe fail?")
-		}
-		s.Reader = &primed{first: got.data, err: got.err, rest: s.Reader}
-		return nil
+		var none T
+		return none, context.Cause(ctx)
 	}
 }
 

@@ -57,7 +57,7 @@ func printStatus(w io.Writer, list []sockserver.DatabaseInfo) error {
 			fmt.Fprintf(w, "%s is frozen: a swap is on\n", db.Path)
 		}
 		for _, holder := range db.Holders {
-			fmt.Fprintf(w, "%s: %s held for %s: %s\n", db.Path, holder.Kind, roundDuration(holder.For), indent(holder.Query))
+			fmt.Fprintf(w, "%s: %s\n", db.Path, describeHolder(holder))
 		}
 	}
 	return nil
