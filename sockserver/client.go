@@ -62,7 +62,7 @@ func httpClient(socket string, lost func()) *http.Client {
 				if err != nil || lost == nil {
 					return conn, err
 				}
-				return watchedConn{conn, lost}, nil
+				return newPushConn(conn, lost), nil
 			},
 			DisableCompression:    true,
 			ExpectContinueTimeout: expectTimeout,
@@ -71,20 +71,6 @@ func httpClient(socket string, lost func()) *http.Client {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-}
-
-// watchedConn tells when there is nothing more to read.
-type watchedConn struct {
-	net.Conn
-	lost func()
-}
-
-func (c watchedConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if err != nil {
-		c.lost()
-	}
-	return n, err
 }
 
 // SocketPath is the socket that the client talks to.

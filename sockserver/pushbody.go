@@ -6,6 +6,7 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 )
@@ -127,4 +128,48 @@ func (b *pushBody) outcome() (ended bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.ended, b.err
+}
+
+// pushConn is the connection of a push. The server may answer, and close,
+// before it has the whole body; so two things that net/http does not do:
+//
+// A Write that fails waits for the answer to be read, since net/http would
+// report the failure and drop the answer that says why.
+//
+// A Read that fails says so at once, since net/http would first wait for the
+// source.
+type pushConn struct {
+	net.Conn
+	ended chan struct{} // closed when there is nothing more to read
+	end   func()        // closes ended, and calls lost
+}
+
+func newPushConn(conn net.Conn, lost func()) *pushConn {
+	c := &pushConn{Conn: conn, ended: make(chan struct{})}
+	c.end = sync.OnceFunc(func() {
+		close(c.ended)
+		lost()
+	})
+	return c
+}
+
+func (c *pushConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		c.end()
+	}
+	return n, err
+}
+
+func (c *pushConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		<-c.ended // the peer has closed, so this is soon
+	}
+	return n, err
+}
+
+func (c *pushConn) Close() error {
+	c.end()
+	return c.Conn.Close()
 }
