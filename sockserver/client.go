@@ -52,8 +52,8 @@ func NewClient(cfg ClientConfig) *Client {
 	return c
 }
 
-// httpClient makes a client for a socket. lost, if set, is called when the
-// server ends a connection.
+// httpClient makes a client for a socket. lost, if set, is called when a
+// connection is at its end, whichever side ended it.
 func httpClient(socket string, lost func()) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{

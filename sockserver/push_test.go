@@ -177,8 +177,8 @@ func TestSlowClientIsNotAStalledOne(t *testing.T) {
 	}
 }
 
-// The read deadline of the body must not outlive it: net/http reads on in the
-// background, and would take it for the client's leaving.
+// The read deadline of the body must not outlive it. (Both we and net/http see
+// to that; it would take a deadline that fires for the client's leaving.)
 func TestLongCheckAfterTheBodyIsNotAStall(t *testing.T) {
 	dir := shortDir(t)
 	openDatabase(t, dir+"/db", 0)

@@ -131,16 +131,12 @@ func (b *pushBody) outcome() (ended bool, err error) {
 }
 
 // pushConn is the connection of a push. The server may answer, and close,
-// before it has the whole body; so two things that net/http does not do:
-//
-// A Write that fails waits for the answer to be read, since net/http would
-// report the failure and drop the answer that says why.
-//
-// A Read that fails says so at once, since net/http would first wait for the
-// source.
+// before it has the whole body. net/http reads the answer, and closes its end
+// after it; but a Write that fails meanwhile would make it drop the answer,
+// and a source that is stuck would make it wait before it tells of the end.
 type pushConn struct {
 	net.Conn
-	ended chan struct{} // closed when there is nothing more to read
+	ended chan struct{} // closed by Close: whatever came has been read
 	end   func()        // closes ended, and calls lost
 }
 
@@ -153,18 +149,10 @@ func newPushConn(conn net.Conn, lost func()) *pushConn {
 	return c
 }
 
-func (c *pushConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if err != nil {
-		c.end()
-	}
-	return n, err
-}
-
 func (c *pushConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	if err != nil {
-		<-c.ended // the peer has closed, so this is soon
+		<-c.ended // soon: the peer has closed, and our reader sees it
 	}
 	return n, err
 }

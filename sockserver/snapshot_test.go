@@ -90,3 +90,26 @@ func TestReaderThatStopsEndsItsSnapshot(t *testing.T) {
 		t.Error("it never ended")
 	}
 }
+
+func TestSlowSnapshotIsNotAStalledOne(t *testing.T) {
+	dir := shortDir(t)
+	openDatabase(t, dir+"/db", 0)
+	s := startServer(t, dir, Config{StallTimeout: 200 * time.Millisecond}, func(a *api) {
+		a.pull = func(_ context.Context, _ *driver.Database, dst io.Writer, opts swapper.PullOptions) (swapper.Report, error) {
+			opts.Begin(0)
+			hash := sha256.New()
+			tick := time.NewTicker(20 * time.Millisecond)
+			defer tick.Stop()
+			for range 30 { // three times the limit in all
+				<-tick.C
+				if _, err := io.CopyN(io.MultiWriter(dst, hash), zeros{}, 64<<10); err != nil {
+					return swapper.Report{}, err
+				}
+			}
+			return swapper.Report{SHA256: hex.EncodeToString(hash.Sum(nil))}, nil
+		}
+	})
+	if _, err := newTestClient(t, s).Snapshot(t.Context(), TheDatabase, io.Discard, SnapshotParams{}); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -9,9 +9,9 @@ import (
 // stallGuard keeps one direction of a connection under a deadline that moves
 // as long as bytes do, and ends it at once when the context does.
 //
-// It is only for the time of a transfer: net/http reads in the background
-// while a handler works, and a read deadline that fired then would look like
-// a client that left.
+// It is only for the time of a transfer: while the operation works on, net/http
+// reads in the background, and a deadline that fired then would look like a
+// client that left.
 type stallGuard struct {
 	limit time.Duration
 	set   func(time.Time) error // of http.ResponseController; errors mean "not supported here"
