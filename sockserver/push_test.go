@@ -159,10 +159,10 @@ func TestStalledClientFreesItsStage(t *testing.T) {
 }
 
 func TestSlowClientIsNotAStalledOne(t *testing.T) {
-	s, seen := bodyServer(t, Config{StallTimeout: 200 * time.Millisecond})
+	s, seen := bodyServer(t, Config{StallTimeout: 400 * time.Millisecond})
 	conn := rawPush(t, s, "Transfer-Encoding: chunked\r\n", "")
 	// Three times the limit in all.
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(40 * time.Millisecond)
 	defer tick.Stop()
 	for range 30 {
 		<-tick.C

@@ -94,11 +94,11 @@ func TestReaderThatStopsEndsItsSnapshot(t *testing.T) {
 func TestSlowSnapshotIsNotAStalledOne(t *testing.T) {
 	dir := shortDir(t)
 	openDatabase(t, dir+"/db", 0)
-	s := startServer(t, dir, Config{StallTimeout: 200 * time.Millisecond}, func(a *api) {
+	s := startServer(t, dir, Config{StallTimeout: 400 * time.Millisecond}, func(a *api) {
 		a.pull = func(_ context.Context, _ *driver.Database, dst io.Writer, opts swapper.PullOptions) (swapper.Report, error) {
 			opts.Begin(0)
 			hash := sha256.New()
-			tick := time.NewTicker(20 * time.Millisecond)
+			tick := time.NewTicker(40 * time.Millisecond)
 			defer tick.Stop()
 			for range 30 { // three times the limit in all
 				<-tick.C

@@ -109,6 +109,9 @@ func printError(w io.Writer, err error) {
 	fmt.Fprintf(&b, "hotswap: %s\n", indent(text))
 	if isProblem {
 		for _, holder := range p.Holders {
+			if strings.Contains(text, holder.Query) {
+				continue // the text names it already
+			}
 			fmt.Fprintf(&b, "hotswap:   %s\n", describeHolder(holder))
 		}
 	}
