@@ -70,7 +70,7 @@ func (s *stage) openReadOnly(ctx context.Context, db *driver.Database) (*sql.DB,
 // takes two thirds of the time.
 func (s *stage) checkIntegrity(ctx context.Context, pool *sql.DB, quick bool) error {
 	if _, err := pool.ExecContext(ctx, fmt.Sprintf("PRAGMA mmap_size=%d", s.size)); err != nil {
-		return badIfCorrupt(ctx, "the source is corrupt", err)
+		return badIfCorrupt(ctx, "check the source", "the source is corrupt", err)
 	}
 	pragma := "PRAGMA integrity_check"
 	if quick {
@@ -78,7 +78,7 @@ func (s *stage) checkIntegrity(ctx context.Context, pool *sql.DB, quick bool) er
 	}
 	rows, err := pool.QueryContext(ctx, pragma)
 	if err != nil {
-		return badIfCorrupt(ctx, "the source is corrupt", err)
+		return badIfCorrupt(ctx, "check the source", "the source is corrupt", err)
 	}
 	defer rows.Close()
 	var found []string
@@ -94,7 +94,7 @@ func (s *stage) checkIntegrity(ctx context.Context, pool *sql.DB, quick bool) er
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return badIfCorrupt(ctx, "the source is corrupt", err)
+		return badIfCorrupt(ctx, "check the source", "the source is corrupt", err)
 	}
 	if slices.Equal(found, []string{"ok"}) {
 		return nil
@@ -104,11 +104,14 @@ func (s *stage) checkIntegrity(ctx context.Context, pool *sql.DB, quick bool) er
 	if len(found) > most {
 		text += fmt.Sprintf("; and %d lines more", len(found)-most)
 	}
-	return bad("restore it from a sound copy, or rescue what is readable with: sqlite3 FILE .recover", "the source is corrupt: %s", text)
+	return bad(corruptHint, "the source is corrupt: %s", text)
 }
 
-// badIfCorrupt sorts SQLite's error: the database's fault, or another's.
-func badIfCorrupt(ctx context.Context, text string, err error) error {
+const corruptHint = "restore it from a sound copy, or rescue what is readable with: sqlite3 FILE .recover"
+
+// badIfCorrupt sorts SQLite's error: the database's fault, of which verdict
+// speaks, or another's, that came up in doing this.
+func badIfCorrupt(ctx context.Context, doing, verdict string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -116,10 +119,10 @@ func badIfCorrupt(ctx context.Context, text string, err error) error {
 	if errors.As(err, &se) {
 		switch se.Code {
 		case sqlite3.ErrCorrupt, sqlite3.ErrNotADB, sqlite3.ErrFormat, sqlite3.ErrError:
-			return &failure{text: text, cause: err, kinds: []error{ErrBadDatabase}, hint: completeHint}
+			return &failure{text: verdict, cause: err, kinds: []error{ErrBadDatabase}, hint: corruptHint}
 		}
 	}
-	return failed("check the stage", err)
+	return failed(doing, err)
 }
 
 // validate lets the program look at the stage.

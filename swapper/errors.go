@@ -61,10 +61,13 @@ type failure struct {
 }
 
 func (f *failure) Error() string {
-	if f.cause != nil {
-		return f.text + ": " + f.cause.Error()
+	switch {
+	case f.cause == nil:
+		return f.text
+	case f.text == "":
+		return f.cause.Error()
 	}
-	return f.text
+	return f.text + ": " + f.cause.Error()
 }
 
 func (f *failure) Unwrap() []error {

@@ -1,6 +1,7 @@
 package swapper
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -65,6 +66,19 @@ func newOperation(db *driver.Database, log zerolog.Logger, notify func(Event)) *
 // step tells a step; text is the line for people.
 func (op *operation) step(s Step, text string, fields map[string]any) {
 	op.enqueue(line{Event{Time: time.Now(), Step: s, Text: text}, zerolog.InfoLevel, false, fields})
+}
+
+// failed tells a step that is the end of the operation.
+func (op *operation) failed(s Step, err error, fields map[string]any) {
+	op.enqueue(line{Event{Time: time.Now(), Step: s, Text: err.Error()}, zerolog.ErrorLevel, false, fields})
+}
+
+// count says "1 hold" or "2 holds".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // progress tells how far a long step is, some times a second.

@@ -39,7 +39,7 @@ func Pull(ctx context.Context, db *driver.Database, dst io.Writer, opts PullOpti
 	op.phase("")
 	if err != nil {
 		e := &Error{Op: "pull from", Path: db.Path(), Err: err, Hint: hintOf(err)}
-		op.step(StepPullFailed, e.Error(), nil)
+		op.failed(StepPullFailed, e, nil)
 		return op.report, e
 	}
 	op.step(StepPullComplete, fmt.Sprintf("pull complete: %d bytes", op.report.Bytes), map[string]any{fieldBytes: op.report.Bytes})
@@ -88,7 +88,7 @@ func (op *operation) snapshot(ctx context.Context, s *stage) error {
 	defer pool.Close()
 	conn, err := pool.Conn(ctx)
 	if err != nil {
-		return failed("open the database", err)
+		return badIfCorrupt(ctx, "open the database", "the live database is corrupt", err)
 	}
 	defer conn.Close()
 	err = driver.Raw(conn, func(src *sqlite3.SQLiteConn) error { return op.backup(ctx, src, s) })
@@ -96,7 +96,7 @@ func (op *operation) snapshot(ctx context.Context, s *stage) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return failed("take the snapshot", err)
+		return badIfCorrupt(ctx, "take the snapshot", "the live database is corrupt", err)
 	}
 	info, err := s.file.Stat()
 	if err != nil {

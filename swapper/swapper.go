@@ -223,7 +223,7 @@ func (p *push) check(ctx context.Context) error {
 	// Read in any case: what has no readable schema is no database.
 	staged, err := readSchema(ctx, pool)
 	if err != nil {
-		return badIfCorrupt(ctx, "the source's schema can't be read", err)
+		return badIfCorrupt(ctx, "read the source's schema", "the source's schema can't be read", err)
 	}
 	if !p.opts.SkipSchemaCheck && !p.target.empty() {
 		p.step(StepSchema, string(StepSchema), nil)
@@ -299,7 +299,7 @@ func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
 	case err == nil:
 	case errors.As(err, &held):
 		p.report.Holders = held.Holders
-		return nil, &failure{text: "the database did not become free", cause: held, kinds: []error{ErrBusy},
+		return nil, &failure{cause: held, kinds: []error{ErrBusy},
 			hint: "try again, wait longer with --timeout, or end the holders with --force"}
 	case errors.Is(err, driver.ErrFreezing):
 		return nil, &failure{text: "the program has the database frozen", cause: err, kinds: []error{ErrBusy}, hint: "try again"}
@@ -314,7 +314,7 @@ func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
 func (p *push) freezeStep(e driver.FreezeEvent) {
 	switch e.Step {
 	case driver.FreezeWaiting:
-		p.step(StepWaiting, fmt.Sprintf("waiting for %d holds", e.Count), map[string]any{fieldCount: e.Count})
+		p.step(StepWaiting, "waiting for "+count(e.Count, "hold"), map[string]any{fieldCount: e.Count})
 	case driver.FreezeGateClosed:
 		p.step(StepGateClosed, string(StepGateClosed), map[string]any{"window": e.Window})
 	case driver.FreezeGateReopened:
@@ -325,7 +325,7 @@ func (p *push) freezeStep(e driver.FreezeEvent) {
 		}
 		p.step(StepReopened, text+" "+strings.Join(names, ", "), map[string]any{fieldHolders: names})
 	case driver.FreezeClosed:
-		p.step(StepClosed, fmt.Sprintf("closed %d connections", e.Count), map[string]any{fieldCount: e.Count})
+		p.step(StepClosed, "closed "+count(e.Count, "connection"), map[string]any{fieldCount: e.Count})
 	}
 }
 
@@ -340,10 +340,10 @@ func (p *push) thaw(frozen *driver.Frozen) {
 	n, err := p.db.Reconnect()
 	if err != nil {
 		// The calls that come will try again, and get this error if it stays.
-		p.step(StepReconnected, fmt.Sprintf("reconnected %d connections; then: %v", n, err), map[string]any{fieldCount: n, "error": err.Error()})
+		p.step(StepReconnected, fmt.Sprintf("reconnected %s; then: %v", count(n, "connection"), err), map[string]any{fieldCount: n, "error": err.Error()})
 		return
 	}
-	p.step(StepReconnected, fmt.Sprintf("reconnected %d connections", n), map[string]any{fieldCount: n})
+	p.step(StepReconnected, "reconnected "+count(n, "connection"), map[string]any{fieldCount: n})
 }
 
 // fail makes the error of the whole operation: with it goes how the live
@@ -356,6 +356,6 @@ func (p *push) fail(err error) error {
 	if h := hintOf(err); h != "" {
 		e.Hint += ": " + h
 	}
-	p.step(StepPushFailed, e.Error(), map[string]any{"swapped": p.report.Swapped})
+	p.failed(StepPushFailed, e, map[string]any{"swapped": p.report.Swapped})
 	return e
 }

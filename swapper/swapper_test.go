@@ -185,7 +185,7 @@ func TestPushLogsEveryStepInOrder(t *testing.T) {
 		t.Errorf("steps\n%v, want\n%v", events, want)
 	}
 	for _, text := range []string{"push started", "received ", "running integrity check", "waiting for 0 holds", "gate closed: calls are queued",
-		"closed 1 connections", "renamed stage to target", "gate open: calls resume (pause ", "reconnected 1", "push complete"} {
+		"closed 1 connection", "renamed stage to target", "gate open: calls resume (pause ", "reconnected 1", "push complete"} {
 		i := strings.Index(log.String(), text)
 		if i < 0 {
 			t.Errorf("the log has no %q behind the line before it:\n%s", text, log.String())
