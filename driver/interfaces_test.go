@@ -23,7 +23,6 @@ func TestOurOptionalInterfacesAreThoseOfRaw(t *testing.T) {
 		"SessionResetter":                reflect.TypeFor[driver.SessionResetter](),
 		"Validator":                      reflect.TypeFor[driver.Validator](),
 		"NamedValueChecker":              reflect.TypeFor[driver.NamedValueChecker](),
-		"ColumnConverter":                reflect.TypeFor[driver.ColumnConverter](),
 		"Stmt":                           reflect.TypeFor[driver.Stmt](),
 		"StmtExecContext":                reflect.TypeFor[driver.StmtExecContext](),
 		"StmtQueryContext":               reflect.TypeFor[driver.StmtQueryContext](),
@@ -79,7 +78,7 @@ func TestTheDriverWorksWithoutDatabaseSQL(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Thaw()
-	rows, err := s.Query([]driver.Value{int64(7)})
+	rows, err := s.(driver.StmtQueryContext).QueryContext(context.Background(), []driver.NamedValue{{Ordinal: 1, Value: int64(7)}})
 	if err != nil {
 		t.Fatal(err)
 	}
