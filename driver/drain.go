@@ -98,10 +98,11 @@ func (dr *drain) run(ctx context.Context) error {
 		ended := true
 		if holders != nil {
 			d.filterGate(newFilter(holders))
-			var err error
-			if ended, err = dr.wait(ctx, window/2, d.undrained()); err != nil {
+			holding := d.undrained()
+			if err := dr.wait(ctx, window/2, holding, false); err != nil {
 				return err
 			}
+			ended = !dr.anyHeld(holding)
 		}
 		if ended {
 			f.closedAt = time.Now()
@@ -121,7 +122,7 @@ func (dr *drain) run(ctx context.Context) error {
 		dr.opts.Notify(FreezeEvent{Step: FreezeGateReopened, Holders: holders})
 		if !ended || window > eagerWindow {
 			d.openGate(holding)
-			if err := dr.rest(ctx, holding, 2*window); err != nil {
+			if err := dr.rest(ctx, holding, 2*time.Since(began)); err != nil {
 				return err
 			}
 		}
@@ -157,31 +158,35 @@ func (dr *drain) drained(ctx context.Context, window time.Duration) error {
 	return nil
 }
 
-// wait waits until these holds have ended; false is the end of the time.
-func (dr *drain) wait(ctx context.Context, most time.Duration, holding map[*conn]uint64) (ended bool, err error) {
+// wait waits until these connections have drained or begun something new, or
+// the time is over; if calls is set, until they are at least inside a call.
+func (dr *drain) wait(ctx context.Context, most time.Duration, holding map[*conn]uint64, calls bool) error {
 	end := time.NewTimer(min(most, dr.remaining()))
 	defer end.Stop()
 	for {
-		if dr.forgetEnded(holding); len(holding) == 0 {
-			return true, nil
+		dr.forgetEnded(holding)
+		if len(holding) == 0 || calls && !dr.anyHeld(holding) {
+			return nil
 		}
 		select {
 		case <-dr.d.drainage:
 		case <-end.C:
 			dr.forgetEnded(holding)
-			return len(holding) == 0, nil
+			return nil
 		case <-ctx.Done():
-			return false, ctx.Err()
+			return ctx.Err()
 		}
 	}
 }
 
-// rest waits, with the gate open, until these holds have ended, and at least
-// for the pause; or until the timeout.
+// rest waits, with the gate open, for the pause, and until nothing is held by
+// these connections between their calls; or until the timeout. For a call that
+// has not returned it does not wait: that may be one that waits for SQLite's
+// write lock, of which it gets hold only when the gate keeps others off.
 func (dr *drain) rest(ctx context.Context, holding map[*conn]uint64, pause time.Duration) error {
 	over := time.NewTimer(min(pause, dr.remaining()))
 	defer over.Stop()
-	if _, err := dr.wait(ctx, dr.remaining(), holding); err != nil {
+	if err := dr.wait(ctx, dr.remaining(), holding, true); err != nil {
 		return err
 	}
 	select {
@@ -203,6 +208,16 @@ func (dr *drain) forgetEnded(holding map[*conn]uint64) {
 			delete(holding, c)
 		}
 	}
+}
+
+// anyHeld reports whether one of these connections is held between its calls.
+func (dr *drain) anyHeld(holding map[*conn]uint64) bool {
+	for c := range holding {
+		if c.state.Load()&stateMask == stateHeld {
+			return true
+		}
+	}
+	return false
 }
 
 // holders describes what is not drained, with the gate closed.

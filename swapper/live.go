@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
@@ -21,12 +22,14 @@ type live struct {
 	wal  bool
 }
 
-// lockWait bounds how long the connection waits for another process's lock
-// while calls wait at the gate, in milliseconds.
+// lockWait bounds how long a connection waits for another process's lock while
+// calls wait at the gate, in milliseconds.
 const lockWait = 250
 
-func openLive(ctx context.Context, db *driver.Database) (*live, error) {
-	l := &live{pool: db.OpenFile(fileuri.New(db.Path(), "mode=rw", fmt.Sprintf("_busy_timeout=%d", lockWait)), false)}
+// openLive opens the connection. As long as calls flow it waits for SQLite's
+// locks up to the push's own timeout: those may be the program's.
+func openLive(ctx context.Context, db *driver.Database, timeout time.Duration) (*live, error) {
+	l := &live{pool: db.OpenFile(fileuri.New(db.Path(), "mode=rw", fmt.Sprintf("_busy_timeout=%d", timeout.Milliseconds())), false)}
 	l.pool.SetMaxIdleConns(1)
 	var mode string
 	if err := l.pool.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
@@ -55,6 +58,9 @@ func (l *live) checkpointAhead(ctx context.Context) {
 // every connection of the program is closed.
 func (l *live) checkpoint(ctx context.Context) error {
 	var busy, log, done int
+	if _, err := l.pool.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout=%d", lockWait)); err != nil {
+		return failed("read the live database", err)
+	}
 	// A connection that has read nothing since it was opened would find no WAL
 	// to checkpoint: https://www.sqlite.org/c3ref/wal_checkpoint_v2.html.
 	if err := l.pool.QueryRowContext(ctx, "PRAGMA schema_version").Scan(&busy); err != nil {

@@ -50,6 +50,13 @@ type PushOptions struct {
 	Notify func(Event)
 }
 
+func (o *PushOptions) timeout() time.Duration {
+	if o.Timeout > 0 {
+		return o.Timeout
+	}
+	return 30 * time.Second
+}
+
 // PullOptions are the settings of [Pull].
 type PullOptions struct {
 	// Dest names the destination in logs and in the report.

@@ -172,7 +172,7 @@ func (p *push) openLive(ctx context.Context) (err error) {
 	if p.target.empty() {
 		return nil
 	}
-	p.live, err = openLive(ctx, p.db)
+	p.live, err = openLive(ctx, p.db, p.opts.timeout())
 	switch {
 	case err == nil:
 		p.wal = p.live.wal
@@ -180,11 +180,17 @@ func (p *push) openLive(ctx context.Context) (err error) {
 	case unreadable(err):
 		p.live = nil // check refuses it unless told to skip the comparison
 		return nil
-	case busyElsewhere(err):
-		return &failure{text: "read the live database", cause: err, kinds: []error{ErrBusy},
-			hint: "something holds it locked (locking_mode=EXCLUSIVE, or another process): let it go and try again"}
 	}
-	return failed("open the live database", err)
+	return liveBusy("open the live database", err)
+}
+
+// liveBusy is failed for a read of the live database while calls flow.
+func liveBusy(doing string, err error) error {
+	if !busyElsewhere(err) {
+		return failed(doing, err)
+	}
+	return &failure{text: doing, cause: err, kinds: []error{ErrBusy},
+		hint: "something holds it locked (a long write, locking_mode=EXCLUSIVE, or another process): let it go and try again"}
 }
 
 func (p *push) closeLive() error {
@@ -252,7 +258,7 @@ func (p *push) compareSchema(ctx context.Context, staged schema) error {
 	}
 	liveSchema, err := readSchema(ctx, p.live.pool)
 	if err != nil {
-		return failed("read the live database's schema", err)
+		return liveBusy("read the live database's schema", err)
 	}
 	return liveSchema.compare(staged)
 }

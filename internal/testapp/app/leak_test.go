@@ -1,0 +1,30 @@
+package app
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestTwoHundredSwapsLeaveNoDescriptorBehind(t *testing.T) {
+	f := Fixture{Size: 1, Tables: 1, JournalMode: "wal"}
+	// The runtime opens descriptors of its own at the first use of the network.
+	first := startRun(t, f, Config{})
+	first.finish()
+
+	before := openFiles(t)
+	r := startRun(t, f, Config{})
+	r.load(LoadConfig{Readers: 1, Writers: 1})
+	opts := r.options()
+	for range 200 {
+		r.mustPush(f, opts)
+		for _, name := range openFiles(t) {
+			if strings.Contains(name, filepath.Dir(r.path)) && strings.HasSuffix(name, "(deleted)") {
+				t.Fatalf("after a push %s is still open", name)
+			}
+		}
+	}
+	r.stopLoads()
+	r.finish()
+	wantOpenFiles(t, before)
+}
