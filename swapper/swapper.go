@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 
 	"hotswap/driver"
 )
@@ -87,29 +86,6 @@ func (p *push) run(ctx context.Context, src io.Reader) error {
 	}
 	p.thaw(frozen)
 	return errors.Join(err, r.cleanUp())
-}
-
-// inProgress holds the databases that a push is at work on.
-var inProgress = struct {
-	sync.Mutex
-	sources map[*driver.Database]string
-}{sources: map[*driver.Database]string{}}
-
-// claim makes this the database's only push: a second one is refused now, not
-// after its upload.
-func claim(db *driver.Database, source string) (release func(), err error) {
-	inProgress.Lock()
-	defer inProgress.Unlock()
-	if other, ok := inProgress.sources[db]; ok {
-		return nil, &failure{text: fmt.Sprintf("another push (of %s) is in progress", other), kinds: []error{ErrBusy},
-			hint: "wait for it to end and try again"}
-	}
-	inProgress.sources[db] = source
-	return func() {
-		inProgress.Lock()
-		defer inProgress.Unlock()
-		delete(inProgress.sources, db)
-	}, nil
 }
 
 // look inspects the target, rid of what a killed push left there.
@@ -284,72 +260,6 @@ func (p *push) adopt() error {
 		return failed("fsync the stage", err)
 	}
 	return p.stage.assertAlone()
-}
-
-// freeze drains and closes the program's connections.
-func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
-	p.phase("wait")
-	if p.live != nil {
-		p.live.checkpointAhead(ctx)
-	}
-	if err := p.nobodyElsewhere(); err != nil {
-		return nil, err
-	}
-	frozen, err := p.db.Freeze(ctx, driver.FreezeOptions{
-		Timeout: p.opts.Timeout, MaxPause: p.opts.MaxPause, Force: p.opts.Force,
-		Logger: &p.opts.Logger,
-		Notify: p.freezeStep,
-	})
-	var held *driver.HeldError
-	switch {
-	case err == nil:
-	case errors.As(err, &held):
-		p.report.Holders = held.Holders
-		return nil, &failure{cause: held, kinds: []error{ErrBusy},
-			hint: "try again, wait longer with --timeout, or end the holders with --force"}
-	case errors.Is(err, driver.ErrFreezing):
-		return nil, &failure{text: "the program has the database frozen", cause: err, kinds: []error{ErrBusy}, hint: "try again"}
-	default:
-		return nil, err
-	}
-	p.phase("swap")
-	p.report.Connections, p.report.Attempts, p.report.Holders = frozen.Connections, frozen.Attempts, frozen.Holders
-	return frozen, nil
-}
-
-func (p *push) freezeStep(e driver.FreezeEvent) {
-	switch e.Step {
-	case driver.FreezeWaiting:
-		p.step(StepWaiting, "waiting for "+count(e.Count, "hold"), map[string]any{fieldCount: e.Count})
-	case driver.FreezeGateClosed:
-		p.step(StepGateClosed, string(StepGateClosed), map[string]any{"window": e.Window})
-	case driver.FreezeGateReopened:
-		text := "gate open again: waiting for"
-		names := make([]string, len(e.Holders))
-		for i, h := range e.Holders {
-			names[i] = h.String()
-		}
-		p.step(StepReopened, text+" "+strings.Join(names, ", "), map[string]any{fieldHolders: names})
-	case driver.FreezeClosed:
-		p.step(StepClosed, "closed "+count(e.Count, "connection"), map[string]any{fieldCount: e.Count})
-	}
-}
-
-// thaw opens the gate, with the new database behind it or the old one.
-func (p *push) thaw(frozen *driver.Frozen) {
-	if p.report.Swapped {
-		frozen.Replaced()
-	}
-	pause := frozen.Thaw()
-	p.report.Pause, p.report.Generation = pause, p.db.Generation()
-	p.step(StepGateOpen, fmt.Sprintf("gate open: calls resume (pause %s)", human(pause)), map[string]any{fieldPause: pause})
-	n, err := p.db.Reconnect()
-	if err != nil {
-		// The calls that come will try again, and get this error if it stays.
-		p.step(StepReconnected, fmt.Sprintf("reconnected %s; then: %v", count(n, "connection"), err), map[string]any{fieldCount: n, "error": err.Error()})
-		return
-	}
-	p.step(StepReconnected, "reconnected "+count(n, "connection"), map[string]any{fieldCount: n})
 }
 
 // fail makes the error of the whole operation: with it goes how the live

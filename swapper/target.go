@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -88,13 +89,11 @@ func kindOf(m fs.FileMode) string {
 // checkMountPoint refuses a file that is itself mounted, as containers do with
 // a single file: the kernel can't rename over it.
 func checkMountPoint(path string) error {
-	for _, m := range mountPoints() {
-		if m == path {
-			return &failure{
-				text:  "the target is a mount point of its own, and can't be renamed over",
-				kinds: []error{ErrTarget},
-				hint:  "mount its directory instead of the file",
-			}
+	if slices.Contains(mountPoints(), path) {
+		return &failure{
+			text:  "the target is a mount point of its own, and can't be renamed over",
+			kinds: []error{ErrTarget},
+			hint:  "mount its directory instead of the file",
 		}
 	}
 	return nil

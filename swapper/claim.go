@@ -1,0 +1,31 @@
+package swapper
+
+import (
+	"fmt"
+	"sync"
+
+	"hotswap/driver"
+)
+
+// inProgress holds the databases that a push is at work on.
+var inProgress = struct {
+	sync.Mutex
+	sources map[*driver.Database]string
+}{sources: map[*driver.Database]string{}}
+
+// claim makes this the database's only push: a second one is refused now, not
+// after its upload.
+func claim(db *driver.Database, source string) (release func(), err error) {
+	inProgress.Lock()
+	defer inProgress.Unlock()
+	if other, ok := inProgress.sources[db]; ok {
+		return nil, &failure{text: fmt.Sprintf("another push (of %s) is in progress", other), kinds: []error{ErrBusy},
+			hint: "wait for it to end and try again"}
+	}
+	inProgress.sources[db] = source
+	return func() {
+		inProgress.Lock()
+		defer inProgress.Unlock()
+		delete(inProgress.sources, db)
+	}, nil
+}
