@@ -33,6 +33,7 @@ type conn struct {
 	holds     int                 // open Rows and Tx; owned
 	queries   [2]string           // of the latest call and the one before; see noteQuery
 	tx        tx                  // the open Tx, if any; owned
+	writing   bool                // it has the place in the writers' queue; owned
 	control   control             // owned
 	cancel    canceller
 	freeStmts *stmt     // closed ones, for the next Prepare; guarded by mu
@@ -133,6 +134,18 @@ func (c *conn) Prepare(query string) (driver.Stmt, error) {
 
 // BeginTx ignores the isolation level and ReadOnly, as go-sqlite3 does.
 func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	queued, err := c.queueForWriting(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tx, err := c.beginTx(ctx, queued)
+	if err != nil && queued {
+		c.db.writers.leave()
+	}
+	return tx, err
+}
+
+func (c *conn) beginTx(ctx context.Context, queued bool) (driver.Tx, error) {
 	if err := c.enter(ctx, "BEGIN"); err != nil {
 		return nil, err
 	}
@@ -146,6 +159,7 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 		return nil, c.explain(err)
 	}
 	c.tx.conn = c
+	c.writing = queued
 	c.holds++
 	return &c.tx, nil
 }
@@ -214,5 +228,6 @@ func (c *conn) closeInner() error {
 	err := c.inner.Close()
 	c.inner = nil
 	c.holds = 0
+	c.endWriting()
 	return err
 }

@@ -25,6 +25,8 @@ type Database struct {
 	// drv is the latest pool's driver that has hooks or extensions, for OpenFile.
 	drv atomic.Pointer[Driver]
 
+	writers writerQueue
+
 	// freezing is held by the one Freeze that waits for or holds the database.
 	freezing sync.Mutex
 	// drainage gets a value, at most one, whenever a connection drains.
@@ -54,6 +56,7 @@ type Database struct {
 func newDatabase(path string) *Database {
 	d := &Database{
 		path:      path,
+		writers:   newWriterQueue(),
 		drainage:  make(chan struct{}, 1),
 		conns:     map[*conn]struct{}{},
 		reopened:  make(chan struct{}),

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"hotswap/internal/fileuri"
 )
@@ -18,11 +19,13 @@ type dsn struct {
 	path      string // the real path; "" if there is no file to manage
 	cacheSize int    // _stmt_cache_size
 	begin     string // what _txlock makes of BEGIN
-	noMutex   bool   // _mutex=no
+	// busyTimeout is _busy_timeout, 5 s by default.
+	busyTimeout time.Duration
+	noMutex     bool // _mutex=no
 }
 
 func parseDSN(name string) *dsn {
-	d := &dsn{raw: name, cacheSize: defaultStmtCacheSize, begin: "BEGIN"}
+	d := &dsn{raw: name, cacheSize: defaultStmtCacheSize, begin: "BEGIN", busyTimeout: 5 * time.Second}
 	base, query, hasQuery := name, "", false
 	if i := strings.IndexByte(name, '?'); i >= 1 {
 		base, query, hasQuery = name[:i], name[i+1:], true
@@ -33,6 +36,11 @@ func parseDSN(name string) *dsn {
 	}
 	if n, err := strconv.Atoi(params.Get("_stmt_cache_size")); err == nil && n >= 0 {
 		d.cacheSize = n
+	}
+	for _, key := range []string{"_busy_timeout", "_timeout"} {
+		if n, err := strconv.Atoi(params.Get(key)); err == nil {
+			d.busyTimeout = time.Duration(max(n, 0)) * time.Millisecond
+		}
 	}
 	switch strings.ToLower(params.Get("_txlock")) {
 	case "immediate":

@@ -26,6 +26,7 @@ func (t *tx) Commit() error {
 	if err != nil {
 		c.control.rollback.run(context.Background(), c)
 	}
+	c.endWriting()
 	return err
 }
 
@@ -38,7 +39,9 @@ func (t *tx) Rollback() error {
 	}
 	defer c.exit()
 	c.holds--
-	return c.control.rollback.run(context.Background(), c)
+	err := c.control.rollback.run(context.Background(), c)
+	c.endWriting()
+	return err
 }
 
 // enter begins the end of the transaction; false if a forced freeze took it.

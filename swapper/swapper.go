@@ -80,6 +80,7 @@ func (p *push) run(ctx context.Context, src io.Reader) error {
 	if err != nil {
 		return err
 	}
+	defer frozen.Thaw() // a no-op by then, unless something panics
 	r := &replacement{push: p}
 	if err = r.run(ctx); !p.report.Swapped {
 		err = errors.Join(err, r.abandon())
