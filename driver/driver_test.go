@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"hotswap/driver"
 )
@@ -30,6 +31,14 @@ func open(t testing.TB, params string, n int) (*sql.DB, *driver.Database) {
 		t.Fatalf("%s is not managed", path)
 	}
 	return db, d
+}
+
+// register registers a driver under a name of its own, and returns that.
+func register(t *testing.T, opts ...driver.Option) string {
+	t.Helper()
+	name := fmt.Sprint(t.Name(), time.Now().UnixNano())
+	sql.Register(name, driver.New(opts...))
+	return name
 }
 
 type execer interface {

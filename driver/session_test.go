@@ -69,11 +69,11 @@ func (s execStmt) ExecContext(ctx context.Context, _ string, args ...any) (sql.R
 
 func TestTheConnectHookRunsOnEveryReopen(t *testing.T) {
 	runs := 0
-	sql.Register("hooked", driver.New(driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
+	name := register(t, driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
 		runs++
 		return c.RegisterFunc("twice", func(n int64) int64 { return 2 * n }, true)
-	})))
-	db, err := sql.Open("hooked", filepath.Join(t.TempDir(), "x.sqlite3"))
+	}))
+	db, err := sql.Open(name, filepath.Join(t.TempDir(), "x.sqlite3"))
 	if err != nil {
 		t.Fatal(err)
 	}
