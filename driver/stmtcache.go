@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"hash/maphash"
 	"strings"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -13,9 +14,29 @@ const defaultStmtCacheSize = 64
 // stmtCache keeps the statements of recent calls prepared, the latest last. It
 // stands in for go-sqlite3's own cache, which hides its statements: those that
 // are open must be ours to finalize.
+//
+// A text is kept from its second time on: a program that puts its values into
+// the text would otherwise pay for statements that never come again.
 type stmtCache struct {
 	stmts []*stmt
 	size  int
+	seen  [128]uint64 // hashes of texts, each where a text of its hash goes
+}
+
+// longestCached bounds the texts that are kept, in bytes.
+const longestCached = 16 << 10
+
+var hashSeed = maphash.MakeSeed()
+
+// again reports whether the text was seen before, as far as is remembered.
+func (sc *stmtCache) again(query string) bool {
+	h := maphash.String(hashSeed, query)
+	place := &sc.seen[h%uint64(len(sc.seen))]
+	if *place == h {
+		return true
+	}
+	*place = h
+	return false
 }
 
 // cachedStmt returns a statement for query, out of the cache or new, which the
@@ -30,6 +51,9 @@ func (c *conn) cachedStmt(query string, args int, exec bool) *stmt {
 	}
 	s := c.cache.take(query)
 	if s == nil {
+		if len(query) > longestCached || !c.cache.again(query) {
+			return nil
+		}
 		writes, ok := cacheable(query)
 		if !ok || exec && !writes {
 			return nil
