@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	sqldriver "database/sql/driver"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -55,6 +56,13 @@ func TestEverythingAnswersAsRawDoes(t *testing.T) {
 		"constraint":        func(db *sql.DB) (any, error) { return db.Exec("INSERT INTO t (id) VALUES (1)") },
 		"constraint, again": func(db *sql.DB) (any, error) { return db.Exec("INSERT INTO t (id) VALUES (?)", 1) },
 		"unsupported type":  func(db *sql.DB) (any, error) { return db.Exec("INSERT INTO t (v) VALUES (?)", struct{}{}) },
+		"values of other types": func(db *sql.DB) (any, error) {
+			type named string
+			n := int32(7)
+			return scanAll(db, "SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?", nil, int8(-1), uint16(2), n, &n, (*int)(nil), float32(1.5), named("x"),
+				sql.NullString{String: "s", Valid: true}, sql.NullInt64{}, json.RawMessage("{}"), time.Duration(5))
+		},
+		"an integer that does not fit": func(db *sql.DB) (any, error) { return scanAll(db, "SELECT ?", nil, uint64(1)<<63) },
 		"integers and floats": func(db *sql.DB) (any, error) {
 			return scanAll(db, "SELECT ?, ?, ?, ?", nil, int64(9223372036854775807), -1, 1.5, true)
 		},

@@ -38,8 +38,9 @@ func TestOurOptionalInterfacesAreThoseOfRaw(t *testing.T) {
 		"DriverContext":                  reflect.TypeFor[driver.DriverContext](),
 	}
 	added := map[string]string{
-		"conn SessionResetter": "tells the next user of a connection apart from the one whose transaction a forced swap took",
-		"driver DriverContext": "a pool has its database managed from sql.Open on",
+		"conn SessionResetter":   "tells the next user of a connection apart from the one whose transaction a forced swap took",
+		"conn NamedValueChecker": "passes plain values without reflection",
+		"driver DriverContext":   "a pool has its database managed from sql.Open on",
 	}
 	pairs := map[string][2]any{
 		"conn":   {&sqlite3.SQLiteConn{}, &conn{}},

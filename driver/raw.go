@@ -47,5 +47,5 @@ func (c interceptedConn) CheckNamedValue(v *driver.NamedValue) error {
 		req.conn = c.conn
 		return nil
 	}
-	return driver.ErrSkip // the default conversion, as without this method
+	return c.conn.CheckNamedValue(v)
 }
