@@ -2,13 +2,11 @@ package driver
 
 import (
 	"net/url"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
-	"hotswap/internal/fileuri"
+	"hotswap/internal/dbpath"
 )
 
 // dsn is a data source name, read the way go-sqlite3 and SQLite read it
@@ -74,7 +72,7 @@ func parseDSN(name string) *dsn {
 	if file == "" || file == ":memory:" || strings.IndexByte(file, 0) >= 0 {
 		return d
 	}
-	real, err := realPath(file)
+	real, err := dbpath.Real(file)
 	if err != nil {
 		return d
 	}
@@ -83,7 +81,7 @@ func parseDSN(name string) *dsn {
 	switch {
 	case isURI:
 		_, fragment, hasFragment := strings.Cut(base, "#")
-		d.raw = "file:" + fileuri.Escape(real)
+		d.raw = "file:" + dbpath.Escape(real)
 		if hasFragment {
 			d.raw += "#" + fragment
 		}
@@ -97,29 +95,4 @@ func parseDSN(name string) *dsn {
 	}
 	d.path = real
 	return d
-}
-
-// realPath returns the absolute path of file with every symlink resolved. The
-// file itself need not exist, its directory must.
-func realPath(file string) (string, error) {
-	abs, err := filepath.Abs(file)
-	if err != nil {
-		return "", err
-	}
-	for range 40 { // as many as Linux follows
-		dir, err := filepath.EvalSymlinks(filepath.Dir(abs))
-		if err != nil {
-			return "", err
-		}
-		abs = filepath.Join(dir, filepath.Base(abs))
-		target, err := os.Readlink(abs)
-		if err != nil {
-			return abs, nil // not a symlink, or not there
-		}
-		if !filepath.IsAbs(target) {
-			target = filepath.Join(dir, target)
-		}
-		abs = target
-	}
-	return "", &os.PathError{Op: "readlink", Path: file, Err: os.ErrInvalid}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"hotswap/driver"
+	"hotswap/internal/testenv"
 )
 
 const extensionSource = `
@@ -25,7 +26,7 @@ func TestExtensionsAreLoadedOnEveryReopen(t *testing.T) {
 	dir := t.TempDir()
 	include, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/mattn/go-sqlite3").Output()
 	if err != nil {
-		t.Skip("no go command to find the header with: ", err)
+		testenv.Skip(t, "no go command to find the header with: %v", err)
 	}
 	source, library := filepath.Join(dir, "answer.c"), filepath.Join(dir, "answer.so")
 	if err := os.WriteFile(source, []byte(extensionSource), 0o600); err != nil {

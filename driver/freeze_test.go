@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"hotswap/driver"
+	"hotswap/internal/testenv"
 )
 
 // In these tests synctest's clock stands still while anything runs, so waits
@@ -270,7 +271,7 @@ func TestNothingIsOpenWhileFrozen(t *testing.T) {
 	f := mustFreeze(t, d, driver.FreezeOptions{})
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
-		t.Skip("no /proc here")
+		testenv.Skip(t, "no /proc here")
 	}
 	for _, e := range entries {
 		if to, _ := os.Readlink("/proc/self/fd/" + e.Name()); strings.HasPrefix(to, d.Path()) {

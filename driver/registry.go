@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"hotswap/internal/dbpath"
 	"slices"
 	"strings"
 	"sync"
@@ -48,7 +49,7 @@ func (d *Database) letGo() {
 // Lookup returns the managed database that path leads to, by whatever symlinks
 // or relative name; false if there is none.
 func Lookup(path string) (*Database, bool) {
-	real, err := realPath(path)
+	real, err := dbpath.Real(path)
 	if err != nil {
 		return nil, false
 	}
@@ -73,7 +74,7 @@ func Databases() []*Database {
 // Manage makes the file at path a managed database although no pool has it
 // open, until release is called. The file need not exist, its directory must.
 func Manage(path string) (d *Database, release func(), err error) {
-	real, err := realPath(path)
+	real, err := dbpath.Real(path)
 	if err != nil {
 		return nil, nil, err
 	}

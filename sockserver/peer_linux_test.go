@@ -3,6 +3,7 @@ package sockserver
 import (
 	"context"
 	"errors"
+	"hotswap/internal/testenv"
 	"net"
 	"net/http"
 	"os"
@@ -18,7 +19,7 @@ const nobody = 65534
 func dialAs(t *testing.T, uid int, path string) (net.Conn, error) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("only root can be another user")
+		testenv.Skip(t, "only root can be another user")
 	}
 	type result struct {
 		conn net.Conn

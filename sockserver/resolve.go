@@ -1,9 +1,7 @@
 package sockserver
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -11,6 +9,7 @@ import (
 	"strings"
 
 	"hotswap/driver"
+	"hotswap/internal/dbpath"
 )
 
 // TheDatabase is the word that names the only managed database, in place of
@@ -60,7 +59,7 @@ func (a *api) expandPatterns() (map[string]bool, error) {
 			return nil, fmt.Errorf("expand the pattern %q: %w", pattern, err)
 		}
 		for _, name := range found {
-			real, err := realPath(name)
+			real, err := dbpath.Real(name)
 			if err != nil || !databaseName(name) || !databaseName(real) {
 				continue // gone since, or a link to nowhere
 			}
@@ -76,7 +75,7 @@ func (a *api) expandPatterns() (map[string]bool, error) {
 // expansion finds.
 func (a *api) matchesPattern(path string) bool {
 	for _, pattern := range a.cfg.DatabasePaths {
-		dir, err := realPath(filepath.Dir(pattern))
+		dir, err := dbpath.Real(filepath.Dir(pattern))
 		if err != nil {
 			continue
 		}
@@ -122,7 +121,7 @@ func (a *api) find(path string) (managed, error) {
 	case !filepath.IsAbs(path):
 		return managed{}, badRequest("path %q is not absolute: the program's working directory is not the client's", path)
 	}
-	real, err := realPath(path)
+	real, err := dbpath.Real(path)
 	if err != nil {
 		real = filepath.Clean(path)
 	}
@@ -153,25 +152,4 @@ func unmanaged(what string, list []managed) *Problem {
 	}
 	p.Detail = what + "; the program manages " + strings.Join(paths, ", ")
 	return p
-}
-
-// realPath is path made absolute, without symbolic links. The last element
-// need not exist.
-func realPath(path string) (string, error) {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	real, err := filepath.EvalSymlinks(abs)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return real, err
-	}
-	if _, err := os.Lstat(abs); err == nil {
-		return "", fmt.Errorf("resolve %s: a link to nowhere", path)
-	}
-	dir, err := filepath.EvalSymlinks(filepath.Dir(abs))
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(dir, filepath.Base(abs)), nil
 }

@@ -12,13 +12,13 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
-	"hotswap/internal/fileuri"
+	"hotswap/internal/dbpath"
 )
 
 // prepare lets the program change the stage, in rollback-journal mode so that
 // all it wrote is in the one file at the end.
 func (s *stage) prepare(ctx context.Context, db *driver.Database, fn func(context.Context, *sql.DB) error) error {
-	pool := db.OpenFile(fileuri.New(s.path, "mode=rw"), true)
+	pool := db.OpenFile(dbpath.URI(s.path, "mode=rw"), true)
 	defer pool.Close()
 	if err := fn(ctx, pool); err != nil {
 		return &failure{text: "the program's Prepare refused the source", cause: err, kinds: []error{ErrBadDatabase}}
@@ -50,7 +50,7 @@ func (s *stage) assertAlone() error {
 
 // openReadOnly opens the stage so that nothing appears beside it.
 func (s *stage) openReadOnly(ctx context.Context, db *driver.Database) (*sql.DB, error) {
-	uri := fileuri.New(s.path, "mode=ro", "immutable=1")
+	uri := dbpath.URI(s.path, "mode=ro", "immutable=1")
 	// With the program's own functions and collations if its hook runs on a
 	// read-only file, without them if not.
 	pool := db.OpenFile(uri, true)

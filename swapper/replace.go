@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hotswap/internal/fileuri"
+	"hotswap/internal/dbpath"
 )
 
 // replacement puts the stage in the live file's place, with every connection
@@ -181,7 +181,7 @@ func (r *replacement) rename() error {
 
 // probe opens the new file at the live path as the program will.
 func (r *replacement) probe() error {
-	pool := r.db.OpenFile(fileuri.New(r.target.path, "mode=rw", fmt.Sprintf("_busy_timeout=%d", lockWait)), false)
+	pool := r.db.OpenFile(dbpath.URI(r.target.path, "mode=rw", fmt.Sprintf("_busy_timeout=%d", lockWait)), false)
 	defer pool.Close()
 	// Reads the header under SQLite's lock, and opens the WAL. Not the schema:
 	// that was read before, of the same bytes, and of a large one it takes longer

@@ -14,7 +14,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
-	"hotswap/internal/fileuri"
+	"hotswap/internal/dbpath"
 )
 
 // stepBytes is how much of the database one step of a backup copies. Between
@@ -80,7 +80,7 @@ func (op *operation) pull(ctx context.Context, dst io.Writer, opts PullOptions) 
 // snapshot copies the database into the stage over a connection of the driver:
 // it waits at the gate like any call, and a swap waits for it.
 func (op *operation) snapshot(ctx context.Context, s *stage) error {
-	connector, err := driver.New().OpenConnector(fileuri.New(op.db.Path(), "mode=rw", "_busy_timeout=10000"))
+	connector, err := driver.New().OpenConnector(dbpath.URI(op.db.Path(), "mode=rw", "_busy_timeout=10000"))
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (op *operation) backup(ctx context.Context, src *sqlite3.SQLiteConn, s *sta
 	if _, err := queryInt(src, "SELECT count(*) FROM sqlite_schema"); err != nil {
 		return err // the read that begins the transaction's snapshot
 	}
-	opened, err := (&sqlite3.SQLiteDriver{}).Open(fileuri.New(s.path, "mode=rw", "_journal=OFF", "_sync=OFF", "_locking=EXCLUSIVE"))
+	opened, err := (&sqlite3.SQLiteDriver{}).Open(dbpath.URI(s.path, "mode=rw", "_journal=OFF", "_sync=OFF", "_locking=EXCLUSIVE"))
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
 
@@ -24,10 +25,7 @@ func again(t *testing.T, attr *syscall.SysProcAttr) bool {
 		return true
 	}
 	if os.Getuid() != 0 {
-		if os.Getenv("CI") != "" {
-			t.Fatal("must be root for this test")
-		}
-		t.Skip("must be root for this test")
+		testenv.Skip(t, "must be root for this test")
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 	cmd.Env = append(os.Environ(), "HOTSWAP_TEST_AGAIN="+t.Name(), "TMPDIR="+t.TempDir())
@@ -145,7 +143,7 @@ func info(t *testing.T, path string) os.FileInfo {
 
 func TestOwnerModeAndAttributesAreKept(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("must be root to give a file away")
+		testenv.Skip(t, "must be root to give a file away")
 	}
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	if err := os.Chown(s.path, 65534, 12345); err != nil {
@@ -250,7 +248,7 @@ func descriptors(t *testing.T) (open []string) {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
-		t.Skip("no /proc here")
+		testenv.Skip(t, "no /proc here")
 	}
 	for _, e := range entries {
 		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil {

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"hotswap/internal/testapp/app"
+	"hotswap/internal/testenv"
 )
 
 // buildHotswap builds the command: the demo runs cp in a process of its own.
@@ -118,7 +119,7 @@ func TestDemoCleansUpWhenItIsInterrupted(t *testing.T) {
 func TestDemoFailsIfThePushDidNothing(t *testing.T) {
 	nothing, err := exec.LookPath("true")
 	if err != nil {
-		t.Skip(err)
+		testenv.Skip(t, "%v", err)
 	}
 	dir := demoTempDir(t)
 	err = runDemo(t.Context(), nothing, &demoPrinter{out: new(bytes.Buffer), began: time.Now()}, 0)

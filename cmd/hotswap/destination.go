@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"hotswap/internal/dbpath"
 	"io"
 	"io/fs"
 	"os"
@@ -92,7 +93,7 @@ type fileDestination struct {
 }
 
 func newFile(dst, src side, old os.FileInfo, backup bool) (*fileDestination, error) {
-	path, err := realPath(dst.path)
+	path, err := dbpath.Real(dst.path)
 	if err != nil {
 		return nil, fileFailure(fmt.Errorf("find the destination: %w", err))
 	}

@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"hotswap/internal/fileuri"
+	"hotswap/internal/dbpath"
 	"hotswap/sockserver"
 )
 
@@ -50,7 +50,7 @@ func nobodyMain() {
 
 // sqlMain is "sql DB STATEMENT...": it prints the rows of each.
 func sqlMain() error {
-	db, err := sql.Open("sqlite3", fileuri.New(os.Args[1], "_busy_timeout=5000"))
+	db, err := sql.Open("sqlite3", dbpath.URI(os.Args[1], "_busy_timeout=5000"))
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func printRows(w io.Writer, db *sql.DB, query string) error {
 
 // digestMain is "digest DB": the digest of all that SQLite reads in it.
 func digestMain() error {
-	db, err := sql.Open("sqlite3", fileuri.New(os.Args[1], "_busy_timeout=5000"))
+	db, err := sql.Open("sqlite3", dbpath.URI(os.Args[1], "_busy_timeout=5000"))
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func leaveMain() error {
 		// Small enough a cache that the statement's changes reach the file.
 		params = []string{"_journal=DELETE", "_cache_size=1"}
 	}
-	db, err := sql.Open("sqlite3", fileuri.New(os.Args[2], params...))
+	db, err := sql.Open("sqlite3", dbpath.URI(os.Args[2], params...))
 	if err != nil {
 		return err
 	}

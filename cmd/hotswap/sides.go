@@ -2,12 +2,12 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"hotswap/internal/dbpath"
 	"hotswap/sockserver"
 )
 
@@ -61,7 +61,7 @@ func locate(arg string, list []sockserver.DatabaseInfo) (side, error) {
 			return onlyManaged(list)
 		}
 	}
-	real, err := realPath(arg)
+	real, err := dbpath.Real(arg)
 	if err != nil {
 		return side{arg: arg, path: arg}, nil // whoever opens it will say
 	}
@@ -107,25 +107,4 @@ func listed(list []sockserver.DatabaseInfo) string {
 		paths[i] = db.Path
 	}
 	return strings.Join(paths, ", ")
-}
-
-// realPath is path made absolute, without symbolic links. The last element
-// need not exist.
-func realPath(path string) (string, error) {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	real, err := filepath.EvalSymlinks(abs)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return real, err
-	}
-	if _, err := os.Lstat(abs); err == nil {
-		return "", fmt.Errorf("resolve %s: a link to nowhere", path)
-	}
-	dir, err := filepath.EvalSymlinks(filepath.Dir(abs))
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(dir, filepath.Base(abs)), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hotswap/internal/dbpath"
 	"io"
 	"io/fs"
 	"os"
@@ -137,7 +138,7 @@ func kindOfDatabase(file io.ReaderAt) (databaseKind, error) {
 // of its content, or "".
 func companionOf(path string) (string, error) {
 	// SQLite looks beside the file itself, not beside a link to it.
-	real, err := realPath(path)
+	real, err := dbpath.Real(path)
 	if err != nil {
 		return "", err
 	}

@@ -12,7 +12,7 @@ import (
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
-	"hotswap/internal/fileuri"
+	"hotswap/internal/dbpath"
 )
 
 // sourceBusyTimeout is how long to wait for a program that writes SRC.
@@ -147,7 +147,7 @@ func openReading(ctx context.Context, path, mode string) (_ *sql.Conn, unlock fu
 	if err != nil {
 		return nil, nil, err
 	}
-	db, err := sql.Open("sqlite3", fileuri.New(abs, "mode="+mode,
+	db, err := sql.Open("sqlite3", dbpath.URI(abs, "mode="+mode,
 		fmt.Sprintf("_busy_timeout=%d", sourceBusyTimeout.Milliseconds())))
 	if err != nil {
 		return nil, nil, err
@@ -174,7 +174,7 @@ func openReading(ctx context.Context, path, mode string) (_ *sql.Conn, unlock fu
 
 // backup copies the database that conn reads into the empty file at path.
 func backup(ctx context.Context, conn *sql.Conn, path string) (err error) {
-	dest, err := sql.Open("sqlite3", fileuri.New(path, "mode=rw"))
+	dest, err := sql.Open("sqlite3", dbpath.URI(path, "mode=rw"))
 	if err != nil {
 		return err
 	}

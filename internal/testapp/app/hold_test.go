@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/testenv"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 )
@@ -57,7 +58,7 @@ func openFiles(t *testing.T) []string {
 	const dir = "/proc/self/fd"
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		t.Skipf("no list of open files: %v", err)
+		testenv.Skip(t, "no list of open files: %v", err)
 	}
 	var open []string
 	for _, e := range entries {
