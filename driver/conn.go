@@ -36,7 +36,7 @@ type conn struct {
 	writing   bool                // it has the place in the writers' queue; owned
 	control   control             // owned
 	cancel    canceller
-	freeStmts *stmt     // closed ones, for the next Prepare; guarded by mu
+	freeStmts *stmt     // closed ones, for the next Prepare; as stmts
 	rows      *rows     // open Rows; owned
 	freeRows  *rows     // closed ones, for the next query; owned
 	cache     stmtCache // owned
@@ -51,7 +51,7 @@ type conn struct {
 	// changes without a call. Order: Database.mu before conn.mu. Nothing that
 	// waits for the gate may be done under it.
 	mu     sync.Mutex
-	stmts  *stmt // statements handed out by Prepare; also owned when busy
+	stmts  *stmt // statements handed out by Prepare; changed under mu or when owned
 	closed bool
 
 	// interruptMu guards interrupter, which runs on another goroutine than the

@@ -139,10 +139,8 @@ func namedValues(args []driver.Value) []driver.NamedValue {
 }
 
 // handOut makes a statement for the user, and links it to those that a freeze
-// must finalize.
+// must finalize. The caller owns c.
 func (c *conn) handOut(query string, inner driver.Stmt) *stmt {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	s := c.freeStmts
 	if s != nil {
 		c.freeStmts = s.next
