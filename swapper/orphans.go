@@ -2,11 +2,13 @@ package swapper
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,47 +29,75 @@ func RemoveOrphans(path string) (removed []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	live, _ := os.Lstat(path)
 	for _, e := range entries {
 		m := orphanName.FindStringSubmatch(e.Name())
 		if m == nil || m[1] != filepath.Base(path) || m[3] != "" {
 			continue
 		}
 		name := filepath.Join(dir, e.Name())
-		gone, removeErr := removeOrphan(name, live)
-		if gone {
+		lock, lockErr := lockOrphan(name, path)
+		if lockErr != nil {
+			continue // its process lives, or it is gone meanwhile
+		}
+		removeErr := removeOrphan(name)
+		lock.Close() // only now: what is not locked may be locked by its maker
+		if removeErr == nil {
 			removed = append(removed, name)
 		}
-		err = errors.Join(err, removeErr)
+		err = errors.Join(err, ignoreNotExist(removeErr))
 	}
 	slices.Sort(removed)
 	return removed, err
 }
 
-func removeOrphan(name string, live fs.FileInfo) (bool, error) {
-	info, err := os.Lstat(name)
-	if err != nil || !info.Mode().IsRegular() {
-		return false, ignoreNotExist(err)
-	}
-	if live == nil || !os.SameFile(info, live) {
-		// Not a second name of the live file, which must not be opened and
-		// closed here while connections hold locks on it.
-		f, err := os.Open(name)
+// lockOrphan takes the lock that a process at work with the file would have; an
+// error says that one has it. Until the rename an undo file is a second name of
+// the live one, which must not be opened and closed here while connections hold
+// locks on it: the stage of the same push has the lock then. From the rename on
+// it has its own.
+func lockOrphan(name, livePath string) (io.Closer, error) {
+	for {
+		info, err := os.Lstat(name)
 		if err != nil {
-			return false, ignoreNotExist(err)
+			return nil, err
 		}
-		defer f.Close()
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-			return false, nil // its process lives
+		live, err := os.Lstat(livePath)
+		if err != nil || !os.SameFile(info, live) {
+			return lock(name)
 		}
+		held, err := lock(strings.TrimSuffix(name, kindUndo) + kindStage)
+		if err == nil {
+			return held, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		if again, err := os.Lstat(livePath); err == nil && os.SameFile(live, again) {
+			return io.NopCloser(nil), nil // its process died before it could rename
+		}
+		// Renamed between our two looks.
 	}
+}
+
+func lock(name string) (io.Closer, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func removeOrphan(name string) error {
 	for _, suffix := range sidecarSuffixes {
 		if err := ignoreNotExist(os.Remove(name + suffix)); err != nil {
-			return false, err
+			return err
 		}
 	}
-	err = os.Remove(name)
-	return err == nil, ignoreNotExist(err)
+	return os.Remove(name)
 }
 
 func ignoreNotExist(err error) error {

@@ -152,7 +152,7 @@ func (r *replacement) keepOld() error {
 	if !r.target.exists {
 		return nil
 	}
-	undo := besideName(r.target.path, kindUndo)
+	undo := besideName(r.target.path, r.stage.id, kindUndo)
 	if err := os.Link(r.target.path, undo); err != nil {
 		return failed("give the live file a second name to go back to", err)
 	}

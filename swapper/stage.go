@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,6 +19,7 @@ import (
 // process lives, by which an orphan is told from it. SQLite's own locks are of
 // another sort (fcntl) and don't meet it.
 type stage struct {
+	id   string // of the operation, in its files' names
 	path string
 	file *os.File
 	size int64
@@ -29,24 +31,43 @@ const (
 	kindPull  = "pull"
 )
 
-// besideName names a file of ours beside path: hidden, so that no glob for
-// databases takes it for one, and recognisable, so that it can be removed.
-func besideName(path, kind string) string {
-	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".hotswap-"+rand.Text()[:12]+"."+kind)
+// besideName names a file of an operation beside path: hidden, so that no glob
+// for databases takes it for one, and recognisable, so that it can be removed.
+func besideName(path, id, kind string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".hotswap-"+id+"."+kind)
 }
 
 func createStage(path, kind string) (*stage, error) {
-	s := &stage{path: besideName(path, kind)}
-	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, failed("create the stage", err)
-	}
-	s.file = f
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	for range 100 {
+		s := &stage{id: rand.Text()[:12]}
+		s.path = besideName(path, s.id, kind)
+		f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return nil, failed("create the stage", err)
+		}
+		s.file = f
+		// Until it is locked it looks like an orphan, and another push or a
+		// starting server may take it for one.
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil && s.named() {
+			return s, nil
+		}
 		s.discard()
-		return nil, failed("lock the stage", err)
+		if err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, failed("lock the stage", err)
+		}
 	}
-	return s, nil
+	return nil, failed("create the stage", errors.New("another process removes it again and again"))
+}
+
+// named reports whether the stage's path still leads to it.
+func (s *stage) named() bool {
+	ours, err := s.file.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Lstat(s.path)
+	return err == nil && os.SameFile(ours, there)
 }
 
 // discard removes the stage and whatever SQLite may have put beside it.

@@ -94,8 +94,12 @@ func (p *push) look() (err error) {
 	if err := checkDir(filepath.Dir(p.db.Path())); err != nil {
 		return err
 	}
-	if _, err := RemoveOrphans(p.db.Path()); err != nil {
+	removed, err := RemoveOrphans(p.db.Path())
+	if err != nil {
 		return failed("remove what an interrupted push left", err)
+	}
+	if len(removed) > 0 {
+		p.log.Warn().Strs("removed", removed).Msg("removed what an interrupted push left")
 	}
 	if p.target, err = inspect(p.db.Path()); err != nil {
 		return err

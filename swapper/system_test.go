@@ -1,8 +1,10 @@
 package swapper_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -256,4 +258,33 @@ func descriptors(t *testing.T) (open []string) {
 		}
 	}
 	return open
+}
+
+// TestAStageIsNotTakenForAnOrphanWhileItIsMade: between its creation and its
+// lock it looks like one.
+func TestAStageIsNotTakenForAnOrphanWhileItIsMade(t *testing.T) {
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				if _, err := swapper.RemoveOrphans(s.path); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}()
+	for range 300 {
+		if _, err := swapper.Pull(context.Background(), s.db, io.Discard, swapper.PullOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	<-done
+	s.onlyFiles()
 }
