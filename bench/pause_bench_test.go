@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"flag"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -16,8 +15,6 @@ import (
 	"hotswap/driver"
 	"hotswap/swapper"
 )
-
-var large = flag.Bool("large", false, "also run the benchmarks on 1 GB")
 
 // setting is one place in the space of pauses.
 type setting struct {
