@@ -34,8 +34,11 @@ func (s setting) with(change func(*setting)) setting {
 	return s
 }
 
+var recordedPauses = recording{name: "pause.csv", rows: [][]string{{"setting", "pause_ms"}}}
+
 // BenchmarkPause pushes again and again over a pool, and reports the pause.
 func BenchmarkPause(b *testing.B) {
+	defer recordedPauses.write(b)
 	for _, pool := range []int{1, 10, 100} {
 		for _, load := range []struct {
 			name             string
@@ -112,6 +115,9 @@ func pause(b *testing.B, s setting) {
 	slices.Sort(pauses)
 	at := func(q float64) float64 {
 		return float64(pauses[int(q*float64(len(pauses)-1))].Microseconds()) / 1000
+	}
+	for _, p := range pauses {
+		recordedPauses.add(b.Name(), fmt.Sprint(milliseconds(p)))
 	}
 	b.ReportMetric(at(0.5), "pause-p50-ms")
 	b.ReportMetric(at(0.99), "pause-p99-ms")

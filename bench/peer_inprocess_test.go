@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"sync"
 	"time"
@@ -93,6 +94,9 @@ func (l *locked) swap(image string) error {
 	if err := copyFile(image, stage); err != nil {
 		return err
 	}
+	// Straight after the copy's long system calls the scheduler has let every
+	// other goroutine finish what it was at; a real request comes at any time.
+	time.Sleep(rand.N(4 * pace))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	err := l.db.Close()

@@ -19,13 +19,15 @@ type peer interface {
 	close() error
 }
 
-// ways are the ways to replace a live database, ours first.
-var ways = []struct {
+// way is a way to replace a live database.
+type way struct {
 	name  string
 	crew  [kinds]int
 	start func(path string) (peer, error)
 	sound bool // nothing may go wrong
-}{
+}
+
+var ways = []way{
 	{"hotswap", crew, startHotswap, true},
 	{"rwmutex", crew, startLocked, false},
 	{"rwmutex-without-nesting", without(nested), startLocked, false},
@@ -42,7 +44,7 @@ func without(k kind) [kinds]int {
 
 const (
 	peerRows = 1000
-	peerMB   = 32
+	peerMB   = 100
 )
 
 // BenchmarkPeers swaps again and again under the same program, in each of the
@@ -50,26 +52,31 @@ const (
 func BenchmarkPeers(b *testing.B) {
 	for _, way := range ways {
 		b.Run("way="+way.name, func(b *testing.B) {
-			dir := tempDir(b)
-			images := newImages(b, dir)
-			p := startPeer(b, way.start, images, dir)
-			t := startTraffic(images.generation, way.crew, p.caller)
-			defer t.stop()
-			time.Sleep(rest)
-			for b.Loop() {
-				image := images.next(b)
-				if err := t.swap(images.generation, func() error { return p.swap(image) }); err != nil {
-					b.Fatal(err)
-				}
-				time.Sleep(rest)
-			}
-			t.stop()
-			reportTraffic(b, t)
-			if way.sound {
-				demandSound(b, t)
-			}
+			reportTraffic(b, swapUnderTraffic(b, way, rest))
 		})
 	}
+}
+
+// swapUnderTraffic makes each iteration a swap and a rest.
+func swapUnderTraffic(b *testing.B, w way, rest time.Duration) *traffic {
+	dir := tempDir(b)
+	images := newImages(b, dir)
+	p := startPeer(b, w.start, images, dir)
+	t := startTraffic(images.generation, w.crew, p.caller)
+	defer t.stop()
+	time.Sleep(rest)
+	for b.Loop() {
+		image := images.next(b)
+		if err := t.swap(images.generation, func() error { return p.swap(image) }); err != nil {
+			b.Fatal(err)
+		}
+		time.Sleep(rest)
+	}
+	t.stop()
+	if w.sound {
+		demandSound(b, t)
+	}
+	return t
 }
 
 func startPeer(b *testing.B, start func(string) (peer, error), images *images, dir string) peer {
@@ -156,7 +163,7 @@ func newImages(b *testing.B, dir string) *images {
 	db := s.open(b)
 	defer db.Close()
 	exec(b, db, "CREATE TABLE t (id INTEGER PRIMARY KEY, gen INTEGER NOT NULL, n INTEGER NOT NULL)")
-	exec(b, db, fmt.Sprintf("WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM i WHERE n < %d) INSERT INTO t SELECT n, 1, 0 FROM i", peerRows+10))
+	exec(b, db, fmt.Sprintf("WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM i WHERE n < %d) INSERT INTO t SELECT n, 1, 0 FROM i", peerRows+50))
 	exec(b, db, fmt.Sprintf("CREATE TABLE filler AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT i, zeroblob(1000000) FROM n", peerMB))
 	return s
 }

@@ -100,28 +100,27 @@ func (t *traffic) swap(generation int64, run func() error) error {
 	return err
 }
 
-// stalls returns the longest call over each swap, in milliseconds: a call
-// counts that began or ended within it or shortly after.
-func (t *traffic) stalls() []float64 {
-	return t.longest(func(s span) span { return span{s.start, s.end + settle} })
-}
-
-// calm returns the longest calls of as many windows without a swap.
-func (t *traffic) calm() []float64 {
-	return t.longest(func(s span) span { return span{s.start - rest/2, s.start} })
-}
-
 const (
 	settle = 20 * time.Millisecond
 	rest   = 100 * time.Millisecond // between two swaps
 )
 
-func (t *traffic) longest(window func(span) span) []float64 {
+// stalls returns the longest call over each swap, in milliseconds: of all that
+// were under way within it or shortly after.
+func (t *traffic) stalls() []float64 {
+	return t.longest(func(s span, c call) bool { return c.start < s.end+settle && c.end() > s.start })
+}
+
+// calm returns the longest calls of as many times without a swap.
+func (t *traffic) calm() []float64 {
+	return t.longest(func(s span, c call) bool { return c.start > s.start-rest/2 && c.end() < s.start })
+}
+
+func (t *traffic) longest(counts func(span, call) bool) []float64 {
 	out := make([]float64, len(t.swaps))
 	for i, s := range t.swaps {
-		w := window(s)
 		for _, c := range t.calls {
-			if c.start < w.end && c.end() > w.start {
+			if counts(s, c) {
 				out[i] = max(out[i], milliseconds(c.took))
 			}
 		}

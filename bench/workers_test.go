@@ -175,7 +175,7 @@ func writePinned(c *sql.Conn, id int) (seen, error) {
 }
 
 func (w *worker) readNested(db *sql.DB, id int) (saw seen, err error) {
-	rows, err := db.Query("SELECT id, gen FROM t WHERE id BETWEEN ?1 AND ?1 + 2", id)
+	rows, err := db.Query("SELECT id, gen FROM t WHERE id BETWEEN ?1 AND ?1 + 49", id)
 	if err != nil {
 		return saw, err
 	}
