@@ -22,6 +22,7 @@ build() {
 		go test -c -o "$tmp/$2.test" ./bench
 		return
 	fi
+	git rev-parse --verify --quiet "$1^{commit}" >/dev/null || { echo "bench/compare.sh: no commit $1" >&2; exit 2; }
 	mkdir "$tmp/$2"
 	git archive "$1" | tar -x -C "$tmp/$2"
 	(cd "$tmp/$2" && go test -c -o "$tmp/$2.test" ./bench)
