@@ -1,6 +1,6 @@
 // Plot draws the pictures of bench/README.md from what the benchmarks recorded:
 //
-//	go test -run xxx -bench 'Timeline|Pause' -benchtime 5x -record DIR ./bench
+//	go test ./bench -run xxx -bench 'Timeline|Pause' -benchtime 5x -record DIR
 //	cd bench/plot && go run . -in DIR -out ../pictures
 //
 // It is a module of its own, so that a plotting library is no dependency of
