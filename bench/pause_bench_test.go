@@ -112,12 +112,12 @@ func pause(b *testing.B, s setting) {
 		pauses = append(pauses, r.Pause)
 	}
 	stop()
+	for _, p := range pauses {
+		recordedPauses.add(b.Name(), fmt.Sprint(milliseconds(p)))
+	}
 	slices.Sort(pauses)
 	at := func(q float64) float64 {
 		return float64(pauses[int(q*float64(len(pauses)-1))].Microseconds()) / 1000
-	}
-	for _, p := range pauses {
-		recordedPauses.add(b.Name(), fmt.Sprint(milliseconds(p)))
 	}
 	b.ReportMetric(at(0.5), "pause-p50-ms")
 	b.ReportMetric(at(0.99), "pause-p99-ms")
