@@ -13,6 +13,7 @@ import (
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 	"github.com/ngrok/sqlmw"
+	"golang.org/x/sys/unix"
 
 	"hotswap/driver"
 )
@@ -32,11 +33,20 @@ var variants = []struct{ name, driver, params string }{
 	{"sqlmw-only", "sqlmw-only", ""},
 }
 
-// tempDir returns a directory on tmpfs where there is one, so that what is
-// measured is not the disk.
+// tempDir returns a directory on tmpfs where there is one with room enough, so
+// that what is measured is not the disk.
 func tempDir(tb testing.TB) string {
 	tb.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "hotswap-bench-")
+	need := uint64(1 << 30)
+	if *large {
+		need = 4 << 30
+	}
+	const tmpfs = "/dev/shm"
+	var fs unix.Statfs_t
+	if err := unix.Statfs(tmpfs, &fs); err != nil || uint64(fs.Bavail)*uint64(fs.Bsize) < need {
+		return tb.TempDir()
+	}
+	dir, err := os.MkdirTemp(tmpfs, "hotswap-bench-")
 	if err != nil {
 		return tb.TempDir()
 	}

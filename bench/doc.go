@@ -20,5 +20,33 @@
 // # The pause
 //
 // BenchmarkPause pushes again and again and reports the pause, from gate closed
-// to gate open.
+// to gate open. BenchmarkWaitBehindAReport does so behind Rows that stay open.
+//
+// # The alternatives
+//
+// BenchmarkPeers has one program with six kinds of workers (workers_test.go),
+// and replaces its database by a push, under a RWMutex, by SQLite's backup API,
+// and by restarting a process. It reports the longest call over each swap, the
+// calls that failed or saw the wrong database by the kind of worker, and fails
+// if one of ours did:
+//
+//	stall-p50-ms, -p99-, -max-  the longest call over each swap, over the swaps
+//	calm-p50-ms                 the same for times without one: what is noise
+//	failed/swap                 calls that failed at least once, of all kinds
+//	failed-KIND/swap            of one kind
+//	old-KIND-%                  calls that saw the old database after a swap
+//	mixed-KIND/swap             calls that saw both
+//
+// BenchmarkTimeline, with -record DIR, writes down every call; so does
+// BenchmarkPause every pause. The program in plot/ draws them.
+//
+// # Files
+//
+// BenchmarkTransfer compares push and pull with cp and SQLite's shell,
+// BenchmarkCheck the integrity check with the shell's. All ways run in each
+// iteration, in turn; reported are the medians.
+//
+// # Regressions
+//
+// compare.sh compares the calls of two commits. README.md has the results.
 package bench

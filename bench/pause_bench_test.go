@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"flag"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -16,8 +15,6 @@ import (
 	"hotswap/driver"
 	"hotswap/swapper"
 )
-
-var large = flag.Bool("large", false, "also run the benchmarks on 1 GB")
 
 // setting is one place in the space of pauses.
 type setting struct {
@@ -37,8 +34,11 @@ func (s setting) with(change func(*setting)) setting {
 	return s
 }
 
+var recordedPauses = recording{name: "pause.csv", rows: [][]string{{"setting", "pause_ms"}}}
+
 // BenchmarkPause pushes again and again over a pool, and reports the pause.
 func BenchmarkPause(b *testing.B) {
+	defer recordedPauses.write(b)
 	for _, pool := range []int{1, 10, 100} {
 		for _, load := range []struct {
 			name             string
@@ -112,6 +112,9 @@ func pause(b *testing.B, s setting) {
 		pauses = append(pauses, r.Pause)
 	}
 	stop()
+	for _, p := range pauses {
+		recordedPauses.add(b.Name(), fmt.Sprint(milliseconds(p)))
+	}
 	slices.Sort(pauses)
 	at := func(q float64) float64 {
 		return float64(pauses[int(q*float64(len(pauses)-1))].Microseconds()) / 1000

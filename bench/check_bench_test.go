@@ -1,0 +1,93 @@
+package bench
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+)
+
+// BenchmarkCheck runs the integrity check alone: as a push runs it on its
+// stage, split over two connections, and in SQLite's shell.
+func BenchmarkCheck(b *testing.B) {
+	for _, mb := range sampleSizes() {
+		b.Run(fmt.Sprintf("size=%dMB", mb), func(b *testing.B) {
+			path := sample(b, mb)
+			info, err := os.Stat(path)
+			if err != nil {
+				b.Fatal(err)
+			}
+			mapped := "?mode=ro&immutable=1"
+			ours := func(params string, mmap int64, pragma string) func() error {
+				return func() error {
+					pragmas := make(chan string, 1)
+					pragmas <- pragma
+					close(pragmas)
+					return checkOn("file:"+path+params, mmap, pragmas)
+				}
+			}
+			ways := []contender{
+				{"ours", ours(mapped, info.Size(), "integrity_check")},
+				{"no-mmap", ours(mapped, 0, "integrity_check")},
+				{"ours-quick", ours(mapped, info.Size(), "quick_check")},
+				{"split-tables", func() error { return checkSplit("file:"+path+mapped, info.Size(), false) }},
+				{"split-whole", func() error { return checkSplit("file:"+path+mapped, info.Size(), true) }},
+			}
+			if shell(b) {
+				for _, pragma := range []string{"integrity_check", "quick_check"} {
+					ways = append(ways, contender{"shell-" + pragma, func() error {
+						return command("sqlite3", "-bail", path, "PRAGMA "+pragma)
+					}})
+				}
+			}
+			compare(b, ways, path)
+		})
+	}
+}
+
+// checkOn runs checks on a pool of one connection, as a push opens it.
+func checkOn(dsn string, mmap int64, pragmas <-chan string) error {
+	db, err := sql.Open("sqlite3", dsn)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	if _, err := db.Exec(fmt.Sprintf("PRAGMA mmap_size=%d", mmap)); err != nil {
+		return err
+	}
+	for pragma := range pragmas {
+		var result string
+		if err := db.QueryRow("PRAGMA " + pragma).Scan(&result); err != nil {
+			return err
+		}
+		if result != "ok" {
+			return errors.New(result)
+		}
+	}
+	return nil
+}
+
+// checkSplit lets two connections take one check after the other. A check of a
+// table by its name looks neither at the freelist nor for pages that nothing
+// refers to: only with quick_check, which looks at these but at no index's
+// content, do they amount to the whole of integrity_check.
+func checkSplit(dsn string, mmap int64, whole bool) error {
+	pragmas := make(chan string, sampleTables+1)
+	if whole {
+		pragmas <- "quick_check"
+	}
+	for t := range sampleTables {
+		pragmas <- fmt.Sprintf("integrity_check(t%d)", t)
+	}
+	close(pragmas)
+	var group sync.WaitGroup
+	var errs [2]error
+	for c := range errs {
+		group.Go(func() { errs[c] = checkOn(dsn, mmap, pragmas) })
+	}
+	group.Wait()
+	return errors.Join(errs[:]...)
+}
