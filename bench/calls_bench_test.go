@@ -133,6 +133,23 @@ var operations = []struct {
 			return err
 		}
 	}},
+	// Values in the text: no two alike, so nothing is to be gained by keeping them.
+	{"query-row-literal", func(tb testing.TB, db *sql.DB) func(int) error {
+		var name string
+		n := 0
+		return func(i int) error {
+			n++
+			return db.QueryRow(fmt.Sprintf("SELECT name FROM t WHERE id = %d AND n < %d", i%rowsInTable+1, rowsInTable+n)).Scan(&name)
+		}
+	}},
+	{"exec-literal", func(tb testing.TB, db *sql.DB) func(int) error {
+		n := 0
+		return func(i int) error {
+			n++
+			_, err := db.Exec(fmt.Sprintf("UPDATE t SET n = %d WHERE id = %d", -n, i%rowsInTable+1))
+			return err
+		}
+	}},
 	{"scan-1000", func(tb testing.TB, db *sql.DB) func(int) error {
 		var id, n int64
 		var name string
