@@ -13,7 +13,7 @@ import (
 func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
 	p.phase("wait")
 	if p.live != nil {
-		p.live.checkpointAhead(ctx)
+		p.live.checkpointAhead(ctx, p.target.path)
 	}
 	if err := p.nobodyElsewhere(); err != nil {
 		return nil, err
