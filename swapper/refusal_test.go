@@ -230,6 +230,25 @@ func TestADatabaseThatIsNotThereYetIsMadeByAPush(t *testing.T) {
 	s.onlyFiles()
 }
 
+func TestADatabaseWithoutTablesTakesAnySchema(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "live.sqlite3")
+	pool, err := sql.Open(driver.Name, "file:"+path+"?_journal=WAL")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	if err := pool.Ping(); err != nil {
+		t.Fatal(err)
+	}
+	db, _ := driver.Lookup(path)
+	s := &service{t: t, dir: dir, path: path, pool: pool, db: db}
+	s.mustPush(source(t, "first"), swapper.PushOptions{})
+	if s.stamp() != "first" {
+		t.Error(s.stamp())
+	}
+}
+
 func TestALiveFileThatIsNoDatabaseIsReplacedOnlyIfSaid(t *testing.T) {
 	s := start(t, t.TempDir(), "")
 	s.pool.Close()

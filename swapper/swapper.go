@@ -241,6 +241,9 @@ func (p *push) compareSchema(ctx context.Context, staged schema) error {
 	if err != nil {
 		return liveBusy("read the live database's schema", err)
 	}
+	if len(liveSchema) == 0 {
+		return nil // the program has made nothing yet that could be missed
+	}
 	return liveSchema.compare(staged)
 }
 
