@@ -12,6 +12,10 @@ const (
 	// eagerWindow bounds the windows that may follow one another without the
 	// rest between attempts.
 	eagerWindow = 50 * time.Millisecond
+	// lockSleep is the longest that a call sleeps in SQLite's busy handler, and
+	// some more: one that did not return in a window of that length, with the
+	// gate closed, was not waiting for a lock.
+	lockSleep = 150 * time.Millisecond
 	// forceGrace bounds the wait for interrupted calls to return.
 	forceGrace = 2 * time.Second
 )
@@ -37,8 +41,9 @@ const (
 // A loop that queries inside its open Rows can't end while the gate is closed,
 // and begins anew as soon as it is open. What tells its outer query from the
 // inner ones is that it was seen held: so those go through, the outer one waits,
-// and all such loops come to their end. And while a hold of minutes lasts, the
-// gate is not closed at all.
+// and all such loops come to their end. And while a hold of minutes lasts, or a
+// call of which a window has shown that it is a long one, the gate is not closed
+// at all.
 type drain struct {
 	d      *Database
 	opts   FreezeOptions
@@ -122,7 +127,8 @@ func (dr *drain) run(ctx context.Context) error {
 		dr.opts.Notify(FreezeEvent{Step: FreezeGateReopened, Holders: holders})
 		if !ended || window > eagerWindow {
 			d.openGate(holding)
-			if err := dr.rest(ctx, holding, 2*time.Since(began)); err != nil {
+			long := ended && window > lockSleep
+			if err := dr.rest(ctx, holding, 2*time.Since(began), long); err != nil {
 				return err
 			}
 		}
@@ -181,12 +187,13 @@ func (dr *drain) wait(ctx context.Context, most time.Duration, holding map[*conn
 
 // rest waits, with the gate open, for the pause, and until nothing is held by
 // these connections between their calls; or until the timeout. For a call that
-// has not returned it does not wait: that may be one that waits for SQLite's
-// write lock, of which it gets hold only when the gate keeps others off.
-func (dr *drain) rest(ctx context.Context, holding map[*conn]uint64, pause time.Duration) error {
+// has not returned it waits only if that is known to take long: else it may be
+// waiting for SQLite's write lock, which it gets only when the gate keeps others
+// off.
+func (dr *drain) rest(ctx context.Context, holding map[*conn]uint64, pause time.Duration, long bool) error {
 	over := time.NewTimer(min(pause, dr.remaining()))
 	defer over.Stop()
-	if err := dr.wait(ctx, dr.remaining(), holding, true); err != nil {
+	if err := dr.wait(ctx, dr.remaining(), holding, !long); err != nil {
 		return err
 	}
 	select {

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -67,6 +68,54 @@ func TestWhileSomethingIsHeldForLongOthersWaitOneWindowAtMost(t *testing.T) {
 			t.Error(err)
 		}
 		mustFreeze(t, d, driver.FreezeOptions{}).Thaw()
+		db.Close()
+	})
+}
+
+func TestWhileACallTakesLongOthersWaitForSomeShortWindows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, letGo := make(chan struct{}), make(chan struct{})
+		name := register(t, driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
+			return c.RegisterFunc("take_long", func() int64 { close(began); <-letGo; return 1 }, false)
+		}))
+		path := filepath.Join(t.TempDir(), "x.sqlite3")
+		db, err := sql.Open(name, "file:"+path+"?_journal=WAL")
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustExec(t, db, "CREATE TABLE t (v)")
+		d, _ := driver.Lookup(path)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { mustExec(t, db, "INSERT INTO t VALUES (take_long())") })
+		<-began
+		var longest, all time.Duration
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				start := time.Now()
+				var n int
+				if err := db.QueryRow("SELECT count(*) FROM t").Scan(&n); err != nil {
+					t.Error(err)
+				}
+				longest, all = max(longest, time.Since(start)), all+time.Since(start)
+				time.Sleep(time.Millisecond)
+			}
+		})
+		go func() {
+			time.Sleep(20 * time.Second)
+			close(letGo)
+		}()
+		start := time.Now()
+		f := mustFreeze(t, d, driver.FreezeOptions{})
+		if took := time.Since(start); took < 20*time.Second || took > 20*time.Second+10*time.Millisecond {
+			t.Errorf("frozen after %v", took)
+		}
+		f.Thaw()
+		cancel()
+		wg.Wait()
+		if longest > 200*time.Millisecond || all > 500*time.Millisecond {
+			t.Errorf("a call waited %v, all together %v", longest, all)
+		}
 		db.Close()
 	})
 }
