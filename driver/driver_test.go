@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"hotswap/driver"
 )
@@ -33,10 +32,12 @@ func open(t testing.TB, params string, n int) (*sql.DB, *driver.Database) {
 	return db, d
 }
 
+var registered atomic.Int64
+
 // register registers a driver under a name of its own, and returns that.
 func register(t *testing.T, opts ...driver.Option) string {
 	t.Helper()
-	name := fmt.Sprint(t.Name(), time.Now().UnixNano())
+	name := fmt.Sprint(t.Name(), registered.Add(1))
 	sql.Register(name, driver.New(opts...))
 	return name
 }
