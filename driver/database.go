@@ -164,7 +164,7 @@ func (d *Database) runCallbacks(s Swap) {
 
 // add makes c one of the connections, once the gate is open.
 func (d *Database) add(ctx context.Context, c *conn) error {
-	var queued time.Time
+	var waited *wait
 	for {
 		d.mu.Lock()
 		if !d.shut {
@@ -173,17 +173,14 @@ func (d *Database) add(ctx context.Context, c *conn) error {
 			}
 			d.conns[c] = struct{}{}
 			d.mu.Unlock()
-			if !queued.IsZero() {
-				d.resumed(c, "connect", queued)
-			}
+			waited.end()
 			d.keep()
 			return nil
 		}
 		reopened := d.reopened
 		d.mu.Unlock()
-		if queued.IsZero() {
-			queued = time.Now()
-			d.queued(c, "connect")
+		if waited == nil {
+			waited = d.beginWait(c, "connect")
 		}
 		if err := d.await(ctx, reopened); err != nil {
 			return err
@@ -239,21 +236,29 @@ const (
 	fieldTook     = "took"
 )
 
-func (d *Database) logger(c *conn) *zerolog.Logger {
-	if c.drv.log != nil {
-		return c.drv.log
-	}
-	return d.gateLog.Load()
+// wait is a call's wait at the gate, as it is told to the log: to the driver's
+// own, else to that of the freeze, which is over when the call resumes.
+type wait struct {
+	log   *zerolog.Logger // nil for none
+	path  string
+	query string
+	since time.Time
 }
 
-func (d *Database) queued(c *conn, query string) {
-	if log := d.logger(c); log != nil {
-		log.Info().Str(fieldDatabase, d.path).Str(fieldQuery, query).Msg("call queued")
+func (d *Database) beginWait(c *conn, query string) *wait {
+	w := &wait{c.drv.log, d.path, query, time.Now()}
+	if w.log == nil {
+		w.log = d.gateLog.Load()
 	}
+	if w.log != nil {
+		w.log.Info().Str(fieldDatabase, w.path).Str(fieldQuery, query).Msg("call queued")
+	}
+	return w
 }
 
-func (d *Database) resumed(c *conn, query string, since time.Time) {
-	if log := d.logger(c); log != nil {
-		log.Info().Str(fieldDatabase, d.path).Str(fieldQuery, query).Dur("waited", time.Since(since)).Msg("call resumed")
+// end tells that the call resumed; of a call that never waited, nothing.
+func (w *wait) end() {
+	if w != nil && w.log != nil {
+		w.log.Info().Str(fieldDatabase, w.path).Str(fieldQuery, w.query).Dur("waited", time.Since(w.since)).Msg("call resumed")
 	}
 }

@@ -274,17 +274,26 @@ func TestRawTransactionsDrainAndAreForcedLikeOthers(t *testing.T) {
 }
 
 func TestAForcedFreezeInterruptsARunningCall(t *testing.T) {
-	db, d := open(t, "", 1)
-	done := make(chan error)
+	began, done := make(chan struct{}), make(chan error)
+	var once sync.Once
+	name := register(t, driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
+		return c.RegisterFunc("tell", func(n int64) int64 { once.Do(func() { close(began) }); return n }, false)
+	}))
+	path := filepath.Join(t.TempDir(), "x.sqlite3")
+	db, err := sql.Open(name, "file:"+path+"?_journal=WAL")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	mustExec(t, db, "CREATE TABLE t (v); INSERT INTO t VALUES ('row 1')")
+	d, _ := driver.Lookup(path)
 	go func() {
-		_, err := db.Exec("INSERT INTO t (v) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n")
+		_, err := db.Exec("INSERT INTO t (v) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT tell(i) FROM n")
 		done <- err
 	}()
-	for d.Stats().Busy == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	<-began
 	f := mustFreeze(t, d, driver.FreezeOptions{Timeout: 30 * time.Millisecond, Force: true})
-	err := <-done
+	err = <-done
 	var se sqlite3.Error
 	if !errors.Is(err, driver.ErrForced) || !errors.As(err, &se) || se.Code != sqlite3.ErrInterrupt {
 		t.Errorf("got %v", err)
@@ -342,20 +351,23 @@ func TestNothingIsOpenWhileFrozen(t *testing.T) {
 func TestCallsThatWaitedAreLoggedWithoutTheirArguments(t *testing.T) {
 	db, d := open(t, "", 1)
 	var buf bytes.Buffer
-	log := zerolog.New(zerolog.SyncWriter(&buf))
+	queued := make(chan struct{})
+	log := zerolog.New(zerolog.SyncWriter(&buf)).Hook(zerolog.HookFunc(func(_ *zerolog.Event, _ zerolog.Level, text string) {
+		if text == "call queued" {
+			close(queued)
+		}
+	}))
 	f := mustFreeze(t, d, driver.FreezeOptions{Logger: &log})
 	done := make(chan error)
 	go func() { _, err := db.Exec("INSERT INTO t (v) VALUES (?)", "secret"); done <- err }()
-	for d.Stats().Waiting == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	<-queued
 	f.Thaw()
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
 	mustExec(t, db, "INSERT INTO t (v) VALUES ('not queued')")
 	out := buf.String()
-	if strings.Count(out, "call queued") != 1 || strings.Count(out, "INSERT INTO t (v) VALUES (?)") < 1 || strings.Contains(out, "secret") || strings.Contains(out, "not queued") {
+	if strings.Count(out, "call queued") != 1 || strings.Count(out, "call resumed") != 1 || strings.Count(out, "INSERT INTO t (v) VALUES (?)") != 2 || strings.Contains(out, "secret") || strings.Contains(out, "not queued") {
 		t.Errorf("log:\n%s", out)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"strings"
-	"time"
 )
 
 // The gate is not a lock that calls pass through: it is the sum of the state
@@ -97,7 +96,7 @@ func (c *conn) exit() {
 
 // enterSlow is enter for everything but an open gate.
 func (c *conn) enterSlow(ctx context.Context, query string) error {
-	var queued time.Time
+	var waited *wait
 	for {
 		// Fetched before the state is read: if the gate opens in between, this
 		// channel is already closed and nothing is missed.
@@ -123,9 +122,7 @@ func (c *conn) enterSlow(ctx context.Context, query string) error {
 			if !ok {
 				continue
 			}
-			if !queued.IsZero() {
-				c.db.resumed(c, query, queued)
-			}
+			waited.end()
 			if c.inner != nil {
 				return nil
 			}
@@ -140,9 +137,8 @@ func (c *conn) enterSlow(ctx context.Context, query string) error {
 			c.mu.Unlock()
 			panic("hotswap: two calls at once on one connection (" + stateString(w) + ")")
 		}
-		if queued.IsZero() {
-			queued = time.Now()
-			c.db.queued(c, query)
+		if waited == nil {
+			waited = c.db.beginWait(c, query)
 		}
 		if err := c.db.await(ctx, opened); err != nil {
 			return err

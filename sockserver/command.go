@@ -66,8 +66,30 @@ func newCommand(a *api, verb string, r *http.Request) *command {
 	return cmd
 }
 
+// open begins the command and opens its database, which it keeps managed. The
+// caller defers done.
+func (c *command) open() (db *driver.Database, done func(), err error) {
+	release, err := c.begin()
+	if err != nil {
+		return nil, nil, err
+	}
+	found, err := c.api.find(c.path)
+	if err != nil {
+		release()
+		return nil, nil, err
+	}
+	c.path = found.path
+	c.api.removeOrphans(found.path)
+	db, unmanage, err := found.open()
+	if err != nil {
+		release()
+		return nil, nil, err
+	}
+	return db, func() { unmanage(); release() }, nil
+}
+
 // begin claims the command's id: two commands of one id could not be told
-// apart in the feed. The caller defers release.
+// apart in the feed. The caller calls release at its end.
 func (c *command) begin() (release func(), err error) {
 	c.api.runningMu.Lock()
 	defer c.api.runningMu.Unlock()

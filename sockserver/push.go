@@ -14,23 +14,11 @@ func (a *api) servePush(w http.ResponseWriter, r *http.Request, cmd *command) er
 	if err != nil {
 		return err
 	}
-	release, err := cmd.begin()
+	db, done, err := cmd.open()
 	if err != nil {
 		return err
 	}
-	defer release()
-
-	target, err := a.find(cmd.path)
-	if err != nil {
-		return err
-	}
-	cmd.path = target.path
-	a.removeOrphans(target.path)
-	db, unmanage, err := target.open()
-	if err != nil {
-		return err
-	}
-	defer unmanage()
+	defer done()
 
 	body := newRequestBody(r.Context(), r, http.NewResponseController(w), a.cfg.stallTimeout())
 	defer body.close()

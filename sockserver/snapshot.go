@@ -25,23 +25,11 @@ func (a *api) serveSnapshot(w http.ResponseWriter, r *http.Request, cmd *command
 	if err != nil {
 		return err
 	}
-	release, err := cmd.begin()
+	db, done, err := cmd.open()
 	if err != nil {
 		return err
 	}
-	defer release()
-
-	source, err := a.find(cmd.path)
-	if err != nil {
-		return err
-	}
-	cmd.path = source.path
-	a.removeOrphans(source.path)
-	db, unmanage, err := source.open()
-	if err != nil {
-		return err
-	}
-	defer unmanage()
+	defer done()
 
 	dest := q.Get(paramDest)
 	if dest == "" {
