@@ -288,3 +288,31 @@ func TestAStageIsNotTakenForAnOrphanWhileItIsMade(t *testing.T) {
 	<-done
 	s.onlyFiles()
 }
+
+func TestAnImmutableTargetIsRefused(t *testing.T) {
+	if os.Getuid() != 0 {
+		testenv.Skip(t, "must be root to mark a file")
+	}
+	s := start(t, t.TempDir(), "&_journal=MEMORY")
+	f, err := os.Open(s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	flags, err := unix.IoctlGetInt(int(f.Fd()), unix.FS_IOC_GETFLAGS)
+	if err != nil {
+		t.Skipf("this file system has no marks: %v", err)
+	}
+	mark := func(flags int) error { return unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, flags) }
+	defer mark(flags)
+	const immutable = 0x10 // FS_IMMUTABLE_FL
+	if err := mark(flags | immutable); err != nil {
+		t.Skipf("this file system has no such mark: %v", err)
+	}
+	s.refuses(swapper.PushOptions{}, swapper.ErrNotPermitted, "immutable", "chattr -i")
+	if err := mark(flags); err != nil {
+		t.Fatal(err)
+	}
+	f.Close() // the program must not have the file open outside of the driver
+	s.mustPush(source(t, "new"), swapper.PushOptions{})
+}

@@ -68,6 +68,12 @@ func inspect(path string) (*target, error) {
 	if err := checkMountPoint(path); err != nil {
 		return nil, err
 	}
+	// access(2): EPERM, unlike EACCES, is the immutable flag's. Not Faccessat with
+	// AT_EACCESS, which takes EPERM for a system call that a sandbox forbids.
+	if err := unix.Access(path, unix.W_OK); errors.Is(err, unix.EPERM) {
+		return nil, &failure{text: "the target is marked immutable", cause: err, kinds: []error{ErrNotPermitted},
+			hint: "take the mark off with: chattr -i " + path}
+	}
 	t.exists, t.info, t.dev, t.ino = true, info, uint64(st.Dev), st.Ino
 	return t, nil
 }
