@@ -34,6 +34,7 @@ type conn struct {
 	queries   [2]string           // of the latest call and the one before; see noteQuery
 	tx        tx                  // the open Tx, if any; owned
 	writing   bool                // it has the place in the writers' queue; owned
+	retried   *overwriting        // for which a call was made again; its user's
 	control   control             // owned
 	cancel    canceller
 	freeStmts *stmt     // closed ones, for the next Prepare; as stmts
@@ -67,6 +68,14 @@ type conn struct {
 }
 
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	res, err := c.execContext(ctx, query, args)
+	if err != nil && c.again(ctx, query, err, nil) {
+		return c.ExecContext(ctx, query, args)
+	}
+	return res, err
+}
+
+func (c *conn) execContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	if err := c.enter(ctx, query); err != nil {
 		if c.endsLost(err, query) {
 			return driver.RowsAffected(0), nil
@@ -141,6 +150,9 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 	tx, err := c.beginTx(ctx, queued)
 	if err != nil && queued {
 		c.db.writers.leave()
+	}
+	if err != nil && c.again(ctx, "BEGIN", err, nil) {
+		return c.BeginTx(ctx, opts)
 	}
 	return tx, err
 }

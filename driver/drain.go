@@ -3,7 +3,7 @@ package driver
 import (
 	"context"
 	"errors"
-	"strings"
+	"slices"
 	"time"
 )
 
@@ -51,42 +51,36 @@ type drain struct {
 	frozen *Frozen
 }
 
-// filter is what does not pass a gate that is open for the rest.
-type filter struct {
-	queries map[string]bool
-	begins  bool // BEGIN and SAVEPOINT, by call or by SQL text
-}
-
-// newFilter stops what would make these holds again. It knows of those of one
-// attempt only: a query inside of a loop, taken for the loop's own because it
-// happened to be slow, must not be stopped for good.
-func newFilter(holders []Holder) *filter {
-	f := &filter{queries: map[string]bool{}}
-	for _, h := range holders {
-		switch h.Kind {
-		case HoldRows:
-			f.queries[h.Query] = true
-		case HoldTx, HoldRaw:
-			f.begins = true
-		case HoldCall: // ends by itself
+// writers keeps new writes waiting, and waits for a while until no transaction
+// is open.
+func (dr *drain) writers(ctx context.Context) error {
+	dr.frozen.Attempts = 1
+	dr.frozen.closedAt = time.Now()
+	dr.d.filterGate(&filter{writes: true})
+	dr.opts.Notify(FreezeEvent{Step: FreezeWritesWait})
+	end := time.NewTimer(min(dr.opts.MaxPause, dr.opts.Timeout))
+	defer end.Stop()
+	for {
+		dr.frozen.Holders = dr.transactions()
+		if len(dr.frozen.Holders) == 0 {
+			return nil
+		}
+		select {
+		case <-dr.d.drainage:
+		case <-end.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
-	return f
 }
 
-func (f *filter) stopsAny() bool { return f.begins || len(f.queries) > 0 }
-
-func (f *filter) stops(query string) bool {
-	if f.queries[query] {
-		return true
-	}
-	if f.begins {
-		switch strings.ToUpper(firstWord(query)) {
-		case "BEGIN", "SAVEPOINT":
-			return true
-		}
-	}
-	return false
+// transactions describes those that are open.
+func (dr *drain) transactions() []Holder {
+	dr.d.mu.Lock()
+	defer dr.d.mu.Unlock()
+	all := dr.d.holdersLocked(func(w uint64) bool { return !drained(w) })
+	return slices.DeleteFunc(all, func(h Holder) bool { return !h.tx })
 }
 
 var errTimeout = errors.New("timeout")

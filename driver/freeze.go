@@ -18,6 +18,14 @@ type FreezeOptions struct {
 	// transactions back; their owners get ErrForced. Calls of a connection
 	// with _mutex=no can't be interrupted.
 	Force bool
+	// WritesOnly keeps only writes and new transactions waiting, and closes no
+	// connection: reads go on. It is for who writes a new content through SQLite
+	// in WAL mode. Freeze waits for open transactions to end, MaxPause at most,
+	// and returns no HeldError: those that are left read the old content to their
+	// end and, should they write then, get SQLITE_BUSY as from any other writer.
+	// Until Thaw a call outside of a transaction that gets SQLITE_BUSY all the
+	// same waits and is made again.
+	WritesOnly bool
 	// Logger gets a line for every call that is queued and that resumes, unless
 	// the driver has a logger of its own.
 	Logger *zerolog.Logger
@@ -46,11 +54,12 @@ const (
 	FreezeGateClosed                     // an attempt begins
 	FreezeGateReopened                   // it failed
 	FreezeClosed                         // it succeeded: every connection is closed
+	FreezeWritesWait                     // with WritesOnly: writes wait from now on
 )
 
 // Frozen is a database with every connection drained and closed, and the gate
-// closed: nothing of the program touches its files until Thaw. It is for one
-// goroutine.
+// closed: nothing of the program touches its files until Thaw. (With WritesOnly,
+// nothing of it writes.) It is for one goroutine.
 type Frozen struct {
 	// Connections is how many connections were closed.
 	Connections int
@@ -96,6 +105,16 @@ func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, err
 	d.gateLog.Store(opts.Logger)
 	f := &Frozen{db: d}
 	dr := drain{d: d, opts: opts, start: time.Now(), frozen: f}
+	if opts.WritesOnly {
+		d.overwriting.Store(&overwriting{ended: make(chan struct{})})
+		if err := dr.writers(ctx); err != nil {
+			d.endOverwriting()
+			d.openGate(nil)
+			f.end()
+			return nil, err
+		}
+		return f, nil
+	}
 	if err := dr.run(ctx); err != nil {
 		d.openGate(nil)
 		f.end()
@@ -125,6 +144,7 @@ func (f *Frozen) Thaw() (pause time.Duration) {
 	d.mu.Lock()
 	d.frozen = false
 	d.mu.Unlock()
+	d.endOverwriting()
 	d.openGate(nil)
 	now := time.Now()
 	pause = now.Sub(f.closedAt)

@@ -76,6 +76,7 @@ func (c *conn) holder() (Holder, bool) {
 			} else if c.holds > 0 {
 				h.Kind = HoldTx
 			}
+			h.tx = c.inTransaction()
 			c.unclaim(stateHeld)
 			return h, true
 		default:

@@ -1,7 +1,9 @@
 package driver
 
 import (
+	"context"
 	"database/sql/driver"
+	"io"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -29,6 +31,7 @@ type rows struct {
 	stmt  *stmt // nil if go-sqlite3 owns the statement
 	query string
 
+	begun      bool        // Next has returned a row
 	killed     atomic.Bool // by a forced freeze
 	mu         sync.Mutex  // only if stmt is nil: Next against killRows
 	prev, next *rows       // in conn.rows; next alone in conn.freeRows
@@ -42,7 +45,7 @@ func (c *conn) openRows(inner driver.Rows, s *stmt, query string) *rows {
 	} else {
 		r = &rows{conn: c}
 	}
-	r.inner, r.stmt, r.query = inner.(*sqlite3.SQLiteRows), s, query
+	r.inner, r.stmt, r.query, r.begun = inner.(*sqlite3.SQLiteRows), s, query, false
 	r.prev, r.next = nil, c.rows
 	if r.next != nil {
 		r.next.prev = r
@@ -71,8 +74,18 @@ func (r *rows) Next(dest []driver.Value) error {
 		defer r.mu.Unlock()
 	}
 	err := r.inner.Next(dest)
-	if err != nil && r.killed.Load() {
+	if err == nil {
+		r.begun = true
+		return nil
+	}
+	if r.killed.Load() {
 		return ErrForced
+	}
+	// SQLite has reset the statement: the next step is its first again.
+	for err != io.EOF && !r.begun && r.conn.again(context.Background(), r.query, err, r) {
+		if err = r.inner.Next(dest); err == nil {
+			r.begun = true
+		}
 	}
 	return err
 }

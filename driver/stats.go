@@ -58,4 +58,6 @@ type Holder struct {
 	// For is how long the freeze has seen the connection held: a lower bound,
 	// since the hold may have begun before.
 	For time.Duration `json:"for_ns"`
+
+	tx bool // in a transaction, whatever else
 }

@@ -29,6 +29,14 @@ type stmt struct {
 }
 
 func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	res, err := s.execContext(ctx, args)
+	if err != nil && s.conn.again(ctx, s.query, err, nil) {
+		return s.ExecContext(ctx, args)
+	}
+	return res, err
+}
+
+func (s *stmt) execContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
 	c := s.conn
 	if err := s.enter(ctx); err != nil {
 		if c.endsLost(err, s.query) {

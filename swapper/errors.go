@@ -58,6 +58,9 @@ type failure struct {
 	text  string
 	cause error
 	hint  string
+	// inPlace says that to overwrite the live file, instead of replacing it,
+	// gets round this.
+	inPlace bool
 }
 
 func (f *failure) Error() string {

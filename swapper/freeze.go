@@ -23,27 +23,35 @@ func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
 		Logger: &p.opts.Logger,
 		Notify: p.freezeStep,
 	})
-	var held *driver.HeldError
-	switch {
-	case err == nil:
-	case errors.As(err, &held):
-		p.report.Holders = held.Holders
-		return nil, &failure{cause: held, kinds: []error{ErrBusy},
-			hint: "try again, wait longer with --timeout, or end the holders with --force"}
-	case errors.Is(err, driver.ErrFreezing):
-		return nil, &failure{text: "the program has the database frozen", cause: err, kinds: []error{ErrBusy}, hint: "try again"}
-	default:
-		return nil, err
+	if err != nil {
+		return nil, p.freezeFailed(err)
 	}
 	p.phase("swap")
 	p.report.Connections, p.report.Attempts, p.report.Holders = frozen.Connections, frozen.Attempts, frozen.Holders
 	return frozen, nil
 }
 
+func (p *push) freezeFailed(err error) error {
+	var held *driver.HeldError
+	switch {
+	case errors.As(err, &held):
+		p.report.Holders = held.Holders
+		return &failure{cause: held, kinds: []error{ErrBusy},
+			hint: "try again, wait longer with --timeout, or end the holders with --force",
+			// With a rollback journal a reader keeps SQLite from the commit, too.
+			inPlace: p.wal}
+	case errors.Is(err, driver.ErrFreezing):
+		return &failure{text: "the program has the database frozen", cause: err, kinds: []error{ErrBusy}, hint: "try again"}
+	}
+	return err
+}
+
 func (p *push) freezeStep(e driver.FreezeEvent) {
 	switch e.Step {
 	case driver.FreezeWaiting:
 		p.step(StepWaiting, "waiting for "+count(e.Count, "hold"), map[string]any{fieldCount: e.Count})
+	case driver.FreezeWritesWait:
+		p.step(StepWritesWait, string(StepWritesWait), nil)
 	case driver.FreezeGateClosed:
 		p.step(StepGateClosed, string(StepGateClosed), map[string]any{"window": e.Window})
 	case driver.FreezeGateReopened:

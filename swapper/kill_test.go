@@ -29,6 +29,10 @@ func TestMain(m *testing.M) {
 		fmt.Println(victim(dir, os.Getenv("HOTSWAP_TEST_KILL_JOURNAL")))
 		os.Exit(1) // it should have been killed
 	}
+	if dsn := os.Getenv(otherProcess); dsn != "" {
+		serveOther(dsn)
+		return
+	}
 	os.Exit(m.Run())
 }
 

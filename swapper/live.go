@@ -84,9 +84,10 @@ func (l *live) checkpoint(ctx context.Context) error {
 	}
 	if busy != 0 || log != done {
 		return &failure{
-			text:  fmt.Sprintf("checkpoint the live database: another process is using it (%d of %d WAL frames written back)", done, log),
-			kinds: []error{ErrBusy},
-			hint:  "end the other process's use of it and try again",
+			text:    fmt.Sprintf("checkpoint the live database: another process is using it (%d of %d WAL frames written back)", done, log),
+			kinds:   []error{ErrBusy},
+			hint:    "end the other process's use of it and try again",
+			inPlace: true,
 		}
 	}
 	return nil
@@ -139,7 +140,7 @@ func (t *target) clearSidecars(wal bool) error {
 				kinds: []error{ErrTarget}, hint: "move it away and try again"}
 		case holds:
 			return &failure{text: name + " is still in use: another process has the database open", kinds: []error{ErrBusy},
-				hint: "stop the other process and try again"}
+				hint: "stop the other process and try again", inPlace: true}
 		}
 		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return failed("remove "+name, err)

@@ -39,6 +39,8 @@ func (s *stage) chown(st *syscall.Stat_t) error {
 			cause: err,
 			kinds: []error{ErrNotPermitted},
 			hint:  "let the program's user own the live database, or run the program as its owner",
+			// Where the file stays what it is there is nothing to give.
+			inPlace: true,
 		}
 	}
 	return nil

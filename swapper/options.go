@@ -24,6 +24,8 @@ type PushOptions struct {
 	Quick bool
 	// SkipSchemaCheck accepts a database whose schema differs from the live one.
 	SkipSchemaCheck bool
+	// Method is how the live database is replaced; "" means MethodAuto.
+	Method Method
 	// Timeout bounds the wait for holds to drain; 0 means 30 s.
 	Timeout time.Duration
 	// MaxPause bounds the window of one attempt; 0 means 1 s.
@@ -55,6 +57,39 @@ func (o *PushOptions) timeout() time.Duration {
 		return o.Timeout
 	}
 	return 30 * time.Second
+}
+
+// Method is how a push replaces the live database.
+type Method string
+
+const (
+	// MethodRename drains and closes the program's connections and renames the
+	// new file into place. The pause does not depend on the size. It needs the
+	// file to itself: it is refused while another process has it open.
+	MethodRename Method = "rename"
+	// MethodInPlace writes the new content over the old one through SQLite, in
+	// one transaction: other processes and long readers may have the file open,
+	// and each sees the old or the new database. Writes wait while it copies,
+	// for seconds per gigabyte, and in a rollback-journal mode everything does;
+	// and it takes the size of the database once more on the disk. The page size
+	// (in WAL mode) and the text encoding must be the live database's.
+	MethodInPlace Method = "in-place"
+	// MethodAuto renames if it can have the file to itself, else goes in place.
+	MethodAuto Method = "auto"
+)
+
+func (o *PushOptions) method() Method {
+	if o.Method == "" {
+		return MethodAuto
+	}
+	return o.Method
+}
+
+func (o *PushOptions) maxPause() time.Duration {
+	if o.MaxPause > 0 {
+		return o.MaxPause
+	}
+	return time.Second
 }
 
 // PullOptions are the settings of [Pull].

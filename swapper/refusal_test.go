@@ -47,7 +47,7 @@ func TestOpenRowsThatNeverEndRefuseAPushByName(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows.Next()
-	opts := swapper.PushOptions{Timeout: 50 * time.Millisecond}
+	opts := swapper.PushOptions{Timeout: 50 * time.Millisecond, Method: swapper.MethodRename}
 	s.refuses(opts, swapper.ErrBusy, "open Rows", "SELECT id FROM items -- leaked", "--timeout", "--force")
 	var held *driver.HeldError
 	if _, err := s.push(source(t, "new"), opts); !errors.As(err, &held) || held.Holders[0].Kind != driver.HoldRows {
@@ -144,7 +144,7 @@ func TestAFileThatTheProgramItselfHasOpenIsRefused(t *testing.T) {
 	if _, err := plain.Exec("PRAGMA user_version"); err != nil {
 		t.Fatal(err)
 	}
-	s.refuses(swapper.PushOptions{}, swapper.ErrBusy, "the program itself still has the live file open")
+	s.refuses(swapper.PushOptions{Method: swapper.MethodRename}, swapper.ErrBusy, "the program itself still has the live file open")
 	s.onlyFiles()
 	// And its locks were not dropped by our looking: it still reads and writes.
 	if _, err := plain.Exec("INSERT INTO items (stamp) VALUES ('live')"); err != nil {
@@ -167,7 +167,7 @@ func TestAFileThatAnotherProcessHasOpenIsRefusedWithItsPid(t *testing.T) {
 		t.Fatal(err)
 	}
 	held.Close()
-	s.refuses(swapper.PushOptions{}, swapper.ErrBusy, "process "+strconv.Itoa(other.Process.Pid)+" (cat)")
+	s.refuses(swapper.PushOptions{Method: swapper.MethodRename}, swapper.ErrBusy, "process "+strconv.Itoa(other.Process.Pid)+" (cat)")
 	in.Close()
 	other.Wait()
 	s.mustPush(source(t, "new"), swapper.PushOptions{})

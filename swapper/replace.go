@@ -7,8 +7,6 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"hotswap/internal/dbpath"
 )
 
@@ -20,6 +18,7 @@ import (
 //	before "checkpoint"      the old database and its sidecars; SQLite recovers
 //	                         from them as after any crash
 //	after "checkpoint"       the old database, whole in its one file
+//	after "be alone"         the same: locks end with their process
 //	after "clear sidecars"   the same; the directory is synced, so that no power
 //	                         loss can bring the old WAL back beside the new file
 //	after "keep the old"     the same, under two names
@@ -30,8 +29,8 @@ import (
 // and beside it a stage, or an old file under an undo name: RemoveOrphans.
 type replacement struct {
 	*push
-	old  *os.File // the replaced file, locked, until it is removed or kept
-	undo string   // its name from "keep the old" on
+	guard *guard // on the live file, from "be alone" on
+	undo  string // its second name, from "keep the old" on
 }
 
 // run returns with report.Swapped saying which database is live.
@@ -39,7 +38,7 @@ func (r *replacement) run(ctx context.Context) error {
 	if err := r.checkpoint(ctx); err != nil {
 		return err
 	}
-	if err := r.aloneWithFile(); err != nil {
+	if err := r.beAlone(); err != nil {
 		return err
 	}
 	if err := r.clearSidecars(); err != nil {
@@ -60,9 +59,11 @@ func (r *replacement) run(ctx context.Context) error {
 	if err := r.probe(); err != nil {
 		return r.swapBack(err)
 	}
+	if r.guard != nil {
+		r.guard.endLease()
+	}
 	if synced != nil {
-		synced = &failure{text: "swapped, but the disk did not confirm it: a power loss may bring the old database back",
-			cause: synced, kinds: []error{ErrDurabilityUnknown}, hint: "look at the disk's health, then push again"}
+		synced = durabilityUnknown(synced)
 	}
 	return errors.Join(synced, r.keepBackup())
 }
@@ -82,15 +83,10 @@ func (r *replacement) checkpoint(ctx context.Context) error {
 	return nil
 }
 
-// aloneWithFile proves that nothing in this process has the live file open any
-// more. A connection of another driver, or a statement that somebody kept, would
-// go on with the old file after the rename.
-//
-// This is the place of the lease, which will prove the same of every process,
-// and hold latecomers off until the end; and, behind the rename, of the fence
-// on the old inode. Until then other processes are looked for before the gate
-// closes, and by the sidecars that the last close in the system removes.
-func (r *replacement) aloneWithFile() error {
+// beAlone proves that nobody has the live file open any more, in this process
+// or another, and keeps it so: who did would go on with the old file after the
+// rename.
+func (r *replacement) beAlone() error {
 	if !r.target.exists {
 		return nil
 	}
@@ -104,18 +100,25 @@ func (r *replacement) aloneWithFile() error {
 	if r.target.empty() && info.Size() > 0 {
 		return &failure{text: "the live database was empty at first and is not any more", kinds: []error{ErrBusy}, hint: "try again"}
 	}
+	// Before the file is opened: to close it again would drop the locks of a
+	// connection that is not ours.
 	open, err := openedHere(r.target.dev, r.target.ino)
 	if err != nil {
 		return failed("look through the program's descriptors", err)
 	}
 	if open {
 		return &failure{
-			text:  "the program itself still has the live file open, outside of the driver's connections",
-			kinds: []error{ErrBusy},
-			hint:  "look for a pool of another driver, an ATTACH from another database, or a statement or backup left open in driver.Raw",
+			text:    "the program itself still has the live file open, outside of the driver's connections",
+			kinds:   []error{ErrBusy},
+			hint:    "look for a pool of another driver, an ATTACH from a database in memory, or a statement or backup left open in driver.Raw",
+			inPlace: true,
 		}
 	}
-	return nil
+	r.guard, err = newGuard(r.target.path, r.wantLease)
+	if errors.Is(err, errLeaseRefused) || errors.Is(err, errFenceRefused) {
+		return r.openElsewhere()
+	}
+	return err
 }
 
 // clearSidecars removes the old database's WAL and journal, which hold nothing
@@ -124,19 +127,8 @@ func (r *replacement) clearSidecars() error {
 	if err := r.target.clearSidecars(r.wal); err != nil {
 		return err
 	}
-	if r.target.exists {
-		// Only while everything is closed: closing any descriptor of a file drops
-		// all of this process's locks on it
-		// (https://www.sqlite.org/howtocorrupt.html, section 2.2).
-		old, err := os.OpenFile(r.target.path, os.O_RDWR, 0)
-		if err != nil {
-			return failed("open the live file", err)
-		}
-		r.old = old
-		if err := unix.Flock(int(old.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-			return failed("lock the live file", err)
-		}
-		if err := old.Sync(); err != nil {
+	if r.guard != nil {
+		if err := r.guard.file.Sync(); err != nil {
 			return failed("fsync the live file", err)
 		}
 	}
@@ -172,7 +164,10 @@ func (r *replacement) rename() error {
 	} else if err := os.Rename(r.stage.path, r.target.path); err != nil {
 		return failed("rename the stage to the target", err)
 	}
-	r.report.Swapped, r.report.Method = true, "rename"
+	r.report.Swapped, r.report.Method = true, MethodRename
+	if r.guard != nil {
+		r.guard.since = time.Now()
+	}
 	// Closed before any connection opens the file: see clearSidecars.
 	r.stage.path = ""
 	r.stage.close()
@@ -214,35 +209,38 @@ func (r *replacement) swapBack(cause error) error {
 
 func (p *push) backupPath() string { return p.db.Path() + "~" }
 
-// keepBackup renames the old file to its backup name.
+// keepBackup gives the old file its backup name.
 func (r *replacement) keepBackup() error {
 	if !r.opts.Backup || r.undo == "" {
 		return nil
 	}
-	path := r.backupPath()
+	undo := r.undo
+	r.undo = ""
+	return r.nameBackup(undo)
+}
+
+// nameBackup renames what holds the old database to its backup name.
+func (p *push) nameBackup(undo string) error {
+	path := p.backupPath()
+	fail := func(err error) error {
+		p.report.BackupPath = undo
+		return &failure{text: "swapped, but the old database could not be renamed to its backup name", cause: err, hint: "it is kept as " + undo}
+	}
 	// An older backup that somebody opened may have left a WAL, which would be
 	// replayed into this one.
 	for _, suffix := range sidecarSuffixes {
 		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return r.backupFailed(err)
+			return fail(err)
 		}
 	}
-	if err := os.Rename(r.undo, path); err != nil {
-		return r.backupFailed(err)
+	if err := os.Rename(undo, path); err != nil {
+		return fail(err)
 	}
-	r.undo = ""
-	r.report.BackupPath = path
-	if err := syncDir(r.target.dir); err != nil {
+	p.report.BackupPath = path
+	if err := syncDir(p.target.dir); err != nil {
 		return &failure{text: "swapped, but the backup's name may not survive a power loss", cause: err, kinds: []error{ErrDurabilityUnknown}}
 	}
 	return nil
-}
-
-func (r *replacement) backupFailed(err error) error {
-	f := &failure{text: "swapped, but the replaced file could not be renamed to its backup name", cause: err,
-		hint: "it is kept as " + r.undo}
-	r.report.BackupPath, r.undo = r.undo, ""
-	return f
 }
 
 // cleanUp runs with the gate open again: to free the blocks of a large file
@@ -255,8 +253,10 @@ func (r *replacement) cleanUp() (err error) {
 			err = failed("remove the replaced file", err)
 		}
 	}
-	if r.old != nil && r.report.Swapped {
-		r.old.Close()
+	if r.guard != nil && r.report.Swapped {
+		r.guard.lift(r.opts.Backup, func() {
+			r.log.Warn().Str("database", r.target.path).Msg("somebody opened the replaced file in the moment of the swap: SQLite tells them it is busy until they open the database anew")
+		})
 	}
 	return err
 }
@@ -269,9 +269,9 @@ func (r *replacement) abandon() error {
 		err = os.Remove(r.undo)
 		r.undo = ""
 	}
-	if r.old != nil {
-		r.old.Close()
-		r.old = nil
+	if r.guard != nil {
+		r.guard.close()
+		r.guard = nil
 	}
 	if err != nil {
 		return failed("remove the second name of the live file", err)

@@ -20,8 +20,11 @@ type Report struct {
 	DryRun bool `json:"dry_run,omitempty"`
 	// Swapped is set once the new file is live, whatever came after.
 	Swapped bool `json:"swapped"`
-	// Method is how it was replaced: "rename".
-	Method string `json:"method,omitempty"`
+	// Method is how it was replaced, or would have been by a dry run:
+	// MethodRename or MethodInPlace.
+	Method Method `json:"method,omitempty"`
+	// InPlaceBecause says what kept MethodAuto from renaming.
+	InPlaceBecause string `json:"in_place_because,omitempty"`
 	// BackupPath is where the replaced file was kept.
 	BackupPath string `json:"backup_path,omitempty"`
 	// GenerationBefore and Generation are the database's generation before
@@ -66,6 +69,10 @@ const (
 	StepReopened        Step = "gate open again: holds did not drain in time"
 	StepClosed          Step = "closed connections"
 	StepRenamed         Step = "renamed stage to target"
+	StepInPlace         Step = "going in place"
+	StepWritesWait      Step = "writes are queued, reads go on"
+	StepOverwriting     Step = "writing in place" // progress only: not logged
+	StepOverwritten     Step = "wrote the new content in place"
 	StepSwappedBack     Step = "put the old database back"
 	StepGateOpen        Step = "gate open: calls resume"
 	StepReconnected     Step = "reconnected"

@@ -153,17 +153,30 @@ func (op *operation) backup(ctx context.Context, src *sqlite3.SQLiteConn, s *sta
 }
 
 func queryInt(c *sqlite3.SQLiteConn, query string) (int64, error) {
+	var v any
+	err := queryOne(c, query, &v)
+	n, _ := v.(int64)
+	return n, err
+}
+
+func queryText(c *sqlite3.SQLiteConn, query string) (string, error) {
+	var v any
+	err := queryOne(c, query, &v)
+	return fmt.Sprint(v), err
+}
+
+func queryOne(c *sqlite3.SQLiteConn, query string, v *any) error {
 	rows, err := c.Query(query, nil)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer rows.Close()
-	v := make([]sqldriver.Value, 1)
-	if err := rows.Next(v); err != nil {
-		return 0, err
+	row := make([]sqldriver.Value, 1)
+	if err := rows.Next(row); err != nil {
+		return err
 	}
-	n, _ := v[0].(int64)
-	return n, nil
+	*v = row[0]
+	return nil
 }
 
 // send writes the stage to dst.

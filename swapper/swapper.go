@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"hotswap/driver"
 )
@@ -49,6 +48,8 @@ type push struct {
 	stage  *stage
 	live   *live // nil if the target is empty, or is no database
 	wal    bool  // the live database is in WAL mode
+
+	wantLease bool // to rename without one would be a risk
 }
 
 // run is the whole operation. What each step of the replacement leaves if the
@@ -59,6 +60,11 @@ func (p *push) run(ctx context.Context, src io.Reader) error {
 		return err
 	}
 	defer release()
+	switch p.opts.method() {
+	case MethodAuto, MethodRename, MethodInPlace:
+	default:
+		return &failure{text: fmt.Sprintf("there is no method %q", p.opts.Method), kinds: []error{ErrTarget}, hint: "the methods are auto, rename and in-place"}
+	}
 	if err := p.look(); err != nil {
 		return err
 	}
@@ -73,8 +79,25 @@ func (p *push) run(ctx context.Context, src io.Reader) error {
 	if err := p.check(ctx); err != nil {
 		return err
 	}
-	if err := p.adopt(); err != nil || p.opts.DryRun {
+	err = p.byRename(ctx)
+	if why := errInPlace(err); why != nil && p.opts.method() != MethodRename {
+		return p.inPlace(ctx, why)
+	}
+	return err
+}
+
+// byRename replaces the live file. Of an error that errInPlace knows, nothing
+// has happened, and the gate is open.
+func (p *push) byRename(ctx context.Context) error {
+	if err := p.mayRename(); err != nil {
 		return err
+	}
+	if err := p.adopt(); err != nil {
+		return err
+	}
+	if p.opts.DryRun {
+		p.report.Method = MethodRename
+		return nil
 	}
 	frozen, err := p.freeze(ctx)
 	if err != nil {
@@ -110,25 +133,10 @@ func (p *push) look() (err error) {
 				hint: "move it away, or push without --backup"}
 		}
 	}
-	return p.nobodyElsewhere()
-}
-
-// nobodyElsewhere refuses while another process has the live file open: it
-// would go on with the old file, and its writes would be lost.
-func (p *push) nobodyElsewhere() error {
-	if !p.target.exists {
-		return nil
+	if p.opts.method() == MethodRename {
+		return p.nobodyElsewhere() // before the upload
 	}
-	openers := openersElsewhere(p.target.dev, p.target.ino)
-	if len(openers) == 0 {
-		return nil
-	}
-	names := make([]string, len(openers))
-	for i, o := range openers {
-		names[i] = o.String()
-	}
-	return &failure{text: "the database is open in " + strings.Join(names, ", "), kinds: []error{ErrBusy},
-		hint: "end the other process's use of it and try again: it would go on with the replaced file"}
+	return nil
 }
 
 func (p *push) receive(ctx context.Context, src io.Reader) (err error) {

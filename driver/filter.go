@@ -1,0 +1,60 @@
+package driver
+
+import "strings"
+
+// filter is what does not pass a gate that is open for the rest.
+type filter struct {
+	queries map[string]bool
+	begins  bool // BEGIN and SAVEPOINT, by call or by SQL text
+	writes  bool // all but what is known to read only
+}
+
+// newFilter stops what would make these holds again. It knows of those of one
+// attempt only: a query inside of a loop, taken for the loop's own because it
+// happened to be slow, must not be stopped for good.
+func newFilter(holders []Holder) *filter {
+	f := &filter{queries: map[string]bool{}}
+	for _, h := range holders {
+		switch h.Kind {
+		case HoldRows:
+			f.queries[h.Query] = true
+		case HoldTx, HoldRaw:
+			f.begins = true
+		case HoldCall: // ends by itself
+		}
+	}
+	return f
+}
+
+func (f *filter) stopsAny() bool { return f.begins || f.writes || len(f.queries) > 0 }
+
+func (f *filter) stops(query string) bool {
+	if f.writes {
+		return !readsOnly(query)
+	}
+	if f.queries[query] {
+		return true
+	}
+	if f.begins {
+		for _, st := range splitStatements(query) {
+			switch strings.ToUpper(st.words[0]) {
+			case "BEGIN", "SAVEPOINT":
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// readsOnly reports whether a call's text is that of a read, or of what concerns
+// its own connection only. A SELECT or a WITH that writes is not seen.
+func readsOnly(query string) bool {
+	for _, st := range splitStatements(query) {
+		switch strings.ToUpper(st.words[0]) {
+		case "SELECT", "VALUES", "WITH", "EXPLAIN", "PRAGMA", "ATTACH", "DETACH", "CONNECT", "PING":
+		default:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,67 @@
+package swapper
+
+import "fmt"
+
+// fits refuses what SQLite can't write over what is there.
+func (o *overwrite) fits() error {
+	pages, err := queryInt(o.dst, "PRAGMA page_count")
+	if err != nil {
+		return liveBusy("read the live database", err)
+	}
+	if pages > 0 {
+		if err := o.sameSetting("PRAGMA encoding", "text encoding"); err != nil {
+			return err
+		}
+		if o.wal {
+			if err := o.sameSetting("PRAGMA page_size", "page size"); err != nil {
+				return err
+			}
+		}
+	}
+	return o.room(pages)
+}
+
+func (o *overwrite) sameSetting(pragma, what string) error {
+	live, err := queryText(o.dst, pragma)
+	if err != nil {
+		return liveBusy("read the live database's "+what, err)
+	}
+	source, err := queryText(o.src, pragma)
+	if err != nil {
+		return failed("read the source's "+what, err)
+	}
+	if live == source {
+		return nil
+	}
+	return bad(fmt.Sprintf("make the source with %s = %s, or stop what else has the database open and push by rename", pragma, live),
+		"the source's %s is %s, the live database's %s, which going in place can't change", what, source, live)
+}
+
+// room demands the disk space that the copy takes beside the stage: all pages
+// once more, in the WAL or the journal and the file, and the backup.
+func (o *overwrite) room(pages int64) error {
+	pageSize, err := queryInt(o.dst, "PRAGMA page_size")
+	if err != nil {
+		return liveBusy("read the live database", err)
+	}
+	need := o.stage.size + o.stage.size/pageSize*24 // a WAL frame's header
+	if !o.wal {
+		need = max(0, o.stage.size-pages*pageSize) + min(pages*pageSize, o.stage.size)
+	}
+	if o.opts.Backup {
+		need += pages * pageSize
+	}
+	free, headroom, err := space(o.target.dir)
+	if err != nil {
+		return failed("ask for the free disk space", err)
+	}
+	if free-need < headroom {
+		return &failure{
+			text: fmt.Sprintf("%s has %d bytes free; going in place takes %d more, and %d must stay free for the live database",
+				o.target.dir, free, need, headroom),
+			kinds: []error{ErrNoSpace},
+			hint:  "make room on the disk and try again",
+		}
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package swapper
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// guard keeps everybody else off the live file while it is replaced, and off
+// the replaced file afterwards. It is made while no connection of this process
+// is open: closing a descriptor of a file drops all locks that the process has
+// on it (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+//
+// Three locks are on its one descriptor, each for another reader:
+//
+//   - a lease, for everybody who opens the file: granted only if nobody has it
+//     open, in whatever process and however idle, and whoever opens it from then
+//     on waits in open(2) until the lease is given back (F_SETLEASE in fcntl(2));
+//   - the fence, for SQLite: a lock on the bytes that its own locks are on. Who
+//     was waiting in open(2) gets the replaced file; with the fence on it, gets
+//     SQLITE_BUSY, rather than read the old database or write into it in vain;
+//   - an flock, for RemoveOrphans, to which the file's second name looks like an
+//     orphan.
+type guard struct {
+	file   *os.File
+	leased bool
+	since  time.Time // of the rename
+}
+
+// newGuard opens the file. It returns errLeaseRefused if somebody else has it
+// open. A lease that can't be had for another reason is an error only if the
+// caller wants one.
+func newGuard(path string, wantLease bool) (*guard, error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, failed("open the live file", err)
+	}
+	g := &guard{file: f}
+	if wantLease {
+		if err := setLease(f); err != nil {
+			f.Close()
+			return nil, err
+		}
+		g.leased = true
+	}
+	if err := fence(f); err != nil {
+		f.Close()
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, failed("lock the live file", err)
+	}
+	return g, nil
+}
+
+var (
+	// errLeaseRefused: somebody has the file open.
+	errLeaseRefused = errors.New("somebody else has the file open")
+	errFenceRefused = errors.New("somebody else has the file locked")
+)
+
+// endLease lets those go on who wait in open(2).
+func (g *guard) endLease() {
+	if g.leased {
+		dropLease(g.file)
+		g.leased = false
+	}
+}
+
+// close gives everything up. On the live file, only with the gate closed.
+func (g *guard) close() { g.file.Close() }
+
+// afterglow is how long the fence stays at least: one who has looked the path
+// up before the rename, and has not opened what it found, is seen by nobody.
+const afterglow = 50 * time.Millisecond
+
+// lingerEvery is how often it is looked whether the fence may fall.
+const lingerEvery = time.Second
+
+// lift ends the guard of a replaced file once nobody has that open any more. It
+// does not wait for that. If wait is set it waits for the first look, so that
+// the file may be opened when it returns.
+func (g *guard) lift(wait bool, met func()) {
+	first := time.Until(g.since.Add(afterglow))
+	if !wait {
+		time.AfterFunc(first, func() { g.look(met) })
+		return
+	}
+	time.Sleep(first)
+	g.look(met)
+}
+
+// look closes the file if a lease says that nobody else has it open; met is
+// called once if one has.
+func (g *guard) look(met func()) {
+	if err := setLease(g.file); !errors.Is(err, errLeaseRefused) {
+		g.file.Close()
+		return
+	}
+	if met != nil {
+		met()
+	}
+	time.AfterFunc(lingerEvery, func() { g.look(nil) })
+}

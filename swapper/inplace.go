@@ -1,0 +1,370 @@
+package swapper
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/driver"
+	"hotswap/internal/dbpath"
+)
+
+// overwrite writes the stage's content over the live database's, in one
+// transaction of SQLite's: it is what every process that has the file open
+// agrees on.
+//
+// In WAL mode reads go on throughout, each from its snapshot; the driver keeps
+// writes and transactions waiting. With a rollback journal a commit waits for
+// readers and keeps them off, so there the program's connections are drained
+// and closed as for a rename.
+//
+// If the process, or the machine, dies before the last step of the copy has
+// returned, the old database is left: its pages are in the file, or in the
+// rollback journal; what was written is in the WAL without a commit. From then
+// on it is the new one, in the WAL or in the file.
+type overwrite struct {
+	*push
+	frozen *driver.Frozen
+	conn   *sql.Conn // p.live's, as long as the copy goes on
+	dst    *sqlite3.SQLiteConn
+	src    *sqlite3.SQLiteConn
+	copy   *sqlite3.SQLiteBackup
+	cookie int64  // the old schema's, by which the old content is told from the new
+	kept   *stage // a copy of the old database, if one is to be kept
+}
+
+// inPlace is the way to go when the live file can't be replaced by rename.
+func (p *push) inPlace(ctx context.Context, why error) error {
+	p.report.InPlaceBecause = why.Error()
+	p.step(StepInPlace, "going in place: "+why.Error(), map[string]any{"because": why.Error()})
+	err := p.overwriteLive(ctx)
+	if err != nil && !p.report.Swapped && p.opts.method() == MethodAuto {
+		return fmt.Errorf("%w (in place, since by rename it can't be done: %w)", err, why)
+	}
+	return err
+}
+
+func (p *push) overwriteLive(ctx context.Context) error {
+	if err := p.openForWriting(ctx); err != nil {
+		return err
+	}
+	if err := setJournalVersion(p.stage.file, p.live.wal); err != nil {
+		return failed("keep the journal mode", err)
+	}
+	o := &overwrite{push: p}
+	defer o.close()
+	if err := o.open(ctx); err != nil {
+		return err
+	}
+	if err := o.fits(); err != nil {
+		return err
+	}
+	if p.opts.DryRun {
+		p.report.Method = MethodInPlace
+		return nil
+	}
+	return o.run(ctx)
+}
+
+// openForWriting sees to it that p.live is there: a rename that was given up
+// has closed it, and for an empty file there was none.
+func (p *push) openForWriting(ctx context.Context) error {
+	if p.live != nil {
+		return nil
+	}
+	l, err := openLive(ctx, p.db, p.opts.timeout())
+	if unreadable(err) {
+		return &failure{text: "the live file is not a database, so nothing can be written into it", cause: err, kinds: []error{ErrTarget},
+			hint: "stop what else has it open, and push by rename"}
+	}
+	if err != nil {
+		return liveBusy("open the live database", err)
+	}
+	p.live, p.wal = l, l.wal
+	return nil
+}
+
+// open opens both ends of the copy.
+func (o *overwrite) open(ctx context.Context) error {
+	opened, err := (&sqlite3.SQLiteDriver{}).Open(dbpath.URI(o.stage.path, "mode=ro", "immutable=1"))
+	if err != nil {
+		return failed("open the stage", err)
+	}
+	o.src = opened.(*sqlite3.SQLiteConn)
+	if o.conn, err = o.live.pool.Conn(ctx); err != nil {
+		return failed("open the live database", err)
+	}
+	// The connection is used outside of Raw: nobody else has it until o.close.
+	err = o.conn.Raw(func(c any) error {
+		o.dst = c.(*sqlite3.SQLiteConn)
+		return nil
+	})
+	if err != nil {
+		return failed("open the live database", err)
+	}
+	// Durable when the last step returns, in WAL mode too.
+	if _, err := o.dst.Exec("PRAGMA synchronous=EXTRA", nil); err != nil {
+		return liveBusy("set up the live database's connection", err)
+	}
+	return nil
+}
+
+func (o *overwrite) close() {
+	o.rollback()
+	if o.conn != nil {
+		o.conn.Close()
+	}
+	if o.src != nil {
+		o.src.Close()
+	}
+	if o.kept != nil {
+		o.kept.discard()
+	}
+}
+
+// run returns with report.Swapped saying which content the database has.
+func (o *overwrite) run(ctx context.Context) error {
+	if err := o.lock(ctx); err != nil {
+		return err
+	}
+	defer o.frozen.Thaw() // a no-op by then, unless something panics
+	err := o.keepOld(ctx)
+	if err == nil {
+		err = o.write(ctx)
+	}
+	if err != nil {
+		err = o.undo(err)
+	}
+	o.unlock()
+	o.thaw(o.frozen)
+	if o.report.Swapped {
+		o.step(StepOverwritten, string(StepOverwritten), map[string]any{fieldTarget: o.target.path})
+		err = errors.Join(err, o.keepBackup())
+	}
+	o.shrink(ctx)
+	return err
+}
+
+// lock gets SQLite's write lock with the first page of the copy. While another
+// process has it, or one of the program's transactions, it tries again and
+// again: the program's writes don't wait for the whole of that time.
+func (o *overwrite) lock(ctx context.Context) (err error) {
+	deadline := time.Now().Add(o.opts.timeout())
+	window := 50 * time.Millisecond
+	for {
+		if err := o.quiet(ctx, deadline); err != nil {
+			return err
+		}
+		locked, err := o.begin(window)
+		if locked {
+			return nil
+		}
+		if err == nil {
+			err = o.writerElsewhere()
+		} else {
+			err = liveBusy("write to the live database", err)
+		}
+		o.thaw(o.frozen)
+		if time.Now().After(deadline) || ctx.Err() != nil || !errors.Is(err, ErrBusy) {
+			return errors.Join(ctx.Err(), err)
+		}
+		select {
+		case <-time.After(2 * window):
+		case <-ctx.Done():
+		}
+		window = min(2*window, o.opts.maxPause())
+	}
+}
+
+// quiet keeps the program out of the copy's way.
+func (o *overwrite) quiet(ctx context.Context, deadline time.Time) (err error) {
+	opts := driver.FreezeOptions{
+		Timeout: max(time.Until(deadline), time.Millisecond), MaxPause: o.opts.MaxPause, Force: o.opts.Force,
+		WritesOnly: o.wal,
+		Logger:     &o.opts.Logger, Notify: o.freezeStep,
+	}
+	if o.wal {
+		o.phase("copy")
+	} else {
+		o.phase("wait")
+	}
+	o.frozen, err = o.db.Freeze(ctx, opts)
+	if err != nil {
+		return o.freezeFailed(err)
+	}
+	o.phase("copy")
+	o.report.Connections, o.report.Attempts = o.frozen.Connections, o.frozen.Attempts
+	o.report.Holders = append(o.report.Holders, o.frozen.Holders...)
+	return nil
+}
+
+func (o *overwrite) writerElsewhere() error {
+	text := "something keeps writing to the database"
+	if open := openersElsewhere(o.target.dev, o.target.ino); len(open) > 0 {
+		text += ", maybe " + joinOpeners(open)
+	}
+	return &failure{text: text, kinds: []error{ErrBusy}, hint: "let it end its transaction and try again, or wait longer with --timeout"}
+}
+
+// begin copies the first page, and has the write lock from then on.
+func (o *overwrite) begin(window time.Duration) (locked bool, err error) {
+	if _, err := o.dst.Exec(fmt.Sprintf("PRAGMA busy_timeout=%d", window.Milliseconds()), nil); err != nil {
+		return false, err
+	}
+	if o.cookie, err = queryInt(o.dst, "PRAGMA schema_version"); err != nil {
+		return false, err
+	}
+	if !o.wal {
+		// The copy's first step would shut out the reader of the old content, too.
+		// In this mode a connection keeps its locks from one transaction to the
+		// next (https://www.sqlite.org/pragma.html#pragma_locking_mode).
+		if _, err := o.dst.Exec("PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT", nil); err != nil {
+			if busyElsewhere(err) {
+				err = nil
+			}
+			return false, err
+		}
+		return true, nil
+	}
+	return o.beginCopy()
+}
+
+func (o *overwrite) beginCopy() (locked bool, err error) {
+	if o.copy, err = o.dst.Backup("main", o.src, "main"); err != nil {
+		return false, err
+	}
+	_, err = o.copy.Step(1)
+	// A step that finds the database locked is no error, and has not even
+	// learned the source's size.
+	if err == nil && o.copy.PageCount() > 0 {
+		return true, nil
+	}
+	return false, errors.Join(err, o.rollback())
+}
+
+// rollback ends the copy, and undoes what it has not committed.
+func (o *overwrite) rollback() error {
+	if o.copy == nil {
+		return nil
+	}
+	c := o.copy
+	o.copy = nil
+	return c.Close()
+}
+
+// unlock gives the write lock back. Nothing is to be said if it fails: the
+// connection is closed in the end.
+func (o *overwrite) unlock() {
+	if o.conn == nil {
+		return
+	}
+	if !o.wal {
+		o.dst.Exec("PRAGMA locking_mode=NORMAL; PRAGMA schema_version", nil)
+	}
+	o.conn.Close()
+	o.conn = nil
+}
+
+// keepOld copies the old content, which the write lock now keeps as it is, to
+// become the backup.
+func (o *overwrite) keepOld(ctx context.Context) (err error) {
+	if !o.opts.Backup {
+		return nil
+	}
+	if o.kept, err = createStage(o.target.path, kindUndo); err != nil {
+		return err
+	}
+	old := o.dst
+	if o.wal {
+		opened, err := (&sqlite3.SQLiteDriver{}).Open(dbpath.URI(o.target.path, "mode=ro"))
+		if err != nil {
+			return failed("open the live database", err)
+		}
+		old = opened.(*sqlite3.SQLiteConn)
+		defer old.Close()
+	}
+	if err := o.backup(ctx, old, o.kept); err != nil {
+		return failed("copy the old database to its backup", err)
+	}
+	if err := o.kept.adopt(o.target); err != nil {
+		return err
+	}
+	if err := o.kept.file.Sync(); err != nil {
+		return failed("fsync the backup", err)
+	}
+	return nil
+}
+
+// write copies all pages and commits.
+func (o *overwrite) write(ctx context.Context) error {
+	if o.copy == nil {
+		if locked, err := o.beginCopy(); !locked {
+			return failed("write to the live database", err)
+		}
+	}
+	pageSize := o.stage.size / max(1, int64(o.copy.PageCount()))
+	for {
+		if err := ctx.Err(); err != nil {
+			return err // up to the step that commits
+		}
+		if free, headroom, err := space(o.target.dir); err == nil && free < headroom/2 {
+			return &failure{text: "the disk fills up", kinds: []error{ErrNoSpace}, hint: "make room on the disk and try again"}
+		}
+		done, err := o.copy.Step(max(1, stepBytes/int(max(1, pageSize))))
+		if err != nil {
+			return failed("write to the live database", err)
+		}
+		total := o.stage.size
+		copied := total - int64(o.copy.Remaining())*pageSize
+		o.progress(StepOverwriting, fmt.Sprintf("wrote %d of %d bytes", copied, total), copied, total)
+		if done {
+			err := o.rollback() // there is nothing left to undo: it ends the copy
+			o.report.Swapped, o.report.Method = true, MethodInPlace
+			if err != nil {
+				return durabilityUnknown(err)
+			}
+			return nil
+		}
+		if o.copy.Remaining() == 0 {
+			return o.writerElsewhere() // something keeps it from the commit
+		}
+	}
+}
+
+// undo rolls the copy back, and finds out what the database holds then.
+func (o *overwrite) undo(cause error) error {
+	if o.report.Swapped {
+		return cause
+	}
+	o.rollback() // its error is that of the step that failed
+	cookie, err := queryInt(o.dst, "PRAGMA schema_version")
+	switch {
+	case err != nil:
+		o.frozen.Replaced() // it may be so
+		return &failure{text: "neither finished nor undone", cause: errors.Join(cause, err), kinds: []error{ErrDurabilityUnknown},
+			hint: "SQLite will recover the old content or the new one, whole, once the file can be read again: see to the disk, and look which it is"}
+	case cookie != o.cookie:
+		o.report.Swapped, o.report.Method = true, MethodInPlace
+		return durabilityUnknown(cause)
+	}
+	return cause
+}
+
+func durabilityUnknown(cause error) error {
+	return &failure{text: "swapped, but the disk did not confirm it: a power loss may bring the old database back",
+		cause: cause, kinds: []error{ErrDurabilityUnknown}, hint: "look at the disk's health, then push again"}
+}
+
+// keepBackup gives the copy of the old database its name.
+func (o *overwrite) keepBackup() error {
+	if o.kept == nil {
+		return nil
+	}
+	undo := o.kept.path
+	o.kept.path = ""
+	return o.nameBackup(undo)
+}

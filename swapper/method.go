@@ -1,0 +1,65 @@
+package swapper
+
+import (
+	"errors"
+	"strings"
+)
+
+// mayRename says whether the live file may be replaced by rename at all, as far
+// as can be known with the gate open. The lease will have the last word.
+func (p *push) mayRename() error {
+	if !p.target.exists {
+		return nil // there is nothing that anybody could have open
+	}
+	if p.opts.method() == MethodInPlace {
+		return &failure{text: "asked for", inPlace: true}
+	}
+	if doubt := leaseDoubt(p.target.dir); doubt != "" {
+		if p.opts.method() == MethodAuto && leasesExist {
+			return &failure{text: doubt, inPlace: true}
+		}
+		p.log.Warn().Str("database", p.target.path).Msg("renaming all the same: " + doubt)
+	} else {
+		p.wantLease = true
+	}
+	return p.nobodyElsewhere()
+}
+
+// errInPlace returns what kept a push from renaming, if going in place gets
+// round it.
+func errInPlace(err error) error {
+	var f *failure
+	if errors.As(err, &f) && f.inPlace {
+		return f
+	}
+	return nil
+}
+
+// nobodyElsewhere refuses while another process is seen to have the live file
+// open: it would go on with the old file, and its writes would be lost.
+func (p *push) nobodyElsewhere() error {
+	if !p.target.exists || len(openersElsewhere(p.target.dev, p.target.ino)) == 0 {
+		return nil
+	}
+	return p.openElsewhere()
+}
+
+// openElsewhere says who else has the live file open.
+func (p *push) openElsewhere() error {
+	who := "a process that this one may not look at"
+	if openers := openersElsewhere(p.target.dev, p.target.ino); len(openers) > 0 {
+		who = joinOpeners(openers)
+	}
+	return &failure{text: "the database is open in " + who, kinds: []error{ErrBusy},
+		hint:    "end the other process's use of it and try again, or push in place: it would go on with the replaced file",
+		inPlace: true,
+	}
+}
+
+func joinOpeners(openers []opener) string {
+	names := make([]string, len(openers))
+	for i, o := range openers {
+		names[i] = o.String()
+	}
+	return strings.Join(names, ", ")
+}
