@@ -102,6 +102,14 @@ func (c *conn) execContext(ctx context.Context, query string, args []driver.Name
 }
 
 func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	rows, err := c.queryContext(ctx, query, args)
+	if err != nil && c.again(ctx, query, err, nil) {
+		return c.QueryContext(ctx, query, args)
+	}
+	return rows, err
+}
+
+func (c *conn) queryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	if err := c.enter(ctx, query); err != nil {
 		return nil, err
 	}

@@ -75,12 +75,16 @@ func (dr *drain) writers(ctx context.Context) error {
 	}
 }
 
-// transactions describes those that are open.
+// transactions describes those that are open, and the running calls that may
+// be of one, or begin one. What a function in Raw does nobody knows; most often it is a
+// snapshot that takes its time, and reads.
 func (dr *drain) transactions() []Holder {
 	dr.d.mu.Lock()
 	defer dr.d.mu.Unlock()
 	all := dr.d.holdersLocked(func(w uint64) bool { return !drained(w) })
-	return slices.DeleteFunc(all, func(h Holder) bool { return !h.tx })
+	return slices.DeleteFunc(all, func(h Holder) bool {
+		return !h.tx && (h.Kind != HoldCall || h.Query == rawCall || readsOnly(h.Query))
+	})
 }
 
 var errTimeout = errors.New("timeout")

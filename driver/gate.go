@@ -11,7 +11,7 @@ import (
 // words of a database's connections. A call that finds no want mark pays two
 // compare-and-swaps on a word that only its own connection's user writes.
 
-// A connection's state word, from the low end: the state, the want mark, a
+// A connection's state word, from the low end: the state, two marks, a
 // count of calls, and a count of periods (a period lasts from idle to idle).
 // The counts let an observer tell whether it looks at the same call, or the
 // same hold, as before without any clock on the calls' side.
@@ -23,8 +23,9 @@ const (
 
 	stateMask  = 3
 	wantMark   = 4
-	callUnit   = 1 << 3
-	periodUnit = 1 << 33
+	innerMark  = 8 // the call began while something was held: it is not a period's first
+	callUnit   = 1 << 4
+	periodUnit = 1 << 34
 	periodMask = ^uint64(periodUnit - 1)
 )
 
@@ -49,7 +50,7 @@ func (c *conn) enter(ctx context.Context, query string) error {
 			return c.enterSlow(ctx, query)
 		}
 	case stateHeld:
-		if !c.state.CompareAndSwap(w, w+(stateBusy-stateHeld)+callUnit) {
+		if !c.state.CompareAndSwap(w, w+(stateBusy-stateHeld)+innerMark+callUnit) {
 			return c.enterSlow(ctx, query)
 		}
 	default:
@@ -85,9 +86,9 @@ func (c *conn) latestQuery(w uint64) (string, bool) {
 // exit ends a call.
 func (c *conn) exit() {
 	w := c.state.Load()
-	next := w - stateBusy + stateIdle
+	next := (w - stateBusy + stateIdle) &^ innerMark
 	if c.holds > 0 {
-		next = w - stateBusy + stateHeld
+		next = (w - stateBusy + stateHeld) &^ innerMark
 	}
 	if w&wantMark != 0 || !c.state.CompareAndSwap(w, next) {
 		c.exitSlow()
@@ -116,6 +117,8 @@ func (c *conn) enterSlow(ctx context.Context, query string) error {
 			next := w - w&stateMask + stateBusy + callUnit
 			if w&stateMask == stateIdle {
 				next += periodUnit
+			} else {
+				next += innerMark
 			}
 			ok := c.state.CompareAndSwap(w, next)
 			c.mu.Unlock()
@@ -159,9 +162,9 @@ func (c *conn) exitSlow() {
 	drained := false
 	for {
 		w := c.state.Load()
-		next := w - stateBusy + stateIdle
+		next := (w - stateBusy + stateIdle) &^ innerMark
 		if c.holds > 0 || w&wantMark != 0 && c.inTransaction() {
-			next = w - stateBusy + stateHeld
+			next = (w - stateBusy + stateHeld) &^ innerMark
 		}
 		if c.state.CompareAndSwap(w, next) {
 			drained = next&(stateMask|wantMark) == stateIdle|wantMark
@@ -179,7 +182,7 @@ func (c *conn) exitSlow() {
 func (c *conn) enterHold(query string) bool {
 	w := c.state.Load()
 	c.noteQuery(w, query)
-	if w&(stateMask|wantMark) == stateHeld && c.state.CompareAndSwap(w, w+(stateBusy-stateHeld)+callUnit) {
+	if w&(stateMask|wantMark) == stateHeld && c.state.CompareAndSwap(w, w+(stateBusy-stateHeld)+innerMark+callUnit) {
 		return true
 	}
 	c.mu.Lock()
@@ -189,7 +192,7 @@ func (c *conn) enterHold(query string) bool {
 		if w&stateMask != stateHeld {
 			return false
 		}
-		if c.state.CompareAndSwap(w, w+(stateBusy-stateHeld)+callUnit) {
+		if c.state.CompareAndSwap(w, w+(stateBusy-stateHeld)+innerMark+callUnit) {
 			return true
 		}
 	}

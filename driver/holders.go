@@ -65,7 +65,7 @@ func (c *conn) holder() (Holder, bool) {
 		}
 		switch w & stateMask {
 		case stateBusy:
-			return Holder{Kind: HoldCall, Query: query}, true
+			return Holder{Kind: HoldCall, Query: query, tx: w&innerMark != 0}, true
 		case stateHeld:
 			if !c.claim() {
 				continue

@@ -27,13 +27,16 @@ func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 				return fmt.Errorf("hotswap: Raw needs a connection of this driver, not a %T", dc)
 			}
 		}
-		if err := base.enter(context.Background(), "a function in driver.Raw"); err != nil {
+		if err := base.enter(context.Background(), rawCall); err != nil {
 			return err
 		}
 		defer base.exit()
 		return fn(base.inner)
 	})
 }
+
+// rawCall stands for the query of a call of Raw.
+const rawCall = "a function in driver.Raw"
 
 // rawRequest asks the connection beneath an sqlmw layer who it is. sqlmw hands
 // CheckNamedValue down without asking the interceptor.

@@ -59,5 +59,5 @@ type Holder struct {
 	// since the hold may have begun before.
 	For time.Duration `json:"for_ns"`
 
-	tx bool // in a transaction, whatever else
+	tx bool // in a transaction, whatever else; or a call that may be
 }

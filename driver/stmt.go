@@ -58,6 +58,14 @@ func (s *stmt) execContext(ctx context.Context, args []driver.NamedValue) (drive
 }
 
 func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	rows, err := s.queryContext(ctx, args)
+	if err != nil && s.conn.again(ctx, s.query, err, nil) {
+		return s.QueryContext(ctx, args)
+	}
+	return rows, err
+}
+
+func (s *stmt) queryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
 	c := s.conn
 	if err := s.enter(ctx); err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -203,9 +204,16 @@ func (o *overwrite) quiet(ctx context.Context, deadline time.Time) (err error) {
 }
 
 func (o *overwrite) writerElsewhere() error {
-	text := "something keeps writing to the database"
-	if open := openersElsewhere(o.target.dev, o.target.ino); len(open) > 0 {
-		text += ", maybe " + joinOpeners(open)
+	var who []string
+	for _, h := range o.frozen.Holders {
+		who = append(who, h.String())
+	}
+	for _, other := range openersElsewhere(o.target.dev, o.target.ino) {
+		who = append(who, other.String())
+	}
+	text := "something keeps the database locked for writing"
+	if len(who) > 0 {
+		text += ", maybe " + strings.Join(who, ", or ")
 	}
 	return &failure{text: text, kinds: []error{ErrBusy}, hint: "let it end its transaction and try again, or wait longer with --timeout"}
 }
@@ -243,7 +251,10 @@ func (o *overwrite) beginCopy() (locked bool, err error) {
 	if err == nil && o.copy.PageCount() > 0 {
 		return true, nil
 	}
-	return false, errors.Join(err, o.rollback())
+	if endErr := o.rollback(); !busyElsewhere(endErr) {
+		err = errors.Join(err, endErr)
+	}
+	return false, err
 }
 
 // rollback ends the copy, and undoes what it has not committed.

@@ -47,25 +47,6 @@ func (l *live) close() error {
 	return l.pool.Close()
 }
 
-// largeWAL is the size of a WAL, in bytes, whose removal takes time.
-const largeWAL = 4 << 20
-
-// checkpointAhead moves most of the WAL into the file while calls still flow. A
-// large one it also cuts, if nobody happens to read: to give back the blocks of
-// a gigabyte takes longer than the rest of the pause. What it can't do is left
-// for the checkpoint that decides.
-func (l *live) checkpointAhead(ctx context.Context, path string) {
-	if !l.wal {
-		return
-	}
-	l.pool.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
-	if info, err := os.Stat(path + "-wal"); err != nil || info.Size() < largeWAL {
-		return
-	}
-	l.pool.ExecContext(ctx, "PRAGMA busy_timeout=0")
-	l.pool.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
-}
-
 // checkpoint moves all of the WAL into the file and empties it. It runs after
 // every connection of the program is closed.
 func (l *live) checkpoint(ctx context.Context) error {

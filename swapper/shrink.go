@@ -2,7 +2,6 @@ package swapper
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -11,42 +10,67 @@ import (
 	"hotswap/internal/dbpath"
 )
 
-// shrink brings the WAL back to the file, and cuts it: it has the size of the
-// whole database now. A reader that has been at it since before may keep it
-// from that; then it is tried again until nobody does.
+// largeWAL is the size of a WAL, in bytes, whose removal takes time.
+const largeWAL = 4 << 20
+
+// cutPause bounds how long writes wait until no transaction is open, so that a
+// WAL can be cut.
+const cutPause = 20 * time.Millisecond
+
+// shrink moves the WAL into the file while calls flow, and cuts a large one if
+// nobody reads from it. To cut it SQLite takes the write lock, which must not
+// make a write of the program's fail: so those wait, and an open transaction,
+// which could come to write, is let alone.
+func (l *live) shrink(ctx context.Context, db *driver.Database) (done bool) {
+	if !l.wal {
+		return true
+	}
+	l.pool.ExecContext(ctx, "PRAGMA busy_timeout=0")
+	l.pool.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
+	if !hasLargeWAL(db.Path()) {
+		return true
+	}
+	quiet, err := db.Freeze(ctx, driver.FreezeOptions{WritesOnly: true, MaxPause: cutPause})
+	if err != nil {
+		return false
+	}
+	defer quiet.Thaw()
+	if len(quiet.Holders) > 0 {
+		return false
+	}
+	var busy, log, moved int
+	err = l.pool.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &moved)
+	return err == nil && busy == 0
+}
+
+func hasLargeWAL(path string) bool {
+	info, err := os.Stat(path + "-wal")
+	return err == nil && info.Size() > largeWAL
+}
+
+// shrink cuts the WAL that the copy has made as large as the database. A reader
+// that has been at it since before may keep it from that; then it is tried again
+// until nobody does.
 func (o *overwrite) shrink(ctx context.Context) {
 	if !o.wal {
 		return
 	}
 	o.phase("checkpoint")
-	if o.live.shrink() {
-		return
-	}
-	name := o.target.path + "-wal"
-	if info, err := os.Stat(name); err == nil && info.Size() > largeWAL {
-		o.log.Warn().Str("database", o.target.path).Int64(fieldBytes, info.Size()).Msg(filepath.Base(name) + " keeps its size until a long read has ended")
+	if !o.live.shrink(context.WithoutCancel(ctx), o.db) { // after a cancelled copy, too
+		name := filepath.Base(o.target.path) + "-wal"
+		o.log.Warn().Str("database", o.target.path).Msg(name + " keeps its size until a long read has ended")
 		shrinkLater(o.db)
 	}
 }
 
-// shrink checkpoints and cuts the WAL, if nobody reads from it.
-func (l *live) shrink() bool {
-	l.pool.Exec("PRAGMA wal_checkpoint(PASSIVE)") // most of the work, in nobody's way
-	l.pool.Exec(fmt.Sprintf("PRAGMA busy_timeout=%d", lockWait))
-	var busy, log, done int
-	err := l.pool.QueryRow("PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &done)
-	return err == nil && busy == 0
-}
-
-// shrinkEvery is how often, and for how many times, a WAL is tried to be cut
-// that a read kept large.
+// shrinkEvery is how often, and for how many times, a WAL is tried to be cut.
 const (
 	shrinkEvery = 5 * time.Second
 	shrinkTries = 720
 )
 
 // shrinkLater cuts the database's WAL once nobody reads from it. It gives up
-// when something else has: another swap, or the last close.
+// when something else has cut it: another swap, or the last close.
 func shrinkLater(db *driver.Database) {
 	generation := db.Generation()
 	var try func(left int)
@@ -54,11 +78,11 @@ func shrinkLater(db *driver.Database) {
 		if now, ok := driver.Lookup(db.Path()); !ok || now != db || db.Generation() != generation || left == 0 {
 			return
 		}
-		if info, err := os.Stat(db.Path() + "-wal"); err != nil || info.Size() <= largeWAL {
+		if !hasLargeWAL(db.Path()) {
 			return
 		}
-		l := &live{pool: db.OpenFile(dbpath.URI(db.Path(), "mode=rw", "_busy_timeout=0"), false)}
-		done := l.shrink()
+		l := &live{pool: db.OpenFile(dbpath.URI(db.Path(), "mode=rw"), false), wal: true}
+		done := l.shrink(context.Background(), db)
 		l.close()
 		if !done {
 			time.AfterFunc(shrinkEvery, func() { try(left - 1) })

@@ -36,7 +36,9 @@ func start(t testing.TB, dir, params string) *service {
 	s := &service{t: t, dir: dir, path: filepath.Join(dir, "live.sqlite3")}
 	makeDatabase(t, s.path, "live", 200)
 	var err error
-	if s.pool, err = sql.Open(driver.Name, "file:"+s.path+"?_txlock=immediate"+params); err != nil {
+	// Of a parameter that is there twice the first counts.
+	dsn := "file:" + s.path + "?" + strings.TrimPrefix(params+"&_txlock=immediate", "&")
+	if s.pool, err = sql.Open(driver.Name, dsn); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.pool.Close() })

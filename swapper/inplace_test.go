@@ -1,0 +1,430 @@
+package swapper_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"hotswap/driver"
+	"hotswap/swapper"
+)
+
+var inPlace = swapper.PushOptions{Method: swapper.MethodInPlace}
+
+// sourceWith returns a database stamped stamp of about size bytes, made after
+// the given pragmas.
+func sourceWith(t testing.TB, stamp string, size int, pragmas ...string) []byte {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "new.sqlite3")
+	db, err := sql.Open("sqlite3", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	for _, q := range append(pragmas, "CREATE TABLE items (id INTEGER PRIMARY KEY, stamp TEXT NOT NULL, filler BLOB)", "CREATE INDEX items_stamp ON items (stamp, id)") {
+		if _, err := db.Exec(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = db.Exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+		INSERT INTO items SELECT i, ?, randomblob(10000) FROM n`, max(size/10000, 1), stamp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func contentOf(t testing.TB, data []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "content.sqlite3")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite3", "file:"+path+"?mode=ro&immutable=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	return digest(t, db)
+}
+
+func TestAPushInPlaceReplacesTheContentInEveryJournalMode(t *testing.T) {
+	for _, mode := range []string{"WAL", "DELETE", "TRUNCATE", "PERSIST"} {
+		t.Run(mode, func(t *testing.T) {
+			s := start(t, t.TempDir(), "&_journal="+mode)
+			s.exec("INSERT INTO items (stamp) VALUES ('live')")
+			info, err := os.Stat(s.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			old := digest(t, s.pool)
+			prepared, err := s.pool.Prepare("SELECT count(DISTINCT stamp) FROM items")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer prepared.Close()
+			told := 0
+			defer s.db.OnSwap(func(driver.Swap) { told++ })()
+			data := sourceWith(t, "new", 9<<20) // several steps of the copy
+			r := s.mustPush(data, swapper.PushOptions{Method: swapper.MethodInPlace, Backup: true})
+			if !r.Swapped || r.Method != swapper.MethodInPlace || r.InPlaceBecause != "asked for" || r.Generation != 2 || told != 1 {
+				t.Errorf("the report says %+v, and OnSwap ran %d times", r, told)
+			}
+			if digest(t, s.pool) != contentOf(t, data) {
+				t.Error("the live content is not what was pushed")
+			}
+			var n int
+			if err := prepared.QueryRow().Scan(&n); err != nil || n != 1 {
+				t.Errorf("an old statement: %d, %v", n, err)
+			}
+			var journal string
+			if s.pool.QueryRow("PRAGMA journal_mode").Scan(&journal); !strings.EqualFold(journal, mode) {
+				t.Errorf("journal mode %s", journal)
+			}
+			if after, err := os.Stat(s.path); err != nil || !os.SameFile(info, after) {
+				t.Errorf("it is another file now, %v", err)
+			}
+			if wal, err := os.Stat(s.path + "-wal"); err == nil && wal.Size() > 1<<20 {
+				t.Errorf("the WAL still has %d bytes", wal.Size())
+			}
+			s.onlyFiles(filepath.Base(r.BackupPath))
+			kept, err := os.ReadFile(r.BackupPath)
+			if err != nil || contentOf(t, kept) != old {
+				t.Errorf("the backup is not the old content, %v", err)
+			}
+			s.exec("INSERT INTO items (stamp) VALUES ('new')")
+			r = s.mustPush(source(t, "third"), swapper.PushOptions{})
+			if r.Method != swapper.MethodRename || s.stamp() != "third" {
+				t.Errorf("the push after it: %+v, %s", r, s.stamp())
+			}
+		})
+	}
+}
+
+func TestInPlaceRefusesWhatSQLiteCannotWriteOverTheOld(t *testing.T) {
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	for _, c := range []struct {
+		pragma string
+		says   []string
+	}{
+		{"PRAGMA page_size=1024", []string{"page size is 1024", "4096", "PRAGMA page_size = 4096"}},
+		{"PRAGMA encoding='UTF-16le'", []string{"text encoding is UTF-16le", "UTF-8", "PRAGMA encoding = UTF-8"}},
+	} {
+		before := digest(t, s.pool)
+		for _, dry := range []bool{true, false} {
+			r, err := s.push(sourceWith(t, "new", 50_000, c.pragma), swapper.PushOptions{Method: swapper.MethodInPlace, DryRun: dry})
+			if !errors.Is(err, swapper.ErrBadDatabase) || r.Swapped {
+				t.Errorf("%s: %+v, %v", c.pragma, r, err)
+			}
+			for _, text := range append(c.says, "unchanged") {
+				if err != nil && !strings.Contains(err.Error(), text) {
+					t.Errorf("the message does not say %q: %v", text, err)
+				}
+			}
+		}
+		if digest(t, s.pool) != before {
+			t.Error("the live database changed")
+		}
+		// By rename it can be done.
+		s.mustPush(sourceWith(t, "live", 50_000, c.pragma), swapper.PushOptions{})
+		s.mustPush(source(t, "live"), swapper.PushOptions{})
+	}
+	s.onlyFiles()
+}
+
+func TestWithARollbackJournalInPlaceTakesAnotherPageSize(t *testing.T) {
+	s := start(t, t.TempDir(), "&_journal=DELETE")
+	o := startOther(t, "file:"+s.path)
+	o.must("SELECT count(*) FROM items")
+	data := sourceWith(t, "new", 100_000, "PRAGMA page_size=1024")
+	r := s.mustPush(data, swapper.PushOptions{})
+	if r.Method != swapper.MethodInPlace || digest(t, s.pool) != contentOf(t, data) {
+		t.Errorf("%+v", r)
+	}
+	if got := o.must("SELECT group_concat(DISTINCT stamp) FROM items"); got != "new" {
+		t.Errorf("the other process reads %s", got)
+	}
+	if got := o.must("PRAGMA integrity_check"); got != "ok" {
+		t.Error(got)
+	}
+	o.end()
+}
+
+// TestAReaderThatOutlastsTheTimeoutDoesNotFailAPush: it goes on reading the old
+// content, while all others see the new one.
+func TestAReaderThatOutlastsTheTimeoutDoesNotFailAPush(t *testing.T) {
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	rows, err := s.pool.Query("SELECT stamp FROM items")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	rows.Next()
+	data := sourceWith(t, "new", 9<<20)
+	r := s.mustPush(data, swapper.PushOptions{Timeout: 50 * time.Millisecond})
+	if r.Method != swapper.MethodInPlace || !strings.Contains(r.InPlaceBecause, "SELECT stamp FROM items") {
+		t.Errorf("%+v", r)
+	}
+	if s.stamp() != "new" {
+		t.Errorf("others read %s", s.stamp())
+	}
+	n := 1
+	for rows.Next() {
+		var stamp string
+		if err := rows.Scan(&stamp); err != nil || stamp != "live" {
+			t.Fatal(stamp, err)
+		}
+		n++
+	}
+	if n != 200 || rows.Err() != nil {
+		t.Errorf("the reader got %d rows of 200, %v", n, rows.Err())
+	}
+	rows.Close()
+	// The WAL, as large as the database, could not be cut while it read.
+	eventually(t, func() error {
+		if wal, err := os.Stat(s.path + "-wal"); err == nil && wal.Size() > 4<<20 {
+			return fmt.Errorf("the WAL still has %d bytes", wal.Size())
+		}
+		return nil
+	})
+	if digest(t, s.pool) != contentOf(t, data) {
+		t.Error("the live content is not what was pushed")
+	}
+}
+
+// TestWritesWaitWhileTheContentIsWrittenInPlaceAndNoneFails uses a busy timeout
+// that is over long before the copy is. Without any, readers and writers that
+// meet fail each other now and then, copy or not.
+func TestWritesWaitWhileTheContentIsWrittenInPlaceAndNoneFails(t *testing.T) {
+	for _, txlock := range []string{"immediate", "deferred"} {
+		t.Run(txlock, func(t *testing.T) {
+			s := start(t, t.TempDir(), "&_journal=WAL&_busy_timeout=10&_txlock="+txlock)
+			s.pool.SetMaxOpenConns(8)
+			s.pool.SetMaxIdleConns(8)
+			stop := make(chan struct{})
+			var wg sync.WaitGroup
+			var writing sync.Mutex // one of the program's writers at a time, as with so short a timeout it has to be
+			loop := func(what string, call func() error) {
+				wg.Go(func() {
+					for {
+						select {
+						case <-stop:
+							return
+						default:
+						}
+						if err := call(); err != nil {
+							t.Errorf("%s: %v", what, err)
+							return
+						}
+					}
+				})
+			}
+			insert, err := s.pool.Prepare("INSERT INTO items (stamp) SELECT stamp FROM items LIMIT 1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer insert.Close()
+			loop("exec", func() error {
+				writing.Lock()
+				defer writing.Unlock()
+				_, err := s.pool.Exec("INSERT INTO items (stamp) SELECT stamp FROM items LIMIT 1")
+				return err
+			})
+			loop("prepared exec", func() error {
+				writing.Lock()
+				defer writing.Unlock()
+				_, err := insert.Exec()
+				return err
+			})
+			loop("insert returning", func() error {
+				writing.Lock()
+				defer writing.Unlock()
+				var id int
+				return s.pool.QueryRow("WITH s AS (SELECT stamp FROM items LIMIT 1) INSERT INTO items (stamp) SELECT stamp FROM s RETURNING id").Scan(&id)
+			})
+			loop("transaction", func() error {
+				writing.Lock()
+				defer writing.Unlock()
+				tx, err := s.pool.Begin()
+				if err != nil {
+					return fmt.Errorf("begin: %w", err)
+				}
+				defer tx.Rollback()
+				var stamp string
+				if err := tx.QueryRow("SELECT stamp FROM items LIMIT 1").Scan(&stamp); err != nil {
+					return fmt.Errorf("select: %w", err)
+				}
+				if _, err := tx.Exec("INSERT INTO items (stamp) VALUES (?)", stamp); err != nil {
+					return fmt.Errorf("insert: %w", err)
+				}
+				return tx.Commit()
+			})
+			loop("read", func() error {
+				var stamps string
+				err := s.pool.QueryRow("-- a comment first\nSELECT group_concat(DISTINCT stamp) FROM items").Scan(&stamps)
+				if err == nil && strings.Contains(stamps, ",") {
+					err = fmt.Errorf("a mixture: %s", stamps)
+				}
+				return err
+			})
+			for i := range 3 {
+				r := s.mustPush(sourceWith(t, strconv.Itoa(i), 9<<20), inPlace)
+				if got := s.stamp(); got != strconv.Itoa(i) {
+					t.Errorf("stamp %s after push %d", got, i)
+				}
+				t.Logf("writes waited %v, holders %v", r.Pause, r.Holders)
+			}
+			close(stop)
+			wg.Wait()
+		})
+	}
+}
+
+func TestAnOpenTransactionIsWaitedForAndALongOneReadsTheOldToItsEnd(t *testing.T) {
+	s := start(t, t.TempDir(), "&_journal=WAL&_txlock=deferred")
+	tx, err := s.pool.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	read := func() (stamp string) {
+		if err := tx.QueryRow("SELECT group_concat(DISTINCT stamp) FROM items").Scan(&stamp); err != nil {
+			t.Error(err)
+		}
+		return stamp
+	}
+	read()
+	r := s.mustPush(source(t, "new"), swapper.PushOptions{Method: swapper.MethodInPlace, MaxPause: 20 * time.Millisecond})
+	if len(r.Holders) != 1 || r.Holders[0].Kind != driver.HoldTx {
+		t.Errorf("the report names %v", r.Holders)
+	}
+	if got := read(); got != "live" || s.stamp() != "new" {
+		t.Errorf("the transaction reads %s, others %s", got, s.stamp())
+	}
+	// What it read is gone: it must not write on the strength of that.
+	if _, err := tx.Exec("INSERT INTO items (stamp) VALUES ('live')"); err == nil {
+		t.Error("a transaction that began on the old content wrote into the new one")
+	}
+	tx.Rollback()
+	if s.stamp() != "new" {
+		t.Error(s.stamp())
+	}
+}
+
+func TestABusyWriterInAnotherProcessRefusesThePushByName(t *testing.T) {
+	for _, mode := range []string{"WAL", "DELETE"} {
+		t.Run(mode, func(t *testing.T) {
+			s := start(t, t.TempDir(), "&_journal="+mode)
+			o := startOther(t, "file:"+s.path)
+			o.must("BEGIN IMMEDIATE")
+			o.must("INSERT INTO items (stamp) VALUES ('live')")
+			s.refuses(swapper.PushOptions{Timeout: 200 * time.Millisecond}, swapper.ErrBusy,
+				"process "+strconv.Itoa(o.cmd.Process.Pid), "--timeout", "by rename it can't be done")
+			o.must("COMMIT")
+			if got := o.must("SELECT count(*) FROM items"); got != "201" {
+				t.Errorf("the other process's write is gone: %s", got)
+			}
+			r := s.mustPush(source(t, "new"), swapper.PushOptions{})
+			if r.Method != swapper.MethodInPlace || o.must("SELECT group_concat(DISTINCT stamp) FROM items") != "new" {
+				t.Errorf("%+v", r)
+			}
+			o.end()
+			s.onlyFiles()
+		})
+	}
+}
+
+// TestACopyInPlaceThatIsCancelledLeavesTheOldContent cancels between any two of
+// its steps.
+func TestACopyInPlaceThatIsCancelledLeavesTheOldContent(t *testing.T) {
+	for _, mode := range []string{"WAL", "DELETE"} {
+		t.Run(mode, func(t *testing.T) {
+			s := start(t, t.TempDir(), "&_journal="+mode)
+			before := digest(t, s.pool)
+			data := sourceWith(t, "new", 30<<20)
+			cancelled := 0
+			for i := range 12 {
+				ctx, cancel := context.WithCancel(context.Background())
+				steps := 0
+				r, err := swapper.Push(ctx, s.db, bytes.NewReader(data), swapper.PushOptions{
+					Method: swapper.MethodInPlace, Quick: true, Backup: i%2 == 0,
+					Notify: func(e swapper.Event) {
+						if e.Step == swapper.StepOverwriting || e.Step == swapper.StepWritesWait || e.Step == swapper.StepClosed {
+							if steps++; steps > i/4 {
+								cancel()
+							}
+						}
+					},
+				})
+				cancel()
+				switch {
+				case err == nil: // the cancel came after the last step
+					s.mustPush(source(t, "live"), swapper.PushOptions{})
+					before = digest(t, s.pool)
+				case !errors.Is(err, context.Canceled) || r.Swapped || digest(t, s.pool) != before:
+					t.Fatalf("%+v, %v", r, err)
+				default:
+					cancelled++
+					if _, err := os.Stat(s.path + "~"); i%2 == 0 && err == nil && r.BackupPath != "" {
+						t.Error("a backup of what was not replaced")
+					}
+				}
+				os.Remove(s.path + "~")
+				s.onlyFiles()
+				if wal, err := os.Stat(s.path + "-wal"); err == nil && wal.Size() > 4<<20 {
+					t.Errorf("the WAL has %d bytes", wal.Size())
+				}
+				s.exec("INSERT INTO items (stamp) VALUES ('live')")
+				before = digest(t, s.pool)
+			}
+			if cancelled == 0 {
+				t.Error("no push was cancelled")
+			}
+			t.Logf("%d of 12 cancelled", cancelled)
+		})
+	}
+}
+
+func TestAnUnknownMethodIsRefused(t *testing.T) {
+	s := start(t, t.TempDir(), "")
+	s.refuses(swapper.PushOptions{Method: "move"}, nil, `no method "move"`, "auto, rename and in-place")
+}
+
+func TestAutoGoesInPlaceWhereThePlainDriverHasTheFileOpenToo(t *testing.T) {
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	plain, err := sql.Open("sqlite3", s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	if err := plain.Ping(); err != nil {
+		t.Fatal(err)
+	}
+	r := s.mustPush(source(t, "new"), swapper.PushOptions{})
+	var stamp string
+	if err := plain.QueryRow("SELECT group_concat(DISTINCT stamp) FROM items").Scan(&stamp); err != nil || stamp != "new" {
+		t.Errorf("the plain driver reads %s, %v", stamp, err)
+	}
+	if r.Method != swapper.MethodInPlace || s.stamp() != "new" {
+		t.Errorf("%+v", r)
+	}
+	plain.Close()
+	if r := s.mustPush(source(t, "newer"), swapper.PushOptions{}); r.Method != swapper.MethodRename {
+		t.Errorf("%+v", r)
+	}
+}
