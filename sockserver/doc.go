@@ -28,8 +28,9 @@
 //
 // path is absolute, or the word "database" for the only managed one. A PUT
 // takes skip_integrity_check, skip_schema_check, quick, force, backup and
-// dry_run (1 or 0), timeout and max_pause ("1m30s"), source (a name for the
-// log), size (in bytes, if the body is chunked) and id (the command's).
+// dry_run (1 or 0), method (auto, rename or in-place), timeout and max_pause
+// ("1m30s"), source (a name for the log), size (in bytes, if the body is
+// chunked) and id (the command's).
 //
 // A body that is cut is never taken for a complete one: it ends by its
 // Content-Length or its last chunk, and a Content-Digest (RFC 9530, sha-256)

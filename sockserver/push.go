@@ -39,7 +39,7 @@ func (a *api) servePush(w http.ResponseWriter, r *http.Request, cmd *command) er
 // pushOptions reads the options of a push from the query.
 func (a *api) pushOptions(r *http.Request) (swapper.PushOptions, error) {
 	q, err := parseQuery(r, paramPath, paramID, paramSource, paramSize, paramSkipIntegrityCheck, paramSkipSchemaCheck,
-		paramQuick, paramTimeout, paramMaxPause, paramForce, paramBackup, paramDryRun)
+		paramQuick, paramMethod, paramTimeout, paramMaxPause, paramForce, paramBackup, paramDryRun)
 	if err != nil {
 		return swapper.PushOptions{}, err
 	}
@@ -49,6 +49,7 @@ func (a *api) pushOptions(r *http.Request) (swapper.PushOptions, error) {
 		SkipIntegrityCheck: q.boolean(paramSkipIntegrityCheck),
 		SkipSchemaCheck:    q.boolean(paramSkipSchemaCheck),
 		Quick:              q.boolean(paramQuick),
+		Method:             q.method(),
 		Timeout:            q.duration(paramTimeout, a.cfg.Timeout),
 		MaxPause:           q.duration(paramMaxPause, a.cfg.MaxPause),
 		Force:              q.boolean(paramForce),

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"hotswap/swapper"
 )
 
 // The query parameters.
@@ -19,6 +21,7 @@ const (
 	paramSkipIntegrityCheck = "skip_integrity_check"
 	paramSkipSchemaCheck    = "skip_schema_check"
 	paramQuick              = "quick"
+	paramMethod             = "method"
 	paramTimeout            = "timeout"
 	paramMaxPause           = "max_pause"
 	paramForce              = "force"
@@ -95,6 +98,16 @@ func (q *query) duration(name string, fallback time.Duration) time.Duration {
 		return fallback
 	}
 	return value
+}
+
+// method reads a push's method; absent is the swapper's own choice.
+func (q *query) method() swapper.Method {
+	switch m := swapper.Method(q.Get(paramMethod)); m {
+	case "", swapper.MethodAuto, swapper.MethodRename, swapper.MethodInPlace:
+		return m
+	}
+	q.fail(paramMethod, "auto, rename or in-place")
+	return ""
 }
 
 // size reads a number of bytes; absent is 0.

@@ -42,6 +42,8 @@ type PushParams struct {
 	Force              bool
 	Backup             bool
 	DryRun             bool
+	// Method is swapper.MethodAuto if empty.
+	Method swapper.Method
 	// Timeout and MaxPause are the server's own if 0.
 	Timeout  time.Duration
 	MaxPause time.Duration
@@ -49,7 +51,7 @@ type PushParams struct {
 
 func (p PushParams) query(path string) url.Values {
 	q := url.Values{}
-	for name, value := range map[string]string{paramPath: path, paramID: p.ID, paramSource: p.Source} {
+	for name, value := range map[string]string{paramPath: path, paramID: p.ID, paramSource: p.Source, paramMethod: string(p.Method)} {
 		if value != "" {
 			q.Set(name, value)
 		}
@@ -65,6 +67,9 @@ func (p PushParams) query(path string) url.Values {
 		if value {
 			q.Set(name, "1")
 		}
+	}
+	if p.Method == swapper.MethodAuto {
+		q.Del(paramMethod) // the default; a server that knows of no methods need not be asked
 	}
 	for name, value := range map[string]time.Duration{paramTimeout: p.Timeout, paramMaxPause: p.MaxPause} {
 		if value != 0 {

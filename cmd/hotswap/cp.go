@@ -7,6 +7,7 @@ import (
 	"github.com/mattn/go-isatty"
 
 	"hotswap/sockserver"
+	"hotswap/swapper"
 )
 
 // cpCmd is `hotswap cp`.
@@ -16,6 +17,7 @@ type cpCmd struct {
 	SkipIntegrityCheck bool          `help:"Push without PRAGMA integrity_check; the length and the header are checked all the same."`
 	SkipSchemaCheck    bool          `help:"Push a database whose schema differs from the live one's."`
 	Quick              bool          `help:"Push with PRAGMA quick_check instead: faster, and blind to bad indexes."`
+	Method             string        `default:"auto" enum:"auto,rename,in-place" help:"How a push replaces the database: rename drains the program's connections and needs the file to itself; in-place writes over it through SQLite, for when another process or a long reader has it open; auto renames if it can."`
 	Timeout            time.Duration `placeholder:"30s" help:"How long a push waits for transactions and open rows to end; by default as the program is set, else 30s."`
 	MaxPause           time.Duration `placeholder:"1s" help:"The longest a single attempt of a push may hold up the program's calls; by default as the program is set, else 1s."`
 	Force              bool          `help:"At the timeout of a push, interrupt what is still running and roll its transactions back."`
@@ -89,6 +91,7 @@ func (c *cpCmd) checkPullFlags() error {
 		"--timeout":              c.Timeout != 0,
 		"--max-pause":            c.MaxPause != 0,
 		"--force":                c.Force,
+		"--method":               c.Method != string(swapper.MethodAuto),
 	} {
 		if given {
 			return usagef("%s is for a push, and %s is not a managed database", flag, c.Dst)
@@ -108,6 +111,7 @@ func (c *cpCmd) pushParams(id, source string, size int64) sockserver.PushParams 
 		Force:              c.Force,
 		Backup:             c.Backup,
 		DryRun:             c.DryRun,
+		Method:             swapper.Method(c.Method),
 		Timeout:            c.Timeout,
 		MaxPause:           c.MaxPause,
 	}
