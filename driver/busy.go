@@ -15,6 +15,15 @@ type overwriting struct {
 	end   time.Time // valid once ended is closed
 }
 
+func (o *overwriting) over() bool {
+	select {
+	case <-o.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 func (d *Database) endOverwriting() {
 	if o := d.overwriting.Load(); o != nil && o.end.IsZero() {
 		o.end = time.Now()
@@ -26,35 +35,58 @@ func (d *Database) endOverwriting() {
 // SQLITE_BUSY that it got from it.
 const busyRace = time.Second
 
+// readonlyMoved is SQLITE_READONLY_DBMOVED: with a rollback journal SQLite sees
+// before a write that another file is at the path.
+var readonlyMoved = sqlite3.ErrReadonly.Extend(4)
+
 // again reports whether a call that returned err is to be made again, once it
-// has waited for the end of the overwriting that was in its way. Within a
-// transaction it is not: what the transaction has read is gone. Neither is a
-// text of several statements, of which the first may have been done. The call is
-// over, but for the rows that it is the first step of.
+// has waited for the end of the overwriting that was in its way, or has seen the
+// connections move to the file that is at the path now. Within a transaction it
+// is not: what the transaction has read is gone. Neither is a text of several
+// statements, of which the first may have been done. The call is over, but for
+// the rows that it is the first step of.
 func (c *conn) again(ctx context.Context, query string, err error, rows *rows) bool {
-	if err == nil || c.db == nil {
-		return false
-	}
-	o := c.db.overwriting.Load()
 	var se sqlite3.Error
-	if o == nil || !errors.As(err, &se) || se.Code != sqlite3.ErrBusy || severalStatements(query) || c.transacting(rows) {
+	if !errors.As(err, &se) || se.Code != sqlite3.ErrBusy && se.ExtendedCode != readonlyMoved {
 		return false
 	}
-	select {
-	case <-o.ended:
+	if severalStatements(query) || c.transacting(rows) {
+		return false
+	}
+	if se.ExtendedCode == readonlyMoved {
+		return c.db != nil && rows == nil && c.db.follow(ctx) == nil && !c.db.moved()
+	}
+	o := c.overwriting()
+	if o == nil {
+		return false
+	}
+	if o.over() {
 		// Once: who made this call again has waited for the same end.
 		if time.Since(o.end) > busyRace || c.retried == o {
 			return false
 		}
-	default:
-		waited := c.db.beginWait(c, query)
-		if c.db.await(ctx, o.ended) != nil {
-			return false
-		}
-		waited.end()
+	} else if c.awaitOverwriting(ctx, query, o) != nil {
+		return false
 	}
 	c.retried = o
 	return true
+}
+
+func (c *conn) awaitOverwriting(ctx context.Context, query string, o *overwriting) error {
+	if c.db == nil {
+		select {
+		case <-o.ended:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	waited := c.db.beginWait(c, query)
+	if err := c.db.await(ctx, o.ended); err != nil {
+		return err
+	}
+	waited.end()
+	return nil
 }
 
 // transacting reports whether c, between two calls, is in a transaction or has

@@ -35,6 +35,7 @@ type conn struct {
 	tx        tx                  // the open Tx, if any; owned
 	writing   bool                // it has the place in the writers' queue; owned
 	retried   *overwriting        // for which a call was made again; its user's
+	watched   uint64              // the file's look that it knows of; its user's
 	control   control             // owned
 	cancel    canceller
 	freeStmts *stmt     // closed ones, for the next Prepare; as stmts
@@ -42,6 +43,9 @@ type conn struct {
 	freeRows  *rows     // closed ones, for the next query; owned
 	cache     stmtCache // owned
 	session   session   // owned
+
+	// attached are the files that it has attached, by their real paths.
+	attached atomic.Pointer[[]string]
 
 	drv *Driver
 	dsn *dsn
@@ -96,7 +100,7 @@ func (c *conn) execContext(ctx context.Context, query string, args []driver.Name
 	res, err := c.inner.ExecContext(call, query, args)
 	err = c.unwatch(ctx, stop, err)
 	if err == nil && mayChangeSession(query) {
-		c.session.record(query, args)
+		c.recordSession(query, args)
 	}
 	return res, c.explain(err)
 }
@@ -127,7 +131,7 @@ func (c *conn) queryContext(ctx context.Context, query string, args []driver.Nam
 		return nil, c.explain(err)
 	}
 	if mayChangeSession(query) {
-		c.session.record(query, args)
+		c.recordSession(query, args)
 	}
 	return c.openRows(inner, nil, query), nil
 }
@@ -199,9 +203,18 @@ func (c *conn) Ping(ctx context.Context) error {
 
 // ResetSession runs when the pool hands the connection to its next user, who
 // is not the one that a forced freeze took a transaction from.
-func (c *conn) ResetSession(context.Context) error {
+//
+// It is also a connection's first use after it idled: time to see whether its
+// file is still the one at the path.
+func (c *conn) ResetSession(ctx context.Context) error {
 	if c.lost.Load() != 0 {
 		c.lost.Store(0)
+	}
+	if c.db != nil {
+		if looks := c.db.looks.Load(); looks != c.watched {
+			c.watched = looks
+			c.db.follow(ctx) // if that fails, the call will say so
+		}
 	}
 	return nil
 }
@@ -245,7 +258,14 @@ func (c *conn) closeInner() error {
 	c.cache.close()
 	c.control.close()
 	c.closeInterrupter()
+	var closed func()
+	if c.db != nil {
+		closed = c.db.closing(c.inner)
+	}
 	err := c.inner.Close()
+	if closed != nil {
+		closed()
+	}
 	c.inner = nil
 	c.holds = 0
 	c.endWriting()

@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"io"
 	"sync"
 
@@ -54,12 +55,19 @@ func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
 			return nil, err
 		}
 	}
-	if err := c.open(); err != nil {
-		c.exit()
+	err := c.open()
+	c.exit()
+	if errors.Is(err, ErrReplaced) {
+		if err = c.db.settle(ctx); err == nil {
+			if err = c.enter(ctx, "connect"); err == nil {
+				c.exit()
+			}
+		}
+	}
+	if err != nil {
 		c.Close()
 		return nil, err
 	}
-	c.exit()
 	if b.drv.interceptor != nil {
 		return interceptedConn{c}, nil
 	}
@@ -68,6 +76,11 @@ func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
 
 // open opens the SQLite connection. The caller owns c.
 func (c *conn) open() error {
+	if c.db != nil {
+		if err := c.db.mayOpen(); err != nil {
+			return err
+		}
+	}
 	opened, err := c.drv.sqlite.Open(c.dsn.raw)
 	if err != nil {
 		return err
@@ -83,12 +96,15 @@ func (c *conn) open() error {
 	}
 	c.interrupted.Store(false)
 	c.inner = inner
+	if c.db != nil {
+		c.db.noteOpened()
+	}
 	return nil
 }
 
 // revive is the end of enter for a connection that a swap has closed. On an
 // error it ends the call.
-func (c *conn) revive(ctx context.Context) error {
+func (c *conn) revive(ctx context.Context, query string) error {
 	err := ctx.Err()
 	if c.lost.Load() != 0 {
 		err = c.lostError()
@@ -98,6 +114,11 @@ func (c *conn) revive(ctx context.Context) error {
 	}
 	if err != nil {
 		c.exit()
+	}
+	if errors.Is(err, ErrReplaced) {
+		if err = c.db.settle(ctx); err == nil {
+			return c.enter(ctx, query)
+		}
 	}
 	return err
 }

@@ -34,6 +34,9 @@ type Database struct {
 	// filter says, while it is set, that marked connections may be used by the
 	// calls that it does not stop.
 	filter atomic.Pointer[filter]
+	// looks is how often it was looked whether the file was replaced.
+	looks atomic.Uint64
+	watch watch
 	// overwriting is the latest one, ended or not.
 	overwriting atomic.Pointer[overwriting]
 	// gateLog is the logger of the freeze in progress, for queued calls.

@@ -25,6 +25,7 @@ type Driver struct {
 	sqlite      sqlite3.SQLiteDriver
 	log         *zerolog.Logger // nil: none of its own
 	interceptor sqlmw.Interceptor
+	external    ExternalReplace
 }
 
 // New returns a driver to be registered under a name of its own with
@@ -51,6 +52,7 @@ func (d *Driver) OpenConnector(name string) (driver.Connector, error) {
 	}
 	if c.dsn.path != "" {
 		c.db = acquire(c.dsn.path)
+		c.db.watch.configure(d)
 		if len(d.sqlite.Extensions) > 0 || d.sqlite.ConnectHook != nil {
 			c.db.drv.Store(d)
 		}

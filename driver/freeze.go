@@ -99,6 +99,9 @@ func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, err
 		opts.Notify = func(FreezeEvent) {}
 	}
 	if !d.freezing.TryLock() {
+		if d.refusing() {
+			return nil, ErrReplaced
+		}
 		return nil, ErrFreezing
 	}
 	d.keep()
@@ -138,7 +141,8 @@ func (f *Frozen) Thaw() (pause time.Duration) {
 	}
 	f.thawed = true
 	d := f.db
-	if f.replaced {
+	external := d.watch.forget(f.replaced)
+	if f.replaced = f.replaced || external; f.replaced {
 		d.generation.Add(1) // before any call can see the new file
 	}
 	d.mu.Lock()
@@ -153,9 +157,13 @@ func (f *Frozen) Thaw() (pause time.Duration) {
 		d.swaps++
 		d.lastSwap, d.lastPause, d.maxPause = now, pause, max(d.maxPause, pause)
 		d.mu.Unlock()
-		d.runCallbacks(Swap{Path: d.path, Generation: d.generation.Load(), Pause: pause})
+		d.runCallbacks(Swap{Path: d.path, Generation: d.generation.Load(), Pause: pause, External: external})
 	}
 	f.end()
+	if external {
+		d.watch.warn(d.path).Uint64("generation", d.Generation()).Dur("pause", pause).
+			Msg("the database file was replaced by something else: all connections use the new one now")
+	}
 	return pause
 }
 

@@ -59,7 +59,7 @@ func (c *conn) enter(ctx context.Context, query string) error {
 	if c.inner != nil {
 		return nil
 	}
-	return c.revive(ctx)
+	return c.revive(ctx, query)
 }
 
 // noteQuery notes the query of the call that comes after those counted in w.
@@ -129,11 +129,14 @@ func (c *conn) enterSlow(ctx context.Context, query string) error {
 			if c.inner != nil {
 				return nil
 			}
-			return c.revive(ctx)
+			return c.revive(ctx, query)
 		case stateIdle | wantMark, stateFrozen | wantMark:
 			c.mu.Unlock()
 			if c.lost.Load() != 0 {
 				return c.lostError()
+			}
+			if c.db.refusing() {
+				return ErrReplaced
 			}
 		default:
 			// Busy, and not by a claimer, who would hold mu; or frozen with no mark.

@@ -28,6 +28,15 @@ func WithLogger(log zerolog.Logger) Option {
 	return func(d *Driver) { d.log = &log }
 }
 
+// WithExternalReplace says what becomes of the connections when something else
+// than a swap replaces the file (mv new.db live.db): AdoptReplaced by default.
+// It holds for all pools of a database if one says RefuseReplaced. A file that is
+// overwritten rather than replaced (cp new.db live.db) can't be seen, and is lost:
+// https://www.sqlite.org/howtocorrupt.html, section 1.
+func WithExternalReplace(what ExternalReplace) Option {
+	return func(d *Driver) { d.external = what }
+}
+
 // WithInterceptor puts an sqlmw interceptor around the driver, as the
 // outermost layer. It costs every call some hundred nanoseconds and a few
 // allocations; without it nothing of sqlmw runs. [QueryLog] makes one.

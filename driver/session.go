@@ -66,8 +66,9 @@ func severalStatements(query string) bool {
 	return i >= 0 && i < len(query)-1
 }
 
-// record notes the settings that query, which has succeeded, made.
-func (s *session) record(query string, args []driver.NamedValue) {
+// record notes the settings that query, which has succeeded, made, and reports
+// whether it may have attached or detached something.
+func (s *session) record(query string, args []driver.NamedValue) (attached bool) {
 	for _, st := range splitStatements(query) {
 		mine := args
 		if st.params < len(args) && len(args) > 0 && args[0].Name == "" {
@@ -84,10 +85,13 @@ func (s *session) record(query string, args []driver.NamedValue) {
 			}
 		case "ATTACH":
 			s.set("attach "+unquote(words[len(words)-1]), st.text, mine)
+			attached = true
 		case "DETACH":
 			s.forget(unquote(words[len(words)-1]))
+			attached = true
 		}
 	}
+	return attached
 }
 
 // sessionPragma returns the key of [schema.]name = value or [schema.]name(value).

@@ -10,6 +10,9 @@ type Swap struct {
 	Generation uint64
 	// Pause is how long the gate was closed for the swap.
 	Pause time.Duration
+	// External is set if the file was replaced by something else than a swap,
+	// and the connections have moved to what is there now.
+	External bool
 }
 
 // Stats is a snapshot of a database's counters; see [Database.Stats].

@@ -52,7 +52,7 @@ func (s *stmt) execContext(ctx context.Context, args []driver.NamedValue) (drive
 	res, err := s.inner.ExecContext(call, args)
 	err = c.unwatch(ctx, stop, err)
 	if s.session && err == nil {
-		c.session.record(s.query, args)
+		c.recordSession(s.query, args)
 	}
 	return res, c.explain(err)
 }
@@ -76,7 +76,7 @@ func (s *stmt) queryContext(ctx context.Context, args []driver.NamedValue) (driv
 		return nil, c.explain(err)
 	}
 	if s.session {
-		c.session.record(s.query, args)
+		c.recordSession(s.query, args)
 	}
 	return c.openRows(inner, s, s.query), nil
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"syscall"
+
+	"hotswap/driver"
 )
 
 // What kind of failure it was; test for it with errors.Is. Each error's text
@@ -93,6 +95,8 @@ func failed(doing string, cause error) error {
 	case errors.Is(cause, syscall.ENOSPC), errors.Is(cause, syscall.EDQUOT):
 		f.kinds = []error{ErrNoSpace}
 		f.hint = "make room on the disk and try again"
+	case errors.Is(cause, driver.ErrReplaced):
+		f.kinds = []error{ErrBusy}
 	case errors.Is(cause, fs.ErrPermission), errors.Is(cause, syscall.EROFS):
 		f.kinds = []error{ErrNotPermitted}
 	}

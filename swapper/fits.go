@@ -8,6 +8,9 @@ func (o *overwrite) fits() error {
 	if err != nil {
 		return liveBusy("read the live database", err)
 	}
+	if err := o.target.stillEmpty(pages); err != nil {
+		return err
+	}
 	if pages > 0 {
 		if err := o.sameSetting("PRAGMA encoding", "text encoding"); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"hotswap/driver"
 )
@@ -31,6 +32,35 @@ func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
 	p.phase("swap")
 	p.report.Connections, p.report.Attempts, p.report.Holders = frozen.Connections, frozen.Attempts, frozen.Holders
 	return frozen, nil
+}
+
+// attachers are other databases of the program that have the live one attached.
+type attachers []*driver.Frozen
+
+// attacherPatience bounds the wait for them, while calls of the live database
+// wait: somebody may hold the one and want the other.
+const attacherPatience = 250 * time.Millisecond
+
+// freezeAttachers closes the connections of other databases that have this one
+// attached, for they have its file open. They attach it again when they reopen.
+func (p *push) freezeAttachers(ctx context.Context) (all attachers, err error) {
+	for _, db := range p.db.Attachers() {
+		frozen, err := db.Freeze(ctx, driver.FreezeOptions{Timeout: attacherPatience, MaxPause: attacherPatience, Logger: &p.opts.Logger})
+		if err != nil {
+			return all, &failure{text: db.Path() + ", which has this database attached, can't be drained", cause: err, kinds: []error{ErrBusy},
+				hint: "try again, or push in place", inPlace: true}
+		}
+		p.report.Connections += frozen.Connections
+		all = append(all, frozen)
+	}
+	return all, nil
+}
+
+// thaw does nothing the second time.
+func (a attachers) thaw() {
+	for _, frozen := range a {
+		frozen.Thaw()
+	}
 }
 
 func (p *push) freezeFailed(err error) error {

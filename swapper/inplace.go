@@ -322,6 +322,9 @@ func (o *overwrite) write(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err // up to the step that commits
 		}
+		if err := o.target.still(); err != nil {
+			return err
+		}
 		if free, headroom, err := space(o.target.dir); err == nil && free < headroom/2 {
 			return &failure{text: "the disk fills up", kinds: []error{ErrNoSpace}, hint: "make room on the disk and try again"}
 		}

@@ -428,3 +428,33 @@ func TestAutoGoesInPlaceWhereThePlainDriverHasTheFileOpenToo(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+func TestAnEmptyFileThatSomebodyHasOpenIsFilledInPlace(t *testing.T) {
+	for _, journal := range []string{"WAL", "DELETE"} {
+		t.Run(journal, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "live.sqlite3")
+			held, err := os.Create(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := startOther(t, "file:"+path)
+			o.must("SELECT count(*) FROM sqlite_schema")
+			held.Close()
+			pool, err := sql.Open(driver.Name, path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer pool.Close()
+			db, _ := driver.Lookup(path)
+			data := sourceWith(t, "new", 9<<20, "PRAGMA page_size=8192", "PRAGMA journal_mode="+journal)
+			r, err := swapper.Push(t.Context(), db, bytes.NewReader(data), inPlace)
+			if err != nil || r.Method != swapper.MethodInPlace {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			if digest(t, pool) != contentOf(t, data) || o.must("SELECT count(*) FROM items WHERE stamp = 'new'") == "0" {
+				t.Error("the live content is not what was pushed")
+			}
+			o.end()
+		})
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -307,5 +308,36 @@ func TestAPushWhilePoolsCloseDoesNotHarm(t *testing.T) {
 	defer s.pool.Close()
 	if s.stamp() != "new" {
 		t.Error(s.stamp())
+	}
+}
+
+// TestAPushThatMeetsAFileReplacedMeanwhileLeavesThatOne: somebody was faster,
+// with mv.
+func TestAPushThatMeetsAFileReplacedMeanwhileLeavesThatOne(t *testing.T) {
+	for _, method := range []swapper.Method{swapper.MethodRename, swapper.MethodInPlace} {
+		t.Run(string(method), func(t *testing.T) {
+			s := start(t, t.TempDir(), "&_journal=WAL")
+			s.exec("INSERT INTO items (stamp) VALUES ('live')")
+			faster := filepath.Join(s.dir, "faster.sqlite3")
+			makeDatabase(t, faster, "faster", 100)
+			r, err := s.push(source(t, "new"), swapper.PushOptions{Method: method, Validate: func(context.Context, *sql.DB) error {
+				return os.Rename(faster, s.path)
+			}})
+			if !errors.Is(err, swapper.ErrBusy) || !strings.Contains(err.Error(), "replaced by somebody else") || r.Swapped {
+				t.Errorf("%+v, %v", r, err)
+			}
+			eventually(t, func() error {
+				if s.stamp() != "faster" || s.db.Generation() != 2 {
+					return fmt.Errorf("%s, generation %d", s.stamp(), s.db.Generation())
+				}
+				return nil
+			})
+			var ok string
+			if err := s.pool.QueryRow("PRAGMA integrity_check").Scan(&ok); err != nil || ok != "ok" {
+				t.Error(ok, err)
+			}
+			s.onlyFiles()
+			s.mustPush(source(t, "new"), swapper.PushOptions{})
+		})
 	}
 }

@@ -90,15 +90,13 @@ func (r *replacement) beAlone() error {
 	if !r.target.exists {
 		return nil
 	}
-	info, err := os.Lstat(r.target.path)
-	if err != nil {
+	if err := r.target.still(); err != nil {
+		return err
+	}
+	if info, err := os.Stat(r.target.path); err != nil {
 		return failed("look at the live file", err)
-	}
-	if !os.SameFile(info, r.target.info) {
-		return &failure{text: "the live file was replaced by somebody else meanwhile", kinds: []error{ErrBusy}, hint: "see who did, and try again"}
-	}
-	if r.target.empty() && info.Size() > 0 {
-		return &failure{text: "the live database was empty at first and is not any more", kinds: []error{ErrBusy}, hint: "try again"}
+	} else if err := r.target.stillEmpty(info.Size()); err != nil {
+		return err
 	}
 	// Before the file is opened: to close it again would drop the locks of a
 	// connection that is not ours.

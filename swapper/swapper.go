@@ -65,7 +65,7 @@ func (p *push) run(ctx context.Context, src io.Reader) error {
 	default:
 		return &failure{text: fmt.Sprintf("there is no method %q", p.opts.Method), kinds: []error{ErrTarget}, hint: "the methods are auto, rename and in-place"}
 	}
-	if err := p.look(); err != nil {
+	if err := p.look(ctx); err != nil {
 		return err
 	}
 	if err := p.receive(ctx, src); err != nil {
@@ -104,16 +104,25 @@ func (p *push) byRename(ctx context.Context) error {
 		return err
 	}
 	defer frozen.Thaw() // a no-op by then, unless something panics
+	others, err := p.freezeAttachers(ctx)
+	defer others.thaw()
 	r := &replacement{push: p}
-	if err = r.run(ctx); !p.report.Swapped {
+	if err == nil {
+		err = r.run(ctx)
+	}
+	if !p.report.Swapped {
 		err = errors.Join(err, r.abandon())
 	}
 	p.thaw(frozen)
+	others.thaw()
 	return errors.Join(err, r.cleanUp())
 }
 
 // look inspects the target, rid of what a killed push left there.
-func (p *push) look() (err error) {
+func (p *push) look(ctx context.Context) (err error) {
+	if err := p.db.CheckFile(ctx); err != nil {
+		return failed("look whether the connections have the file open that is there", err)
+	}
 	if err := checkDir(filepath.Dir(p.db.Path())); err != nil {
 		return err
 	}

@@ -78,6 +78,27 @@ func inspect(path string) (*target, error) {
 	return t, nil
 }
 
+// still refuses a file that is not the one that was inspected any more.
+func (t *target) still() error {
+	info, err := os.Lstat(t.path)
+	if err != nil {
+		return failed("look at the live file", err)
+	}
+	if !os.SameFile(info, t.info) {
+		return &failure{text: "the live file was replaced by somebody else meanwhile", kinds: []error{ErrBusy}, hint: "see who did, and try again"}
+	}
+	return nil
+}
+
+// stillEmpty refuses what was written into a database whose schema was not
+// compared, since it had none.
+func (t *target) stillEmpty(size int64) error {
+	if t.empty() && size > 0 {
+		return &failure{text: "the live database was empty at first and is not any more", kinds: []error{ErrBusy}, hint: "try again"}
+	}
+	return nil
+}
+
 func kindOf(m fs.FileMode) string {
 	switch {
 	case m.IsDir():

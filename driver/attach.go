@@ -1,0 +1,83 @@
+package driver
+
+import (
+	"database/sql/driver"
+	"slices"
+
+	"hotswap/internal/dbpath"
+)
+
+// recordSession notes what a call that has succeeded told its connection. The
+// caller owns c.
+func (c *conn) recordSession(query string, args []driver.NamedValue) {
+	if c.session.record(query, args) {
+		c.noteAttached()
+	}
+}
+
+// noteAttached notes which files c has attached, by their real paths. The caller
+// owns c.
+func (c *conn) noteAttached() {
+	var files []string
+	rows, err := c.inner.Query("PRAGMA database_list", nil)
+	if err == nil {
+		defer rows.Close()
+		for row := make([]driver.Value, 3); rows.Next(row) == nil; {
+			name, _ := row[1].(string)
+			file, _ := row[2].(string)
+			if name == "main" || name == "temp" || file == "" {
+				continue
+			}
+			if real, err := dbpath.Real(file); err == nil {
+				files = append(files, real)
+			}
+		}
+	}
+	c.attached.Store(&files)
+}
+
+func (c *conn) hasAttached(path string) bool {
+	files := c.attached.Load()
+	return files != nil && slices.Contains(*files, path)
+}
+
+// Attachers returns the other managed databases of which a connection has this
+// one attached: those have its file open, too, and are not closed by its Freeze.
+func (d *Database) Attachers() []*Database {
+	return slices.DeleteFunc(Databases(), func(o *Database) bool {
+		if o == d {
+			return true
+		}
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		for c := range o.conns {
+			if c.hasAttached(d.path) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// overwriting returns the one that c may be in the way of: one that goes on, of
+// any file that c has open, else its own database's latest.
+func (c *conn) overwriting() *overwriting {
+	var latest *overwriting
+	if c.db != nil {
+		if latest = c.db.overwriting.Load(); latest != nil && !latest.over() {
+			return latest
+		}
+	}
+	if files := c.attached.Load(); files != nil {
+		for _, path := range *files {
+			d, ok := Lookup(path)
+			if !ok {
+				continue
+			}
+			if o := d.overwriting.Load(); o != nil && (latest == nil || !o.over()) {
+				latest = o
+			}
+		}
+	}
+	return latest
+}

@@ -1,0 +1,318 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	stdlog "log"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+)
+
+// ExternalReplace is what becomes of a program's connections when something else
+// than a swap puts another file at a database's path.
+type ExternalReplace int
+
+const (
+	// AdoptReplaced moves all connections to the new file together, once what
+	// is under way has ended; what has not after some seconds is interrupted, as
+	// by FreezeOptions.Force: it works on a file that is gone. Nothing checks
+	// the new file. It is a swap: a new generation begins and OnSwap runs.
+	AdoptReplaced ExternalReplace = iota
+	// RefuseReplaced fails every new call with ErrReplaced until the old file is
+	// back at the path, or the program starts anew. The old file stays open.
+	RefuseReplaced
+)
+
+// ErrReplaced: something else than a swap has put another file at the database's
+// path, or removed the file.
+var ErrReplaced = errors.New("hotswap: the database file was replaced or removed by something else than a swap: " +
+	"put the old one back, or restart the program to use what is there now")
+
+const (
+	// watchEvery is how often it is looked whether the file was replaced.
+	watchEvery = 500 * time.Millisecond
+	// adoptTimeout is how long a replaced file's users may go on with it.
+	adoptTimeout = 5 * time.Second
+)
+
+// fileID names a file, whatever its path; zero for none.
+type fileID struct{ dev, ino uint64 }
+
+func statID(path string) fileID {
+	var st syscall.Stat_t
+	if syscall.Stat(path, &st) != nil {
+		return fileID{}
+	}
+	return fileID{uint64(st.Dev), uint64(st.Ino)}
+}
+
+// watch knows which file the connections have open, and sees when another one is
+// at the path: writes into the old one would be lost, and its WAL, found beside
+// the new one by whoever opens that, would be replayed into it.
+//
+// It looks by stat, which opens nothing: closing any descriptor of the file would
+// drop the connections' locks.
+type watch struct {
+	mu      sync.Mutex // guards what follows; after every other lock in order
+	file    fileID     // that the connections have open, or had last
+	open    int        // SQLite connections
+	left    bool       // they have left a replaced file since the last Thaw
+	timer   *time.Timer
+	refused bool // RefuseReplaced has come true; then freezing is held
+	refuses bool // RefuseReplaced is wanted
+	log     *zerolog.Logger
+}
+
+func (w *watch) configure(d *Driver) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.refuses = w.refuses || d.external == RefuseReplaced
+	if d.log != nil {
+		w.log = d.log
+	}
+}
+
+// mayOpen refuses to open a connection beside others that have another file
+// open: it would find the old one's WAL.
+func (d *Database) mayOpen() error {
+	w := &d.watch
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.open == 0 && !w.refuses || w.file == (fileID{}) || statID(d.path) == w.file {
+		return nil
+	}
+	return ErrReplaced
+}
+
+// noteOpened counts a connection. If it is the first after a while, on another
+// file than those before it, that is a replacement, too.
+func (d *Database) noteOpened() {
+	w := &d.watch
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if now := statID(d.path); w.open == 0 || w.file == (fileID{}) {
+		if w.file != (fileID{}) && w.file != now && now != (fileID{}) {
+			w.left = true
+		}
+		if w.left {
+			go d.announce()
+		}
+		w.file = now
+	}
+	w.open++
+	if w.timer == nil {
+		w.timer = time.AfterFunc(watchEvery, d.look)
+	}
+}
+
+// announce begins the generation of a file that was put there while no
+// connection was open.
+func (d *Database) announce() {
+	if frozen, err := d.Freeze(context.Background(), FreezeOptions{Timeout: adoptTimeout}); err == nil {
+		frozen.Thaw()
+	}
+}
+
+// forget is what a thaw does: it reports whether the connections have left a file
+// that something else replaced. What a swap has put at the path is no surprise.
+func (w *watch) forget(swapped bool) (external bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	external, w.left = w.left && !swapped, false
+	if (swapped || external) && w.open == 0 {
+		w.file = fileID{}
+	}
+	return external
+}
+
+// look is one look of the timer's. It is not set again while no connection is
+// open.
+func (d *Database) look() {
+	w := &d.watch
+	d.looks.Add(1)
+	w.mu.Lock()
+	w.timer = nil
+	if w.file == (fileID{}) && w.open > 0 {
+		w.file = statID(d.path) // SQLite makes a new file with the first write
+	}
+	goOn := w.open > 0 || w.refused
+	w.mu.Unlock()
+	if !goOn {
+		return
+	}
+	d.follow(context.Background())
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer == nil {
+		w.timer = time.AfterFunc(watchEvery, d.look)
+	}
+}
+
+// moved reports whether another file is at the path than the one that the
+// connections have open. A path with nothing at it is not that yet: the new file
+// may be on its way.
+func (d *Database) moved() bool {
+	d.watch.mu.Lock()
+	defer d.watch.mu.Unlock()
+	return d.watch.movedLocked(d.path)
+}
+
+func (w *watch) movedLocked(path string) bool {
+	if w.open == 0 || w.file == (fileID{}) {
+		return false
+	}
+	now := statID(path)
+	return now != fileID{} && now != w.file
+}
+
+// CheckFile looks whether something else than a swap has replaced the file, and
+// deals with it as WithExternalReplace says. The driver does so by itself, twice
+// a second and on a connection's first use after it idled; it is for who is about
+// to open the path by other means. It returns ErrReplaced if the new file is
+// refused.
+func (d *Database) CheckFile(ctx context.Context) error { return d.follow(ctx) }
+
+// settle is follow for who could not open a connection.
+func (d *Database) settle(ctx context.Context) error {
+	if err := d.follow(ctx); err != nil {
+		return err
+	}
+	return d.mayOpen()
+}
+
+// follow deals with a replaced file. It must not be called within a call.
+func (d *Database) follow(ctx context.Context) error {
+	w := &d.watch
+	w.mu.Lock()
+	moved, refuses, refused := w.movedLocked(d.path), w.refuses, w.refused
+	back := refused && statID(d.path) == w.file
+	if back {
+		w.refused = false
+	}
+	w.mu.Unlock()
+	switch {
+	case back:
+		d.openGate(nil)
+		d.freezing.Unlock()
+		w.warn(d.path).Msg("the database file is back at its path: calls go on")
+		return nil
+	case refused:
+		return ErrReplaced
+	case !moved:
+		return nil
+	case refuses:
+		return d.refuse()
+	}
+	frozen, err := d.Freeze(ctx, FreezeOptions{Timeout: adoptTimeout, Force: true})
+	if errors.Is(err, ErrFreezing) {
+		return nil // who freezes it closes the connections, and that is all there is to it
+	}
+	if err != nil {
+		w.warn(d.path).Err(err).Msg("the database file was replaced by something else, and the connections can't leave the old one yet")
+		return err
+	}
+	frozen.Thaw()
+	return nil
+}
+
+// refuse has new calls fail.
+func (d *Database) refuse() error {
+	if !d.freezing.TryLock() {
+		return nil // the next look comes
+	}
+	w := &d.watch
+	w.mu.Lock()
+	w.refused = true
+	w.mu.Unlock()
+	d.shutGate()
+	d.mu.Lock()
+	d.wakeLocked() // who waits is refused, too
+	d.mu.Unlock()
+	w.warn(d.path).Msg("the database file was replaced by something else: calls are refused until it is back")
+	return ErrReplaced
+}
+
+func (d *Database) refusing() bool {
+	d.watch.mu.Lock()
+	defer d.watch.mu.Unlock()
+	return d.watch.refused
+}
+
+// warn logs, by the standard logger if the driver was not given one: what was
+// written since is in a file that nobody may look for.
+func (w *watch) warn(path string) *zerolog.Event {
+	if w.log != nil {
+		return w.log.Warn().Str(fieldDatabase, path)
+	}
+	std := zerolog.New(stdlog.Writer()).With().Timestamp().Logger()
+	return std.Warn().Str(fieldDatabase, path)
+}
+
+// closing is called before a connection of the database closes. If that is the
+// last one and another file is at the path, SQLite would leave its WAL behind
+// (it looks for that, too: databaseIsUnmoved in pager.c), beside the new file.
+// So the WAL is moved into the old file first, for whoever has kept that, and
+// what is left of it is cleared away when the connection is closed: by the
+// function that is returned. The caller owns the connection.
+func (d *Database) closing(inner *sqlite3.SQLiteConn) (closed func()) {
+	w := &d.watch
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	moved := w.movedLocked(d.path)
+	if w.open--; w.open > 0 || !moved {
+		return nil
+	}
+	w.left = true
+	old := w.file.ino
+	stale := openSidecars(d.path)
+	for _, q := range []string{"PRAGMA busy_timeout=1000", "PRAGMA schema_version", "PRAGMA wal_checkpoint(TRUNCATE)"} {
+		inner.Exec(q, nil) // if it fails the WAL is not empty, which is looked at below
+	}
+	return func() {
+		for name, id := range stale {
+			info, err := os.Stat(name)
+			switch {
+			case err != nil || statID(name) != id: // gone, or the new file's own by now
+			case strings.HasSuffix(name, "-wal") && info.Size() > 0:
+				// Another process has the old file open, and may want it.
+				os.Rename(name, fmt.Sprintf("%s.of-replaced-%d", name, old))
+			default:
+				os.Remove(name)
+			}
+		}
+	}
+}
+
+// openSidecars returns those files beside the database that this process has
+// open: the old file's, since it opened no other. Where that can't be asked, it
+// is all that are there.
+func openSidecars(path string) map[string]fileID {
+	found := map[string]fileID{}
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if id := statID(path + suffix); id != (fileID{}) {
+			found[path+suffix] = id
+		}
+	}
+	ours := map[fileID]bool{}
+	dir, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return found
+	}
+	for _, e := range dir {
+		ours[statID("/proc/self/fd/"+e.Name())] = true
+	}
+	for name, id := range found {
+		if !ours[id] {
+			delete(found, name)
+		}
+	}
+	return found
+}
