@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -43,7 +42,7 @@ func (p *push) inPlace(ctx context.Context, why error) error {
 	p.report.InPlaceBecause = why.Error()
 	p.step(StepInPlace, "going in place: "+why.Error(), map[string]any{"because": why.Error()})
 	err := p.overwriteLive(ctx)
-	if err != nil && !p.report.Swapped && p.opts.method() == MethodAuto {
+	if err != nil && !p.report.Swapped && p.opts.method() == MethodAuto && !isHeld(err) {
 		return fmt.Errorf("%w (in place, since by rename it can't be done: %v)", err, why)
 	}
 	return err
@@ -154,7 +153,8 @@ func (o *overwrite) run(ctx context.Context) error {
 // process has it, or one of the program's transactions, it tries again and
 // again: the program's writes don't wait for the whole of that time.
 func (o *overwrite) lock(ctx context.Context) (err error) {
-	deadline := time.Now().Add(o.opts.timeout())
+	began := time.Now()
+	deadline := began.Add(o.opts.timeout())
 	window := 50 * time.Millisecond
 	for {
 		if err := o.quiet(ctx, deadline); err != nil {
@@ -165,7 +165,7 @@ func (o *overwrite) lock(ctx context.Context) (err error) {
 			return nil
 		}
 		if err == nil {
-			err = o.writerElsewhere()
+			err = o.writerElsewhere(began)
 		} else {
 			err = liveBusy("write to the live database", err)
 		}
@@ -203,19 +203,22 @@ func (o *overwrite) quiet(ctx context.Context, deadline time.Time) (err error) {
 	return nil
 }
 
-func (o *overwrite) writerElsewhere() error {
-	var who []string
-	for _, h := range o.frozen.Holders {
-		who = append(who, h.String())
+func (o *overwrite) writerElsewhere(since time.Time) error {
+	f := &failure{text: "something keeps the database locked for writing", kinds: []error{ErrBusy},
+		hint: "let it end its transaction and try again, or wait longer with --timeout"}
+	if o.frozen.Holders != nil { // most likely the program's own transaction
+		f.cause = &driver.HeldError{Path: o.target.path, Waited: time.Since(since), Holders: o.frozen.Holders}
+		o.report.Holders = o.frozen.Holders
 	}
-	for _, other := range openersElsewhere(o.target.dev, o.target.ino) {
-		who = append(who, other.String())
+	if others := openersElsewhere(o.target.dev, o.target.ino); len(others) > 0 {
+		f.text += ", maybe " + joinOpeners(others)
 	}
-	text := "something keeps the database locked for writing"
-	if len(who) > 0 {
-		text += ", maybe " + strings.Join(who, ", or ")
-	}
-	return &failure{text: text, kinds: []error{ErrBusy}, hint: "let it end its transaction and try again, or wait longer with --timeout"}
+	return f
+}
+
+func isHeld(err error) bool {
+	var held *driver.HeldError
+	return errors.As(err, &held)
 }
 
 // begin copies the first page, and has the write lock from then on.
@@ -318,6 +321,7 @@ func (o *overwrite) write(ctx context.Context) error {
 		}
 	}
 	pageSize := o.stage.size / max(1, int64(o.copy.PageCount()))
+	began := time.Now()
 	for {
 		if err := ctx.Err(); err != nil {
 			return err // up to the step that commits
@@ -344,7 +348,7 @@ func (o *overwrite) write(ctx context.Context) error {
 			return nil
 		}
 		if o.copy.Remaining() == 0 {
-			return o.writerElsewhere() // something keeps it from the commit
+			return o.writerElsewhere(began) // something keeps it from the commit
 		}
 	}
 }

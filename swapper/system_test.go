@@ -243,7 +243,7 @@ func TestDescriptorsAreBackAfterManySwaps(t *testing.T) {
 	}
 	// The fences on the replaced files are there for a moment longer.
 	eventually(t, func() error {
-		if after := descriptors(t); len(after) != before {
+		if after := descriptors(t); len(after) > before {
 			return fmt.Errorf("%d descriptors before 50 swaps, %d after: %v", before, len(after), after)
 		}
 		return nil
