@@ -75,8 +75,11 @@ func newDatabase(path string) *Database {
 // Path returns the real path of the file.
 func (d *Database) Path() string { return d.path }
 
-// Generation counts the files that have been live at the path, from 1. It
-// advances before the first call reaches the new file.
+// Generation counts the databases that have been live at the path, from 1. It
+// advances before the first call reaches a new file; of a content written in
+// place, right after: the first calls may see it with the old number. What was
+// read under a number is in no case older than that, but for what Rows and
+// transactions read that were open before.
 func (d *Database) Generation() uint64 { return d.generation.Load() }
 
 // OpenFile returns a pool of one connection on another file, not managed, that

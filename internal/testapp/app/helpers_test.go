@@ -117,7 +117,7 @@ func (r *run) push(file, base string, opts swapper.PushOptions) (swapper.Report,
 	start := time.Now()
 	report, err := swapper.Push(r.t.Context(), r.svc.Database(), bytes.NewReader(body), opts)
 	if err == nil && !report.DryRun {
-		err = r.trail.Replaced(report.BackupPath, base, report.Generation, start, time.Now())
+		err = r.trail.Replaced(report, base, start, time.Now())
 	}
 	return report, err
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"hotswap/swapper"
 )
 
 // File is one of the files that a database's path has held.
@@ -18,6 +20,9 @@ type File struct {
 	// Base is a copy of the file as it was before it became live, for the
 	// writes that it already had; "" means that it had none.
 	Base string
+	// InPlace says that it was written over the one before. Calls that began
+	// before the generation advanced may have met it.
+	InPlace bool
 	// From and Until bound the time in which it can have been live. Two files
 	// that follow each other overlap by the duration of the push. The zero
 	// time means no bound.
@@ -26,7 +31,11 @@ type File struct {
 
 // mayHold tells whether a call that ran in s can have met this file.
 func (f File) mayHold(s Span) bool {
-	return f.Generation >= s.First && f.Generation <= s.Last &&
+	last := s.Last
+	if f.InPlace {
+		last++
+	}
+	return f.Generation >= s.First && f.Generation <= last &&
 		(f.From.IsZero() || !s.End.Before(f.From)) &&
 		(f.Until.IsZero() || !s.Start.After(f.Until))
 }
@@ -49,7 +58,8 @@ func NewTrail(path, dir string, generation uint64, base string) *Trail {
 // Replaced records a push that succeeded, and moves away the backup that it
 // left, so that the next push can leave another. base is the new file's, start
 // and end are when the push was called and when it returned.
-func (t *Trail) Replaced(backup, base string, generation uint64, start, end time.Time) error {
+func (t *Trail) Replaced(report swapper.Report, base string, start, end time.Time) error {
+	backup, generation := report.BackupPath, report.Generation
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	old := &t.files[len(t.files)-1]
@@ -65,7 +75,7 @@ func (t *Trail) Replaced(backup, base string, generation uint64, start, end time
 	}
 	live := old.Path
 	old.Path, old.Until = kept, end
-	t.files = append(t.files, File{Path: live, Generation: generation, Base: base, From: start})
+	t.files = append(t.files, File{Path: live, Generation: generation, Base: base, From: start, InPlace: report.Method == swapper.MethodInPlace})
 	return nil
 }
 
