@@ -1,13 +1,19 @@
 // Package swapper replaces a live SQLite database, and takes snapshots of it.
 //
 // [Push] receives a database, checks it, drains the program's connections
-// through package driver, and renames the new file into place. [Pull] writes a
-// consistent snapshot. Both may be called by the program itself; package
+// through package driver, and renames the new file into place, or writes its
+// content over the live one where it can't have the file to itself (see
+// [Method]). [Pull] writes a consistent snapshot. Both may be called by the program itself; package
 // sockserver calls them for the hotswap command.
 //
 // # Life cycle of a push
 //
 //	stage -> check -> adopt -> freeze -> replace -> probe -> thaw
+//	              |
+//	              +-> lock -> copy -> commit -> thaw -> checkpoint
+//
+// The first line is a rename, the second goes in place; a rename that finds
+// somebody else with the file open turns to the second, with the gate open again.
 //
 // Up to the rename inside of replace, any failure leaves the live database as
 // it was, and removes the stage. From the rename on the new database is live; a
@@ -25,6 +31,7 @@
 //
 // # Caveats
 //
-// The driver knows the connections of its own process. A push looks for other
-// processes that have the file open, and refuses while there are any.
+// The driver knows the connections of its own process. Of others the kernel
+// tells, by a lease on the file, on Linux and on local file systems; elsewhere a
+// process that has the file open and is idle may not be seen.
 package swapper

@@ -25,6 +25,21 @@ func (p *push) mayRename() error {
 	return p.nobodyElsewhere()
 }
 
+// inPlaceAhead reports whether the push will go in place, as far as can be known
+// before it is received.
+func (p *push) inPlaceAhead() bool {
+	if !p.target.exists {
+		return false
+	}
+	switch p.opts.method() {
+	case MethodInPlace:
+		return true
+	case MethodRename:
+		return false
+	}
+	return leasesExist && leaseDoubt(p.target.dir) != "" || len(openersElsewhere(p.target.dev, p.target.ino)) > 0
+}
+
 // errInPlace returns what kept a push from renaming, if going in place gets
 // round it.
 func errInPlace(err error) error {

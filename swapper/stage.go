@@ -23,6 +23,9 @@ type stage struct {
 	path string
 	file *os.File
 	size int64
+	// after says how many bytes more the stage's way to the live database takes
+	// per byte of its own, and beyond those.
+	after, besides int64
 }
 
 const (
@@ -170,15 +173,15 @@ func fill(src io.Reader, buf []byte) (n int, err error) {
 }
 
 // reserve allocates n bytes from off on, and demands that the file system
-// keeps headroom for the live database.
+// keeps headroom for the live database, with what will be needed later.
 func (s *stage) reserve(off, n int64) error {
 	free, headroom, err := space(filepath.Dir(s.path))
 	if err != nil {
 		return failed("ask for the free disk space", err)
 	}
-	if free-n < headroom {
+	if need := n + (off+n)*s.after + s.besides; free-need < headroom {
 		return &failure{
-			text:  fmt.Sprintf("%s has %d bytes free; %d are needed and %d must stay free for the live database", filepath.Dir(s.path), free, n, headroom),
+			text:  fmt.Sprintf("%s has %d bytes free; %d are needed and %d must stay free for the live database", filepath.Dir(s.path), free, need, headroom),
 			kinds: []error{ErrNoSpace},
 			hint:  "make room on the disk and try again",
 		}

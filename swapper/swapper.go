@@ -153,6 +153,12 @@ func (p *push) receive(ctx context.Context, src io.Reader) (err error) {
 	if p.stage, err = createStage(p.target.path, kindStage); err != nil {
 		return err
 	}
+	if p.inPlaceAhead() {
+		p.stage.after = 1 // the WAL, or the journal
+		if p.opts.Backup {
+			p.stage.besides = p.target.info.Size()
+		}
+	}
 	p.report.SHA256, err = p.stage.receive(ctx, src, p.opts.Size, func(n int64) {
 		p.progress(StepReceiving, fmt.Sprintf("received %d bytes", n), n, p.opts.Size)
 	})

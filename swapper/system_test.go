@@ -88,6 +88,33 @@ func TestAFullDiskRefusesThePushAndLeavesRoomForTheLiveDatabase(t *testing.T) {
 	s.pool.Close()
 }
 
+// TestAPushInPlaceNeedsItsSpaceTwice: what it will write beside the stage is
+// asked for before the first byte is received.
+func TestAPushInPlaceNeedsItsSpaceTwice(t *testing.T) {
+	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
+		return
+	}
+	s := start(t, tmpfs(t, "4m"), "&_journal=WAL")
+	data := sourceWith(t, "new", 2<<20)
+	read := 0
+	src := readerFunc(func(p []byte) (int, error) { read++; return 0, io.ErrUnexpectedEOF })
+	opts := swapper.PushOptions{Method: swapper.MethodInPlace, Size: int64(len(data))}
+	if _, err := swapper.Push(t.Context(), s.db, src, opts); !errors.Is(err, swapper.ErrNoSpace) || read > 0 {
+		t.Errorf("in place: %v, after %d reads", err, read)
+	}
+	opts.Method = swapper.MethodRename
+	s.mustPush(data, opts)
+	if s.stamp() != "new" {
+		t.Error(s.stamp())
+	}
+	s.onlyFiles()
+	s.pool.Close()
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
 func TestAMountedFileIsRefused(t *testing.T) {
 	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
 		return
