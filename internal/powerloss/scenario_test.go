@@ -24,8 +24,8 @@ type scenario struct {
 	synchronous string
 	// mayLose is how many of the latest acknowledged writes SQLite itself loses
 	// in a power loss with these settings: all of them in WAL mode with NORMAL,
-	// which syncs the WAL at a checkpoint only; one with a rollback journal and
-	// FULL, whose removal is the commit and is not synced
+	// which syncs the WAL at a checkpoint only; one in DELETE mode with FULL,
+	// where the journal's removal is the commit, and is not synced
 	// (https://www.sqlite.org/pragma.html#pragma_synchronous).
 	mayLose int
 	options swapper.PushOptions
