@@ -3,6 +3,7 @@ package swapper
 import (
 	"errors"
 	"strings"
+	"time"
 )
 
 // mayRename says whether the live file may be replaced by rename at all, as far
@@ -58,6 +59,10 @@ func (p *push) nobodyElsewhere() error {
 	}
 	return p.openElsewhere()
 }
+
+// newbornPatience is how long a process that is about to run another program
+// may take to get there.
+const newbornPatience = 100 * time.Millisecond
 
 // openElsewhere says who else has the live file open.
 func (p *push) openElsewhere() error {

@@ -1,12 +1,14 @@
 package swapper
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // opener is a process that has the database's file open.
@@ -24,12 +26,26 @@ func openedHere(dev, ino uint64) (bool, error) {
 
 // openersElsewhere lists the other processes that have the inode open, of
 // those that this one may look at: its own user's, or all for root.
+//
+// A process that the program starts has copies of its descriptors until it runs
+// its own program, which closes them (O_CLOEXEC). Such a one is waited for: it
+// is told by its parent and by the program that it still runs.
 func openersElsewhere(dev, ino uint64) []opener {
+	for deadline := time.Now().Add(newbornPatience); ; time.Sleep(time.Millisecond) {
+		openers, newborn := lookForOpeners(dev, ino)
+		if len(openers) == 0 || !newborn || time.Now().After(deadline) {
+			return openers
+		}
+	}
+}
+
+// lookForOpeners also tells whether all it has found may be newborn.
+func lookForOpeners(dev, ino uint64) (out []opener, newborn bool) {
 	procs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
-		return nil
+		return nil, false
 	}
-	var out []opener
+	newborn = true
 	for _, proc := range procs {
 		pid, err := strconv.Atoi(filepath.Base(proc))
 		if err != nil || pid == os.Getpid() {
@@ -40,8 +56,24 @@ func openersElsewhere(dev, ino uint64) []opener {
 		}
 		comm, _ := os.ReadFile(proc + "/comm")
 		out = append(out, opener{pid, strings.TrimSpace(string(comm))})
+		newborn = newborn && isNewborn(proc)
 	}
-	return out
+	return out, newborn
+}
+
+func isNewborn(proc string) bool {
+	stat, err := os.ReadFile(proc + "/stat")
+	if err != nil {
+		return true // gone
+	}
+	// The command's name, in parentheses, may hold anything: proc_pid_stat(5).
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 2 || fields[1] != strconv.Itoa(os.Getpid()) {
+		return false
+	}
+	theirs, err := os.Stat(proc + "/exe")
+	ours, ourErr := os.Stat("/proc/self/exe")
+	return err != nil || ourErr == nil && os.SameFile(theirs, ours)
 }
 
 // hasOpen looks through a process's descriptors by stat, which opens nothing.

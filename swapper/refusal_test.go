@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -340,4 +341,36 @@ func TestAPushThatMeetsAFileReplacedMeanwhileLeavesThatOne(t *testing.T) {
 			s.mustPush(source(t, "new"), swapper.PushOptions{})
 		})
 	}
+}
+
+// TestAProgramThatStartsOthersMayStillPushByRename: between fork and exec a
+// child has copies of all descriptors.
+func TestAProgramThatStartsOthersMayStillPushByRename(t *testing.T) {
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	data := source(t, "new")
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					if err := exec.Command("true").Run(); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	for range 60 {
+		if _, err := s.push(data, swapper.PushOptions{Method: swapper.MethodRename}); err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	close(stop)
+	wg.Wait()
 }

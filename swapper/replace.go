@@ -112,11 +112,17 @@ func (r *replacement) beAlone() error {
 			inPlace: true,
 		}
 	}
-	r.guard, err = newGuard(r.target.path, r.wantLease)
-	if errors.Is(err, errLeaseRefused) || errors.Is(err, errFenceRefused) {
-		return r.openElsewhere()
+	for deadline := time.Now().Add(newbornPatience / 4); ; time.Sleep(time.Millisecond) {
+		r.guard, err = newGuard(r.target.path, r.wantLease)
+		if !errors.Is(err, errLeaseRefused) && !errors.Is(err, errFenceRefused) {
+			return err
+		}
+		// If nobody is seen, a process that the program has just started may have
+		// had it, until now.
+		if len(openersElsewhere(r.target.dev, r.target.ino)) > 0 || time.Now().After(deadline) {
+			return r.openElsewhere()
+		}
 	}
-	return err
 }
 
 // clearSidecars removes the old database's WAL and journal, which hold nothing

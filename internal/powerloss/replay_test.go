@@ -127,7 +127,7 @@ func (l *looker) look(t testing.TB, s scenario, p progress, left map[string][]by
 }
 
 func TestNoStateThatAPowerLossMayLeaveIsAMixture(t *testing.T) {
-	for _, s := range scenarios {
+	for _, s := range theirTurn() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			r, l := record(t, s), newLooker(t)
@@ -147,7 +147,7 @@ func TestNoStateThatAPowerLossMayLeaveIsAMixture(t *testing.T) {
 // TestTheModelKnowsEveryByteThatTheProcessLeft: with every change kept the model
 // must be the directory.
 func TestTheModelKnowsEveryByteThatTheProcessLeft(t *testing.T) {
-	for _, s := range scenarios {
+	for _, s := range theirTurn() {
 		t.Run(s.name, func(t *testing.T) {
 			r := record(t, s)
 			d := r.before.clone()

@@ -40,7 +40,28 @@ var scenarios = []scenario{
 	{name: "DELETE,FULL", journal: "DELETE", synchronous: "FULL", mayLose: 1},
 	{name: "TRUNCATE", journal: "TRUNCATE", synchronous: "FULL"},
 	{name: "PERSIST", journal: "PERSIST", synchronous: "FULL"},
+	{name: "in place,WAL", journal: "WAL", synchronous: "FULL", options: inPlace},
+	{name: "in place,WAL,backup", journal: "WAL", synchronous: "FULL", options: swapper.PushOptions{Method: swapper.MethodInPlace, Backup: true}},
+	{name: "in place,DELETE", journal: "DELETE", synchronous: "EXTRA", options: inPlace},
+	{name: "in place,DELETE,backup", journal: "DELETE", synchronous: "EXTRA", options: swapper.PushOptions{Method: swapper.MethodInPlace, Backup: true}},
 }
+
+// theirTurn returns the scenarios of this run: a few of them, if not -every.
+func theirTurn() []scenario {
+	if *every {
+		return scenarios
+	}
+	var some []scenario
+	for _, s := range scenarios {
+		switch s.name {
+		case "WAL", "DELETE,backup", "in place,WAL":
+			some = append(some, s)
+		}
+	}
+	return some
+}
+
+var inPlace = swapper.PushOptions{Method: swapper.MethodInPlace}
 
 const (
 	liveName   = "live.sqlite3"

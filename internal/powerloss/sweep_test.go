@@ -215,7 +215,7 @@ func TestAPowerLossOnARealFileSystemLeavesTheOldOrTheNewDatabase(t *testing.T) {
 			if !again(t) {
 				return
 			}
-			for _, s := range scenarios {
+			for _, s := range theirTurn() {
 				w := newSweeper(t, fs, s)
 				fates := logFates
 				if !*every {
