@@ -54,10 +54,13 @@ func errInPlace(err error) error {
 // nobodyElsewhere refuses while another process is seen to have the live file
 // open: it would go on with the old file, and its writes would be lost.
 func (p *push) nobodyElsewhere() error {
-	if !p.target.exists || len(openersElsewhere(p.target.dev, p.target.ino)) == 0 {
+	if !p.target.exists {
 		return nil
 	}
-	return p.openElsewhere()
+	if openers := openersElsewhere(p.target.dev, p.target.ino); len(openers) > 0 {
+		return openElsewhere(openers)
+	}
+	return nil
 }
 
 // newbornPatience is how long a process that is about to run another program
@@ -65,9 +68,9 @@ func (p *push) nobodyElsewhere() error {
 const newbornPatience = 100 * time.Millisecond
 
 // openElsewhere says who else has the live file open.
-func (p *push) openElsewhere() error {
+func openElsewhere(openers []opener) error {
 	who := "a process that this one may not look at"
-	if openers := openersElsewhere(p.target.dev, p.target.ino); len(openers) > 0 {
+	if len(openers) > 0 {
 		who = joinOpeners(openers)
 	}
 	return &failure{text: "the database is open in " + who, kinds: []error{ErrBusy},

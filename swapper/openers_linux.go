@@ -28,9 +28,11 @@ func openedHere(dev, ino uint64) (bool, error) {
 // those that this one may look at: its own user's, or all for root.
 //
 // A process that the program starts has copies of its descriptors until it runs
-// its own program, which closes them (O_CLOEXEC). Such a one is waited for: it
-// is told by its parent and by the program that it still runs.
+// its own program, which closes them (O_CLOEXEC). While ForkLock is held none is
+// started, and those that were get there.
 func openersElsewhere(dev, ino uint64) []opener {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	for deadline := time.Now().Add(newbornPatience); ; time.Sleep(time.Millisecond) {
 		openers, newborn := lookForOpeners(dev, ino)
 		if len(openers) == 0 || !newborn || time.Now().After(deadline) {
@@ -61,6 +63,7 @@ func lookForOpeners(dev, ino uint64) (out []opener, newborn bool) {
 	return out, newborn
 }
 
+// isNewborn reports whether a process is a child of this one.
 func isNewborn(proc string) bool {
 	stat, err := os.ReadFile(proc + "/stat")
 	if err != nil {
@@ -68,12 +71,7 @@ func isNewborn(proc string) bool {
 	}
 	// The command's name, in parentheses, may hold anything: proc_pid_stat(5).
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 2 || fields[1] != strconv.Itoa(os.Getpid()) {
-		return false
-	}
-	theirs, err := os.Stat(proc + "/exe")
-	ours, ourErr := os.Stat("/proc/self/exe")
-	return err != nil || ourErr == nil && os.SameFile(theirs, ours)
+	return len(fields) > 1 && fields[1] == strconv.Itoa(os.Getpid())
 }
 
 // hasOpen looks through a process's descriptors by stat, which opens nothing.

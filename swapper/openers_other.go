@@ -8,5 +8,6 @@ func (opener) String() string { return "" }
 
 // Without /proc nobody can be seen who has the file open; what locks and
 // sidecars say must do.
-func openedHere(dev, ino uint64) (bool, error)  { return false, nil }
-func openersElsewhere(dev, ino uint64) []opener { return nil }
+func openedHere(dev, ino uint64) (bool, error)        { return false, nil }
+func lookForOpeners(dev, ino uint64) ([]opener, bool) { return nil, false }
+func openersElsewhere(dev, ino uint64) []opener       { return nil }

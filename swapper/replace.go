@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 
 	"hotswap/internal/dbpath"
@@ -112,15 +113,17 @@ func (r *replacement) beAlone() error {
 			inPlace: true,
 		}
 	}
+	// See openersElsewhere, of which the lock is held in here for the same reason.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	for deadline := time.Now().Add(newbornPatience / 4); ; time.Sleep(time.Millisecond) {
 		r.guard, err = newGuard(r.target.path, r.wantLease)
 		if !errors.Is(err, errLeaseRefused) && !errors.Is(err, errFenceRefused) {
 			return err
 		}
-		// If nobody is seen, a process that the program has just started may have
-		// had it, until now.
-		if len(openersElsewhere(r.target.dev, r.target.ino)) > 0 || time.Now().After(deadline) {
-			return r.openElsewhere()
+		openers, newborn := lookForOpeners(r.target.dev, r.target.ino)
+		if !newborn || time.Now().After(deadline) {
+			return openElsewhere(openers)
 		}
 	}
 }
