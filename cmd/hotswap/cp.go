@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/mattn/go-isatty"
-
 	"hotswap/sockserver"
 )
 
@@ -22,6 +20,7 @@ type cpCmd struct {
 	Backup             bool          `short:"b" help:"Keep the replaced file beside the new one, as DST~."`
 	DryRun             bool          `short:"n" help:"Check everything, replace nothing."`
 	Quiet              bool          `short:"q" help:"Print nothing but errors."`
+	Progress           string        `enum:"auto,always,never" default:"auto" help:"Show progress on stderr: auto, always or never. With auto, if that is a terminal; never with --quiet."`
 	JSON               bool          `name:"json" help:"Print a report as JSON instead of OK; on stderr where stdout takes the database."`
 
 	Src string `arg:"" name:"SRC" help:"A file, a managed database, or - for standard input."`
@@ -51,7 +50,8 @@ func (c *cpCmd) Run(ctx context.Context, stdio *streams) error {
 	if err != nil {
 		return err
 	}
-	out := &output{streams: stdio, quiet: c.Quiet, json: c.JSON, terminal: isatty.IsTerminal(stdio.err.Fd())}
+	out := c.newOutput(ctx, stdio)
+	defer out.close()
 	switch {
 	case src.managed && dst.managed:
 		return c.pushFromDatabase(ctx, client, src, dst, out)
@@ -63,6 +63,15 @@ func (c *cpCmd) Run(ctx context.Context, stdio *streams) error {
 		}
 		return c.pull(ctx, client, src, dst, out)
 	}
+}
+
+func (c *cpCmd) newOutput(ctx context.Context, stdio *streams) *output {
+	out := &output{streams: stdio, quiet: c.Quiet, json: c.JSON, current: newTransfer(0)}
+	if c.wantsProgress(stdio.err) {
+		out.live = newLiveLine(stdio.err)
+		context.AfterFunc(ctx, out.live.interrupt)
+	}
+	return out
 }
 
 func (c *cpCmd) checkArguments() error {

@@ -77,14 +77,22 @@ func (c *cpCmd) pushFromDatabase(ctx context.Context, client *sockserver.Client,
 func (c *cpCmd) push(
 	ctx context.Context, client *sockserver.Client, source io.Reader, params sockserver.PushParams, dst side, out *output,
 ) error {
+	out.current = newTransfer(params.Size)
 	lines := follow(ctx, client, params.ID, out)
 	defer lines.close()
-	report, err := client.Push(ctx, dst.path, source, params)
+	if out.live != nil {
+		out.live.showTransfer("sending", out.current.bar)
+	}
+	report, err := client.Push(ctx, dst.path, countedReader{source, out.current, func() {
+		if lines.sub == nil && out.live != nil {
+			out.live.showActivity("sent: waiting for the program", false)
+		}
+	}}, params)
 	if _, unreached := errors.AsType[*sockserver.DialError](err); !unreached {
 		lines.wait(patience(ctx))
 	}
 	lines.close()
-	out.clear()
+	out.close()
 	if err == nil {
 		return out.done(report)
 	}
