@@ -163,12 +163,12 @@ func answerJSON(w http.ResponseWriter, value any) error {
 var errAnswerLost = errors.New("the client left before its answer")
 
 // removeOrphans removes what a killed push left beside a database, once per
-// database: at the start for those that are open by then.
-func (a *api) removeOrphans(path string) {
+// database; first tells that this was the time.
+func (a *api) removeOrphans(path string) (first bool) {
 	a.orphansMu.Lock()
 	defer a.orphansMu.Unlock()
 	if a.orphansSeen[path] {
-		return
+		return false
 	}
 	a.orphansSeen[path] = true
 	removed, err := swapper.RemoveOrphans(path)
@@ -178,6 +178,7 @@ func (a *api) removeOrphans(path string) {
 	if err != nil {
 		a.cfg.Logger.Warn().Err(err).Str(fieldPath, path).Msg("could not look for what a killed push left")
 	}
+	return true
 }
 
 // responseWriter knows whether the answer has begun.

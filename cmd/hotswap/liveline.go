@@ -82,22 +82,23 @@ func (l *liveLine) close() {
 	<-l.gone
 }
 
-// showTransfer shows a transfer that goes on: bar has its counts.
-func (l *liveLine) showTransfer(label string, bar *pb.ProgressBar) {
+// showTransfer shows a transfer that goes on: bar has its counts. One that is
+// shown already stays, unless over is set.
+func (l *liveLine) showTransfer(label string, bar *pb.ProgressBar, over bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.interrupted && !l.closed {
+	if !l.interrupted && !l.closed && (over || l.transfer == nil) {
 		bar.Set("label", label)
 		l.activity, l.transfer = "", bar
 	}
 }
 
-// showActivity shows what goes on, and since when; a new text of the same
-// activity goes on from when that began.
+// showActivity shows what goes on, and since when, unless a transfer is shown;
+// a new text of the same activity goes on from when that began.
 func (l *liveLine) showActivity(text string, same bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.interrupted && !l.closed {
+	if !l.interrupted && !l.closed && l.transfer == nil {
 		l.showActivityLocked(text, same)
 	}
 }

@@ -97,12 +97,13 @@ func (o *output) tell(line sockserver.Line) {
 	}
 }
 
-// copied shows how far a snapshot is, until its bytes come.
+// copied shows how far a snapshot is. Its bytes may be here already: they come
+// by another way than the status lines.
 func (o *output) copied(line sockserver.Line) {
 	if o.copying.bar == nil {
 		o.copying = newTransfer(line.Total)
-		if o.live != nil && o.current.bar.Current() == 0 {
-			o.live.showTransfer("copying", o.copying.bar)
+		if o.live != nil {
+			o.live.showTransfer("copying", o.copying.bar, false)
 		}
 	}
 	o.copying.reached(line.Done, line.Total)

@@ -27,7 +27,7 @@ func (c *cpCmd) pull(ctx context.Context, client *sockserver.Client, src, dst si
 		Begin: func(size int64) {
 			out.current.reached(0, size)
 			if out.live != nil {
-				out.live.showTransfer("receiving", out.current.bar)
+				out.live.showTransfer("receiving", out.current.bar, true)
 			}
 		},
 	})

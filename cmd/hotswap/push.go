@@ -81,10 +81,11 @@ func (c *cpCmd) push(
 	lines := follow(ctx, client, params.ID, out)
 	defer lines.close()
 	if out.live != nil {
-		out.live.showTransfer("sending", out.current.bar)
+		out.live.showTransfer("sending", out.current.bar, true)
 	}
 	report, err := client.Push(ctx, dst.path, countedReader{source, out.current, func() {
 		if lines.sub == nil && out.live != nil {
+			out.live.endActivity(true)
 			out.live.showActivity("sent: waiting for the program", false)
 		}
 	}}, params)

@@ -421,3 +421,20 @@ func TestProgressIsDrawnOnlyWhereItIsWanted(t *testing.T) {
 		}
 	}
 }
+
+func TestAWatchedStatusIsRedrawnInPlace(t *testing.T) {
+	dir, stop := program(t, "-hold")
+	term := inTerminal(t, dir, nil, "status", "--watch=20ms")
+	term.waitFor(t, `(?s)^hotswap status, every 20ms; Ctrl-C ends it\n\n/.*/live\.db\n.*held by +an open transaction for at least 1\.`)
+	term.waitFor(t, `held by +an open transaction for at least 2\.`)
+	term.resize(30)
+	term.waitFor(t, `(?m)^  held by      an open transac$`)
+	term.resetWidest()
+	term.waitFor(t, `(?m)^  held by      an open transac$`)
+	term.interrupt()
+	code, text := term.end()
+	if code != 0 || strings.Count(text, "live.db") != 1 || term.widest > 30 {
+		t.Errorf("exit %d, a line of %d columns, and the screen is:\n%s", code, term.widest, text)
+	}
+	stop()
+}
