@@ -22,6 +22,7 @@ Exit status: 0 done, 1 failed, 2 usage, 65 the database is bad (corrupt, cut, of
 type cli struct {
 	Cp      cpCmd      `cmd:"" help:"Copy a database into a running program, or out of it."`
 	Status  statusCmd  `cmd:"" help:"Show the managed databases of the running program."`
+	Log     logCmd     `cmd:"" help:"Follow what pushes and pulls do in the running program."`
 	Version versionCmd `cmd:"" help:"Show the version of this command and of the running program."`
 	Demo    demoCmd    `cmd:"" help:"Watch a small service keep serving while its database is swapped."`
 
