@@ -65,10 +65,10 @@ func printJSON(w io.Writer, value any) error {
 }
 
 // run runs the command line and returns its exit code. Every error is printed
-// here, and nowhere else.
+// here, and nowhere else but as the object of cp --json.
 func run(ctx context.Context, args []string, stdio *streams) int {
 	err := dispatch(ctx, args, stdio)
-	if err != nil {
+	if err != nil && !alreadySaid(err) {
 		printError(stdio.err, err)
 	}
 	return exitCode(err)

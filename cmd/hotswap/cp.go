@@ -21,7 +21,7 @@ type cpCmd struct {
 	DryRun             bool          `short:"n" help:"Check everything, replace nothing."`
 	Quiet              bool          `short:"q" help:"Print nothing but errors."`
 	Progress           string        `enum:"auto,always,never" default:"auto" help:"Show progress on stderr: auto, always or never. With auto, if that is a terminal; never with --quiet."`
-	JSON               bool          `name:"json" help:"Print a report as JSON instead of OK; on stderr where stdout takes the database."`
+	JSON               bool          `name:"json" help:"Print a report as a JSON object instead of OK, also of a failure; on stderr where stdout takes the database."`
 
 	Src string `arg:"" name:"SRC" help:"A file, a managed database, or - for standard input."`
 	Dst string `arg:"" name:"DST" help:"A managed database, a file, a directory, or - for standard output."`
@@ -35,8 +35,22 @@ func (cpCmd) Help() string {
 		`Files are opened by this command, in its working directory and with your rights; the program gets their bytes.`
 }
 
-// Run decides what the two sides are and copies one to the other.
+// Run copies; with --json it tells what came of it as an object, also of an error.
 func (c *cpCmd) Run(ctx context.Context, stdio *streams) error {
+	out := c.newOutput(ctx, stdio)
+	err := c.copy(ctx, out)
+	out.close()
+	if err == nil || !c.JSON {
+		return err
+	}
+	if printErr := printJSON(out.report, reportOfFailure(err, c.Src, c.Dst)); printErr != nil || out.report != stdio.err {
+		return err
+	}
+	return saidError{err} // words would be in the object's way
+}
+
+// copy decides what the two sides are and copies one to the other.
+func (c *cpCmd) copy(ctx context.Context, out *output) error {
 	if err := c.checkArguments(); err != nil {
 		return err
 	}
@@ -50,8 +64,6 @@ func (c *cpCmd) Run(ctx context.Context, stdio *streams) error {
 	if err != nil {
 		return err
 	}
-	out := c.newOutput(ctx, stdio)
-	defer out.close()
 	switch {
 	case src.managed && dst.managed:
 		return c.pushFromDatabase(ctx, client, src, dst, out)
@@ -66,7 +78,10 @@ func (c *cpCmd) Run(ctx context.Context, stdio *streams) error {
 }
 
 func (c *cpCmd) newOutput(ctx context.Context, stdio *streams) *output {
-	out := &output{streams: stdio, quiet: c.Quiet, json: c.JSON, current: newTransfer(0)}
+	out := &output{streams: stdio, quiet: c.Quiet, json: c.JSON, report: stdio.out, current: newTransfer(0)}
+	if c.Dst == stdioName {
+		out.report = stdio.err // stdout takes the database
+	}
 	if c.wantsProgress(stdio.err) {
 		out.live = newLiveLine(stdio.err)
 		context.AfterFunc(ctx, out.live.interrupt)

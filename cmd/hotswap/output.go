@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 
 	"hotswap/swapper"
@@ -14,7 +15,7 @@ type output struct {
 	live        *liveLine // nil: there is no progress to show
 	current     transfer  // the one that goes through this command
 	copying     transfer  // of the program's, for a snapshot; its bar is nil before
-	reportTo    *os.File  // where the report goes: nil for stdout
+	report      *os.File  // where OK or the report goes: stderr if stdout takes the database
 }
 
 // say prints a line on stderr.
@@ -38,17 +39,13 @@ func (o *output) close() {
 // done prints what success looks like.
 func (o *output) done(report swapper.Report) error {
 	o.close()
-	to := o.out
-	if o.reportTo != nil {
-		to = o.reportTo
-	}
 	var err error
 	switch {
 	case o.json:
-		err = printJSON(to, report)
-	case o.quiet || o.reportTo != nil: // stdout has the database
+		err = printJSON(o.report, reportOf(report))
+	case o.quiet || o.report != o.out:
 	default:
-		_, err = to.WriteString("OK\n")
+		_, err = io.WriteString(o.out, "OK\n")
 	}
 	if err == nil {
 		return nil

@@ -16,9 +16,6 @@ func (c *cpCmd) pull(ctx context.Context, client *sockserver.Client, src, dst si
 		return err
 	}
 	defer dest.abort()
-	if dst.stdio() {
-		out.reportTo = out.err
-	}
 	id := sockserver.NewID()
 	lines := follow(ctx, client, id, out)
 	defer lines.close()

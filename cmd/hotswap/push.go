@@ -97,6 +97,9 @@ func (c *cpCmd) push(
 	if err == nil {
 		return out.done(report)
 	}
+	if _, isProblem := errors.AsType[*sockserver.Problem](err); report.Swapped && !isProblem && lines.last == nil {
+		return &failure{code: exitFailed, err: err, note: "the new database is live in " + dst.path, live: newIsLive}
+	}
 	err = outcome(err, lines, dst.path)
 	if late, ok := errors.AsType[*doneAnyway](err); ok {
 		out.say("hotswap: %v, too late: the swap was done", late.err)
@@ -132,9 +135,11 @@ func outcome(err error, lines *follower, target string) error {
 		return describeProblem(last.Problem, last.Problem, unchanged)
 	case last == nil && lines.renamed:
 		f := failf(exitFailed, "%w; the new database went live in %s before that", whyGivenUp(err), target)
+		f.live = newIsLive
 		return f.withHint("run `hotswap status` to see how the program does")
 	case last == nil && unknown:
 		f := failf(exitFailed, "%w; whether %s was swapped is not known", whyGivenUp(err), target)
+		f.live = liveUnknown
 		return f.withHint("run `hotswap status` to see which database is live")
 	default:
 		return &failure{code: exitCode(err), err: whyGivenUp(err), note: unchanged}
