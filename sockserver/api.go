@@ -23,6 +23,8 @@ type api struct {
 	push pushFunc
 	pull pullFunc
 
+	pushed lastPushes
+
 	// orphansMu guards orphansSeen, the databases beside which orphans have
 	// been looked for.
 	orphansMu   sync.Mutex

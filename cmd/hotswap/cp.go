@@ -18,6 +18,7 @@ type cpCmd struct {
 	MaxPause           time.Duration `placeholder:"1s" help:"The longest a single attempt of a push may hold up the program's calls; by default as the program is set, else 1s."`
 	Force              bool          `help:"At the timeout of a push, interrupt what is still running and roll its transactions back."`
 	Backup             bool          `short:"b" help:"Keep the replaced file beside the new one, as DST~."`
+	IfChanged          bool          `help:"Push nothing, and say unchanged, if the last push to DST had the same bytes and nothing was written to DST since. The program remembers that until it ends."`
 	DryRun             bool          `short:"n" help:"Check everything, replace nothing."`
 	Quiet              bool          `short:"q" help:"Print nothing but errors."`
 	Progress           string        `enum:"auto,always,never" default:"auto" help:"Show progress on stderr: auto, always or never. With auto, if that is a terminal; never with --quiet."`
@@ -113,6 +114,7 @@ func (c *cpCmd) checkPullFlags() error {
 		"--timeout":              c.Timeout != 0,
 		"--max-pause":            c.MaxPause != 0,
 		"--force":                c.Force,
+		"--if-changed":           c.IfChanged,
 	} {
 		if given {
 			return usagef("%s is for a push, and %s is not a managed database", flag, c.Dst)
@@ -121,11 +123,11 @@ func (c *cpCmd) checkPullFlags() error {
 	return nil
 }
 
-func (c *cpCmd) pushParams(id, source string, size int64) sockserver.PushParams {
+func (c *cpCmd) pushParams(source *source) sockserver.PushParams {
 	return sockserver.PushParams{
-		ID:                 id,
-		Source:             source,
-		Size:               size,
+		ID:                 sockserver.NewID(),
+		Source:             source.name,
+		Size:               source.size,
 		SkipIntegrityCheck: c.SkipIntegrityCheck,
 		SkipSchemaCheck:    c.SkipSchemaCheck,
 		Quick:              c.Quick,

@@ -39,11 +39,16 @@ func (o *output) close() {
 // done prints what success looks like.
 func (o *output) done(report swapper.Report) error {
 	o.close()
+	if report.Unchanged {
+		o.say("The last push to %s had the same bytes, and nothing was written since.", report.Target)
+	}
 	var err error
 	switch {
 	case o.json:
 		err = printJSON(o.report, reportOf(report))
 	case o.quiet || o.report != o.out:
+	case report.Unchanged:
+		_, err = io.WriteString(o.out, "unchanged\n")
 	default:
 		_, err = io.WriteString(o.out, "OK\n")
 	}

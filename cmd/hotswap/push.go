@@ -38,7 +38,7 @@ func (c *cpCmd) pushFromFile(ctx context.Context, client *sockserver.Client, src
 	if err := source.waitForData(ctx); err != nil {
 		return err
 	}
-	return c.push(ctx, client, source, c.pushParams(sockserver.NewID(), source.name, source.size), dst, out)
+	return c.push(ctx, client, source, dst, out)
 }
 
 // pushFromDatabase swaps a snapshot of one managed database into another. The
@@ -70,13 +70,22 @@ func (c *cpCmd) pushFromDatabase(ctx context.Context, client *sockserver.Client,
 		}
 		return fmt.Errorf("copy %s: %w", src.path, err)
 	}
-	return c.push(ctx, client, read, c.pushParams(sockserver.NewID(), src.path, size), dst, out)
+	source := &source{Reader: read, name: src.path, size: size}
+	defer source.Close()
+	return c.push(ctx, client, source, dst, out)
 }
 
 // push swaps source in, and says what came of it.
-func (c *cpCmd) push(
-	ctx context.Context, client *sockserver.Client, source io.Reader, params sockserver.PushParams, dst side, out *output,
-) error {
+func (c *cpCmd) push(ctx context.Context, client *sockserver.Client, source *source, dst side, out *output) error {
+	digest := ""
+	if c.IfChanged {
+		var err error
+		if digest, err = source.digest(ctx, out); err != nil {
+			return err
+		}
+	}
+	params := c.pushParams(source)
+	params.IfChanged = digest
 	out.current = newTransfer(params.Size)
 	lines := follow(ctx, client, params.ID, out)
 	defer lines.close()
