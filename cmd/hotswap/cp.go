@@ -33,7 +33,15 @@ func (cpCmd) Help() string {
 	return `One of SRC and DST must be a database that the running program manages; both may be. ` +
 		`The word "database" stands for the program's only managed database, unless the working directory ` +
 		`has a file of that name (./database is always the file). ` +
-		`Files are opened by this command, in its working directory and with your rights; the program gets their bytes.`
+		`Files are opened by this command, in its working directory and with your rights; the program gets their bytes.` +
+		"\n\n" + examples(
+		"push, and keep the replaced file as db/production.sqlite3~", "hotswap cp --backup new.sqlite3 db/production.sqlite3",
+		"look first: check everything, replace nothing", "hotswap cp --dry-run new.sqlite3 db/production.sqlite3",
+		"from a timer: only if it is another file than the last", "hotswap cp --if-changed -q reference.sqlite3 database",
+		"to another machine, and from it", "cat new.sqlite3 | ssh prod 'cd app && hotswap cp - db/production.sqlite3'",
+		"", "ssh prod 'cd app && hotswap cp db/production.sqlite3 -' | gzip > copy.gz",
+		"for a script", "hotswap cp --json -q new.sqlite3 database | jq .pause_ms",
+	)
 }
 
 // Run copies; with --json it tells what came of it as an object, also of an error.

@@ -24,6 +24,22 @@ const (
 	exitNotAllowed  = 77
 )
 
+// exitCodes is what each means, for --help and the manual page.
+var exitCodes = []struct {
+	code    int
+	meaning string
+}{
+	{exitOK, "done"},
+	{exitFailed, "failed"},
+	{exitUsage, "usage"},
+	{exitBadDatabase, "the database is bad (corrupt, cut, of another schema)"},
+	{exitNoServer, "no server there"},
+	{exitTryAgain, "try again (busy, held)"},
+	{exitNotAllowed, "not allowed"},
+}
+
+const exitPromise = "Unless it is 0, the live database is as it was, or the message says what it is."
+
 // failure is an error with its exit code, and what to do about it.
 type failure struct {
 	code int

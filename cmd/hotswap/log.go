@@ -21,6 +21,15 @@ type logCmd struct {
 	ID      string `name:"id" placeholder:"ID" help:"Only the lines of this command, until its end."`
 }
 
+// Help is the text below the flags.
+func (logCmd) Help() string {
+	return `It shows what comes from now on, whoever gave the command, and ends with Ctrl-C, or with exit status 69 when the program goes away.` +
+		"\n\n" + examples(
+		"each push and pull, with the time and its id", "hotswap log",
+		"the pause of every swap", "hotswap log --json | jq 'select(.report.swapped) | .report.pause_ns'",
+	)
+}
+
 // Run prints the status lines of every command, from now on.
 func (c *logCmd) Run(ctx context.Context, stdio *streams) error {
 	client := c.client()

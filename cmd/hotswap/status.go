@@ -23,6 +23,15 @@ type statusCmd struct {
 	Watch   interval `short:"w" placeholder:"1s" help:"Show it again and again, each second or as often as --watch=INTERVAL says, until Ctrl-C."`
 }
 
+// Help is the text below the flags.
+func (statusCmd) Help() string {
+	return `What has been held for a second or more is listed with its query: a push would wait for it. ` +
+		`A push is refused while another process has the file open.` + "\n\n" + examples(
+		"in a terminal of its own, beside a push", "hotswap status --watch",
+		"for a monitor", "hotswap status --json | jq '.[].stats.longest_pause_ns'",
+	)
+}
+
 // Run shows each managed database.
 func (c *statusCmd) Run(ctx context.Context, stdio *streams) error {
 	client := c.client()
