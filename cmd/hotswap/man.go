@@ -98,11 +98,11 @@ func manualPage(app *kong.Application) string {
 func commands(app *kong.Application) []*kong.Node { return app.Leaves(true) }
 
 func arguments(command *kong.Node) string {
-	text := ""
+	var text strings.Builder
 	for _, arg := range command.Positional {
-		text += " " + strings.ToUpper(arg.Name)
+		text.WriteString(" " + strings.ToUpper(arg.Name))
 	}
-	return text
+	return text.String()
 }
 
 func (p *page) command(command *kong.Node) {
