@@ -15,7 +15,7 @@ import (
 )
 
 // completeTimeout is how long a user who pressed Tab waits for the program.
-const completeTimeout = time.Second
+const completeTimeout = 2 * time.Second
 
 // filesToo is the line by which the shells are asked for file names, too.
 const filesToo = ":files"
