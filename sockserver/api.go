@@ -23,6 +23,8 @@ type api struct {
 	push pushFunc
 	pull pullFunc
 
+	pushed lastPushes
+
 	// orphansMu guards orphansSeen, the databases beside which orphans have
 	// been looked for.
 	orphansMu   sync.Mutex
@@ -163,12 +165,12 @@ func answerJSON(w http.ResponseWriter, value any) error {
 var errAnswerLost = errors.New("the client left before its answer")
 
 // removeOrphans removes what a killed push left beside a database, once per
-// database: at the start for those that are open by then.
-func (a *api) removeOrphans(path string) {
+// database; first tells that this was the time.
+func (a *api) removeOrphans(path string) (first bool) {
 	a.orphansMu.Lock()
 	defer a.orphansMu.Unlock()
 	if a.orphansSeen[path] {
-		return
+		return false
 	}
 	a.orphansSeen[path] = true
 	removed, err := swapper.RemoveOrphans(path)
@@ -178,6 +180,7 @@ func (a *api) removeOrphans(path string) {
 	if err != nil {
 		a.cfg.Logger.Warn().Err(err).Str(fieldPath, path).Msg("could not look for what a killed push left")
 	}
+	return true
 }
 
 // responseWriter knows whether the answer has begun.

@@ -79,7 +79,7 @@ func (c *command) open() (db *driver.Database, done func(), err error) {
 		return nil, nil, err
 	}
 	c.path = found.path
-	c.api.removeOrphans(found.path)
+	c.api.meet(found.path)
 	db, unmanage, err := found.open()
 	if err != nil {
 		release()

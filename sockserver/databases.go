@@ -1,6 +1,7 @@
 package sockserver
 
 import (
+	"cmp"
 	"net/http"
 	"os"
 	"runtime"
@@ -9,6 +10,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
+	"hotswap/swapper"
 )
 
 // DatabaseInfo is one managed database.
@@ -16,15 +18,25 @@ type DatabaseInfo struct {
 	// Path is the resolved real path.
 	Path string `json:"path"`
 	// Size is the file's, in bytes, without what its -wal has; nil if there
-	// is no file yet.
-	Size *int64 `json:"size,omitempty"`
+	// is no file yet. WALSize is the -wal's, 0 without one.
+	Size    *int64 `json:"size,omitempty"`
+	WALSize int64  `json:"wal_size"`
+	// JournalMode is "wal" or "rollback", or "unknown" while no connection of
+	// the program has the file open; see [swapper.JournalMode].
+	JournalMode string `json:"journal_mode"`
 	// Open is false for a file that matches one of Config.DatabasePaths and
 	// which the driver has not got open; it has no Stats then.
 	Open bool `json:"open"`
 	// Stats are the driver's counters.
 	Stats driver.Stats `json:"stats"`
-	// Holders are what a swap waits for at the moment.
-	Holders []driver.Holder `json:"holders,omitempty"`
+	// Holders are what a swap waits for at the moment, longest first. A Server
+	// looks at them every second, and Holder.For counts from the first look.
+	Holders []driver.Holder `json:"holders"`
+	// OpenIn are the other processes that have the file open, as far as this
+	// one may see them. A push is refused while there are any.
+	OpenIn []swapper.Opener `json:"open_in"`
+	// Warnings are for an operator: that the file does not last, say.
+	Warnings []string `json:"warnings"`
 }
 
 // serveDatabases is GET /v1/databases: all of them, or the one at path.
@@ -52,16 +64,26 @@ func (a *api) serveDatabases(w http.ResponseWriter, r *http.Request, cmd *comman
 
 // describe looks at a database without opening its file: closing any
 // descriptor of it would drop the locks that SQLite holds on it in this process.
+// It waits for no lock.
 func describe(m managed) DatabaseInfo {
-	info := DatabaseInfo{Path: m.path}
+	info := DatabaseInfo{
+		Path:        m.path,
+		JournalMode: cmp.Or(swapper.JournalMode(m.path), "unknown"),
+		Holders:     []driver.Holder{},
+		OpenIn:      append([]swapper.Opener{}, swapper.OpenersElsewhere(m.path)...),
+		Warnings:    warnings(m.path),
+	}
 	if stat, err := os.Stat(m.path); err == nil {
 		size := stat.Size()
 		info.Size = &size
 	}
+	if stat, err := os.Stat(m.path + "-wal"); err == nil {
+		info.WALSize = stat.Size()
+	}
 	if m.db != nil {
 		info.Open = true
 		info.Stats = m.db.Stats()
-		info.Holders = m.db.Holders()
+		info.Holders = append(info.Holders, m.db.Holders()...)
 	}
 	return info
 }

@@ -30,7 +30,9 @@
 // takes skip_integrity_check, skip_schema_check, quick, force, backup and
 // dry_run (1 or 0), method (auto, rename or in-place), timeout and max_pause
 // ("1m30s"), source (a name for the log), size (in bytes, if the body is
-// chunked) and id (the command's).
+// chunked) and id (the command's); and if_changed, the body's SHA-256 in
+// hexadecimal: if the last push had the same, and nothing was written since,
+// the answer is a Report with unchanged set, and the body is not read.
 //
 // A body that is cut is never taken for a complete one: it ends by its
 // Content-Length or its last chunk, and a Content-Digest (RFC 9530, sha-256)

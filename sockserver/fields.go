@@ -9,6 +9,7 @@ const (
 	fieldVerb   = "verb"
 	fieldPath   = "path"
 	fieldSocket = "socket"
+	fieldDigest = "sha256"
 	fieldRemove = "removed"
 	fieldStatus = "status"
 	fieldTook   = "took"

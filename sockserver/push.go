@@ -19,6 +19,9 @@ func (a *api) servePush(w http.ResponseWriter, r *http.Request, cmd *command) er
 		return err
 	}
 	defer done()
+	if answered, err := a.unchanged(w, r, cmd, db, opts); answered {
+		return err
+	}
 
 	body := newRequestBody(r.Context(), r, http.NewResponseController(w), a.cfg.stallTimeout())
 	defer body.close()
@@ -26,6 +29,7 @@ func (a *api) servePush(w http.ResponseWriter, r *http.Request, cmd *command) er
 	cmd.operated = true
 	report, err := a.push(r.Context(), db, body, opts)
 	cmd.report = &report
+	a.pushed.note(db.Path(), report)
 	if err != nil {
 		if cut := body.failure(); cut != nil && !errors.Is(err, cut) {
 			return fmt.Errorf("%w: %w", cut, err)
@@ -39,7 +43,7 @@ func (a *api) servePush(w http.ResponseWriter, r *http.Request, cmd *command) er
 // pushOptions reads the options of a push from the query.
 func (a *api) pushOptions(r *http.Request) (swapper.PushOptions, error) {
 	q, err := parseQuery(r, paramPath, paramID, paramSource, paramSize, paramSkipIntegrityCheck, paramSkipSchemaCheck,
-		paramQuick, paramMethod, paramTimeout, paramMaxPause, paramForce, paramBackup, paramDryRun)
+		paramQuick, paramMethod, paramTimeout, paramMaxPause, paramForce, paramBackup, paramDryRun, paramIfChanged)
 	if err != nil {
 		return swapper.PushOptions{}, err
 	}
@@ -58,6 +62,7 @@ func (a *api) pushOptions(r *http.Request) (swapper.PushOptions, error) {
 		Prepare:            a.cfg.Prepare,
 		Validate:           a.cfg.Validate,
 	}
+	q.digest(paramIfChanged)
 	if q.err != nil {
 		return opts, q.err
 	}

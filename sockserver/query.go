@@ -27,6 +27,7 @@ const (
 	paramForce              = "force"
 	paramBackup             = "backup"
 	paramDryRun             = "dry_run"
+	paramIfChanged          = "if_changed"
 )
 
 // maxIDLength bounds a command's id, which ends up in logs and status lines.

@@ -26,6 +26,8 @@ type Server struct {
 	api    *api
 	socket *socketServer
 	events *socketServer
+	// stopWatch ends the look at the holders.
+	stopWatch func()
 }
 
 // Start listens on the sockets and serves in the background.
@@ -54,7 +56,7 @@ func (a *api) start() (*Server, error) {
 		return nil, err
 	}
 	for _, m := range list {
-		a.removeOrphans(m.path)
+		a.meet(m.path)
 	}
 	commands, err := serve(cfg, cfg.SocketPath, open, a.handler())
 	if err != nil {
@@ -65,7 +67,7 @@ func (a *api) start() (*Server, error) {
 		return nil, errors.Join(err, commands.close())
 	}
 	cfg.Logger.Info().Str(fieldSocket, commands.listener.path).Msg("listening")
-	return &Server{api: a, socket: commands, events: events}, nil
+	return &Server{api: a, socket: commands, events: events, stopWatch: a.startWatch()}, nil
 }
 
 // SocketPath is where the server listens, as an absolute path.
@@ -88,6 +90,7 @@ func (s *Server) Close() error {
 // when it returns, the server is closed.
 func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.socket.shutdown(ctx)
+	s.stopWatch()
 	// The status lines end last: they have the ends of the aborted commands.
 	s.api.feed.close()
 	grace, cancel := context.WithTimeout(context.Background(), closeGrace)

@@ -44,6 +44,11 @@ type PushParams struct {
 	DryRun             bool
 	// Method is swapper.MethodAuto if empty.
 	Method swapper.Method
+	// IfChanged is the SHA-256 of what src will yield, in lower-case
+	// hexadecimal. If the last push to the database had the same one, and
+	// nothing was written to it since, src is not read, and Report.Unchanged
+	// is set.
+	IfChanged string
 	// Timeout and MaxPause are the server's own if 0.
 	Timeout  time.Duration
 	MaxPause time.Duration
@@ -51,7 +56,9 @@ type PushParams struct {
 
 func (p PushParams) query(path string) url.Values {
 	q := url.Values{}
-	for name, value := range map[string]string{paramPath: path, paramID: p.ID, paramSource: p.Source, paramMethod: string(p.Method)} {
+	for name, value := range map[string]string{
+		paramPath: path, paramID: p.ID, paramSource: p.Source, paramMethod: string(p.Method), paramIfChanged: p.IfChanged,
+	} {
 		if value != "" {
 			q.Set(name, value)
 		}

@@ -92,7 +92,8 @@ func (p *push) freezeStep(e driver.FreezeEvent) {
 		for i, h := range e.Holders {
 			names[i] = h.String()
 		}
-		p.step(StepReopened, text+" "+strings.Join(names, ", "), map[string]any{fieldHolders: names})
+		p.stepEvent(Event{Time: time.Now(), Step: StepReopened, Text: text + " " + strings.Join(names, ", "), Holders: e.Holders},
+			map[string]any{fieldHolders: names})
 	case driver.FreezeClosed:
 		p.step(StepClosed, "closed "+count(e.Count, "connection"), map[string]any{fieldCount: e.Count})
 	}

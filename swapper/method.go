@@ -68,7 +68,7 @@ func (p *push) nobodyElsewhere() error {
 const newbornPatience = 100 * time.Millisecond
 
 // openElsewhere says who else has the live file open.
-func openElsewhere(openers []opener) error {
+func openElsewhere(openers []Opener) error {
 	who := "a process that this one may not look at"
 	if len(openers) > 0 {
 		who = joinOpeners(openers)
@@ -79,7 +79,7 @@ func openElsewhere(openers []opener) error {
 	}
 }
 
-func joinOpeners(openers []opener) string {
+func joinOpeners(openers []Opener) string {
 	names := make([]string, len(openers))
 	for i, o := range openers {
 		names[i] = o.String()

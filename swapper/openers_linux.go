@@ -2,22 +2,15 @@ package swapper
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
-
-// opener is a process that has the database's file open.
-type opener struct {
-	pid     int
-	command string
-}
-
-func (o opener) String() string { return fmt.Sprintf("process %d (%s)", o.pid, o.command) }
 
 // openedHere reports whether this process has the inode open, by whatever code.
 func openedHere(dev, ino uint64) (bool, error) {
@@ -30,7 +23,7 @@ func openedHere(dev, ino uint64) (bool, error) {
 // A process that the program starts has copies of its descriptors until it runs
 // its own program, which closes them (O_CLOEXEC). While ForkLock is held none is
 // started, and those that were get there.
-func openersElsewhere(dev, ino uint64) []opener {
+func openersElsewhere(dev, ino uint64) []Opener {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	for deadline := time.Now().Add(newbornPatience); ; time.Sleep(time.Millisecond) {
@@ -42,7 +35,7 @@ func openersElsewhere(dev, ino uint64) []opener {
 }
 
 // lookForOpeners also tells whether all it has found may be newborn.
-func lookForOpeners(dev, ino uint64) (out []opener, newborn bool) {
+func lookForOpeners(dev, ino uint64) (out []Opener, newborn bool) {
 	procs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return nil, false
@@ -57,7 +50,7 @@ func lookForOpeners(dev, ino uint64) (out []opener, newborn bool) {
 			continue // not ours to look at, or gone meanwhile
 		}
 		comm, _ := os.ReadFile(proc + "/comm")
-		out = append(out, opener{pid, strings.TrimSpace(string(comm))})
+		out = append(out, Opener{pid, strings.TrimSpace(string(comm))})
 		newborn = newborn && isNewborn(proc)
 	}
 	return out, newborn
@@ -76,20 +69,44 @@ func isNewborn(proc string) bool {
 
 // hasOpen looks through a process's descriptors by stat, which opens nothing.
 func hasOpen(proc string, dev, ino uint64) (bool, error) {
-	dir, err := os.Open(proc + "/fd")
-	if err != nil {
-		return false, err
-	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return false, err
-	}
+	names, err := descriptors(proc)
 	for _, name := range names {
 		var st syscall.Stat_t
 		if syscall.Stat(proc+"/fd/"+name, &st) == nil && uint64(st.Dev) == dev && st.Ino == ino {
 			return true, nil
 		}
 	}
-	return false, nil
+	return false, err
+}
+
+func descriptors(proc string) ([]string, error) {
+	dir, err := os.Open(proc + "/fd")
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return dir.Readdirnames(-1)
+}
+
+// openHeader reads the header of the database through a descriptor that a
+// connection of this process has. To open the file is out of the question:
+// closing it again would drop the locks of every connection that has it open
+// (https://www.sqlite.org/howtocorrupt.html, section 2.2). nil if nothing has
+// it open. A descriptor may be closed, and its number be another file's, while
+// we look: a read at an offset changes nothing there, and what comes of it has
+// no magic.
+func openHeader(dev, ino uint64) []byte {
+	names, _ := descriptors("/proc/self")
+	for _, name := range names {
+		var st unix.Stat_t
+		fd, err := strconv.Atoi(name)
+		if err != nil || unix.Fstat(fd, &st) != nil || uint64(st.Dev) != dev || st.Ino != ino {
+			continue
+		}
+		head := make([]byte, headerSize)
+		if n, err := unix.Pread(fd, head, 0); err == nil && checkMagic(head[:n]) == nil {
+			return head
+		}
+	}
+	return nil
 }

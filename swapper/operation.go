@@ -15,6 +15,7 @@ const (
 	fieldSource  = "source"
 	fieldTarget  = "target"
 	fieldBytes   = "bytes"
+	fieldDigest  = "sha256"
 	fieldTook    = "took"
 	fieldPause   = "pause"
 	fieldCount   = "count"
@@ -65,7 +66,11 @@ func newOperation(db *driver.Database, log zerolog.Logger, notify func(Event)) *
 
 // step tells a step; text is the line for people.
 func (op *operation) step(s Step, text string, fields map[string]any) {
-	op.enqueue(line{Event{Time: time.Now(), Step: s, Text: text}, zerolog.InfoLevel, false, fields})
+	op.stepEvent(Event{Time: time.Now(), Step: s, Text: text}, fields)
+}
+
+func (op *operation) stepEvent(e Event, fields map[string]any) {
+	op.enqueue(line{e, zerolog.InfoLevel, false, fields})
 }
 
 // failed tells a step that is the end of the operation.

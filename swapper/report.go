@@ -20,6 +20,9 @@ type Report struct {
 	DryRun bool `json:"dry_run,omitempty"`
 	// Swapped is set once the new file is live, whatever came after.
 	Swapped bool `json:"swapped"`
+	// Unchanged is set when nothing was done, since the last push had the same
+	// bytes and nothing was written after it.
+	Unchanged bool `json:"unchanged,omitempty"`
 	// Method is how it was replaced, or would have been by a dry run:
 	// MethodRename or MethodInPlace.
 	Method Method `json:"method,omitempty"`
@@ -41,6 +44,9 @@ type Report struct {
 	Pause time.Duration `json:"pause_ns"`
 	// Phases are the durations of the phases, in the order they ran.
 	Phases []Phase `json:"phases,omitempty"`
+	// Stamp tells the database, as it was pushed, from what is written to it
+	// later; nil if it could not be taken.
+	Stamp *Stamp `json:"-"`
 }
 
 // Phase is one phase of an operation and how long it took.
@@ -76,6 +82,7 @@ const (
 	StepSwappedBack     Step = "put the old database back"
 	StepGateOpen        Step = "gate open: calls resume"
 	StepReconnected     Step = "reconnected"
+	StepUnchanged       Step = "unchanged" // instead of all the others
 	StepPushComplete    Step = "push complete"
 	StepPushFailed      Step = "push failed"
 
@@ -98,4 +105,6 @@ type Event struct {
 	// Done and Total are bytes, on the progress steps; Total is 0 when unknown.
 	Done  int64 `json:"done,omitempty"`
 	Total int64 `json:"total,omitempty"`
+	// Holders are what StepReopened waits for.
+	Holders []driver.Holder `json:"holders,omitempty"`
 }

@@ -36,7 +36,8 @@ func Push(ctx context.Context, db *driver.Database, src io.Reader, opts PushOpti
 	if opts.DryRun {
 		text = "dry run complete: nothing replaced"
 	}
-	p.step(StepPushComplete, text, map[string]any{fieldBytes: p.report.Bytes, fieldPause: p.report.Pause, "generation": p.report.Generation})
+	p.step(StepPushComplete, text, map[string]any{fieldBytes: p.report.Bytes, fieldDigest: p.report.SHA256,
+		fieldPause: p.report.Pause, "generation": p.report.Generation})
 	return p.report, nil
 }
 
@@ -290,6 +291,7 @@ func (p *push) adopt() error {
 	if err := p.stage.file.Sync(); err != nil {
 		return failed("fsync the stage", err)
 	}
+	p.report.Stamp = p.stage.stamp()
 	return p.stage.assertAlone()
 }
 

@@ -4,26 +4,42 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
 	"hotswap/sockserver"
 )
 
-const description = `Swap the SQLite database under a running program, or copy it out, with cp.
+const purpose = `Swap the SQLite database under a running program, or copy it out, with cp.`
 
-Exit status: 0 done, 1 failed, 2 usage, 65 the database is bad (corrupt, cut, of another schema), ` +
-	`69 no server there, 75 try again (busy, held), 77 not allowed. ` +
-	`Unless it is 0, the live database is as it was, or the message says what it is.`
+// description is the text of --help.
+func description() string {
+	codes := make([]string, len(exitCodes))
+	for i, row := range exitCodes {
+		codes[i] = fmt.Sprintf("%d %s", row.code, row.meaning)
+	}
+	return purpose + "\n\n" + examples(
+		"push: check it, and swap it in; callers wait a moment", "hotswap cp new.sqlite3 db/production.sqlite3",
+		"pull: a consistent copy, under load", "hotswap cp db/production.sqlite3 copy.sqlite3",
+		"who holds it, who else has it open, how the last swap went", "hotswap status",
+	) + "\n\nExit status: " + strings.Join(codes, ", ") + ". " + exitPromise
+}
 
 // cli is the command line.
 type cli struct {
 	Cp      cpCmd      `cmd:"" help:"Copy a database into a running program, or out of it."`
 	Status  statusCmd  `cmd:"" help:"Show the managed databases of the running program."`
+	Log     logCmd     `cmd:"" help:"Follow what pushes and pulls do in the running program."`
 	Version versionCmd `cmd:"" help:"Show the version of this command and of the running program."`
 	Demo    demoCmd    `cmd:"" help:"Watch a small service keep serving while its database is swapped."`
+
+	Completion completionCmd `cmd:"" help:"Print a completion script for your shell."`
+	Complete   completeCmd   `cmd:"" hidden:""`
+	Man        manCmd        `cmd:"" hidden:"" help:"Print the manual page."`
 
 	Mv onlyCp `cmd:"" hidden:""`
 	Rm onlyCp `cmd:"" hidden:""`
@@ -64,24 +80,17 @@ func printJSON(w io.Writer, value any) error {
 }
 
 // run runs the command line and returns its exit code. Every error is printed
-// here, and nowhere else.
+// here, and nowhere else but as the object of cp --json.
 func run(ctx context.Context, args []string, stdio *streams) int {
 	err := dispatch(ctx, args, stdio)
-	if err != nil {
+	if err != nil && !alreadySaid(err) {
 		printError(stdio.err, err)
 	}
 	return exitCode(err)
 }
 
 func dispatch(ctx context.Context, args []string, stdio *streams) error {
-	parser, err := kong.New(&cli{},
-		kong.Name("hotswap"),
-		kong.Description(description),
-		kong.Writers(stdio.out, stdio.err),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(stdio),
-	)
+	parser, err := newParser(ctx, stdio)
 	if err != nil {
 		return err
 	}
@@ -89,9 +98,28 @@ func dispatch(ctx context.Context, args []string, stdio *streams) error {
 	if err != nil {
 		var parseError *kong.ParseError
 		if errors.As(err, &parseError) {
-			return &failure{code: exitUsage, err: err, hint: "see `hotswap --help`, or `hotswap cp --help`"}
+			return &failure{code: exitUsage, err: err, hint: "see `" + helpFor(parseError.Context) + "`"}
 		}
 		return err
 	}
-	return parsed.Run()
+	return parsed.Run(parser)
+}
+
+func newParser(ctx context.Context, stdio *streams) (*kong.Kong, error) {
+	return kong.New(&cli{},
+		kong.Name("hotswap"),
+		kong.Description(description()),
+		kong.Writers(stdio.out, stdio.err),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(stdio),
+	)
+}
+
+// helpFor is the command line that explains what was meant.
+func helpFor(parsed *kong.Context) string {
+	if selected := parsed.Selected(); selected != nil {
+		return selected.FullPath() + " --help"
+	}
+	return "hotswap --help"
 }

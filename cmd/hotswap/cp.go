@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/mattn/go-isatty"
-
 	"hotswap/sockserver"
 	"hotswap/swapper"
 )
@@ -22,9 +20,11 @@ type cpCmd struct {
 	MaxPause           time.Duration `placeholder:"1s" help:"The longest a single attempt of a push may hold up the program's calls; by default as the program is set, else 1s."`
 	Force              bool          `help:"At the timeout of a push, interrupt what is still running and roll its transactions back."`
 	Backup             bool          `short:"b" help:"Keep the replaced file beside the new one, as DST~."`
+	IfChanged          bool          `help:"Push nothing, and say unchanged, if the last push to DST had the same bytes and nothing was written to DST since. The program remembers that until it ends."`
 	DryRun             bool          `short:"n" help:"Check everything, replace nothing."`
 	Quiet              bool          `short:"q" help:"Print nothing but errors."`
-	JSON               bool          `name:"json" help:"Print a report as JSON instead of OK; on stderr where stdout takes the database."`
+	Progress           string        `enum:"auto,always,never" default:"auto" help:"Show progress on stderr: auto, always or never. With auto, if that is a terminal; never with --quiet."`
+	JSON               bool          `name:"json" help:"Print a report as a JSON object instead of OK, also of a failure; on stderr where stdout takes the database."`
 
 	Src string `arg:"" name:"SRC" help:"A file, a managed database, or - for standard input."`
 	Dst string `arg:"" name:"DST" help:"A managed database, a file, a directory, or - for standard output."`
@@ -35,11 +35,33 @@ func (cpCmd) Help() string {
 	return `One of SRC and DST must be a database that the running program manages; both may be. ` +
 		`The word "database" stands for the program's only managed database, unless the working directory ` +
 		`has a file of that name (./database is always the file). ` +
-		`Files are opened by this command, in its working directory and with your rights; the program gets their bytes.`
+		`Files are opened by this command, in its working directory and with your rights; the program gets their bytes.` +
+		"\n\n" + examples(
+		"push, and keep the replaced file as db/production.sqlite3~", "hotswap cp --backup new.sqlite3 db/production.sqlite3",
+		"look first: check everything, replace nothing", "hotswap cp --dry-run new.sqlite3 db/production.sqlite3",
+		"from a timer: only if it is another file than the last", "hotswap cp --if-changed -q reference.sqlite3 database",
+		"to another machine, and from it", "cat new.sqlite3 | ssh prod 'cd app && hotswap cp - db/production.sqlite3'",
+		"", "ssh prod 'cd app && hotswap cp db/production.sqlite3 -' | gzip > copy.gz",
+		"for a script", "hotswap cp --json -q new.sqlite3 database | jq .pause_ms",
+	)
 }
 
-// Run decides what the two sides are and copies one to the other.
+// Run copies; with --json it tells what came of it as an object, also of an error.
 func (c *cpCmd) Run(ctx context.Context, stdio *streams) error {
+	out := c.newOutput(ctx, stdio)
+	err := c.copy(ctx, out)
+	out.close()
+	if err == nil || !c.JSON {
+		return err
+	}
+	if printErr := printJSON(out.report, reportOfFailure(err, c.Src, c.Dst)); printErr != nil || out.report != stdio.err {
+		return err
+	}
+	return saidError{err} // words would be in the object's way
+}
+
+// copy decides what the two sides are and copies one to the other.
+func (c *cpCmd) copy(ctx context.Context, out *output) error {
 	if err := c.checkArguments(); err != nil {
 		return err
 	}
@@ -53,7 +75,6 @@ func (c *cpCmd) Run(ctx context.Context, stdio *streams) error {
 	if err != nil {
 		return err
 	}
-	out := &output{streams: stdio, quiet: c.Quiet, json: c.JSON, terminal: isatty.IsTerminal(stdio.err.Fd())}
 	switch {
 	case src.managed && dst.managed:
 		return c.pushFromDatabase(ctx, client, src, dst, out)
@@ -65,6 +86,18 @@ func (c *cpCmd) Run(ctx context.Context, stdio *streams) error {
 		}
 		return c.pull(ctx, client, src, dst, out)
 	}
+}
+
+func (c *cpCmd) newOutput(ctx context.Context, stdio *streams) *output {
+	out := &output{streams: stdio, quiet: c.Quiet, json: c.JSON, report: stdio.out, current: newTransfer(0)}
+	if c.Dst == stdioName {
+		out.report = stdio.err // stdout takes the database
+	}
+	if c.wantsProgress(stdio.err) {
+		out.live = newLiveLine(stdio.err)
+		context.AfterFunc(ctx, out.live.interrupt)
+	}
+	return out
 }
 
 func (c *cpCmd) checkArguments() error {
@@ -92,6 +125,7 @@ func (c *cpCmd) checkPullFlags() error {
 		"--max-pause":            c.MaxPause != 0,
 		"--force":                c.Force,
 		"--method":               c.Method != string(swapper.MethodAuto),
+		"--if-changed":           c.IfChanged,
 	} {
 		if given {
 			return usagef("%s is for a push, and %s is not a managed database", flag, c.Dst)
@@ -100,11 +134,11 @@ func (c *cpCmd) checkPullFlags() error {
 	return nil
 }
 
-func (c *cpCmd) pushParams(id, source string, size int64) sockserver.PushParams {
+func (c *cpCmd) pushParams(source *source) sockserver.PushParams {
 	return sockserver.PushParams{
-		ID:                 id,
-		Source:             source,
-		Size:               size,
+		ID:                 sockserver.NewID(),
+		Source:             source.name,
+		Size:               source.size,
 		SkipIntegrityCheck: c.SkipIntegrityCheck,
 		SkipSchemaCheck:    c.SkipSchemaCheck,
 		Quick:              c.Quick,

@@ -20,17 +20,24 @@ import (
 // fakeProgram serves a snapshot as the test wants it.
 func fakeProgram(t *testing.T, snapshot http.HandlerFunc) (socket, database string) {
 	t.Helper()
+	mux, socket, database := bareProgram(t)
+	mux.HandleFunc("/v1/snapshot", snapshot)
+	return socket, database
+}
+
+// bareProgram says that it manages a database, and serves what the test adds.
+func bareProgram(t *testing.T) (mux *http.ServeMux, socket, database string) {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "hs")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	socket, database = filepath.Join(dir, "s"), filepath.Join(dir, "live.db")
-	mux := http.NewServeMux()
+	mux = http.NewServeMux()
 	mux.HandleFunc("/v1/databases", func(w http.ResponseWriter, r *http.Request) {
 		json.NewEncoder(w).Encode([]sockserver.DatabaseInfo{{Path: database}})
 	})
-	mux.HandleFunc("/v1/snapshot", snapshot)
 	l, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +45,7 @@ func fakeProgram(t *testing.T, snapshot http.HandlerFunc) (socket, database stri
 	server := &http.Server{Handler: mux}
 	go server.Serve(l)
 	t.Cleanup(func() { server.Close() })
-	return socket, database
+	return mux, socket, database
 }
 
 // runCaptured runs a command line in this process.

@@ -24,13 +24,40 @@ const (
 	exitNotAllowed  = 77
 )
 
+// exitCodes is what each means, for --help and the manual page.
+var exitCodes = []struct {
+	code    int
+	meaning string
+}{
+	{exitOK, "done"},
+	{exitFailed, "failed"},
+	{exitUsage, "usage"},
+	{exitBadDatabase, "the database is bad (corrupt, cut, of another schema)"},
+	{exitNoServer, "no server there"},
+	{exitTryAgain, "try again (busy, held)"},
+	{exitNotAllowed, "not allowed"},
+}
+
+const exitPromise = "Unless it is 0, the live database is as it was, or the message says what it is."
+
 // failure is an error with its exit code, and what to do about it.
 type failure struct {
 	code int
 	err  error
 	hint string // may be empty
 	note string // what is true in spite of it; may be empty
+	live liveness
 }
+
+// liveness is which database is live after a push that failed, where its
+// report does not tell.
+type liveness int
+
+const (
+	oldIsLive liveness = iota
+	newIsLive
+	liveUnknown
+)
 
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
@@ -87,35 +114,52 @@ func exitCode(err error) int {
 	}
 }
 
-// printError prints an error, who held the database if that is the matter,
-// what to do, and what is true nevertheless.
-func printError(w io.Writer, err error) {
-	text, hint, note := err.Error(), "", ""
-	p, isProblem := errors.AsType[*sockserver.Problem](err)
+// explanation is an error as it is told.
+type explanation struct {
+	text, hint, note string // the last two may be empty
+	live             liveness
+	problem          *sockserver.Problem // nil: the error is our own
+}
+
+// explain takes an error apart: what it is, what to do, and what is true
+// nevertheless.
+func explain(err error) explanation {
+	e := explanation{text: err.Error()}
 	if _, unreached := errors.AsType[*sockserver.DialError](err); unreached {
-		hint = "--socket or $" + sockserver.EnvSocket + " names another socket"
+		e.hint = "--socket or $" + sockserver.EnvSocket + " names another socket"
 	}
-	if isProblem {
-		hint = p.Hint
+	if p, ok := errors.AsType[*sockserver.Problem](err); ok {
+		e.problem, e.hint = p, p.Hint
 		// The error's text ends with the problem's, which has the hint in it.
-		text = strings.TrimSuffix(text, p.Error()) + p.Detail
+		e.text = strings.TrimSuffix(e.text, p.Error()) + p.Detail
+		if p.Report != nil && p.Report.Swapped {
+			e.live = newIsLive
+		}
 	}
 	ours := ""
 	for f, ok := errors.AsType[*failure](err); ok; f, ok = errors.AsType[*failure](f.err) {
-		ours, note = cmp.Or(ours, f.hint), cmp.Or(note, f.note) // the outermost knows best
+		ours, e.note = cmp.Or(ours, f.hint), cmp.Or(e.note, f.note) // the outermost knows best
+		e.live = max(e.live, f.live)
 	}
-	hint = cmp.Or(ours, hint)
+	e.hint = cmp.Or(ours, e.hint)
+	return e
+}
+
+// printError prints an error, who held the database if that is the matter,
+// what to do, and what is true nevertheless.
+func printError(w io.Writer, err error) {
+	e := explain(err)
 	var b strings.Builder
-	fmt.Fprintf(&b, "hotswap: %s\n", indent(text))
-	if isProblem {
-		for _, holder := range p.Holders {
-			if strings.Contains(text, holder.Query) {
+	fmt.Fprintf(&b, "hotswap: %s\n", indent(e.text))
+	if e.problem != nil {
+		for _, holder := range e.problem.Holders {
+			if strings.Contains(e.text, holder.Query) {
 				continue // the text names it already
 			}
 			fmt.Fprintf(&b, "hotswap:   %s\n", describeHolder(holder))
 		}
 	}
-	for _, more := range []string{hint, note} {
+	for _, more := range []string{e.hint, e.note} {
 		if more != "" {
 			fmt.Fprintf(&b, "hotswap: %s\n", indent(more))
 		}

@@ -57,13 +57,10 @@ func (f *follower) read(out *output) {
 		case swapper.StepSwappedBack:
 			f.renamed = false
 		}
-		switch {
-		case line.Last:
+		if line.Last {
 			f.last = &line
-		case line.Step == swapper.StepReceiving, line.Step == swapper.StepCopying, line.Step == swapper.StepSending:
-			out.progress(line.Text)
-		default:
-			out.say("%s", line.Text)
+		} else {
+			out.tell(line)
 		}
 	}
 }

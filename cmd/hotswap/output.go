@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync"
 
 	"hotswap/swapper"
 )
@@ -13,63 +12,45 @@ import (
 type output struct {
 	*streams
 	quiet, json bool
-	terminal    bool     // stderr is one
-	reportTo    *os.File // where the report goes: nil for stdout
-
-	mu         sync.Mutex // guards stderr's line, written to by follower too
-	inProgress bool       // the cursor is behind a progress line
+	live        *liveLine // nil: there is no progress to show
+	current     transfer  // the one that goes through this command
+	copying     transfer  // of the program's, for a snapshot; its bar is nil before
+	report      *os.File  // where OK or the report goes: stderr if stdout takes the database
 }
 
 // say prints a line on stderr.
 func (o *output) say(format string, args ...any) {
-	if o.quiet {
-		return
+	switch {
+	case o.quiet:
+	case o.live != nil:
+		o.live.above(func() { fmt.Fprintf(o.err, format+"\n", args...) })
+	default:
+		fmt.Fprintf(o.err, format+"\n", args...)
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.clearLocked()
-	fmt.Fprintf(o.err, format+"\n", args...)
 }
 
-// progress prints over the last progress; on a terminal only.
-func (o *output) progress(text string) {
-	if o.quiet || !o.terminal {
-		return
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.clearLocked()
-	o.inProgress = true
-	fmt.Fprint(o.err, text)
-}
-
-// clear ends a progress line.
-func (o *output) clear() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.clearLocked()
-}
-
-func (o *output) clearLocked() {
-	if o.inProgress {
-		io.WriteString(o.err, "\r\x1b[K")
-		o.inProgress = false
+// close ends what is shown on a terminal.
+func (o *output) close() {
+	if o.live != nil {
+		o.live.close()
 	}
 }
 
 // done prints what success looks like.
 func (o *output) done(report swapper.Report) error {
-	to := o.out
-	if o.reportTo != nil {
-		to = o.reportTo
+	o.close()
+	if report.Unchanged {
+		o.say("The last push to %s had the same bytes, and nothing was written since.", report.Target)
 	}
 	var err error
 	switch {
 	case o.json:
-		err = printJSON(to, report)
-	case o.quiet || o.reportTo != nil: // stdout has the database
+		err = printJSON(o.report, reportOf(report))
+	case o.quiet || o.report != o.out:
+	case report.Unchanged:
+		_, err = io.WriteString(o.out, "unchanged\n")
 	default:
-		_, err = to.WriteString("OK\n")
+		_, err = io.WriteString(o.out, "OK\n")
 	}
 	if err == nil {
 		return nil

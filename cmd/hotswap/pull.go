@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"hotswap/sockserver"
 )
@@ -15,17 +16,22 @@ func (c *cpCmd) pull(ctx context.Context, client *sockserver.Client, src, dst si
 		return err
 	}
 	defer dest.abort()
-	if dst.stdio() {
-		out.reportTo = out.err
-	}
 	id := sockserver.NewID()
 	lines := follow(ctx, client, id, out)
 	defer lines.close()
-	report, err := client.Snapshot(ctx, src.path, dest, sockserver.SnapshotParams{ID: id, Dest: dst.arg})
+	report, err := client.Snapshot(ctx, src.path, io.MultiWriter(dest, out.current), sockserver.SnapshotParams{
+		ID: id, Dest: dst.arg,
+		Begin: func(size int64) {
+			out.current.reached(0, size)
+			if out.live != nil {
+				out.live.showTransfer("receiving", out.current.bar, true)
+			}
+		},
+	})
 	if err == nil || ctx.Err() == nil {
 		lines.wait(settleTimeout)
 	}
-	out.clear()
+	out.close()
 	if err != nil {
 		return pullFailure(err, lines, dst, dest)
 	}

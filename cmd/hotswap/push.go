@@ -38,7 +38,7 @@ func (c *cpCmd) pushFromFile(ctx context.Context, client *sockserver.Client, src
 	if err := source.waitForData(ctx); err != nil {
 		return err
 	}
-	return c.push(ctx, client, source, c.pushParams(sockserver.NewID(), source.name, source.size), dst, out)
+	return c.push(ctx, client, source, dst, out)
 }
 
 // pushFromDatabase swaps a snapshot of one managed database into another. The
@@ -70,23 +70,44 @@ func (c *cpCmd) pushFromDatabase(ctx context.Context, client *sockserver.Client,
 		}
 		return fmt.Errorf("copy %s: %w", src.path, err)
 	}
-	return c.push(ctx, client, read, c.pushParams(sockserver.NewID(), src.path, size), dst, out)
+	source := &source{Reader: read, name: src.path, size: size}
+	defer source.Close()
+	return c.push(ctx, client, source, dst, out)
 }
 
 // push swaps source in, and says what came of it.
-func (c *cpCmd) push(
-	ctx context.Context, client *sockserver.Client, source io.Reader, params sockserver.PushParams, dst side, out *output,
-) error {
+func (c *cpCmd) push(ctx context.Context, client *sockserver.Client, source *source, dst side, out *output) error {
+	digest := ""
+	if c.IfChanged {
+		var err error
+		if digest, err = source.digest(ctx, out); err != nil {
+			return err
+		}
+	}
+	params := c.pushParams(source)
+	params.IfChanged = digest
+	out.current = newTransfer(params.Size)
 	lines := follow(ctx, client, params.ID, out)
 	defer lines.close()
-	report, err := client.Push(ctx, dst.path, source, params)
+	if out.live != nil {
+		out.live.showTransfer("sending", out.current.bar, true)
+	}
+	report, err := client.Push(ctx, dst.path, countedReader{source, out.current, func() {
+		if lines.sub == nil && out.live != nil {
+			out.live.endActivity(true)
+			out.live.showActivity("sent: waiting for the program", false)
+		}
+	}}, params)
 	if _, unreached := errors.AsType[*sockserver.DialError](err); !unreached {
 		lines.wait(patience(ctx))
 	}
 	lines.close()
-	out.clear()
+	out.close()
 	if err == nil {
 		return out.done(report)
+	}
+	if _, isProblem := errors.AsType[*sockserver.Problem](err); report.Swapped && !isProblem && lines.last == nil {
+		return &failure{code: exitFailed, err: err, note: "the new database is live in " + dst.path, live: newIsLive}
 	}
 	err = outcome(err, lines, dst.path)
 	if late, ok := errors.AsType[*doneAnyway](err); ok {
@@ -123,9 +144,11 @@ func outcome(err error, lines *follower, target string) error {
 		return describeProblem(last.Problem, last.Problem, unchanged)
 	case last == nil && lines.renamed:
 		f := failf(exitFailed, "%w; the new database went live in %s before that", whyGivenUp(err), target)
+		f.live = newIsLive
 		return f.withHint("run `hotswap status` to see how the program does")
 	case last == nil && unknown:
 		f := failf(exitFailed, "%w; whether %s was swapped is not known", whyGivenUp(err), target)
+		f.live = liveUnknown
 		return f.withHint("run `hotswap status` to see which database is live")
 	default:
 		return &failure{code: exitCode(err), err: whyGivenUp(err), note: unchanged}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/mattn/go-isatty"
 )
 
 // errInterrupted is why the context of an interrupted command ended.
@@ -33,6 +35,9 @@ func interruptible(parent context.Context, stdio *streams) (ctx context.Context,
 		}
 		select {
 		case <-signals:
+			if isatty.IsTerminal(stdio.err.Fd()) {
+				fmt.Fprint(stdio.err, "\r\x1b[J") // the live line
+			}
 			fmt.Fprintln(stdio.err, "hotswap: interrupted twice: the outcome is not known; run `hotswap status`")
 			os.Exit(exitFailed)
 		case <-done:

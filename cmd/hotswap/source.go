@@ -24,8 +24,9 @@ const (
 // source is what a push sends.
 type source struct {
 	io.Reader
-	name string // for people
-	size int64  // 0: not known
+	name string   // for people
+	size int64    // 0: not known
+	file *os.File // what is read, if it can be read again
 	// check, if set, runs at the end: an error says that what was read is torn.
 	check   func() error
 	closers []func() // run in reverse
@@ -45,7 +46,7 @@ func (s *source) Read(p []byte) (int, error) {
 			return n, torn
 		}
 	}
-	if err != nil && err != io.EOF {
+	if _, told := errors.AsType[*failure](err); err != nil && err != io.EOF && !told {
 		err = fileFailure(fmt.Errorf("read %s: %w", s.name, err))
 	}
 	return n, err
@@ -88,6 +89,7 @@ func (s *source) openFile(ctx context.Context, file *os.File, out *output) error
 	case !info.Mode().IsRegular():
 		return nil // a pipe or a device: a stream, like standard input
 	}
+	s.file = file
 	kind, err := kindOfDatabase(file)
 	if err != nil {
 		return fileFailure(fmt.Errorf("read %s: %w", s.name, err))

@@ -119,7 +119,7 @@ func (s *source) backUp(ctx context.Context, conn *sql.Conn, companion string, o
 	if err := os.Remove(temp.Name()); err != nil {
 		return fileFailure(err)
 	}
-	s.size, s.Reader = info.Size(), temp
+	s.size, s.file, s.Reader = info.Size(), temp, temp
 	return nil
 }
 

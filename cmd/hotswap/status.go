@@ -1,66 +1,175 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
-	"text/tabwriter"
+	"time"
+
+	"github.com/cheggaaa/pb/v3"
+	"github.com/mattn/go-isatty"
 
 	"hotswap/sockserver"
 )
 
+// longHold is from when on a hold is worth a line of the status.
+const longHold = time.Second
+
 // statusCmd is `hotswap status`.
 type statusCmd struct {
 	sockets `embed:""`
-	JSON    bool `name:"json" help:"Print a JSON list."`
+	JSON    bool     `name:"json" help:"Print a JSON list; durations are in nanoseconds."`
+	Watch   interval `short:"w" placeholder:"1s" help:"Show it again and again, each second or as often as --watch=INTERVAL says, until Ctrl-C."`
+}
+
+// Help is the text below the flags.
+func (statusCmd) Help() string {
+	return `What has been held for a second or more is listed with its query: a push would wait for it. ` +
+		`A push is refused while another process has the file open.` + "\n\n" + examples(
+		"in a terminal of its own, beside a push", "hotswap status --watch",
+		"for a monitor", "hotswap status --json | jq '.[].stats.longest_pause_ns'",
+	)
 }
 
 // Run shows each managed database.
 func (c *statusCmd) Run(ctx context.Context, stdio *streams) error {
 	client := c.client()
 	defer client.Close()
-	list, err := client.Databases(ctx, "")
+	if c.Watch != 0 {
+		return c.watch(ctx, client, stdio)
+	}
+	block, err := c.block(ctx, client)
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		return printJSON(stdio.out, list)
-	}
-	return printStatus(stdio.out, list)
+	_, err = stdio.out.Write(block)
+	return err
 }
 
-func printStatus(w io.Writer, list []sockserver.DatabaseInfo) error {
+// block is one status.
+func (c *statusCmd) block(ctx context.Context, client *sockserver.Client) ([]byte, error) {
+	list, err := client.Databases(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if c.JSON {
+		err = printJSON(&b, list)
+	} else {
+		printStatus(&b, list, time.Now())
+	}
+	return b.Bytes(), err
+}
+
+// watch shows the status until the context ends: in a terminal over the one
+// before, else one after another.
+func (c *statusCmd) watch(ctx context.Context, client *sockserver.Client, stdio *streams) error {
+	screen := !c.JSON && isatty.IsTerminal(stdio.out.Fd())
+	ticker := time.NewTicker(time.Duration(c.Watch))
+	defer ticker.Stop()
+	for first := true; ; first = false {
+		block, err := c.block(ctx, client)
+		if ctx.Err() != nil {
+			return nil // a watch has no other end
+		}
+		if err != nil {
+			return err
+		}
+		switch {
+		case screen:
+			block = c.redraw(block, columns(stdio.out), first)
+		case !first && !c.JSON:
+			block = append([]byte("\n"), block...)
+		}
+		if _, err := stdio.out.Write(block); err != nil {
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// redraw puts a block over the one before. Its lines are cut rather than
+// wrapped, so that the screen keeps its rows.
+func (c *statusCmd) redraw(block []byte, width int, first bool) []byte {
+	var b bytes.Buffer
+	b.WriteString("\x1b[H")
+	if first {
+		b.WriteString("\x1b[J")
+	}
+	fmt.Fprintf(&b, "%s\x1b[K\n\x1b[K\n", pb.StripString("hotswap status, every "+time.Duration(c.Watch).String()+"; Ctrl-C ends it", width))
+	for line := range bytes.Lines(block) {
+		b.WriteString(pb.StripString(string(bytes.TrimRight(line, "\n")), width) + "\x1b[K\n")
+	}
+	b.WriteString("\x1b[J")
+	return b.Bytes()
+}
+
+// printStatus writes a block of lines for each database.
+func printStatus(w io.Writer, list []sockserver.DatabaseInfo, now time.Time) {
 	if len(list) == 0 {
-		_, err := io.WriteString(w, "The program manages no database: it manages one from sql.Open(\"sqlite3-hotswap\", ...) on.\n")
-		return err
+		io.WriteString(w, "The program manages no database: it manages one from sql.Open(\"sqlite3-hotswap\", ...) on.\n")
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "DATABASE\tSIZE\tGENERATION\tSWAPS\tLAST PAUSE\tCONNECTIONS\tBUSY\tHELD\tWAITING")
-	for _, db := range list {
-		pause := "-"
-		if db.Stats.Swaps > 0 {
-			pause = roundDuration(db.Stats.LastPause).String()
+	for i, db := range list {
+		if i > 0 {
+			io.WriteString(w, "\n")
 		}
-		if !db.Open {
-			fmt.Fprintf(table, "%s\t%s\t-\t-\t-\tnot open\t-\t-\t-\n", db.Path, formatSize(db.Size))
-			continue
+		fmt.Fprintln(w, db.Path)
+		row := func(name, format string, args ...any) {
+			fmt.Fprintf(w, "  %-12s %s\n", name, fmt.Sprintf(format, args...))
 		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%s\t%d\t%d\t%d\t%d\n", db.Path, formatSize(db.Size),
-			db.Stats.Generation, db.Stats.Swaps, pause,
-			db.Stats.Connections, db.Stats.Busy, db.Stats.Held, db.Stats.Waiting)
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	for _, db := range list {
-		if db.Stats.Frozen {
-			fmt.Fprintf(w, "%s is frozen: a swap is on\n", db.Path)
+		size := formatSize(db.Size)
+		if db.WALSize > 0 {
+			size += ", and " + formatSize(&db.WALSize) + " in its -wal"
+		}
+		row("size", "%s", size)
+		if db.Open {
+			row("journal", "%s", db.JournalMode)
+			printStats(row, db, now)
+		} else {
+			row("connections", "not open: it is managed by Config.DatabasePaths alone")
 		}
 		for _, holder := range db.Holders {
-			fmt.Fprintf(w, "%s: %s\n", db.Path, describeHolder(holder))
+			if holder.For >= longHold {
+				row("held by", "%s", holder)
+			}
+		}
+		for _, opener := range db.OpenIn {
+			row("open in", "%s", opener)
+		}
+		for _, warning := range db.Warnings {
+			row("warning", "%s", warning)
 		}
 	}
-	return nil
+}
+
+func printStats(row func(name, format string, args ...any), db sockserver.DatabaseInfo, now time.Time) {
+	stats := db.Stats
+	row("generation", "%d", stats.Generation)
+	frozen := ""
+	if stats.Frozen {
+		frozen = "; frozen: a swap is on"
+	}
+	row("connections", "%d: %d busy, %d held; %s waiting%s", stats.Connections, stats.Busy, stats.Held,
+		plural(stats.Waiting, "call"), frozen)
+	if stats.Swaps == 0 {
+		row("last swap", "none yet")
+		return
+	}
+	row("last swap", "%s ago, at %s; pause %s", now.Sub(stats.LastSwap).Truncate(time.Second),
+		stats.LastSwap.Local().Format(time.DateTime), roundDuration(stats.LastPause))
+	row("swaps", "%d, longest pause %s", stats.Swaps, roundDuration(stats.LongestPause))
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // formatSize shows a size in the unit that suits it.

@@ -13,6 +13,11 @@ type versionCmd struct {
 	JSON    bool `name:"json" help:"Print JSON."`
 }
 
+// Help is the text below the flags.
+func (versionCmd) Help() string {
+	return examples("which SQLite the program has", "hotswap version --json | jq -r .server.sqlite")
+}
+
 // versions is what `hotswap version --json` prints.
 type versions struct {
 	Client sockserver.VersionInfo  `json:"client"`

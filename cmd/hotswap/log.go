@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/mattn/go-isatty"
+
+	"hotswap/sockserver"
+	"hotswap/swapper"
+)
+
+// logCmd is `hotswap log`.
+type logCmd struct {
+	sockets `embed:""`
+	JSON    bool   `name:"json" help:"Print each line as a JSON object, and progress too."`
+	ID      string `name:"id" placeholder:"ID" help:"Only the lines of this command, until its end."`
+}
+
+// Help is the text below the flags.
+func (logCmd) Help() string {
+	return `It shows what comes from now on, whoever gave the command, and ends with Ctrl-C, or with exit status 69 when the program goes away.` +
+		"\n\n" + examples(
+		"each push and pull, with the time and its id", "hotswap log",
+		"the pause of every swap", "hotswap log --json | jq 'select(.report.swapped) | .report.pause_ns'",
+	)
+}
+
+// Run prints the status lines of every command, from now on.
+func (c *logCmd) Run(ctx context.Context, stdio *streams) error {
+	client := c.client()
+	defer client.Close()
+	sub, err := client.Subscribe(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	defer sub.Close()
+	defer context.AfterFunc(ctx, func() { sub.Close() })()
+	if isatty.IsTerminal(stdio.err.Fd()) {
+		fmt.Fprintf(stdio.err, "hotswap: following %s from now on; Ctrl-C ends it\n", client.StderrSocketPath())
+	}
+	for {
+		line, err := sub.Next()
+		switch {
+		case ctx.Err() != nil:
+			return nil // it has no other end
+		case err != nil:
+			return failf(exitNoServer, "the program went away, and its status lines with it").
+				withHint("start it again, then this command")
+		}
+		if err := c.print(stdio.out, line); err != nil {
+			return err
+		}
+		if line.Last && c.ID != "" {
+			return nil
+		}
+	}
+}
+
+func (c *logCmd) print(w io.Writer, line sockserver.Line) error {
+	if c.JSON {
+		encoder := json.NewEncoder(w)
+		encoder.SetEscapeHTML(false)
+		return encoder.Encode(line)
+	}
+	_, err := io.WriteString(w, formatLine(line))
+	return err
+}
+
+// formatLine writes a line for people; of progress there is none.
+func formatLine(line sockserver.Line) string {
+	prefix := line.Time.Local().Format(time.TimeOnly) + " " + line.Command + " "
+	var b strings.Builder
+	if line.Dropped > 0 {
+		fmt.Fprintf(&b, "%s(%d lines dropped: this command was too slow)\n", prefix, line.Dropped)
+	}
+	switch line.Step {
+	case swapper.StepReceiving, swapper.StepCopying, swapper.StepSending:
+		return b.String()
+	}
+	text := line.Text
+	if line.Problem != nil {
+		text = "failed: " + text
+	}
+	for part := range strings.SplitSeq(text, "\n") {
+		fmt.Fprintf(&b, "%s%s\n", prefix, part)
+	}
+	return b.String()
+}

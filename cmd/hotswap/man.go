@@ -1,0 +1,131 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// manCmd prints the manual page, from what --help says.
+type manCmd struct{}
+
+// Run prints it, in the man macros.
+func (manCmd) Run(stdio *streams, app *kong.Kong) error {
+	_, err := io.WriteString(stdio.out, manualPage(app.Model))
+	return err
+}
+
+// page is a manual page in the making.
+type page struct{ strings.Builder }
+
+func (p *page) macro(name string, args ...string) {
+	p.WriteString("." + name)
+	for _, arg := range args {
+		p.WriteString(` "` + strings.ReplaceAll(roff(arg), `"`, `\(dq`) + `"`)
+	}
+	p.WriteString("\n")
+}
+
+// text writes running text, a source line per sentence.
+func (p *page) text(text string) {
+	for line := range strings.Lines(strings.ReplaceAll(text, ". ", ".\n")) {
+		line = roff(strings.TrimSpace(line))
+		if line == "" {
+			continue
+		}
+		if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {
+			line = `\&` + line
+		}
+		p.WriteString(line + "\n")
+	}
+}
+
+// verbatim writes lines as they are.
+func (p *page) verbatim(text string) {
+	p.macro("PP")
+	p.macro("nf")
+	for line := range strings.Lines(text) {
+		p.WriteString(`\&` + roff(strings.TrimRight(strings.TrimPrefix(line, "    "), "\n")) + "\n")
+	}
+	p.macro("fi")
+}
+
+// roff escapes what the formatter would take for something else.
+func roff(text string) string {
+	return strings.NewReplacer(`\`, `\e`, "-", `\-`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`).Replace(text)
+}
+
+func manualPage(app *kong.Application) string {
+	p := &page{}
+	p.macro("TH", "HOTSWAP", "1", "", "hotswap", "User Commands")
+	p.macro("SH", "NAME")
+	p.WriteString("hotswap \\- " + roff("replace or copy the SQLite database of a running program") + "\n")
+	p.macro("SH", "SYNOPSIS")
+	for i, command := range commands(app) {
+		if i > 0 {
+			p.macro("br")
+		}
+		p.WriteString(roff(command.FullPath()+" [flags]"+arguments(command)) + "\n")
+	}
+	p.macro("SH", "DESCRIPTION")
+	p.text(purpose)
+	p.macro("SH", "COMMANDS")
+	for _, command := range commands(app) {
+		p.command(command)
+	}
+	p.macro("SH", "EXIT STATUS")
+	for _, row := range exitCodes {
+		p.macro("TP")
+		fmt.Fprintf(p, "%d\n", row.code)
+		p.text(row.meaning)
+	}
+	p.macro("PP")
+	p.text(exitPromise)
+	p.macro("SH", "ENVIRONMENT")
+	for _, flag := range slices.Concat(commands(app)[0].AllFlags(true)...) {
+		for _, env := range flag.Envs {
+			p.macro("TP")
+			p.WriteString(roff(env) + "\n")
+			p.text(flag.Help)
+		}
+	}
+	return p.String()
+}
+
+func commands(app *kong.Application) []*kong.Node { return app.Leaves(true) }
+
+func arguments(command *kong.Node) string {
+	var text strings.Builder
+	for _, arg := range command.Positional {
+		text.WriteString(" " + strings.ToUpper(arg.Name))
+	}
+	return text.String()
+}
+
+func (p *page) command(command *kong.Node) {
+	p.macro("SS", strings.TrimPrefix(command.FullPath(), "hotswap ")+arguments(command))
+	p.text(command.Help)
+	detail, shown, _ := strings.Cut(command.Detail, examplesTitle+"\n")
+	for paragraph := range strings.SplitSeq(detail, "\n\n") {
+		if strings.TrimSpace(paragraph) != "" {
+			p.macro("PP")
+			p.text(paragraph)
+		}
+	}
+	for _, arg := range command.Positional {
+		p.macro("TP")
+		p.WriteString(roff(strings.ToUpper(arg.Name)) + "\n")
+		p.text(arg.Help)
+	}
+	for _, flag := range slices.Concat(command.AllFlags(true)...) {
+		p.macro("TP")
+		p.WriteString(`\fB` + roff(flag.String()) + `\fR` + "\n")
+		p.text(flag.Help)
+	}
+	if shown != "" {
+		p.verbatim(strings.TrimLeft(shown, "\n"))
+	}
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"hotswap/driver"
+	"hotswap/sockserver"
+	"hotswap/swapper"
+)
+
+func TestStatusSaysWhatAnOperatorWouldAsk(t *testing.T) {
+	size, now := int64(3<<20), time.Now()
+	var b strings.Builder
+	printStatus(&b, []sockserver.DatabaseInfo{
+		{
+			Path: "/srv/app.db", Size: &size, WALSize: 4096, JournalMode: "wal", Open: true,
+			Stats: driver.Stats{
+				Connections: 10, Busy: 2, Held: 3, Waiting: 1, Frozen: true, Generation: 4, Swaps: 3,
+				LastSwap: now.Add(-90 * time.Second), LastPause: 612345 * time.Nanosecond, LongestPause: 20 * time.Millisecond,
+			},
+			Holders: []driver.Holder{
+				{Kind: driver.HoldRows, Query: "SELECT *\nFROM t", For: 2 * time.Second},
+				{Kind: driver.HoldCall, Query: "SELECT short", For: 999 * time.Millisecond},
+			},
+			OpenIn:   []swapper.Opener{{PID: 12, Command: "litestream"}},
+			Warnings: []string{"it does not last"},
+		},
+		{Path: "/srv/other.db", JournalMode: "unknown"},
+	}, now)
+	want := `/srv/app.db
+  size         3.0 MiB, and 4.0 KiB in its -wal
+  journal      wal
+  generation   4
+  connections  10: 2 busy, 3 held; 1 call waiting; frozen: a swap is on
+  last swap    1m30s ago, at ` + now.Add(-90*time.Second).Format(time.DateTime) + `; pause 612.3µs
+  swaps        3, longest pause 20ms
+  held by      open Rows for at least 2s (SELECT * FROM t)
+  open in      process 12 (litestream)
+  warning      it does not last
+
+/srv/other.db
+  size         no file
+  connections  not open: it is managed by Config.DatabasePaths alone
+`
+	if b.String() != want {
+		t.Errorf("it says:\n%s\nand not:\n%s", b.String(), want)
+	}
+}
