@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
+	"golang.org/x/sys/unix"
 
 	"hotswap/driver"
 	"hotswap/internal/dbpath"
@@ -41,8 +42,12 @@ func (s *stage) prepare(ctx context.Context, db *driver.Database, fn func(contex
 // assertAlone proves that the stage has no sidecars: what it holds is all there is.
 func (s *stage) assertAlone() error {
 	for _, suffix := range sidecarSuffixes {
-		if info, err := os.Lstat(s.path + suffix); err == nil {
+		info, err := os.Lstat(s.path + suffix)
+		switch {
+		case err == nil:
 			return failed("close the stage", fmt.Errorf("%s is left with %d bytes", s.path+suffix, info.Size()))
+		case !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ENAMETOOLONG): // there can't be one of such a name
+			return failed("look for what SQLite left beside the stage", err)
 		}
 	}
 	return nil

@@ -52,7 +52,11 @@ func createStage(path, kind string) (*stage, error) {
 		// Until it is locked it looks like an orphan, and another push or a
 		// starting server may take it for one.
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil && s.named() {
+		named := false
+		if err == nil {
+			named, err = s.named()
+		}
+		if named {
 			return s, nil
 		}
 		s.discard()
@@ -64,13 +68,16 @@ func createStage(path, kind string) (*stage, error) {
 }
 
 // named reports whether the stage's path still leads to it.
-func (s *stage) named() bool {
+func (s *stage) named() (bool, error) {
 	ours, err := s.file.Stat()
 	if err != nil {
-		return false
+		return false, err
 	}
 	there, err := os.Lstat(s.path)
-	return err == nil && os.SameFile(ours, there)
+	if err != nil {
+		return false, ignoreNotExist(err)
+	}
+	return os.SameFile(ours, there), nil
 }
 
 // discard removes the stage and whatever SQLite may have put beside it.

@@ -1,0 +1,194 @@
+//go:build linux && (amd64 || arm64)
+
+package sweep
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hotswap/driver"
+	"hotswap/swapper"
+)
+
+// sequence is a push by rename as one might write it: each of its steps but the
+// first may be missing or wrong.
+type sequence struct {
+	watch     bool   // a connection that the driver doesn't know keeps the WAL in use
+	stage     string // the stage's name, stageName if empty
+	deaf      bool   // to a failed fsync
+	before    func(path string) error
+	replace   func(stage, path string) error // os.Rename if nil
+	after     func(path string) error
+	forgetful bool // a failure after the rename is told as if nothing had happened
+}
+
+// stageName is one that swapper.RemoveOrphans knows.
+const stageName = ".live.sqlite3.hotswap-AAAAAAAAAAAA.stage"
+
+func removeSidecars(path string) error {
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeOver(stage, path string) error {
+	data, err := os.ReadFile(stage)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		return err
+	}
+	return os.Remove(stage)
+}
+
+// careful is a sequence with nothing wrong, in so far as nobody else has the
+// database open.
+var careful = scenario{name: "careful", journal: "WAL", do: sequence{before: removeSidecars}.push}
+
+// broken are sequences with one thing wrong, each with the faults that show it
+// and words of what the sweep must say about it.
+var broken = []struct {
+	scenario
+	by    []fault
+	finds string
+}{
+	{scenario{name: "remove-then-rename", do: sequence{before: os.Remove}.push}, kills, "the path is absent"},
+	{scenario{name: "write-over", do: sequence{replace: writeOver}.push}, kills, "what is at the path"},
+	{scenario{name: "beside-the-old-WAL", do: sequence{watch: true}.push}, kills, "what is at the path"},
+	{scenario{name: "the-WAL-after", do: sequence{watch: true, after: removeSidecars}.push}, kills, "what is at the path"},
+	{scenario{name: "no-checkpoint", do: sequence{watch: true, before: removeSidecars}.push}, kills, "of 8 acknowledged writes"},
+	{scenario{name: "foreign-stage", do: sequence{stage: "live.sqlite3.tmp"}.push}, kills, "live.sqlite3.tmp is left"},
+	{scenario{name: "deaf-to-fsync", do: sequence{deaf: true}.push}, failures, "says nothing of it"},
+	{scenario{name: "forgetful", do: sequence{forgetful: true}.push}, failures, "it says swapped false, and the database is the new one"},
+}
+
+func (q sequence) push(v *victim) (r swapper.Report, err error) {
+	defer func() {
+		if err != nil {
+			hint := "the live database is unchanged"
+			if r.Swapped {
+				hint = "the new database IS live"
+			}
+			err = &swapper.Error{Op: "push to", Path: v.path, Err: err, Hint: hint}
+		}
+	}()
+	if q.watch {
+		watcher, err := sql.Open("sqlite3", v.path)
+		if err != nil {
+			return r, err
+		}
+		defer watcher.Close()
+		if _, err := watcher.Exec("SELECT 1 FROM items"); err != nil {
+			return r, fmt.Errorf("watch: %w", err)
+		}
+	}
+	frozen, err := v.db.Freeze(context.Background(), driver.FreezeOptions{})
+	if err != nil {
+		return r, err
+	}
+	defer frozen.Thaw()
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if _, err := os.Lstat(v.path + suffix); q.watch || errors.Is(err, os.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return r, err
+		}
+		return r, fmt.Errorf("%s%s is in use", v.path, suffix)
+	}
+	if q.stage == "" {
+		q.stage = stageName
+	}
+	dir := filepath.Dir(v.path)
+	stage := filepath.Join(dir, q.stage)
+	if err := errors.Join(os.WriteFile(stage, v.image, 0o600), q.sync(stage)); err != nil {
+		return r, errors.Join(fmt.Errorf("write the stage: %w", err), os.Remove(stage))
+	}
+	if q.before != nil {
+		if err := q.before(v.path); err != nil {
+			return r, err
+		}
+	}
+	if q.replace == nil {
+		q.replace = os.Rename
+	}
+	if err := q.replace(stage, v.path); err != nil {
+		return r, errors.Join(err, os.Remove(stage))
+	}
+	r.Swapped = true
+	frozen.Replaced()
+	if q.after != nil {
+		err = q.after(v.path)
+	}
+	if err = errors.Join(err, q.sync(dir)); err != nil && q.forgetful {
+		r.Swapped = false
+	}
+	return r, err
+}
+
+func (q sequence) sync(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil && !q.deaf {
+		return err
+	}
+	return nil
+}
+
+func TestTheSweepFindsWhatIsWrong(t *testing.T) {
+	for _, b := range broken {
+		t.Run(b.name, func(t *testing.T) {
+			f := prepare(t, scenarioOf(b.name))
+			found := f.sweep(f.changes(), b.by)
+			for _, w := range found.wrong {
+				if strings.Contains(w, b.finds) {
+					t.Logf("%d findings in %d runs, among them: %s", len(found.wrong), found.runs, w)
+					return
+				}
+			}
+			t.Errorf("it did not find %q in %d runs, only %d other things: %q", b.finds, found.runs, len(found.wrong), found.wrong[:min(3, len(found.wrong))])
+		})
+	}
+}
+
+// TestTheSweepFindsNothingWrongWhereNothingIs: else the one above proves nothing.
+func TestTheSweepFindsNothingWrongWhereNothingIs(t *testing.T) {
+	f := prepare(t, careful)
+	for _, faults := range [][]fault{kills, failures} {
+		found := f.sweep(f.changes(), faults)
+		for _, w := range found.wrong {
+			t.Error(w)
+		}
+		if found.ended[stateOld] == 0 || found.ended[stateNew] == 0 {
+			t.Errorf("%d runs ended with the old database, %d with the new one", found.ended[stateOld], found.ended[stateNew])
+		}
+	}
+}
+
+// TestACallThatWasFaultedDidNotHappen: the supervisor's own promise.
+func TestACallThatWasFaultedDidNotHappen(t *testing.T) {
+	f := prepare(t, careful)
+	for i, c := range f.record {
+		if !renames(c) {
+			continue
+		}
+		for _, ft := range append(kills, failures[0]) {
+			ft.point = i + 1
+			if r := f.run(ft); r.state != stateOld || r.err != nil || r.killed != ft.kill {
+				t.Errorf("%s at %s: the %s database, killed %t, %v", ft, c, r.state, r.killed, r.err)
+			}
+		}
+	}
+}

@@ -1,0 +1,133 @@
+//go:build linux && (amd64 || arm64)
+
+package sweep
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"time"
+
+	"hotswap/driver"
+	"hotswap/swapper"
+)
+
+// scenario is an operation to sweep, and what it is done to.
+type scenario struct {
+	name    string
+	journal string // the live database's journal mode
+	missing bool   // there is no live database yet
+	pull    bool   // the operation takes a copy, and changes nothing
+	do      func(*victim) (swapper.Report, error)
+	broken  bool // the operation is wrong on purpose
+}
+
+var scenarios = []scenario{
+	{name: "rename-WAL", journal: "WAL", do: push(rename)},
+	{name: "rename-WAL-backup", journal: "WAL", do: push(renameWithBackup)},
+	{name: "rename-DELETE", journal: "DELETE", do: push(rename)},
+	{name: "rename-DELETE-backup", journal: "DELETE", do: push(renameWithBackup)},
+	{name: "rename-missing", journal: "WAL", missing: true, do: push(rename)},
+	{name: "in-place-WAL", journal: "WAL", do: push(inPlace)},
+	{name: "in-place-WAL-backup", journal: "WAL", do: push(swapper.PushOptions{Method: swapper.MethodInPlace, Backup: true})},
+	{name: "in-place-DELETE", journal: "DELETE", do: push(inPlace)},
+	{name: "in-place-DELETE-backup", journal: "DELETE", do: push(swapper.PushOptions{Method: swapper.MethodInPlace, Backup: true})},
+	{name: "pull-WAL", journal: "WAL", pull: true, do: pull},
+	{name: "pull-DELETE", journal: "DELETE", pull: true, do: pull},
+}
+
+var (
+	rename           = swapper.PushOptions{Method: swapper.MethodRename}
+	renameWithBackup = swapper.PushOptions{Method: swapper.MethodRename, Backup: true}
+	inPlace          = swapper.PushOptions{Method: swapper.MethodInPlace}
+)
+
+// scenarioOf finds a scenario by the name that a victim was given.
+func scenarioOf(name string) scenario {
+	for _, s := range append(scenarios, careful) {
+		if s.name == name {
+			return s
+		}
+	}
+	for _, b := range broken {
+		if b.name == name {
+			b.journal, b.scenario.broken = "WAL", true
+			return b.scenario
+		}
+	}
+	panic("no scenario " + name)
+}
+
+// lockTimeout is how long a victim's push waits for locks: nobody has any, but
+// a descriptor that an injected fault left open.
+const lockTimeout = 2 * time.Second
+
+func push(opts swapper.PushOptions) func(*victim) (swapper.Report, error) {
+	opts.Source, opts.Timeout = "image", lockTimeout
+	return func(v *victim) (swapper.Report, error) {
+		return swapper.Push(context.Background(), v.db, bytes.NewReader(v.image), opts)
+	}
+}
+
+func pull(v *victim) (swapper.Report, error) {
+	return swapper.Pull(context.Background(), v.db, &v.pulled, swapper.PullOptions{Dest: "memory"})
+}
+
+// The databases of a run. notes is the table that a victim writes to after its
+// operation, to prove that the program goes on; it is in no digest.
+const (
+	schemaSQL = `CREATE TABLE items (id INTEGER PRIMARY KEY, stamp TEXT NOT NULL, filler BLOB);
+		CREATE INDEX items_stamp ON items (stamp, id);
+		CREATE TABLE acks (seq INTEGER PRIMARY KEY, text TEXT);
+		CREATE TABLE notes (text TEXT)`
+	fillSQL = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+		INSERT INTO items SELECT i, ?, zeroblob(300) FROM n`
+	ackSQL   = `INSERT INTO acks SELECT ?, 'acknowledged'`
+	touchSQL = `UPDATE items SET filler = zeroblob(301) WHERE id = ?` // pages that the file has, too
+	ackCount = 8
+)
+
+// makeDatabase writes a database whose items all say stamp.
+func makeDatabase(path, stamp string, items int) error {
+	db, err := sql.Open("sqlite3", path)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if _, err := db.Exec(schemaSQL); err != nil {
+		return err
+	}
+	if _, err := db.Exec(fillSQL, items, stamp); err != nil {
+		return err
+	}
+	return db.Close()
+}
+
+// execer is a pool or one of its connections.
+type execer interface {
+	ExecContext(context.Context, string, ...any) (sql.Result, error)
+}
+
+// acknowledge does the share of one of several connections of the writes that a
+// victim does before its operation.
+func acknowledge(db execer, share, of int) error {
+	for seq := share; seq < ackCount; seq += of {
+		if _, err := db.ExecContext(context.Background(), ackSQL, seq); err != nil {
+			return err
+		}
+		if _, err := db.ExecContext(context.Background(), touchSQL, 10*seq+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openPool opens the pool of a program whose database is at path.
+func openPool(path, journal string) (*sql.DB, *driver.Database, error) {
+	pool, err := sql.Open(driver.Name, "file:"+path+"?_txlock=immediate&_journal="+journal)
+	if err != nil {
+		return nil, nil, err
+	}
+	db, _ := driver.Lookup(path)
+	return pool, db, nil
+}

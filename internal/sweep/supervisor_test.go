@@ -1,0 +1,270 @@
+//go:build linux && (amd64 || arm64)
+
+package sweep
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// fault is what one run's call at point meets; the zero fault is none.
+type fault struct {
+	point int // from 1
+	kill  bool
+	errno unix.Errno
+	ever  bool // every later call of the same name, too, until the operation's end
+}
+
+func (f fault) String() string {
+	switch {
+	case f.kill:
+		return "SIGKILL"
+	case f.ever:
+		return unix.ErrnoName(f.errno) + " from then on"
+	}
+	return unix.ErrnoName(f.errno) + " once"
+}
+
+// The victim calls faccessat of these right before and right after its
+// operation: what lies between is swept.
+const (
+	markBegin = "/hotswap-sweep/begin"
+	markEnd   = "/hotswap-sweep/end"
+)
+
+// supervisor decides over one victim's calls.
+type supervisor struct {
+	listener
+	fault  fault
+	record []call // of the run without a fault, to compare with; nil while it is made
+	live   string // a path that must never be absent, if not empty
+	place  *strings.Replacer
+
+	pid    int
+	mem    *os.File
+	within bool
+	calls  []call // between the marks
+	wrong  []string
+}
+
+// errNoFilter: the kernel, or the container, has no seccomp for the victim.
+var errNoFilter = errors.New("no filter")
+
+// exitNoFilter is the victim's exit code then.
+const exitNoFilter = 77
+
+// patience bounds a run. Nothing is decided by it but that a victim hangs.
+const patience = 100 * time.Second
+
+// supervise runs a victim to its end, with what it prints in out.
+func (s *supervisor) supervise(cmd *exec.Cmd) (out []byte, killed bool, err error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, false, err
+	}
+	ours, theirs := os.NewFile(uintptr(pair[0]), "ours"), os.NewFile(uintptr(pair[1]), "theirs")
+	defer ours.Close()
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.ExtraFiles = []*os.File{theirs}
+	err = cmd.Start()
+	theirs.Close()
+	if err != nil {
+		return nil, false, err
+	}
+	hung := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+	err = s.serve(cmd.Process, pair[0])
+	waitErr := cmd.Wait()
+	var exit *exec.ExitError
+	if errors.As(waitErr, &exit) {
+		status, _ := exit.Sys().(syscall.WaitStatus)
+		killed = status.Signaled() && status.Signal() == unix.SIGKILL
+		if exit.ExitCode() == exitNoFilter {
+			return nil, false, fmt.Errorf("%w: %s", errNoFilter, stderr.Bytes())
+		}
+	}
+	switch {
+	case !hung.Stop():
+		err = errors.Join(err, fmt.Errorf("it hung: killed after %s", patience))
+	case waitErr != nil && !(killed && s.fault.kill):
+		err = errors.Join(err, fmt.Errorf("%w: %s%s", waitErr, stdout.Bytes(), stderr.Bytes()))
+	}
+	return stdout.Bytes(), killed, err
+}
+
+// done reports whether the victim is to die now.
+func (s *supervisor) done() bool { return s.fault.kill && len(s.calls) >= s.fault.point }
+
+// serve answers the victim's calls until it is gone, or is to be killed: then
+// with its latest call unanswered, which therefore never happens.
+func (s *supervisor) serve(process *os.Process, socket int) error {
+	oob := make([]byte, unix.CmsgSpace(4))
+	n, oobn, _, _, err := unix.Recvmsg(socket, make([]byte, 1), oob, unix.MSG_CMSG_CLOEXEC)
+	if err != nil || n == 0 {
+		return errors.Join(errors.New("the victim did not come to its filter"), err)
+	}
+	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
+	if err != nil || len(messages) != 1 {
+		return errors.Join(errors.New("the victim sent no listener"), err)
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil {
+		return err
+	}
+	s.fd, s.pid = fds[0], process.Pid
+	defer unix.Close(s.fd)
+	// Before the listener is closed, which would have the waiting call fail and
+	// the victim go on.
+	defer process.Kill()
+	if s.mem, err = os.Open(fmt.Sprintf("/proc/%d/mem", s.pid)); err != nil {
+		return err
+	}
+	defer s.mem.Close()
+	for {
+		n, ok, err := s.next()
+		if !ok || err != nil {
+			return err // gone: the kill comes too late to matter
+		}
+		if err := s.decide(n); err != nil || s.done() {
+			return err
+		}
+	}
+}
+
+func (s *supervisor) decide(n notification) error {
+	c, counts := s.describe(n)
+	if c.name == "faccessat" && (c.paths[0] == markBegin || c.paths[0] == markEnd) {
+		s.within = c.paths[0] == markBegin
+		return s.proceed(n)
+	}
+	if !s.within || !counts {
+		return s.proceed(n)
+	}
+	s.calls = append(s.calls, c)
+	at := len(s.calls)
+	if s.live != "" {
+		if _, err := os.Lstat(s.live); errors.Is(err, fs.ErrNotExist) {
+			s.wrong = append(s.wrong, fmt.Sprintf("the path is absent at call %d, before %s", at, c))
+			s.live = ""
+		}
+	}
+	if s.record == nil || s.fault.point == 0 {
+		return s.proceed(n)
+	}
+	if at <= s.fault.point && s.record[at-1].String() != c.String() {
+		return fmt.Errorf("call %d is %s here, and %s in the record: the operation is not the same in every run", at, c, s.record[at-1])
+	}
+	switch {
+	case s.done():
+		return nil
+	case at == s.fault.point, at > s.fault.point && s.fault.ever && c.name == s.record[s.fault.point-1].name:
+		return s.fail(n, s.fault.errno)
+	}
+	return s.proceed(n)
+}
+
+// describe names a call for the record, and says whether it is in the record:
+// a call is not that concerns no file, or reads what others of the machine
+// change: its processes and mounts.
+func (s *supervisor) describe(n notification) (c call, counts bool) {
+	sig := nameOf(n.nr)
+	c = call{name: sig.name}
+	if sig.fd >= 0 {
+		c.paths = append(c.paths, s.open(n.args[sig.fd]))
+	}
+	for _, arg := range sig.paths {
+		path := s.text(n.args[arg])
+		if path == "" { // AT_EMPTY_PATH: the call is about the descriptor
+			path = s.open(n.args[max(0, arg-1)])
+		}
+		c.paths = append(c.paths, path)
+	}
+	if uintptr(n.nr) == unix.SYS_FCNTL {
+		c.name = s.fcntl(n)
+	}
+	counts = true
+	for i, p := range c.paths {
+		p = s.name(p)
+		c.paths[i] = p
+		if strings.HasPrefix(p, "anon_inode:") || strings.HasPrefix(p, "pipe:") || strings.HasPrefix(p, "socket:") || p == "fd -1" ||
+			p == "/proc" || c.name == "read" && p == "/proc/self/mountinfo" || strings.HasPrefix(p, "/proc/") && !strings.HasPrefix(p, "/proc/self") {
+			counts = false
+		}
+	}
+	return c, counts
+}
+
+var operationID = regexp.MustCompile(`hotswap-[A-Z2-7]{12}`)
+
+// name makes a path the same in every run.
+func (s *supervisor) name(path string) string {
+	path = strings.TrimSuffix(path, " (deleted)")
+	own := fmt.Sprintf("/proc/%d", s.pid)
+	if path == own || strings.HasPrefix(path, own+"/") {
+		path = "/proc/self" + strings.TrimPrefix(path, own)
+	}
+	return operationID.ReplaceAllString(s.place.Replace(path), "hotswap-ID")
+}
+
+// open names what a descriptor of the victim is open on.
+func (s *supervisor) open(fd uint64) string {
+	path, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", s.pid, int32(fd)))
+	if err != nil {
+		return "fd " + strconv.Itoa(int(int32(fd)))
+	}
+	return path
+}
+
+// fcntl names what is asked of fcntl(2): for a lock, which.
+func (s *supervisor) fcntl(n notification) string {
+	switch n.args[1] {
+	case unix.F_GETFL:
+		return "fcntl F_GETFL"
+	case unix.F_SETLK, unix.F_SETLKW, unix.F_OFD_SETLK, unix.F_OFD_SETLKW:
+		var kind [2]byte // the first field of struct flock
+		s.mem.ReadAt(kind[:], int64(n.args[2]))
+		switch binary.NativeEndian.Uint16(kind[:]) {
+		case unix.F_RDLCK:
+			return readLock
+		case unix.F_WRLCK:
+			return writeLock
+		case unix.F_UNLCK:
+			return unlock
+		}
+	case unix.F_GETLK, unix.F_OFD_GETLK:
+		return "fcntl F_GETLK"
+	}
+	return "fcntl " + strconv.FormatUint(n.args[1], 10)
+}
+
+const (
+	readLock  = "fcntl F_RDLCK"
+	writeLock = "fcntl F_WRLCK"
+	unlock    = "fcntl F_UNLCK"
+)
+
+// text reads a string of the victim's memory.
+func (s *supervisor) text(addr uint64) string {
+	buf := make([]byte, unix.PathMax)
+	n, _ := s.mem.ReadAt(buf, int64(addr)) // short at the end of a mapping
+	text, _, _ := bytes.Cut(buf[:n], []byte{0})
+	return string(text)
+}
+
+// placeOf makes the directory of a run the same in every record.
+func placeOf(dir string) *strings.Replacer {
+	return strings.NewReplacer(dir+string(filepath.Separator), "", dir, ".")
+}

@@ -1,0 +1,165 @@
+//go:build linux && (amd64 || arm64)
+
+package sweep
+
+import (
+	"flag"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+var (
+	extent = flag.String("sweep", "short", "which points to run: short, a sample of them, or full")
+	only   = flag.Int("point", 0, "the only point to run, 0 for all")
+)
+
+var kills = []fault{{kill: true}}
+
+var failures = []fault{
+	{errno: unix.EIO}, {errno: unix.EIO, ever: true},
+	{errno: unix.ENOSPC}, {errno: unix.ENOSPC, ever: true},
+}
+
+// TestKill: a process that is killed before any one system call of its push or
+// pull leaves the whole old or the whole new database, and nothing in the way
+// of the next push.
+func TestKill(t *testing.T) { sweepAll(t, kills) }
+
+// TestError: when any one system call of a push or pull fails, the database is
+// wholly the old or the new one, the program is told which, and goes on with it.
+func TestError(t *testing.T) { sweepAll(t, failures) }
+
+func sweepAll(t *testing.T, faults []fault) {
+	for _, s := range scenarios {
+		t.Run(s.name, func(t *testing.T) {
+			f := prepare(t, s)
+			points := f.points(t)
+			found := f.sweep(points, faults)
+			for _, w := range found.wrong {
+				t.Error(w)
+			}
+			t.Logf("%d of %d points, %d runs: %d ended with the old database, %d with the new one",
+				len(points), len(f.record), found.runs, found.ended[stateOld], found.ended[stateNew])
+		})
+	}
+}
+
+// points are those that the flags ask for. The sample has every call that
+// gives a file a name, and some of the rest.
+func (f *fixture) points(t *testing.T) (points []int) {
+	t.Helper()
+	if *extent != "short" && *extent != "full" {
+		t.Fatalf("-sweep is short or full, not %q", *extent)
+	}
+	if *only > len(f.record) {
+		t.Fatalf("-point %d: the operation has %d", *only, len(f.record))
+	}
+	const every = 40
+	for i, c := range f.record {
+		switch {
+		case *only != 0 && i+1 != *only:
+		case *only != 0, *extent == "full", i%every == 0, renames(c):
+			points = append(points, i+1)
+		}
+	}
+	return points
+}
+
+// changes are the points of calls that change a file, for short operations.
+func (f *fixture) changes() (points []int) {
+	for i, c := range f.record {
+		if renames(c) || slices.Contains([]string{"write", "pwrite64", "ftruncate", "fsync", "unlink", "unlinkat"}, c.name) {
+			points = append(points, i+1)
+		}
+	}
+	return points
+}
+
+// renames reports whether a call gives a file a name.
+func renames(c call) bool {
+	return strings.HasPrefix(c.name, "rename") || strings.HasPrefix(c.name, "link")
+}
+
+// findings are what a sweep came to.
+type findings struct {
+	runs  int
+	ended map[state]int
+	wrong []string // one line for each, in the order of the points
+}
+
+// sweep runs each fault at each point.
+func (f *fixture) sweep(points []int, faults []fault) findings {
+	var todo []fault
+	for _, p := range points {
+		for _, ft := range faults {
+			ft.point = p
+			if possible(ft, f.record[p-1]) {
+				todo = append(todo, ft)
+			}
+		}
+	}
+	var (
+		mu    sync.Mutex
+		found = findings{runs: len(todo), ended: map[state]int{}}
+		next  = make(chan fault)
+		group sync.WaitGroup
+		lines = map[int][]string{}
+	)
+	for range runtime.GOMAXPROCS(0) + 1 {
+		group.Go(func() {
+			for ft := range next {
+				r := f.run(ft)
+				mu.Lock()
+				found.ended[r.state]++
+				for _, w := range f.complaints(ft, r) {
+					lines[ft.point] = append(lines[ft.point], fmt.Sprintf("point %d, %s at %s: %s", ft.point, ft, f.record[ft.point-1], w))
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for _, ft := range todo {
+		next <- ft
+	}
+	close(next)
+	group.Wait()
+	for _, p := range points {
+		slices.Sort(lines[p])
+		found.wrong = append(found.wrong, lines[p]...)
+	}
+	return found
+}
+
+// possible leaves out what no file system does: an unlock that fails, which
+// SQLite therefore does not expect, and locks that fail for ever on files that
+// were locked a moment ago, for which it waits ten seconds at each.
+func possible(ft fault, c call) bool {
+	switch c.name {
+	case unlock:
+		return ft.kill
+	case readLock, writeLock:
+		return !ft.ever
+	}
+	return true
+}
+
+// complaints are what was wrong with one run.
+func (f *fixture) complaints(ft fault, r runResult) []string {
+	wrong := r.wrong
+	if r.err != nil {
+		wrong = append(wrong, fmt.Sprintf("the run failed: %v", r.err))
+	}
+	if ft.kill != r.killed {
+		wrong = append(wrong, "it was not killed there")
+	}
+	if len(r.calls) < ft.point {
+		wrong = append(wrong, fmt.Sprintf("it made only %d calls", len(r.calls)))
+	}
+	return wrong
+}

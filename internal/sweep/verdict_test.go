@@ -1,0 +1,265 @@
+//go:build linux && (amd64 || arm64)
+
+package sweep
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"hotswap/swapper"
+)
+
+// state is which database a run left.
+type state string
+
+const (
+	stateOld  state = "old"
+	stateNew  state = "new"
+	stateNone state = "neither"
+)
+
+// inspect looks at what a run left in dir, and lists what is wrong with it. It
+// then does a push, as the program would after a restart.
+func (f *fixture) inspect(dir string, ft fault, o *outcome) (s state, wrong []string) {
+	path := filepath.Join(dir, databaseFile)
+	say := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+	s, err := f.stateOf(path)
+	if err != nil {
+		say("what is at the path: %v", err)
+	}
+	notes, err := f.notes(path, s)
+	if err != nil {
+		say("the notes: %v", err)
+	}
+	if want := o.wrote(); notes != want {
+		say("of %d writes that were acknowledged after the operation there are %d", want, notes)
+	}
+	if _, err := os.Lstat(path + "~"); err == nil {
+		if got, err := digestFile("file:" + path + "~?mode=ro&immutable=1"); err != nil || got != f.old {
+			say("the backup is not the old database: %v", err)
+		}
+	}
+	if o != nil {
+		wrong = append(wrong, f.contradictions(ft, *o, s)...)
+		if f.pull && o.Error == "" {
+			if got, err := digestFile("file:" + filepath.Join(dir, pulledFile) + "?mode=ro&immutable=1"); err != nil || got != f.old {
+				say("the pull succeeded, and its copy is not the database: %v", err)
+			}
+		}
+	}
+	if err := f.pushAgain(path); err != nil {
+		say("a push after it: %v", err)
+	}
+	return s, wrong
+}
+
+// contradictions compares what the victim was told with what is there.
+func (f *fixture) contradictions(ft fault, o outcome, s state) (wrong []string) {
+	say := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+	if o.Swapped != (s == stateNew) {
+		say("it says swapped %t, and the database is the %s one: %s", o.Swapped, s, o.Error)
+	}
+	if !o.Swapped && !f.pull && o.Error == "" {
+		say("it failed without an error")
+	}
+	if o.Error == "" && f.mustTell(ft) {
+		say("it succeeded and says nothing of it")
+	}
+	if strings.Contains(o.Error, "another process removes") {
+		say("it blames another process, and there is none: %s", o.Error)
+	}
+	if o.Bare {
+		say("the error does not say what was being done: %s", o.Error)
+	}
+	if o.DurabilityUnknown && !o.Swapped {
+		say("of unknown durability although nothing was swapped: %s", o.Error)
+	}
+	if o.Error != "" && !f.pull {
+		if strings.Contains(o.Error, "the live database is unchanged") == o.Swapped || strings.Contains(o.Error, "the new database IS live") != o.Swapped {
+			say("swapped %t, and the message is: %s", o.Swapped, o.Error)
+		}
+	}
+	for _, p := range o.Proofs {
+		switch want := f.stamps[s]; {
+		case p.Stamp != want:
+			say("the program goes on with %q, want %q: %s", p.Stamp, want, p.Error)
+		case p.Error == readOnlyText && f.readOnly(ft):
+		case p.Error != "":
+			say("the program goes on with the %s database, but: %s", s, p.Error)
+		}
+	}
+	return wrong
+}
+
+const readOnlyText = "attempt to write a readonly database"
+
+// mustTell reports whether a fault is at a call whose failure no push or pull
+// may keep to itself: one on which the swap or its durability hangs, or which
+// looks for what must not be there. Of SQLite's own syncs, those of a checkpoint
+// that is done again later need not be told.
+func (f *fixture) mustTell(ft fault) bool {
+	if ft.point == 0 {
+		return false
+	}
+	c := f.record[ft.point-1]
+	switch {
+	case renames(c):
+		return true
+	case c.name == "newfstatat":
+		return strings.HasSuffix(c.paths[0], ".stage-journal") || strings.HasSuffix(c.paths[0], ".stage-wal")
+	case c.name != "fsync" && c.name != "fdatasync":
+		return false
+	case ft.ever:
+		return true
+	}
+	live := "fsync " + databaseFile
+	return c.String() != live && c.String() != live+"-wal" &&
+		(ft.point < 3 || f.record[ft.point-3].String() != live+"-wal") // fsync -wal, openat directory, fsync directory
+}
+
+// readOnly: when SQLite can't open a file for writing it opens it for reading
+// alone, and doesn't tell. A pool's connection that met that stays so.
+func (f *fixture) readOnly(ft fault) bool {
+	if ft.point == 0 {
+		return false
+	}
+	c := f.record[ft.point-1].String()
+	return c == "openat "+databaseFile || c == "openat "+databaseFile+"-wal"
+}
+
+// stateOf tells which database is at path, as whoever opens it next will see it.
+func (f *fixture) stateOf(path string) (state, error) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && f.missing {
+		return stateOld, nil
+	} else if err != nil {
+		return stateNone, err
+	}
+	got, err := digestFile(path)
+	switch {
+	case err != nil:
+		return stateNone, err
+	case got == f.new:
+		return stateNew, nil
+	case got == f.old && !f.missing:
+		return stateOld, nil
+	}
+	return stateNone, fmt.Errorf("neither the old nor the new database: %s", describe(path))
+}
+
+func (f *fixture) notes(path string, s state) (n int, err error) {
+	if s == stateNone || s == stateOld && f.missing {
+		return 0, nil
+	}
+	db, err := sql.Open("sqlite3", path)
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	return n, db.QueryRow("SELECT count(*) FROM notes").Scan(&n)
+}
+
+// pushAgain does what must work whatever was before: a push, after which
+// nothing is left of what was interrupted.
+func (f *fixture) pushAgain(path string) error {
+	// A process that is just being started by another of the sweep's runs has this
+	// one's descriptors until its exec, and would be found to have the file open.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	pool, db, err := openPool(path, f.journal)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	if err := pool.Ping(); err != nil {
+		return err
+	}
+	if _, err := swapper.Push(context.Background(), db, bytes.NewReader(f.fresh), swapper.PushOptions{Source: "fresh", Timeout: lockTimeout}); err != nil {
+		return err
+	}
+	got, err := digest(pool)
+	if err != nil || got != f.freshDigest {
+		return fmt.Errorf("the database is not the pushed one: %v", err)
+	}
+	if err := pool.Close(); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if name := e.Name(); name != filepath.Base(path) && name != filepath.Base(path)+"~" {
+			return fmt.Errorf("%s is left", name)
+		}
+	}
+	return nil
+}
+
+// digestFile opens a database, checks it and returns its digest.
+func digestFile(dsn string) (string, error) {
+	db, err := sql.Open("sqlite3", dsn)
+	if err != nil {
+		return "", err
+	}
+	defer db.Close()
+	var check string
+	if err := db.QueryRow("PRAGMA integrity_check").Scan(&check); err != nil || check != "ok" {
+		return "", fmt.Errorf("integrity_check: %s %w", check, err)
+	}
+	return digest(db)
+}
+
+// digest is of the content alone: the schema and every row but those of notes.
+func digest(db *sql.DB) (string, error) {
+	h := sha256.New()
+	for _, query := range []string{
+		"SELECT concat_ws('|', type, name, tbl_name, sql) FROM sqlite_schema ORDER BY type, name",
+		"SELECT concat_ws('|', id, quote(stamp), quote(filler)) FROM items ORDER BY id",
+		"SELECT concat_ws('|', id, stamp) FROM items INDEXED BY items_stamp ORDER BY stamp, id",
+		"SELECT concat_ws('|', seq, quote(text)) FROM acks ORDER BY seq",
+	} {
+		rows, err := db.Query(query)
+		if err != nil {
+			return "", err
+		}
+		for rows.Next() {
+			var row string
+			if err := rows.Scan(&row); err != nil {
+				rows.Close()
+				return "", err
+			}
+			fmt.Fprintln(h, row)
+		}
+		rows.Close()
+		if err := rows.Err(); err != nil {
+			return "", err
+		}
+		fmt.Fprintln(h, "--")
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// describe says what a database that is neither has in it.
+func describe(path string) string {
+	db, err := sql.Open("sqlite3", path)
+	if err != nil {
+		return err.Error()
+	}
+	defer db.Close()
+	var items, acks int
+	var stamps sql.NullString
+	if err := db.QueryRow("SELECT count(*), group_concat(DISTINCT stamp), (SELECT count(*) FROM acks) FROM items").Scan(&items, &stamps, &acks); err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("%d items of %q, %d of %d acknowledged writes", items, stamps.String, acks, ackCount)
+}
