@@ -47,6 +47,7 @@ const (
 	ProblemNoSpace     ProblemType = "urn:hotswap:problem:no-space"
 	ProblemTarget      ProblemType = "urn:hotswap:problem:target"
 	ProblemDurability  ProblemType = "urn:hotswap:problem:durability-unknown"
+	ProblemOutcome     ProblemType = "urn:hotswap:problem:outcome-unknown"
 	ProblemInterrupted ProblemType = "urn:hotswap:problem:interrupted"
 	ProblemStopping    ProblemType = "urn:hotswap:problem:stopping"
 	ProblemInternal    ProblemType = "urn:hotswap:problem:internal"
@@ -96,6 +97,8 @@ var problemTable = []struct {
 	{isErr(swapper.ErrDurabilityUnknown), ProblemDurability, http.StatusInternalServerError, exitFailed,
 		"swapped, durability unknown",
 		"the new database IS live; a power loss may bring the old one back, so check the disk and push again"},
+	{isErr(swapper.ErrOutcomeUnknown), ProblemOutcome, http.StatusInternalServerError, exitFailed,
+		"swapped or not: unknown", ""},
 	{isErr(errBodyCut), ProblemCut, http.StatusBadRequest, exitBadDatabase,
 		"the body was cut short", "send it again, whole"},
 	{isErr(errDigestMismatch), ProblemDigest, http.StatusBadRequest, exitBadDatabase,

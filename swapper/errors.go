@@ -34,6 +34,10 @@ var (
 	// ErrDurabilityUnknown: the swap is done, the new database is live, and
 	// the disk did not confirm it: a power loss may bring the old one back.
 	ErrDurabilityUnknown = errors.New("swapped, durability unknown")
+	// ErrOutcomeUnknown: the write that commits a new content in place failed,
+	// and so did reading what the database holds now: it is the old content or
+	// the new one, whole.
+	ErrOutcomeUnknown = errors.New("outcome unknown")
 )
 
 // Error is the error of a Push or a Pull.

@@ -35,6 +35,8 @@ type overwrite struct {
 	copy   *sqlite3.SQLiteBackup
 	cookie int64  // the old schema's, by which the old content is told from the new
 	kept   *stage // a copy of the old database, if one is to be kept
+	// committing is set once the step that commits may have begun.
+	committing bool
 }
 
 // inPlace is the way to go when the live file can't be replaced by rename.
@@ -332,7 +334,9 @@ func (o *overwrite) write(ctx context.Context) error {
 		if free, headroom, err := space(o.target.dir); err == nil && free < headroom/2 {
 			return &failure{text: "the disk fills up", kinds: []error{ErrNoSpace}, hint: "make room on the disk and try again"}
 		}
-		done, err := o.copy.Step(max(1, stepBytes/int(max(1, pageSize))))
+		pages := max(1, stepBytes/int(max(1, pageSize)))
+		o.committing = o.copy.Remaining() <= pages
+		done, err := o.copy.Step(pages)
 		if err != nil {
 			return failed("write to the live database", err)
 		}
@@ -359,12 +363,15 @@ func (o *overwrite) undo(cause error) error {
 		return cause
 	}
 	o.rollback() // its error is that of the step that failed
+	if !o.committing {
+		return cause
+	}
 	cookie, err := queryInt(o.dst, "PRAGMA schema_version")
 	switch {
 	case err != nil:
 		o.frozen.Replaced() // it may be so
-		return &failure{text: "neither finished nor undone", cause: errors.Join(cause, err), kinds: []error{ErrDurabilityUnknown},
-			hint: "SQLite will recover the old content or the new one, whole, once the file can be read again: see to the disk, and look which it is"}
+		return &failure{text: "neither finished nor undone", cause: errors.Join(cause, err), kinds: []error{ErrOutcomeUnknown},
+			hint: "see to the disk, and look which it is: SQLite recovers it once it can be read again"}
 	case cookie != o.cookie:
 		o.report.Swapped, o.report.Method = true, MethodInPlace
 		return durabilityUnknown(cause)

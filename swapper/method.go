@@ -63,9 +63,13 @@ func (p *push) nobodyElsewhere() error {
 	return nil
 }
 
-// newbornPatience is how long a process that is about to run another program
-// may take to get there.
-const newbornPatience = 100 * time.Millisecond
+// How long a process that the program has started, and that does not yet run its
+// own program, may keep the lease from us; and how long one that is not seen may,
+// which may just have got there.
+const (
+	newbornPatience = 100 * time.Millisecond
+	unseenPatience  = 10 * time.Millisecond
+)
 
 // openElsewhere says who else has the live file open.
 func openElsewhere(openers []Opener) error {

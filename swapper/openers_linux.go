@@ -18,29 +18,19 @@ func openedHere(dev, ino uint64) (bool, error) {
 }
 
 // openersElsewhere lists the other processes that have the inode open, of
-// those that this one may look at: its own user's, or all for root.
-//
-// A process that the program starts has copies of its descriptors until it runs
-// its own program, which closes them (O_CLOEXEC). While ForkLock is held none is
-// started, and those that were get there.
+// those that this one may look at: its own user's, or all for root. The lease
+// will see those, too, that this misses.
 func openersElsewhere(dev, ino uint64) []Opener {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	for deadline := time.Now().Add(newbornPatience); ; time.Sleep(time.Millisecond) {
-		openers, newborn := lookForOpeners(dev, ino)
-		if len(openers) == 0 || !newborn || time.Now().After(deadline) {
-			return openers
-		}
-	}
+	openers, _ := lookForOpeners(dev, ino)
+	return openers
 }
 
-// lookForOpeners also tells whether all it has found may be newborn.
+// lookForOpeners leaves out newborn processes, and says whether there are any.
 func lookForOpeners(dev, ino uint64) (out []Opener, newborn bool) {
 	procs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return nil, false
 	}
-	newborn = true
 	for _, proc := range procs {
 		pid, err := strconv.Atoi(filepath.Base(proc))
 		if err != nil || pid == os.Getpid() {
@@ -49,22 +39,43 @@ func lookForOpeners(dev, ino uint64) (out []Opener, newborn bool) {
 		if open, err := hasOpen(proc, dev, ino); err != nil || !open {
 			continue // not ours to look at, or gone meanwhile
 		}
+		if isNewborn(proc) {
+			newborn = true
+			continue
+		}
 		comm, _ := os.ReadFile(proc + "/comm")
 		out = append(out, Opener{pid, strings.TrimSpace(string(comm))})
-		newborn = newborn && isNewborn(proc)
 	}
 	return out, newborn
 }
 
-// isNewborn reports whether a process is a child of this one.
+// isNewborn reports whether a process is a child of this one that still runs
+// its program, or did a moment ago: until it runs its own it has copies of all
+// descriptors, and only after that they are closed (O_CLOEXEC).
 func isNewborn(proc string) bool {
 	stat, err := os.ReadFile(proc + "/stat")
 	if err != nil {
 		return true // gone
 	}
-	// The command's name, in parentheses, may hold anything: proc_pid_stat(5).
+	// From the third field on: the second, the command's name in parentheses,
+	// may hold anything (proc_pid_stat(5)).
+	const ppid, startTime = 4 - 3, 22 - 3
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	return len(fields) > 1 && fields[1] == strconv.Itoa(os.Getpid())
+	if len(fields) <= startTime || fields[ppid] != strconv.Itoa(os.Getpid()) {
+		return false
+	}
+	theirs, err := os.Stat(proc + "/exe")
+	ours, ourErr := os.Stat("/proc/self/exe")
+	if err != nil || ourErr == nil && os.SameFile(theirs, ours) {
+		return true
+	}
+	var now unix.Timespec
+	started, err := strconv.ParseInt(fields[startTime], 10, 64)
+	if err != nil || unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) != nil {
+		return false
+	}
+	const tick = 10 * time.Millisecond // of the kernel's USER_HZ, on every architecture that Go has
+	return time.Duration(now.Nano())-time.Duration(started)*tick < newbornPatience
 }
 
 // hasOpen looks through a process's descriptors by stat, which opens nothing.

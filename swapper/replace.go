@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
 	"time"
 
 	"hotswap/internal/dbpath"
@@ -113,16 +112,17 @@ func (r *replacement) beAlone() error {
 			inPlace: true,
 		}
 	}
-	// See openersElsewhere, of which the lock is held in here for the same reason.
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	for deadline := time.Now().Add(newbornPatience / 4); ; time.Sleep(time.Millisecond) {
+	for began := time.Now(); ; time.Sleep(time.Millisecond) {
 		r.guard, err = newGuard(r.target.path, r.wantLease)
 		if !errors.Is(err, errLeaseRefused) && !errors.Is(err, errFenceRefused) {
 			return err
 		}
 		openers, newborn := lookForOpeners(r.target.dev, r.target.ino)
-		if !newborn || time.Now().After(deadline) {
+		patience := unseenPatience
+		if newborn {
+			patience = newbornPatience
+		}
+		if len(openers) > 0 || time.Since(began) > patience {
 			return openElsewhere(openers)
 		}
 	}

@@ -299,8 +299,11 @@ func (p *push) adopt() error {
 // database is now.
 func (p *push) fail(err error) error {
 	e := &Error{Op: "push to", Path: p.db.Path(), Err: err, Hint: "the live database is unchanged"}
-	if p.report.Swapped {
+	switch {
+	case p.report.Swapped:
 		e.Hint = "the new database IS live"
+	case errors.Is(err, ErrOutcomeUnknown):
+		e.Hint = "the live database has its old content or the new one, whole"
 	}
 	if h := hintOf(err); h != "" {
 		e.Hint += ": " + h

@@ -72,6 +72,7 @@ type outcome struct {
 	// what was being done.
 	Bare              bool
 	DurabilityUnknown bool
+	OutcomeUnknown    bool
 	// Proofs that the program goes on, one by each of its connections.
 	Proofs []proof
 }
@@ -131,6 +132,7 @@ func beVictim(s scenario, dir string) error {
 	o := outcome{Swapped: report.Swapped}
 	if err != nil {
 		o.Error, o.Bare = err.Error(), bare(err)
+		o.OutcomeUnknown = errors.Is(err, swapper.ErrOutcomeUnknown)
 		o.DurabilityUnknown = errors.Is(err, swapper.ErrDurabilityUnknown)
 	}
 	if s.pull && err == nil {
