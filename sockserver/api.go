@@ -103,6 +103,9 @@ func (a *api) endpoint(verb string, e endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		cmd := newCommand(a, verb, r)
 		tracked := &responseWriter{ResponseWriter: w}
+		cmd.descriptor = takeDescriptor(r.Context())
+		defer cmd.descriptor.close()
+		cmd.descriptor.bound(a.cfg.stallTimeout())
 		defer func() {
 			switch caught := recover(); caught {
 			case nil:
@@ -123,7 +126,9 @@ func (a *api) endpoint(verb string, e endpoint) http.Handler {
 		err := a.authorize(r)
 		if err == nil {
 			cmd.listed = verb == verbPush || verb == verbPull
-			err = e(tracked, r, cmd)
+			if err = cmd.descriptor.checkAnnounced(r, verb); err == nil {
+				err = e(tracked, r, cmd)
+			}
 		}
 		if err != nil {
 			cmd.fail(tracked, err)

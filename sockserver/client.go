@@ -48,22 +48,15 @@ type Client struct {
 func NewClient(cfg ClientConfig) *Client {
 	c := &Client{}
 	c.socket, c.stderrSocket = SocketPaths(cfg.SocketPath, cfg.StderrSocketPath)
-	c.commands, c.events = httpClient(c.socket, nil), httpClient(c.stderrSocket, nil)
+	c.commands, c.events = httpClient(c.socket, dialSocket), httpClient(c.stderrSocket, dialSocket)
 	return c
 }
 
-// httpClient makes a client for a socket. lost, if set, is called when a
-// connection is at its end, whichever side ended it.
-func httpClient(socket string, lost func()) *http.Client {
+// httpClient makes a client for a socket.
+func httpClient(socket string, dial func(context.Context, string) (net.Conn, error)) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				conn, err := dialSocket(ctx, socket)
-				if err != nil || lost == nil {
-					return conn, err
-				}
-				return newPushConn(conn, lost), nil
-			},
+			DialContext:           func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, socket) },
 			DisableCompression:    true,
 			ExpectContinueTimeout: expectTimeout,
 			WriteBufferSize:       transferBuffer,

@@ -35,6 +35,8 @@ type command struct {
 	verb string
 	path string
 	log  zerolog.Logger
+	// descriptor is what came with the request; nil if nothing did.
+	descriptor *descriptor
 	// report is how far the operation came; nil before it began.
 	report *swapper.Report
 	// operated is set once the operation logs its own failure.

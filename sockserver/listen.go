@@ -33,6 +33,8 @@ type listener struct {
 	lock *socketLock
 	made os.FileInfo // the socket that is ours to remove
 
+	keepers keepers // of the descriptors that come over its connections
+
 	closing  sync.Once
 	closeErr error // set by closing
 }
@@ -84,7 +86,7 @@ func listenAt(path string, open bool) (_ *listener, err error) {
 		return nil, err
 	}
 	inner.SetUnlinkOnClose(false) // it would remove whatever is there by then
-	l := &listener{UnixListener: inner, path: abs, lock: lock}
+	l := &listener{UnixListener: inner, path: abs, lock: lock, keepers: newKeepers()}
 	if err = os.Chmod(path, mode); err == nil {
 		l.made, err = os.Lstat(path)
 	}
@@ -92,6 +94,15 @@ func listenAt(path string, open bool) (_ *listener, err error) {
 		return nil, errors.Join(err, inner.Close(), os.Remove(path))
 	}
 	return l, nil
+}
+
+// Accept waits for a connection, whose first bytes may carry a descriptor.
+func (l *listener) Accept() (net.Conn, error) {
+	conn, err := l.AcceptUnix()
+	if err != nil {
+		return nil, err
+	}
+	return newServerConn(conn, l.keepers), nil
 }
 
 // Close stops listening and removes the socket, unless another has taken its

@@ -39,6 +39,7 @@ const (
 	ProblemBad         ProblemType = "urn:hotswap:problem:bad-database"
 	ProblemSchema      ProblemType = "urn:hotswap:problem:schema-differs"
 	ProblemCut         ProblemType = "urn:hotswap:problem:body-cut"
+	ProblemDescriptor  ProblemType = "urn:hotswap:problem:descriptor"
 	ProblemDigest      ProblemType = "urn:hotswap:problem:digest-mismatch"
 	ProblemStalled     ProblemType = "urn:hotswap:problem:stalled"
 	ProblemHeld        ProblemType = "urn:hotswap:problem:held"

@@ -24,6 +24,7 @@ const (
 	paramForce              = "force"
 	paramBackup             = "backup"
 	paramDryRun             = "dry_run"
+	paramDigest             = "digest"
 )
 
 // maxIDLength bounds a command's id, which ends up in logs and status lines.

@@ -108,6 +108,7 @@ func (c *cpCmd) pushParams(id, source string, size int64) sockserver.PushParams 
 		Force:              c.Force,
 		Backup:             c.Backup,
 		DryRun:             c.DryRun,
+		Digest:             c.JSON,
 		Timeout:            c.Timeout,
 		MaxPause:           c.MaxPause,
 	}

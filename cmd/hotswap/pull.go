@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"hotswap/sockserver"
 )
@@ -21,7 +22,7 @@ func (c *cpCmd) pull(ctx context.Context, client *sockserver.Client, src, dst si
 	id := sockserver.NewID()
 	lines := follow(ctx, client, id, out)
 	defer lines.close()
-	report, err := client.Snapshot(ctx, src.path, dest, sockserver.SnapshotParams{ID: id, Dest: dst.arg})
+	report, err := client.Snapshot(ctx, src.path, writerTo(dest), sockserver.SnapshotParams{ID: id, Dest: dst.arg, Digest: c.JSON})
 	if err == nil || ctx.Err() == nil {
 		lines.wait(settleTimeout)
 	}
@@ -34,6 +35,15 @@ func (c *cpCmd) pull(ctx context.Context, client *sockserver.Client, src, dst si
 	}
 	report.DryRun = c.DryRun
 	return out.done(report)
+}
+
+// writerTo is a destination's file itself, where there is one: its descriptor
+// can go to the server.
+func writerTo(dest destination) io.Writer {
+	if file, ok := dest.(*fileDestination); ok {
+		return file.File
+	}
+	return dest
 }
 
 // pullFailure adds the server's reason for breaking off, which has no place in

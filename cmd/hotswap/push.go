@@ -38,7 +38,7 @@ func (c *cpCmd) pushFromFile(ctx context.Context, client *sockserver.Client, src
 	if err := source.waitForData(ctx); err != nil {
 		return err
 	}
-	return c.push(ctx, client, source, c.pushParams(sockserver.NewID(), source.name, source.size), dst, out)
+	return c.push(ctx, client, source.content(), c.pushParams(sockserver.NewID(), source.name, source.size), dst, out)
 }
 
 // pushFromDatabase swaps a snapshot of one managed database into another. The

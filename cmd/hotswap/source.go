@@ -26,6 +26,9 @@ type source struct {
 	io.Reader
 	name string // for people
 	size int64  // 0: not known
+	// file, if set, is all of it, and stays as it is until Close: it need not be
+	// read here, and its descriptor can go to the server.
+	file *os.File
 	// check, if set, runs at the end: an error says that what was read is torn.
 	check   func() error
 	closers []func() // run in reverse
@@ -36,6 +39,14 @@ func (s *source) Close() {
 		s.closers[i]()
 	}
 	s.closers = nil
+}
+
+// content is what to push: the file itself where that will do.
+func (s *source) content() io.Reader {
+	if s.file != nil {
+		return s.file
+	}
+	return s
 }
 
 func (s *source) Read(p []byte) (int, error) {
