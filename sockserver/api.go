@@ -31,6 +31,8 @@ type api struct {
 	// runningMu guards running, the ids of the commands under way.
 	runningMu sync.Mutex
 	running   map[string]bool
+
+	pulls chan struct{} // one value for each pull under way
 }
 
 func newAPI(cfg Config) *api {
@@ -41,6 +43,7 @@ func newAPI(cfg Config) *api {
 		pull:        swapper.Pull,
 		orphansSeen: make(map[string]bool),
 		running:     make(map[string]bool),
+		pulls:       make(chan struct{}, cfg.maxPulls()),
 	}
 }
 

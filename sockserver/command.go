@@ -62,7 +62,7 @@ func newCommand(a *api, verb string, r *http.Request) *command {
 	}
 	line := cmd.log.WithLevel(level)
 	if peer, ok := r.Context().Value(peerKey{}).(peer); ok && peer.known {
-		line = line.Uint32(fieldUID, peer.uid).Uint32(fieldGID, peer.gid).Int(fieldPID, peer.pid)
+		line = line.Uint32(fieldUID, peer.uid).Uint32(fieldGID, peer.gid).Int(fieldPID, peer.pid).Str(fieldComm, peer.command)
 	}
 	line.Str(fieldVerb, verb).Str(fieldPath, cmd.path).Msg("command")
 	return cmd

@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -58,29 +57,6 @@ func pass(t testing.TB, conn net.Conn, text, name string, flags int) {
 	file.Close()
 }
 
-// waitUntil polls for what has no event of its own.
-func waitUntil(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !condition() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain until %s", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
-func makeDatabase(t testing.TB, path string, rows int) {
-	t.Helper()
-	db := openDatabase(t, path, rows)
-	if _, err := db.Exec("PRAGMA journal_mode=DELETE"); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func openFile(t testing.TB, path string, flags int) *os.File {
 	t.Helper()
 	f, err := os.OpenFile(path, flags, 0o600)
@@ -89,14 +65,6 @@ func openFile(t testing.TB, path string, flags int) *os.File {
 	}
 	t.Cleanup(func() { f.Close() })
 	return f
-}
-
-func rowsIn(t testing.TB, db *sql.DB) (n int) {
-	t.Helper()
-	if err := db.QueryRow("SELECT count(*) FROM t").Scan(&n); err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
 func TestFileIsPushedThroughItsDescriptor(t *testing.T) {

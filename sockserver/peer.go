@@ -13,7 +13,8 @@ import (
 type peer struct {
 	known    bool // false where the system does not tell
 	uid, gid uint32
-	pid      int // 0 where the system does not tell
+	pid      int    // 0 where the system does not tell
+	command  string // the process's name; empty where the system does not tell
 }
 
 type (

@@ -191,6 +191,18 @@ func badRequest(format string, args ...any) *Problem {
 	}
 }
 
+// tooMany is the problem of a client that others leave no room for.
+func tooMany(format string, args ...any) *Problem {
+	return &Problem{
+		Type:   ProblemBusy,
+		Title:  "the server is busy",
+		Status: http.StatusServiceUnavailable,
+		Detail: fmt.Sprintf(format, args...),
+		Hint:   "try again once one of them has ended",
+		Exit:   exitTryAgain,
+	}
+}
+
 // write answers with p. Nothing can be done about a client that does not take it.
 func (p *Problem) write(w http.ResponseWriter) {
 	body, err := json.Marshal(p)

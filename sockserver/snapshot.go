@@ -42,6 +42,12 @@ func (a *api) serveSnapshot(w http.ResponseWriter, r *http.Request, cmd *command
 	}
 	body := newSnapshotBody(r.Context(), w, a)
 	defer body.guard.linger()
+	select {
+	case a.pulls <- struct{}{}:
+		defer func() { <-a.pulls }()
+	default:
+		return tooMany("%d pulls are under way, and no more are allowed at once (Config.MaxPulls)", cap(a.pulls))
+	}
 	var dst io.Writer = body
 	if d := cmd.descriptor; d != nil {
 		if err := d.writable(); err != nil {
