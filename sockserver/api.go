@@ -33,10 +33,12 @@ type api struct {
 	running   map[string]bool
 
 	pulls chan struct{} // one value for each pull under way
+
+	metrics *metrics
 }
 
 func newAPI(cfg Config) *api {
-	return &api{
+	a := &api{
 		cfg:         cfg,
 		feed:        newFeed(),
 		push:        swapper.Push,
@@ -45,6 +47,8 @@ func newAPI(cfg Config) *api {
 		running:     make(map[string]bool),
 		pulls:       make(chan struct{}, cfg.maxPulls()),
 	}
+	a.metrics = newMetrics(a)
+	return a
 }
 
 // Handler serves the protocol, and the status lines at /v1/events, for a
@@ -65,12 +69,13 @@ func (a *api) handler() http.Handler {
 	mux := http.NewServeMux()
 	a.handle(mux, http.MethodGet, "/v1/databases", "list", a.serveDatabases)
 	a.handle(mux, http.MethodGet, "/v1/version", "version", a.serveVersion)
+	a.handle(mux, http.MethodGet, "/metrics", "metrics", a.serveMetrics)
 	a.handle(mux, http.MethodGet, "/v1/events", "events", a.serveEvents)
 	a.handle(mux, http.MethodGet, "/v1/snapshot", verbPull, a.serveSnapshot)
 	a.handle(mux, http.MethodPut, "/v1/database", verbPush, a.servePush)
 	mux.Handle("/", a.endpoint("", func(w http.ResponseWriter, r *http.Request, _ *command) error {
 		p := badRequest("nothing is served at %s: there are %s", r.URL.Path,
-			"/v1/databases, /v1/database, /v1/snapshot, /v1/events and /v1/version")
+			"/v1/databases, /v1/database, /v1/snapshot, /v1/events, /v1/version and /metrics")
 		p.Status = http.StatusNotFound
 		return p
 	}))
