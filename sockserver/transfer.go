@@ -123,7 +123,7 @@ func (c *Client) Push(ctx context.Context, path string, src io.Reader, params Pu
 	}
 	res, err := send(client, req)
 	if err != nil {
-		return pushFailure(err, body)
+		return pushFailure(c.explain(ctx, "/v1/database", err), body)
 	}
 	defer res.Body.Close()
 	var report swapper.Report
@@ -203,7 +203,7 @@ func (c *Client) Snapshot(ctx context.Context, path string, dst io.Writer, param
 	}
 	res, err := send(client, req)
 	if err != nil {
-		return swapper.Report{}, err
+		return swapper.Report{}, c.explain(ctx, "/v1/snapshot", err)
 	}
 	defer res.Body.Close()
 	size, err := strconv.ParseInt(res.Header.Get(headerSize), 10, 64)
