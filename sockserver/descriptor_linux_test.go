@@ -139,17 +139,6 @@ func TestFileIsFilledThroughItsDescriptor(t *testing.T) {
 	}
 }
 
-// reopen opens a database that is not to be a managed one.
-func reopen(t testing.TB, path string) *sql.DB {
-	t.Helper()
-	db, err := sql.Open("sqlite3", "file:"+path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	return db
-}
-
 func TestFileThatIsNotAtItsBeginningIsRead(t *testing.T) {
 	dir := shortDir(t)
 	writeFile(t, dir+"/file", "0123456789")

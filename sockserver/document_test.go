@@ -67,13 +67,16 @@ func run(t *testing.T, dir string, block []documented) {
 	for _, one := range block {
 		fmt.Fprintf(&script, "%s\nprintf '\\036%%d\\036' $?\n", one.command)
 	}
-	cmd := exec.Command("sh", "-c", script.String())
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", script.String())
 	cmd.Dir = dir
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("line %d: %v", block[0].line, err)
 	}
 	parts := strings.Split(string(out), mark)
+	if len(parts) != 2*len(block)+1 {
+		t.Fatalf("line %d: the shell gave up: %s", block[0].line, out)
+	}
 	for i, one := range block {
 		output, exit := parts[2*i], parts[2*i+1]
 		if exit != one.exit {

@@ -140,3 +140,14 @@ func rowsIn(t testing.TB, db *sql.DB) (n int) {
 	}
 	return n
 }
+
+// reopen opens a database that is not to be a managed one.
+func reopen(t testing.TB, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite3", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
