@@ -277,11 +277,12 @@ func closeLater(t testing.TB, fd int) { t.Cleanup(func() { unix.Close(fd) }) }
 // opening opens a file of the zoo's once for each of flags.
 func opening(name string, flags ...int) func(testing.TB, string) []int {
 	return func(t testing.TB, dir string) (fds []int) {
-		if !filepath.IsAbs(name) {
-			name = filepath.Join(dir, name)
+		path := name
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
 		}
 		for _, flag := range flags {
-			fd, err := unix.Open(name, flag|unix.O_CLOEXEC, 0)
+			fd, err := unix.Open(path, flag|unix.O_CLOEXEC, 0)
 			must(t, err)
 			fds = append(fds, fd)
 		}
