@@ -80,7 +80,10 @@ func (c copyOut) CopyFrom(ctx context.Context, src *os.File, off, n int64) (int6
 		if err != nil {
 			return 0, err
 		}
-		return copyRange(c.fd, fd, off, n)
+		done, err := copyRange(c.fd, fd, off, n)
+		// The client syncs its file: what is on the way by then is not waited for.
+		unix.SyncFileRange(c.fd, off, done, unix.SYNC_FILE_RANGE_WRITE)
+		return done, err
 	})
 }
 
