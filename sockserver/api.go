@@ -33,17 +33,24 @@ type api struct {
 	// runningMu guards running, the ids of the commands under way.
 	runningMu sync.Mutex
 	running   map[string]bool
+
+	pulls chan struct{} // one value for each pull under way
+
+	metrics *metrics
 }
 
 func newAPI(cfg Config) *api {
-	return &api{
+	a := &api{
 		cfg:         cfg,
 		feed:        newFeed(),
 		push:        swapper.Push,
 		pull:        swapper.Pull,
 		orphansSeen: make(map[string]bool),
 		running:     make(map[string]bool),
+		pulls:       make(chan struct{}, cfg.maxPulls()),
 	}
+	a.metrics = newMetrics(a)
+	return a
 }
 
 // Handler serves the protocol, and the status lines at /v1/events, for a
@@ -64,12 +71,13 @@ func (a *api) handler() http.Handler {
 	mux := http.NewServeMux()
 	a.handle(mux, http.MethodGet, "/v1/databases", "list", a.serveDatabases)
 	a.handle(mux, http.MethodGet, "/v1/version", "version", a.serveVersion)
+	a.handle(mux, http.MethodGet, "/metrics", "metrics", a.serveMetrics)
 	a.handle(mux, http.MethodGet, "/v1/events", "events", a.serveEvents)
 	a.handle(mux, http.MethodGet, "/v1/snapshot", verbPull, a.serveSnapshot)
 	a.handle(mux, http.MethodPut, "/v1/database", verbPush, a.servePush)
 	mux.Handle("/", a.endpoint("", func(w http.ResponseWriter, r *http.Request, _ *command) error {
 		p := badRequest("nothing is served at %s: there are %s", r.URL.Path,
-			"/v1/databases, /v1/database, /v1/snapshot, /v1/events and /v1/version")
+			"/v1/databases, /v1/database, /v1/snapshot, /v1/events, /v1/version and /metrics")
 		p.Status = http.StatusNotFound
 		return p
 	}))
@@ -105,6 +113,9 @@ func (a *api) endpoint(verb string, e endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		cmd := newCommand(a, verb, r)
 		tracked := &responseWriter{ResponseWriter: w}
+		cmd.descriptor = takeDescriptor(r.Context())
+		defer cmd.descriptor.close()
+		cmd.descriptor.bound(a.cfg.stallTimeout())
 		defer func() {
 			switch caught := recover(); caught {
 			case nil:
@@ -125,7 +136,9 @@ func (a *api) endpoint(verb string, e endpoint) http.Handler {
 		err := a.authorize(r)
 		if err == nil {
 			cmd.listed = verb == verbPush || verb == verbPull
-			err = e(tracked, r, cmd)
+			if err = cmd.descriptor.checkAnnounced(r, verb); err == nil {
+				err = e(tracked, r, cmd)
+			}
 		}
 		if err != nil {
 			cmd.fail(tracked, err)

@@ -11,7 +11,11 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"hotswap/swapper"
 )
+
+var _ swapper.DigestedSource = (*requestBody)(nil)
 
 // How the body of a push can fail before it is complete. A cut body must
 // never look like a short one, so each is an error to the swapper, not io.EOF.
@@ -45,6 +49,14 @@ func newRequestBody(ctx context.Context, r *http.Request, rc *http.ResponseContr
 		b.hash = sha256.New()
 	}
 	return b
+}
+
+// SHA256 is the digest that complete compares; see [swapper.DigestedSource].
+func (b *requestBody) SHA256() []byte {
+	if b.hash == nil {
+		return nil
+	}
+	return b.hash.Sum(nil)
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {

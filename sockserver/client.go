@@ -20,6 +20,7 @@ const (
 	// expectTimeout is how long a push waits to be asked for its body. A
 	// refusal comes without the question, so the body is not sent for it.
 	expectTimeout = time.Minute
+	versionPath   = "/v1/version"
 	// maxAnswer bounds what a client reads of an answer other than a snapshot.
 	maxAnswer = 16 << 20
 )
@@ -48,22 +49,15 @@ type Client struct {
 func NewClient(cfg ClientConfig) *Client {
 	c := &Client{}
 	c.socket, c.stderrSocket = SocketPaths(cfg.SocketPath, cfg.StderrSocketPath)
-	c.commands, c.events = httpClient(c.socket, nil), httpClient(c.stderrSocket, nil)
+	c.commands, c.events = httpClient(c.socket, dialSocket), httpClient(c.stderrSocket, dialSocket)
 	return c
 }
 
-// httpClient makes a client for a socket. lost, if set, is called when a
-// connection is at its end, whichever side ended it.
-func httpClient(socket string, lost func()) *http.Client {
+// httpClient makes a client for a socket.
+func httpClient(socket string, dial func(context.Context, string) (net.Conn, error)) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				conn, err := dialSocket(ctx, socket)
-				if err != nil || lost == nil {
-					return conn, err
-				}
-				return newPushConn(conn, lost), nil
-			},
+			DialContext:           func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, socket) },
 			DisableCompression:    true,
 			ExpectContinueTimeout: expectTimeout,
 			WriteBufferSize:       transferBuffer,
@@ -100,7 +94,7 @@ func (c *Client) Databases(ctx context.Context, path string) ([]DatabaseInfo, er
 // Version describes the server's process.
 func (c *Client) Version(ctx context.Context) (VersionInfo, error) {
 	var version VersionInfo
-	err := c.get(ctx, "/v1/version", nil, &version)
+	err := c.get(ctx, versionPath, nil, &version)
 	return version, err
 }
 
@@ -111,10 +105,31 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, into an
 	}
 	res, err := send(c.commands, req)
 	if err != nil {
-		return err
+		return c.explain(ctx, path, err)
 	}
 	defer res.Body.Close()
 	return decodeAnswer(res, into)
+}
+
+// explain adds to a request that the server did not understand that the two ends
+// are of different versions, if they are.
+func (c *Client) explain(ctx context.Context, path string, err error) error {
+	p, ok := errors.AsType[*Problem](err)
+	if !ok || p.Type != ProblemBadRequest || path == versionPath {
+		return err
+	}
+	server, versionErr := c.Version(ctx)
+	switch {
+	case versionErr != nil:
+	case server.Protocol < protocol:
+		p.Hint = fmt.Sprintf("the program's hotswap is older than this one (%s and %s, protocol %d and %d): "+
+			"leave out what it does not know, or build the program with this version",
+			server.Version, moduleVersion(), server.Protocol, protocol)
+	case server.Protocol > protocol:
+		p.Hint = fmt.Sprintf("the program's hotswap is newer than this one (%s and %s, protocol %d and %d): use a command of its version",
+			server.Version, moduleVersion(), server.Protocol, protocol)
+	}
+	return err
 }
 
 func newRequest(ctx context.Context, method, path string, query url.Values, body io.Reader) (*http.Request, error) {

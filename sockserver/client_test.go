@@ -244,3 +244,33 @@ func TestLostConnectionIsNoticedWhileTheSourceIsStuck(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestVersionsThatDifferAreSaidInWords(t *testing.T) {
+	for _, test := range []struct {
+		theirs int
+		words  string
+	}{
+		{protocol - 1, "is older than this one"},
+		{protocol + 1, "is newer than this one"},
+		{protocol, "the server's own hint"},
+	} {
+		c := fakeServer(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == versionPath {
+				answerJSON(w, VersionInfo{Version: "v1.2.3", Protocol: test.theirs})
+				return
+			}
+			p := badRequest(`unknown parameter "news"`)
+			p.Hint = "the server's own hint"
+			p.write(w)
+		})
+		_, listErr := c.Databases(t.Context(), "")
+		_, pushErr := c.Push(t.Context(), TheDatabase, strings.NewReader("x"), PushParams{})
+		_, pullErr := c.Snapshot(t.Context(), TheDatabase, io.Discard, SnapshotParams{})
+		for _, err := range []error{listErr, pushErr, pullErr} {
+			p := assertProblem(t, err, ProblemBadRequest, exitUsage)
+			if !strings.Contains(p.Hint, test.words) {
+				t.Errorf("protocol %d: got %q", test.theirs, p.Hint)
+			}
+		}
+	}
+}

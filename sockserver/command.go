@@ -35,6 +35,10 @@ type command struct {
 	verb string
 	path string
 	log  zerolog.Logger
+	// descriptor is what came with the request; nil if nothing did.
+	descriptor *descriptor
+	// found is set once path is that of a managed database.
+	found bool
 	// report is how far the operation came; nil before it began.
 	report *swapper.Report
 	// operated is set once the operation logs its own failure.
@@ -60,7 +64,7 @@ func newCommand(a *api, verb string, r *http.Request) *command {
 	}
 	line := cmd.log.WithLevel(level)
 	if peer, ok := r.Context().Value(peerKey{}).(peer); ok && peer.known {
-		line = line.Uint32(fieldUID, peer.uid).Uint32(fieldGID, peer.gid).Int(fieldPID, peer.pid)
+		line = line.Uint32(fieldUID, peer.uid).Uint32(fieldGID, peer.gid).Int(fieldPID, peer.pid).Str(fieldComm, peer.command)
 	}
 	line.Str(fieldVerb, verb).Str(fieldPath, cmd.path).Msg("command")
 	return cmd
@@ -78,7 +82,7 @@ func (c *command) open() (db *driver.Database, done func(), err error) {
 		release()
 		return nil, nil, err
 	}
-	c.path = found.path
+	c.path, c.found = found.path, true
 	c.api.meet(found.path)
 	db, unmanage, err := found.open()
 	if err != nil {
@@ -123,6 +127,11 @@ func (c *command) line(event swapper.Event) Line {
 func (c *command) succeed(report swapper.Report, step swapper.Step) {
 	line := c.line(newEvent(step, "OK"))
 	line.Last, line.Report = true, &report
+	result := resultOK
+	if report.DryRun {
+		result = resultDryRun
+	}
+	c.api.metrics.count(c, &report, result)
 	c.api.feed.publish(line)
 }
 
@@ -143,6 +152,7 @@ func (c *command) fail(w *responseWriter, err error) {
 // answer is fail without the log.
 func (c *command) answer(w *responseWriter, p *Problem) {
 	p.Command, p.Report = c.id, c.report
+	c.api.metrics.count(c, c.report, resultOf(p))
 	if c.listed {
 		line := c.line(newEvent(failedStep(c.verb), p.Detail))
 		if p.Hint != "" {

@@ -21,6 +21,7 @@ const (
 const (
 	defaultSocketPath   = "tmp/sockets/hotswap.sock"
 	defaultStallTimeout = time.Minute
+	defaultMaxPulls     = 4
 )
 
 // Config configures [Start] and [Handler]. Its zero value listens on the
@@ -64,6 +65,10 @@ type Config struct {
 	// StallTimeout is how long a client may neither send a byte of a push nor
 	// take one of a pull before its command is aborted; 0 means a minute.
 	StallTimeout time.Duration
+
+	// MaxPulls bounds how many pulls are under way at once, each of which takes
+	// as much disk space as its database; a further one is refused. 0 means 4.
+	MaxPulls int
 }
 
 // SocketPaths fills in what is empty: socket from $HOTSWAP_SOCKET, else
@@ -95,6 +100,13 @@ func (c Config) stallTimeout() time.Duration {
 	return defaultStallTimeout
 }
 
+func (c Config) maxPulls() int {
+	if c.MaxPulls > 0 {
+		return c.MaxPulls
+	}
+	return defaultMaxPulls
+}
+
 // validate finds the mistakes that no request should have to find.
 func (c Config) validate() error {
 	for _, pattern := range c.DatabasePaths {
@@ -105,6 +117,9 @@ func (c Config) validate() error {
 	if c.Timeout < 0 || c.MaxPause < 0 || c.StallTimeout < 0 {
 		return fmt.Errorf("configure the server: a negative duration (Timeout %s, MaxPause %s, StallTimeout %s)",
 			c.Timeout, c.MaxPause, c.StallTimeout)
+	}
+	if c.MaxPulls < 0 {
+		return fmt.Errorf("configure the server: MaxPulls is negative (%d)", c.MaxPulls)
 	}
 	return nil
 }

@@ -1,10 +1,17 @@
 package sockserver
 
 import (
+	"bytes"
+	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"sync"
 )
+
+// maxConnections bounds the connections of each socket: what they use up are the
+// program's own descriptors, and its databases need some.
+const maxConnections = 256
 
 // connections knows the state of each connection of a server, so that stopping
 // can wait for those with a request, and for no other. (http.Server.Shutdown
@@ -52,6 +59,32 @@ func (c *connections) stop() <-chan struct{} {
 	}
 	c.checkQuietLocked()
 	return c.quiet
+}
+
+// full reports whether there are as many connections as there may be.
+func (c *connections) full() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.states) >= maxConnections
+}
+
+// refuseConnection answers a connection that there is no room for, without
+// waiting for its request: in a new one the answer always has room.
+func refuseConnection(conn net.Conn) {
+	defer conn.Close()
+	p := tooMany("%d clients are connected, and no more are allowed at once", maxConnections)
+	body, err := json.Marshal(p)
+	if err != nil {
+		return
+	}
+	answer := http.Response{
+		StatusCode: p.Status, ProtoMajor: 1, ProtoMinor: 1,
+		Header:        http.Header{"Content-Type": {problemMediaType}, "Retry-After": {"1"}},
+		Body:          io.NopCloser(bytes.NewReader(body)),
+		ContentLength: int64(len(body)),
+		Close:         true,
+	}
+	answer.Write(conn)
 }
 
 func (c *connections) checkQuietLocked() {

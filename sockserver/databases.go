@@ -92,8 +92,10 @@ func describe(m managed) DatabaseInfo {
 type VersionInfo struct {
 	// Version is the module's version, or the revision it was built from.
 	Version string `json:"version"`
-	Go      string `json:"go"`
-	SQLite  string `json:"sqlite"`
+	// Protocol grows with each endpoint, parameter and header.
+	Protocol int    `json:"protocol"`
+	Go       string `json:"go"`
+	SQLite   string `json:"sqlite"`
 	// PID is the process's.
 	PID int `json:"pid"`
 }
@@ -102,12 +104,16 @@ type VersionInfo struct {
 func BuildVersion() VersionInfo {
 	sqliteVersion, _, _ := sqlite3.Version()
 	return VersionInfo{
-		Version: moduleVersion(),
-		Go:      runtime.Version(),
-		SQLite:  sqliteVersion,
-		PID:     os.Getpid(),
+		Version:  moduleVersion(),
+		Protocol: protocol,
+		Go:       runtime.Version(),
+		SQLite:   sqliteVersion,
+		PID:      os.Getpid(),
 	}
 }
+
+// protocol is the number of the protocol that this build speaks.
+const protocol = 1
 
 // modulePath is this module's, as a program that imports it knows it.
 const modulePath = "hotswap"

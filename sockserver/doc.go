@@ -24,11 +24,12 @@
 //	GET /v1/snapshot?path=     a consistent copy of one; its size is in Hotswap-Size
 //	PUT /v1/database?path=     the body replaces the database; answers a swapper.Report
 //	GET /v1/version            a VersionInfo
+//	GET /metrics               the metrics, for Prometheus; see [Server.Collector]
 //	GET /v1/events[?id=]       the status lines; on the stderr socket, at any path
 //
 // path is absolute, or the word "database" for the only managed one. A PUT
-// takes skip_integrity_check, skip_schema_check, quick, force, backup and
-// dry_run (1 or 0), method (auto, rename or in-place), timeout and max_pause
+// takes skip_integrity_check, skip_schema_check, quick, force, backup, dry_run
+// and digest (1 or 0), method (auto, rename or in-place), timeout and max_pause
 // ("1m30s"), source (a name for the log), size (in bytes, if the body is
 // chunked) and id (the command's); and if_changed, the body's SHA-256 in
 // hexadecimal: if the last push had the same, and nothing was written since,
@@ -36,8 +37,16 @@
 //
 // A body that is cut is never taken for a complete one: it ends by its
 // Content-Length or its last chunk, and a Content-Digest (RFC 9530, sha-256)
-// in its trailer must match. A snapshot always has one; a push may, in a
-// header, too. A snapshot that fails on the way is cut, without a trailer.
+// in its trailer must match. A snapshot with a body always has one; a push may,
+// in a header, too. A snapshot that fails on the way is cut, without a trailer.
+//
+// A client on the same machine may pass a descriptor instead of the bytes: with
+// the first bytes of its connection (SCM_RIGHTS), announced by the header
+// Hotswap-Descriptor ("source" with a PUT, "destination" with a snapshot). The
+// server copies within the kernel then, and asks for no body; the answer to a
+// snapshot says Hotswap-Descriptor: filled, and has no body either. A server
+// that got no descriptor goes on as without the header. To compute the SHA-256
+// takes longer than such a copy, so it is done for digest=1 only.
 //
 // An error is an RFC 9457 problem detail, see [Problem].
 //
@@ -54,7 +63,8 @@
 // The sockets have mode 0600, in a directory made with 0700, and a peer must
 // be of the process's own user or root, unless [Config] lets in others. A
 // client opens its files itself: the server neither reads nor writes a file
-// for it but the managed databases. [Handler] has no such check.
+// for it but the managed databases, and those whose open descriptors it passes,
+// as far as they were opened for that. [Handler] has no such check.
 //
 // # Life cycle
 //

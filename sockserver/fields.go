@@ -6,6 +6,7 @@ const (
 	fieldUID    = "uid"
 	fieldGID    = "gid"
 	fieldPID    = "pid"
+	fieldComm   = "command"
 	fieldVerb   = "verb"
 	fieldPath   = "path"
 	fieldSocket = "socket"

@@ -26,12 +26,17 @@ var (
 // 107 bytes on Linux, 103 on macOS and the BSDs.
 const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
 
-// listener is a listening socket that is removed when it is closed.
+// listener is a listening socket that is removed when it is closed, unless it
+// was taken over.
 type listener struct {
 	*net.UnixListener
-	path string // absolute: the program may change its working directory
-	lock *socketLock
+	path string      // absolute: the program may change its working directory
+	lock *socketLock // nil: taken over
 	made os.FileInfo // the socket that is ours to remove
+
+	keepers keepers // of the descriptors that come over its connections
+	// full says whether there is room for one more connection.
+	full func() bool
 
 	closing  sync.Once
 	closeErr error // set by closing
@@ -84,7 +89,7 @@ func listenAt(path string, open bool) (_ *listener, err error) {
 		return nil, err
 	}
 	inner.SetUnlinkOnClose(false) // it would remove whatever is there by then
-	l := &listener{UnixListener: inner, path: abs, lock: lock}
+	l := &listener{UnixListener: inner, path: abs, lock: lock, keepers: newKeepers()}
 	if err = os.Chmod(path, mode); err == nil {
 		l.made, err = os.Lstat(path)
 	}
@@ -94,11 +99,29 @@ func listenAt(path string, open bool) (_ *listener, err error) {
 	return l, nil
 }
 
+// Accept waits for a connection, whose first bytes may carry a descriptor.
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.AcceptUnix()
+		if err != nil {
+			return nil, err
+		}
+		if l.full == nil || !l.full() {
+			return newServerConn(conn, l.keepers), nil
+		}
+		refuseConnection(conn)
+	}
+}
+
 // Close stops listening and removes the socket, unless another has taken its
 // place. Only the first call does anything: after it, the path may be another
 // server's.
 func (l *listener) Close() error {
 	l.closing.Do(func() {
+		if l.lock == nil { // taken over: the socket is whoever's who made it
+			l.closeErr = l.UnixListener.Close()
+			return
+		}
 		// Gone from the directory first: then a client finds "no socket"
 		// rather than one that nobody answers.
 		var err error

@@ -13,7 +13,8 @@ import (
 type peer struct {
 	known    bool // false where the system does not tell
 	uid, gid uint32
-	pid      int // 0 where the system does not tell
+	pid      int    // 0 where the system does not tell
+	command  string // the process's name; empty where the system does not tell
 }
 
 type (
@@ -24,11 +25,12 @@ type (
 // admit puts the peer of a new connection into its context, with the refusal
 // if it is not to be served: the HTTP answer is where it can be said clearly.
 func (c Config) admit(ctx context.Context, conn net.Conn) context.Context {
-	unixConn, ok := conn.(*net.UnixConn)
+	below, ok := unixConn(conn)
 	if !ok {
 		return ctx
 	}
-	peer, err := peerOf(unixConn)
+	ctx = context.WithValue(ctx, connKey{}, conn)
+	peer, err := peerOf(below)
 	if err != nil {
 		return context.WithValue(ctx, refusalKey{}, notAllowed(fmt.Sprintf("the peer's user is unknown: %v", err)))
 	}

@@ -1,7 +1,10 @@
 package sockserver
 
 import (
+	"fmt"
 	"net"
+	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,5 +27,10 @@ func peerOf(conn *net.UnixConn) (peer, error) {
 	if credErr != nil {
 		return peer{}, credErr
 	}
-	return peer{known: true, uid: cred.Uid, gid: cred.Gid, pid: int(cred.Pid)}, nil
+	p := peer{known: true, uid: cred.Uid, gid: cred.Gid, pid: int(cred.Pid)}
+	// For the log only: the process may be another by now, and may name itself.
+	if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", p.pid)); err == nil {
+		p.command = strings.TrimSpace(string(comm))
+	}
+	return p, nil
 }

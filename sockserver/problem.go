@@ -39,6 +39,7 @@ const (
 	ProblemBad         ProblemType = "urn:hotswap:problem:bad-database"
 	ProblemSchema      ProblemType = "urn:hotswap:problem:schema-differs"
 	ProblemCut         ProblemType = "urn:hotswap:problem:body-cut"
+	ProblemDescriptor  ProblemType = "urn:hotswap:problem:descriptor"
 	ProblemDigest      ProblemType = "urn:hotswap:problem:digest-mismatch"
 	ProblemStalled     ProblemType = "urn:hotswap:problem:stalled"
 	ProblemHeld        ProblemType = "urn:hotswap:problem:held"
@@ -190,6 +191,18 @@ func badRequest(format string, args ...any) *Problem {
 		Status: http.StatusBadRequest,
 		Detail: fmt.Sprintf(format, args...),
 		Exit:   exitUsage,
+	}
+}
+
+// tooMany is the problem of a client that others leave no room for.
+func tooMany(format string, args ...any) *Problem {
+	return &Problem{
+		Type:   ProblemBusy,
+		Title:  "the server is busy",
+		Status: http.StatusServiceUnavailable,
+		Detail: fmt.Sprintf(format, args...),
+		Hint:   "try again once one of them has ended",
+		Exit:   exitTryAgain,
 	}
 }
 

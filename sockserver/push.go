@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"hotswap/driver"
 	"hotswap/swapper"
 )
 
@@ -23,6 +24,9 @@ func (a *api) servePush(w http.ResponseWriter, r *http.Request, cmd *command) er
 		return err
 	}
 
+	if cmd.descriptor != nil && len(r.Header.Values(headerDigest)) == 0 { // the digest is a body's
+		return a.pushDescriptor(w, r, cmd, db, opts)
+	}
 	body := newRequestBody(r.Context(), r, http.NewResponseController(w), a.cfg.stallTimeout())
 	defer body.close()
 	opts.Logger, opts.Notify = cmd.log, cmd.notify
@@ -40,10 +44,33 @@ func (a *api) servePush(w http.ResponseWriter, r *http.Request, cmd *command) er
 	return answerJSON(w, report)
 }
 
+// pushDescriptor is servePush of a file that came with the request. Its body is
+// never asked for.
+func (a *api) pushDescriptor(w http.ResponseWriter, r *http.Request, cmd *command, db *driver.Database, opts swapper.PushOptions) error {
+	if err := cmd.descriptor.readable(); err != nil {
+		return err
+	}
+	if err := a.refuseManaged(cmd.descriptor, "source", "name it by its path, for a snapshot of it"); err != nil {
+		return err
+	}
+	ctx, stop := cmd.descriptor.watch(r.Context())
+	defer stop()
+	opts.Logger, opts.Notify = cmd.log, cmd.notify
+	cmd.operated = true
+	report, err := a.push(ctx, db, cmd.descriptor.source(), opts)
+	a.pushed.note(db.Path(), report)
+	cmd.report = &report
+	if err != nil {
+		return causeOf(ctx, err)
+	}
+	cmd.succeed(report, swapper.StepPushComplete)
+	return answerJSON(w, report)
+}
+
 // pushOptions reads the options of a push from the query.
 func (a *api) pushOptions(r *http.Request) (swapper.PushOptions, error) {
 	q, err := parseQuery(r, paramPath, paramID, paramSource, paramSize, paramSkipIntegrityCheck, paramSkipSchemaCheck,
-		paramQuick, paramMethod, paramTimeout, paramMaxPause, paramForce, paramBackup, paramDryRun, paramIfChanged)
+		paramQuick, paramMethod, paramTimeout, paramMaxPause, paramForce, paramBackup, paramDryRun, paramDigest, paramIfChanged)
 	if err != nil {
 		return swapper.PushOptions{}, err
 	}
@@ -59,6 +86,7 @@ func (a *api) pushOptions(r *http.Request) (swapper.PushOptions, error) {
 		Force:              q.boolean(paramForce),
 		Backup:             q.boolean(paramBackup),
 		DryRun:             q.boolean(paramDryRun),
+		Digest:             q.boolean(paramDigest),
 		Prepare:            a.cfg.Prepare,
 		Validate:           a.cfg.Validate,
 	}

@@ -11,14 +11,15 @@ import (
 	"sync"
 )
 
-// pushBody is the body of a push. Its trailer gets the digest at the end.
+// pushBody is the body of a push. Its trailer gets the digest at the end, if one
+// is to be sent.
 //
 // A goroutine reads the source, since a source can be stuck (a pipe that
 // nobody writes to) and net/http waits for a Read of the body before it
 // reports that the connection is lost, or that the context ended.
 type pushBody struct {
 	trailer http.Header
-	hash    hash.Hash
+	hash    hash.Hash // nil: no digest is sent
 
 	chunks    chan sourceChunk
 	buffers   chan []byte   // those that the reading goroutine may fill
@@ -31,7 +32,7 @@ type pushBody struct {
 	buffer  []byte      // the one that current is in
 
 	mu    sync.Mutex // guards what follows
-	ended bool       // all of the source was handed to net/http
+	ended bool       // the server has, or may have, all of the source
 	err   error      // the source's
 }
 
@@ -42,13 +43,14 @@ type sourceChunk struct {
 
 var errAbandoned = errors.New("the transfer was given up")
 
-func newPushBody(ctx context.Context, src io.Reader) *pushBody {
+func newPushBody(ctx context.Context, src io.Reader, digest bool) *pushBody {
 	b := &pushBody{
-		trailer:   http.Header{headerDigest: nil},
-		hash:      sha256.New(),
 		chunks:    make(chan sourceChunk),
 		buffers:   make(chan []byte, 2),
 		abandoned: make(chan struct{}),
+	}
+	if digest {
+		b.trailer, b.hash = http.Header{headerDigest: nil}, sha256.New()
 	}
 	b.abandon = sync.OnceFunc(func() { close(b.abandoned) })
 	b.stop = context.AfterFunc(ctx, b.abandon)
@@ -56,7 +58,10 @@ func newPushBody(ctx context.Context, src io.Reader) *pushBody {
 		b.buffers <- make([]byte, transferBuffer)
 	}
 	// Not before the server asks for the body: a refusal leaves src unread.
-	b.start = sync.OnceFunc(func() { go b.readSource(src) })
+	b.start = sync.OnceFunc(func() {
+		b.setEnded(false)
+		go b.readSource(src)
+	})
 	return b
 }
 
@@ -81,6 +86,16 @@ func (b *pushBody) readSource(src io.Reader) {
 	}
 }
 
+// passed notes that the server gets the source's descriptor: it has all of it
+// then, unless it asks for the body nevertheless.
+func (b *pushBody) passed() { b.setEnded(true) }
+
+func (b *pushBody) setEnded(ended bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ended = ended
+}
+
 func (b *pushBody) Read(p []byte) (int, error) {
 	b.start()
 	for len(b.current.data) == 0 {
@@ -99,7 +114,9 @@ func (b *pushBody) Read(p []byte) (int, error) {
 		}
 	}
 	n := copy(p, b.current.data)
-	b.hash.Write(p[:n])
+	if b.hash != nil {
+		b.hash.Write(p[:n])
+	}
 	b.current.data = b.current.data[n:]
 	return n, nil
 }
@@ -109,7 +126,9 @@ func (b *pushBody) end(err error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err == io.EOF {
-		b.trailer.Set(headerDigest, formatDigest(b.hash.Sum(nil)))
+		if b.hash != nil {
+			b.trailer.Set(headerDigest, formatDigest(b.hash.Sum(nil)))
+		}
 		b.ended = true
 	} else {
 		b.err = err

@@ -28,6 +28,7 @@ const (
 	paramBackup             = "backup"
 	paramDryRun             = "dry_run"
 	paramIfChanged          = "if_changed"
+	paramDigest             = "digest"
 )
 
 // maxIDLength bounds a command's id, which ends up in logs and status lines.

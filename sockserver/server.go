@@ -34,7 +34,10 @@ type Server struct {
 //
 // It fails with ErrInUse if another server answers at a socket, ErrNotSocket
 // if another kind of file is there, and ErrSocketPathTooLong. A socket that
-// nobody answers is replaced. Beside each database that the driver has open it
+// nobody answers is replaced. Sockets that a service manager hands over under
+// the names "hotswap" and "hotswap.stderr" (LISTEN_FDS, as systemd does) are
+// taken instead of the configured ones, and left where they are by Close; the
+// mode of such a socket is up to its maker. Beside each database that the driver has open it
 // first removes what a killed push may have left.
 func Start(cfg Config) (*Server, error) { return newAPI(cfg).start() }
 
@@ -58,16 +61,20 @@ func (a *api) start() (*Server, error) {
 	for _, m := range list {
 		a.meet(m.path)
 	}
-	commands, err := serve(cfg, cfg.SocketPath, open, a.handler())
+	commands, err := listenOn(inheritedSocket, cfg.SocketPath, open)
 	if err != nil {
 		return nil, err
 	}
-	events, err := serve(cfg, cfg.StderrSocketPath, open, a.eventsHandler())
+	events, err := listenOn(inheritedStderr, cfg.StderrSocketPath, open)
 	if err != nil {
-		return nil, errors.Join(err, commands.close())
+		return nil, errors.Join(err, commands.Close())
 	}
-	cfg.Logger.Info().Str(fieldSocket, commands.listener.path).Msg("listening")
-	return &Server{api: a, socket: commands, events: events, stopWatch: a.startWatch()}, nil
+	s := &Server{
+		api: a, socket: serve(cfg, commands, a.handler()), events: serve(cfg, events, a.eventsHandler()),
+		stopWatch: a.startWatch(),
+	}
+	cfg.Logger.Info().Str(fieldSocket, commands.path).Msg("listening")
+	return s, nil
 }
 
 // SocketPath is where the server listens, as an absolute path.
@@ -107,11 +114,7 @@ type socketServer struct {
 	served   chan struct{}           // closed when no connection is accepted any more
 }
 
-func serve(cfg Config, path string, open bool, handler http.Handler) (*socketServer, error) {
-	l, err := listen(path, open)
-	if err != nil {
-		return nil, err
-	}
+func serve(cfg Config, l *listener, handler http.Handler) *socketServer {
 	base, cancel := context.WithCancelCause(context.Background())
 	s := &socketServer{
 		listener: l,
@@ -119,6 +122,7 @@ func serve(cfg Config, path string, open bool, handler http.Handler) (*socketSer
 		cancel:   cancel,
 		served:   make(chan struct{}),
 	}
+	l.full = s.conns.full
 	s.http = &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -135,7 +139,7 @@ func serve(cfg Config, path string, open bool, handler http.Handler) (*socketSer
 			cfg.Logger.Error().Err(err).Str(fieldSocket, l.path).Msg("the socket is no longer served")
 		}
 	}()
-	return s, nil
+	return s
 }
 
 // shutdown lets the requests under way end until ctx does, then ends their
@@ -160,10 +164,4 @@ func (s *socketServer) shutdown(ctx context.Context) error {
 	err = errors.Join(err, s.http.Close())
 	<-quiet
 	return err
-}
-
-func (s *socketServer) close() error {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return s.shutdown(ctx)
 }

@@ -3,6 +3,7 @@ package sockserver
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"strconv"
 
@@ -21,7 +22,7 @@ const databaseMediaType = "application/vnd.sqlite3"
 // serveSnapshot is GET /v1/snapshot: the body is a consistent copy of the
 // database. One that fails on the way is cut, and has no trailer.
 func (a *api) serveSnapshot(w http.ResponseWriter, r *http.Request, cmd *command) error {
-	q, err := parseQuery(r, paramPath, paramID, paramDest)
+	q, err := parseQuery(r, paramPath, paramID, paramDest, paramDigest)
 	if err != nil {
 		return err
 	}
@@ -31,15 +32,36 @@ func (a *api) serveSnapshot(w http.ResponseWriter, r *http.Request, cmd *command
 	}
 	defer done()
 
+	digest := q.boolean(paramDigest)
+	if q.err != nil {
+		return q.err
+	}
 	dest := q.Get(paramDest)
 	if dest == "" {
 		dest = "the answer's body"
 	}
 	body := newSnapshotBody(r.Context(), w, a)
 	defer body.guard.linger()
+	select {
+	case a.pulls <- struct{}{}:
+		defer func() { <-a.pulls }()
+	default:
+		return tooMany("%d pulls are under way, and no more are allowed at once (Config.MaxPulls)", cap(a.pulls))
+	}
+	var dst io.Writer = body
+	if d := cmd.descriptor; d != nil {
+		if err := d.writable(); err != nil {
+			return err
+		}
+		if err := a.refuseManaged(d, "destination", "choose another file, or push to it"); err != nil {
+			return err
+		}
+		body.filled, dst = true, d.dest()
+	}
 	cmd.operated = true
-	report, err := a.pull(r.Context(), db, body, swapper.PullOptions{
+	report, err := a.pull(r.Context(), db, dst, swapper.PullOptions{
 		Dest:   dest,
+		Digest: digest,
 		Begin:  body.begin,
 		Logger: cmd.log,
 		Notify: cmd.notify,
@@ -48,15 +70,17 @@ func (a *api) serveSnapshot(w http.ResponseWriter, r *http.Request, cmd *command
 	if err != nil {
 		return causeOf(r.Context(), err)
 	}
-	digest, err := formatHexDigest(report.SHA256)
-	if err != nil {
-		return err
+	if report.SHA256 != "" {
+		field, err := formatHexDigest(report.SHA256)
+		if err != nil {
+			return err
+		}
+		w.Header().Set(headerDigest, field)
 	}
 	encoded, err := json.Marshal(report)
 	if err != nil {
 		return err
 	}
-	w.Header().Set(headerDigest, digest)
 	w.Header().Set(trailerReport, string(encoded))
 	cmd.succeed(report, swapper.StepPullComplete)
 	return nil
@@ -67,6 +91,8 @@ type snapshotBody struct {
 	ctx   context.Context
 	w     http.ResponseWriter
 	guard *stallGuard
+	// filled is set if the bytes go to the client's descriptor instead.
+	filled bool
 }
 
 func newSnapshotBody(ctx context.Context, w http.ResponseWriter, a *api) *snapshotBody {
@@ -83,6 +109,9 @@ func (b *snapshotBody) begin(size int64) {
 	h.Set("Content-Type", databaseMediaType)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Trailer", headerDigest+", "+trailerReport)
+	if b.filled {
+		h.Set(headerDescriptor, descriptorFilled)
+	}
 	if size > 0 {
 		h.Set(headerSize, strconv.FormatInt(size, 10))
 	}

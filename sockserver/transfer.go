@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"time"
 
@@ -49,6 +51,10 @@ type PushParams struct {
 	// nothing was written to it since, src is not read, and Report.Unchanged
 	// is set.
 	IfChanged string
+	// Digest sends a SHA-256 after the body, which the server compares; of a
+	// file whose descriptor is passed it asks for the report's. Either takes
+	// longer than the rest of the transfer. A cut body is noticed without it.
+	Digest bool
 	// Timeout and MaxPause are the server's own if 0.
 	Timeout  time.Duration
 	MaxPause time.Duration
@@ -70,6 +76,7 @@ func (p PushParams) query(path string) url.Values {
 		paramForce:              p.Force,
 		paramBackup:             p.Backup,
 		paramDryRun:             p.DryRun,
+		paramDigest:             p.Digest || p.IfChanged != "",
 	} {
 		if value {
 			q.Set(name, "1")
@@ -92,11 +99,15 @@ func (p PushParams) query(path string) url.Values {
 // Push replaces the database at path, an absolute path or "database", with
 // what src yields until io.EOF. An error of src aborts it.
 //
+// If src is an *os.File, of a regular file at its beginning, the server gets
+// its descriptor and copies from that, where the system and the server can; src
+// may not be read at all then, and its offset stays.
+//
 // The report is as far as the server told. On an error the live database is
 // as it was, unless the error is an ErrOutcomeUnknown, or report.Swapped is
 // set. src may be in a last Read when Push returns, and is not used after that.
 func (c *Client) Push(ctx context.Context, path string, src io.Reader, params PushParams) (swapper.Report, error) {
-	body := newPushBody(ctx, src)
+	body := newPushBody(ctx, src, params.Digest)
 	defer body.Close()
 	req, err := newRequest(ctx, http.MethodPut, "/v1/database", params.query(path), body)
 	if err != nil {
@@ -106,11 +117,25 @@ func (c *Client) Push(ctx context.Context, path string, src io.Reader, params Pu
 	req.Header.Set("Expect", "100-continue")
 	req.ContentLength, req.Trailer = -1, body.trailer
 
-	client := httpClient(c.socket, body.abandon)
+	file := sourceFile(src)
+	client := httpClient(c.socket, func(ctx context.Context, socket string) (net.Conn, error) {
+		conn, err := dialSocket(ctx, socket)
+		if err != nil {
+			return nil, err
+		}
+		if file != nil {
+			conn = &passingConn{conn.(*net.UnixConn), file, body.passed}
+		}
+		return newPushConn(conn, body.abandon), nil
+	})
 	defer client.CloseIdleConnections()
+	if file != nil {
+		req.Header.Set(headerDescriptor, descriptorSource)
+		client.Transport.(*http.Transport).ExpectContinueTimeout = passTimeout
+	}
 	res, err := send(client, req)
 	if err != nil {
-		return pushFailure(err, body)
+		return pushFailure(c.explain(ctx, "/v1/database", err), body)
 	}
 	defer res.Body.Close()
 	var report swapper.Report
@@ -149,6 +174,8 @@ type SnapshotParams struct {
 	ID string
 	// Dest names the destination in logs and in the report.
 	Dest string
+	// Digest is as in PushParams.
+	Digest bool
 	// Begin, if set, is called before the first byte, with the size in bytes,
 	// or 0 if that is not known.
 	Begin func(size int64)
@@ -156,7 +183,9 @@ type SnapshotParams struct {
 
 // Snapshot writes a consistent copy of the database at path, an absolute path
 // or "database", to dst. The copy is complete only if the error is nil: what
-// was sent had the digest that the server sent after it.
+// was sent had the digest that the server sent after it. If dst is an
+// *os.File, of a regular file that is empty, the server fills it through its
+// descriptor, where the system and the server can; its offset is at its end then.
 func (c *Client) Snapshot(ctx context.Context, path string, dst io.Writer, params SnapshotParams) (swapper.Report, error) {
 	query := url.Values{paramPath: {path}}
 	if params.ID != "" {
@@ -165,13 +194,28 @@ func (c *Client) Snapshot(ctx context.Context, path string, dst io.Writer, param
 	if params.Dest != "" {
 		query.Set(paramDest, params.Dest)
 	}
+	if params.Digest {
+		query.Set(paramDigest, "1")
+	}
 	req, err := newRequest(ctx, http.MethodGet, "/v1/snapshot", query, nil)
 	if err != nil {
 		return swapper.Report{}, err
 	}
-	res, err := send(c.commands, req)
+	client, file := c.commands, destFile(dst)
+	if file != nil {
+		client = httpClient(c.socket, func(ctx context.Context, socket string) (net.Conn, error) {
+			conn, err := dialSocket(ctx, socket)
+			if err != nil {
+				return nil, err
+			}
+			return &passingConn{conn.(*net.UnixConn), file, nil}, nil
+		})
+		defer client.CloseIdleConnections()
+		req.Header.Set(headerDescriptor, descriptorDest)
+	}
+	res, err := send(client, req)
 	if err != nil {
-		return swapper.Report{}, err
+		return swapper.Report{}, c.explain(ctx, "/v1/snapshot", err)
 	}
 	defer res.Body.Close()
 	size, err := strconv.ParseInt(res.Header.Get(headerSize), 10, 64)
@@ -185,6 +229,9 @@ func (c *Client) Snapshot(ctx context.Context, path string, dst io.Writer, param
 	if err != nil {
 		return swapper.Report{Bytes: n}, err
 	}
+	if file != nil && res.Header.Get(headerDescriptor) == descriptorFilled {
+		return filled(res, file, size)
+	}
 	if err := checkSnapshot(res.Trailer, sum, n, size); err != nil {
 		return swapper.Report{Bytes: n}, err
 	}
@@ -193,6 +240,27 @@ func (c *Client) Snapshot(ctx context.Context, path string, dst io.Writer, param
 		if err := json.Unmarshal([]byte(encoded), &report); err != nil {
 			return report, fmt.Errorf("%w: read the report: %w", ErrIncomplete, err)
 		}
+	}
+	return report, nil
+}
+
+// filled is the end of a snapshot that the server wrote to the file itself. That
+// its report came says that it is whole; a digest in it is the server's, since to
+// read it all again would take longer than the copying.
+func filled(res *http.Response, file *os.File, size int64) (report swapper.Report, err error) {
+	n, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return report, err
+	}
+	encoded := res.Trailer.Get(trailerReport)
+	if encoded == "" {
+		return swapper.Report{Bytes: n}, fmt.Errorf("%w: no report came after it", ErrIncomplete)
+	}
+	if err := json.Unmarshal([]byte(encoded), &report); err != nil {
+		return report, fmt.Errorf("%w: read the report: %w", ErrIncomplete, err)
+	}
+	if n != size || n != report.Bytes {
+		return report, fmt.Errorf("%w: %d bytes were announced, and the file has %d", ErrIncomplete, size, n)
 	}
 	return report, nil
 }

@@ -35,6 +35,9 @@ type PushOptions struct {
 	Force bool
 	// Backup keeps the replaced file beside the target, as its path with a "~".
 	Backup bool
+	// Digest computes the SHA-256 of a FileSource, too, which takes longer than
+	// to copy it. Of any other source the Report always has it.
+	Digest bool
 	// DryRun checks everything and replaces nothing.
 	DryRun bool
 	// Prepare, if set, may change the staged database before it is checked:
@@ -99,6 +102,9 @@ type PullOptions struct {
 	// Begin, if set, is called once the snapshot is complete, before its first
 	// byte is written, with its size in bytes.
 	Begin func(size int64)
+	// Digest computes the SHA-256 for a FileDest, too; to any other destination
+	// the Report always has it.
+	Digest bool
 	// Logger and Notify are as in PushOptions.
 	Logger zerolog.Logger
 	Notify func(Event)

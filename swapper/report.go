@@ -14,7 +14,8 @@ type Report struct {
 	Target string `json:"target"`
 	// Bytes is the size of the database that was received or sent.
 	Bytes int64 `json:"bytes"`
-	// SHA256 is the digest of those bytes, in hexadecimal.
+	// SHA256 is the digest of those bytes, in hexadecimal; empty if they were
+	// copied from file to file, and it was not asked for.
 	SHA256 string `json:"sha256,omitempty"`
 	// DryRun is set when everything was checked and nothing replaced.
 	DryRun bool `json:"dry_run,omitempty"`

@@ -74,6 +74,9 @@ func (op *operation) pull(ctx context.Context, dst io.Writer, opts PullOptions) 
 	if opts.Begin != nil {
 		opts.Begin(s.size)
 	}
+	if file, ok := dst.(FileDest); ok {
+		return op.sendFile(ctx, s, file, opts.Digest)
+	}
 	return op.send(ctx, s, dst)
 }
 

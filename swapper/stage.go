@@ -3,8 +3,6 @@ package swapper
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -101,7 +99,6 @@ func (s *stage) close() {
 
 const (
 	copyChunk    = 1 << 20
-	flushEvery   = 8 << 20
 	reserveChunk = 16 << 20
 )
 
@@ -112,12 +109,17 @@ func (s *stage) receive(ctx context.Context, src io.Reader, size int64, progress
 	if err := s.reserve(0, size); err != nil {
 		return "", err
 	}
-	reserved, flushed := size, int64(0)
-	hash := sha256.New()
-	buf := make([]byte, copyChunk)
+	reserved := size
+	sum := newSourceDigest(src)
+	w := newStageWriter(s.file)
+	defer w.close() // before anything else is done with the file
 	for {
 		if err := ctx.Err(); err != nil {
 			return "", err
+		}
+		buf, err := w.buffer()
+		if err != nil {
+			return "", failed("write the stage", err)
 		}
 		n, readErr := fill(src, buf)
 		if n > 0 {
@@ -136,15 +138,9 @@ func (s *stage) receive(ctx context.Context, src io.Reader, size int64, progress
 					reserved = s.size + reserveChunk
 				}
 			}
-			if _, err := s.file.Write(buf[:n]); err != nil {
-				return "", failed("write the stage", err)
-			}
-			hash.Write(buf[:n])
+			w.write(buf[:n])
+			sum.write(buf[:n])
 			s.size += int64(n)
-			if s.size-flushed >= flushEvery {
-				startWriteback(s.file, flushed, s.size-flushed)
-				flushed = s.size
-			}
 			progress(s.size)
 		}
 		switch {
@@ -155,11 +151,14 @@ func (s *stage) receive(ctx context.Context, src io.Reader, size int64, progress
 			if size > 0 && s.size != size {
 				return "", bad(completeHint, "the source is cut: %d bytes were announced, %d arrived", size, s.size)
 			}
+			if err := w.close(); err != nil {
+				return "", failed("write the stage", err)
+			}
 			// Gives back what was reserved and not needed.
 			if err := s.file.Truncate(s.size); err != nil {
 				return "", failed("truncate the stage", err)
 			}
-			return hex.EncodeToString(hash.Sum(nil)), nil
+			return sum.hex(), nil
 		case readErr != nil:
 			return "", &failure{text: fmt.Sprintf("the source ended early, after %d bytes", s.size), cause: readErr,
 				kinds: []error{ErrBadDatabase}, hint: completeHint}

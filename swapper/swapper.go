@@ -19,7 +19,8 @@ import (
 // error is ErrDurabilityUnknown, or says what of the cleaning up failed) the
 // new one is live. Cancelling ctx stops the push until the rename, not after.
 //
-// src is read to its end. It must return an error, not io.EOF, if it was cut.
+// src is read to its end, unless it is a [FileSource]. It must return an error,
+// not io.EOF, if it was cut.
 func Push(ctx context.Context, db *driver.Database, src io.Reader, opts PushOptions) (Report, error) {
 	p := &push{operation: newOperation(db, opts.Logger, opts.Notify), opts: opts}
 	defer p.end()
@@ -160,9 +161,14 @@ func (p *push) receive(ctx context.Context, src io.Reader) (err error) {
 			p.stage.besides = p.target.info.Size()
 		}
 	}
-	p.report.SHA256, err = p.stage.receive(ctx, src, p.opts.Size, func(n int64) {
+	received := func(n int64) {
 		p.progress(StepReceiving, fmt.Sprintf("received %d bytes", n), n, p.opts.Size)
-	})
+	}
+	if file, ok := src.(FileSource); ok {
+		p.report.SHA256, err = p.stage.receiveFile(ctx, file, p.opts, received)
+	} else {
+		p.report.SHA256, err = p.stage.receive(ctx, src, p.opts.Size, received)
+	}
 	p.report.Bytes = p.stage.size
 	if err != nil {
 		p.stage.discard()

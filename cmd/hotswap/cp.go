@@ -146,7 +146,9 @@ func (c *cpCmd) pushParams(source *source) sockserver.PushParams {
 		Backup:             c.Backup,
 		DryRun:             c.DryRun,
 		Method:             swapper.Method(c.Method),
-		Timeout:            c.Timeout,
-		MaxPause:           c.MaxPause,
+		// Beside a check it costs nothing, and a later --if-changed compares with it.
+		Digest:   c.JSON || c.IfChanged || !c.SkipIntegrityCheck && !c.Quick,
+		Timeout:  c.Timeout,
+		MaxPause: c.MaxPause,
 	}
 }

@@ -22,8 +22,8 @@ func (s *source) digest(ctx context.Context, out *output) (string, error) {
 	from := s.Reader
 	hash := sha256.New()
 	into := io.MultiWriter(hash, t)
-	if s.file != nil {
-		from = io.NewSectionReader(s.file, 0, size)
+	if s.again != nil {
+		from = io.NewSectionReader(s.again, 0, size)
 	} else {
 		temp, err := s.tempFile()
 		if err != nil {

@@ -19,8 +19,8 @@ func (c *cpCmd) pull(ctx context.Context, client *sockserver.Client, src, dst si
 	id := sockserver.NewID()
 	lines := follow(ctx, client, id, out)
 	defer lines.close()
-	report, err := client.Snapshot(ctx, src.path, io.MultiWriter(dest, out.current), sockserver.SnapshotParams{
-		ID: id, Dest: dst.arg,
+	report, err := client.Snapshot(ctx, src.path, out.counting(dest), sockserver.SnapshotParams{
+		ID: id, Dest: dst.arg, Digest: c.JSON,
 		Begin: func(size int64) {
 			out.current.reached(0, size)
 			if out.live != nil {
@@ -40,6 +40,15 @@ func (c *cpCmd) pull(ctx context.Context, client *sockserver.Client, src, dst si
 	}
 	report.DryRun = c.DryRun
 	return out.done(report)
+}
+
+// counting is where to write to: a destination's file itself, where there is
+// one, since its descriptor can go to the server; else the bar counts on the way.
+func (o *output) counting(dest destination) io.Writer {
+	if file, ok := dest.(*fileDestination); ok {
+		return file.File
+	}
+	return io.MultiWriter(dest, o.current)
 }
 
 // pullFailure adds the server's reason for breaking off, which has no place in

@@ -24,9 +24,13 @@ const (
 // source is what a push sends.
 type source struct {
 	io.Reader
-	name string   // for people
-	size int64    // 0: not known
-	file *os.File // what is read, if it can be read again
+	name string // for people
+	size int64  // 0: not known
+	// file, if set, is all of it, and stays as it is until Close: it need not be
+	// read here, and its descriptor can go to the server.
+	file *os.File
+	// again, if set, is what is read, and can be read twice.
+	again *os.File
 	// check, if set, runs at the end: an error says that what was read is torn.
 	check   func() error
 	closers []func() // run in reverse
@@ -89,7 +93,7 @@ func (s *source) openFile(ctx context.Context, file *os.File, out *output) error
 	case !info.Mode().IsRegular():
 		return nil // a pipe or a device: a stream, like standard input
 	}
-	s.file = file
+	s.again = file
 	kind, err := kindOfDatabase(file)
 	if err != nil {
 		return fileFailure(fmt.Errorf("read %s: %w", s.name, err))

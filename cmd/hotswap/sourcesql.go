@@ -61,7 +61,7 @@ func (s *source) readLocked(ctx context.Context, file *os.File, kind databaseKin
 		return fileFailure(err)
 	}
 	s.size = now.Size()
-	s.Reader = io.LimitReader(file, s.size)
+	s.Reader, s.file = io.LimitReader(file, s.size), file
 	return nil
 }
 
@@ -119,7 +119,7 @@ func (s *source) backUp(ctx context.Context, conn *sql.Conn, companion string, o
 	if err := os.Remove(temp.Name()); err != nil {
 		return fileFailure(err)
 	}
-	s.size, s.file, s.Reader = info.Size(), temp, temp
+	s.size, s.Reader, s.file, s.again = info.Size(), temp, temp, temp
 	return nil
 }
 

@@ -1,0 +1,107 @@
+package swapper
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"hash"
+	"io"
+	"os"
+)
+
+// flushEvery is how much is written between two calls of startWriteback.
+const flushEvery = 8 << 20
+
+// stageWriter writes on a goroutine of its own, while the next bytes are read
+// and digested. The rest is for one goroutine.
+type stageWriter struct {
+	file *os.File
+	work chan []byte // to write, in order
+	free chan []byte // buffers to fill
+	err  error       // of the first write that failed; valid once free is closed
+	done bool        // close was called
+}
+
+func newStageWriter(file *os.File) *stageWriter {
+	const buffers = 3
+	w := &stageWriter{file: file, work: make(chan []byte, buffers), free: make(chan []byte, buffers)}
+	for range buffers {
+		w.free <- make([]byte, copyChunk)
+	}
+	go w.run()
+	return w
+}
+
+func (w *stageWriter) run() {
+	var written, flushed int64
+	for p := range w.work {
+		if _, w.err = w.file.Write(p); w.err != nil {
+			break
+		}
+		written += int64(len(p))
+		if written-flushed >= flushEvery {
+			startWriteback(w.file, flushed, written-flushed)
+			flushed = written
+		}
+		w.free <- p[:cap(p)]
+	}
+	close(w.free)
+	for range w.work { // what comes after an error
+	}
+}
+
+// buffer waits for one to fill. An error is of a write.
+func (w *stageWriter) buffer() ([]byte, error) {
+	if p, ok := <-w.free; ok {
+		return p, nil
+	}
+	return nil, w.err
+}
+
+// write takes a buffer, of which nothing may be changed until it comes back.
+func (w *stageWriter) write(p []byte) { w.work <- p }
+
+// close waits for what is left, and returns the error of any write. It may be
+// called again.
+func (w *stageWriter) close() error {
+	if !w.done {
+		w.done = true
+		close(w.work)
+	}
+	for range w.free {
+	}
+	return w.err
+}
+
+// DigestedSource is a src of [Push] that has the SHA-256 of what it yielded
+// itself, so that it is not computed twice.
+type DigestedSource interface {
+	io.Reader
+	// SHA256 is the digest after io.EOF; nil if there is none, from the start.
+	SHA256() []byte
+}
+
+// sourceDigest is the digest of what came from a source.
+type sourceDigest struct {
+	hash   hash.Hash // nil: the source has it
+	source DigestedSource
+}
+
+func newSourceDigest(src io.Reader) *sourceDigest {
+	if d, ok := src.(DigestedSource); ok && d.SHA256() != nil {
+		return &sourceDigest{source: d}
+	}
+	return &sourceDigest{hash: sha256.New()}
+}
+
+func (d *sourceDigest) write(p []byte) {
+	if d.hash != nil {
+		d.hash.Write(p)
+	}
+}
+
+func (d *sourceDigest) hex() string {
+	if d.hash != nil {
+		return hex.EncodeToString(d.hash.Sum(nil))
+	}
+	return hex.EncodeToString(d.source.SHA256())
+}
