@@ -145,9 +145,16 @@ func (o *overwrite) run(ctx context.Context) error {
 	o.thaw(o.frozen)
 	if o.report.Swapped {
 		o.step(StepOverwritten, string(StepOverwritten), map[string]any{fieldTarget: o.target.path})
+		// SQLite doesn't mind if the directory can't be synced, which has the name
+		// of a new WAL, or still that of a journal that would undo all this.
+		if syncErr := syncDir(o.target.dir); syncErr != nil && err == nil {
+			err = durabilityUnknown(syncErr)
+		}
 		err = errors.Join(err, o.keepBackup())
 	}
-	o.shrink(ctx)
+	if shrinkErr := o.shrink(ctx); err == nil {
+		err = shrinkErr
+	}
 	return err
 }
 

@@ -20,27 +20,36 @@ const cutPause = 20 * time.Millisecond
 // shrink moves the WAL into the file while calls flow, and cuts a large one if
 // nobody reads from it. To cut it SQLite takes the write lock, which must not
 // make a write of the program's fail: so those wait, and an open transaction,
-// which could come to write, is let alone.
-func (l *live) shrink(ctx context.Context, db *driver.Database) (done bool) {
+// which could come to write, is let alone. What others keep it from is no error.
+func (l *live) shrink(ctx context.Context, db *driver.Database) (done bool, err error) {
 	if !l.wal {
-		return true
+		return true, nil
 	}
-	l.pool.ExecContext(ctx, "PRAGMA busy_timeout=0")
-	l.pool.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
-	if !hasLargeWAL(db.Path()) {
-		return true
+	if _, err := l.pool.ExecContext(ctx, "PRAGMA busy_timeout=0"); err != nil {
+		return false, err
+	}
+	done, err = l.checkpointOnce(ctx, "PASSIVE")
+	if err != nil || !hasLargeWAL(db.Path()) {
+		return done || err == nil, err
 	}
 	quiet, err := db.Freeze(ctx, driver.FreezeOptions{WritesOnly: true, MaxPause: cutPause})
 	if err != nil {
-		return false
+		return false, nil
 	}
 	defer quiet.Thaw()
 	if len(quiet.Holders) > 0 {
-		return false
+		return false, nil
 	}
+	return l.checkpointOnce(ctx, "TRUNCATE")
+}
+
+func (l *live) checkpointOnce(ctx context.Context, mode string) (done bool, err error) {
 	var busy, log, moved int
-	err = l.pool.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &moved)
-	return err == nil && busy == 0
+	err = l.pool.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &log, &moved)
+	if busyElsewhere(err) {
+		return false, nil
+	}
+	return err == nil && busy == 0, err
 }
 
 func hasLargeWAL(path string) bool {
@@ -51,16 +60,22 @@ func hasLargeWAL(path string) bool {
 // shrink cuts the WAL that the copy has made as large as the database. A reader
 // that has been at it since before may keep it from that; then it is tried again
 // until nobody does.
-func (o *overwrite) shrink(ctx context.Context) {
+func (o *overwrite) shrink(ctx context.Context) error {
 	if !o.wal {
-		return
+		return nil
 	}
 	o.phase("checkpoint")
-	if !o.live.shrink(context.WithoutCancel(ctx), o.db) { // after a cancelled copy, too
+	done, err := o.live.shrink(context.WithoutCancel(ctx), o.db) // after a cancelled copy, too
+	if err != nil && o.report.Swapped {
+		return &failure{text: "swapped, but the WAL, which has the new content, could not be moved into the file", cause: err,
+			kinds: []error{ErrDurabilityUnknown}, hint: "look at the disk's health"}
+	}
+	if !done {
 		name := filepath.Base(o.target.path) + "-wal"
 		o.log.Warn().Str("database", o.target.path).Msg(name + " keeps its size until a long read has ended")
 		shrinkLater(o.db)
 	}
+	return nil
 }
 
 // shrinkEvery is how often, and for how many times, a WAL is tried to be cut.
@@ -82,9 +97,9 @@ func shrinkLater(db *driver.Database) {
 			return
 		}
 		l := &live{pool: db.OpenFile(dbpath.URI(db.Path(), "mode=rw"), false), wal: true}
-		done := l.shrink(context.Background(), db)
+		done, err := l.shrink(context.Background(), db)
 		l.close()
-		if !done {
+		if !done && err == nil {
 			time.AfterFunc(shrinkEvery, func() { try(left - 1) })
 		}
 	}

@@ -124,10 +124,23 @@ func (f *fixture) mustTell(ft fault) bool {
 		return false
 	case ft.ever:
 		return true
+	case strings.HasPrefix(f.name, "in-place") && f.syncedAgain(ft.point):
+		return false
 	}
 	live := "fsync " + databaseFile
 	return c.String() != live && c.String() != live+"-wal" &&
 		(ft.point < 3 || f.record[ft.point-3].String() != live+"-wal") // fsync -wal, openat directory, fsync directory
+}
+
+// syncedAgain reports whether what a point syncs is synced once more after it:
+// SQLite keeps to itself that a directory could not be.
+func (f *fixture) syncedAgain(point int) bool {
+	for _, c := range f.record[point:] {
+		if c.String() == f.record[point-1].String() {
+			return true
+		}
+	}
+	return false
 }
 
 // readOnly: when SQLite can't open a file for writing it opens it for reading
