@@ -68,7 +68,7 @@ func (p *push) nobodyElsewhere() error {
 // which may just have got there.
 const (
 	newbornPatience = 100 * time.Millisecond
-	unseenPatience  = 10 * time.Millisecond
+	unseenPatience  = 50 * time.Millisecond
 )
 
 // openElsewhere says who else has the live file open.

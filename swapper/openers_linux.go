@@ -49,8 +49,8 @@ func lookForOpeners(dev, ino uint64) (out []Opener, newborn bool) {
 	return out, newborn
 }
 
-// isNewborn reports whether a process is a child of this one that still runs
-// its program, or did a moment ago: until it runs its own it has copies of all
+// isNewborn reports whether a process is a child of this one, and so young that
+// it may not run its own program yet: until it does it has copies of all
 // descriptors, and only after that they are closed (O_CLOEXEC).
 func isNewborn(proc string) bool {
 	stat, err := os.ReadFile(proc + "/stat")
@@ -63,11 +63,6 @@ func isNewborn(proc string) bool {
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) <= startTime || fields[ppid] != strconv.Itoa(os.Getpid()) {
 		return false
-	}
-	theirs, err := os.Stat(proc + "/exe")
-	ours, ourErr := os.Stat("/proc/self/exe")
-	if err != nil || ourErr == nil && os.SameFile(theirs, ours) {
-		return true
 	}
 	var now unix.Timespec
 	started, err := strconv.ParseInt(fields[startTime], 10, 64)
