@@ -162,7 +162,7 @@ func TestWithARollbackJournalInPlaceTakesAnotherPageSize(t *testing.T) {
 	if got := o.must("PRAGMA integrity_check"); got != "ok" {
 		t.Error(got)
 	}
-	o.end()
+	o.quit()
 }
 
 // TestAReaderThatOutlastsTheTimeoutDoesNotFailAPush: it goes on reading the old
@@ -343,7 +343,7 @@ func TestABusyWriterInAnotherProcessRefusesThePushByName(t *testing.T) {
 			if r.Method != swapper.MethodInPlace || o.must("SELECT group_concat(DISTINCT stamp) FROM items") != "new" {
 				t.Errorf("%+v", r)
 			}
-			o.end()
+			o.quit()
 			s.onlyFiles()
 		})
 	}
@@ -375,7 +375,6 @@ func TestACopyInPlaceThatIsCancelledLeavesTheOldContent(t *testing.T) {
 				switch {
 				case err == nil: // the cancel came after the last step
 					s.mustPush(source(t, "live"), swapper.PushOptions{})
-					before = digest(t, s.pool)
 				case !errors.Is(err, context.Canceled) || r.Swapped || digest(t, s.pool) != before:
 					t.Fatalf("%+v, %v", r, err)
 				default:
