@@ -93,6 +93,9 @@ func failed(doing string, cause error) error {
 	case errors.Is(cause, syscall.ENOSPC), errors.Is(cause, syscall.EDQUOT):
 		f.kinds = []error{ErrNoSpace}
 		f.hint = "make room on the disk and try again"
+		if errors.Is(cause, syscall.EDQUOT) {
+			f.hint = "make room within the disk quota and try again"
+		}
 	case errors.Is(cause, fs.ErrPermission), errors.Is(cause, syscall.EROFS):
 		f.kinds = []error{ErrNotPermitted}
 	}
