@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"syscall"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
 )
 
 // What kind of failure it was; test for it with errors.Is. Each error's text
@@ -89,8 +91,9 @@ func bad(hint, format string, args ...any) error {
 // that of the cause, as far as one can tell.
 func failed(doing string, cause error) error {
 	f := &failure{text: doing, cause: cause}
+	var se sqlite3.Error
 	switch {
-	case errors.Is(cause, syscall.ENOSPC), errors.Is(cause, syscall.EDQUOT):
+	case errors.Is(cause, syscall.ENOSPC), errors.Is(cause, syscall.EDQUOT), errors.As(cause, &se) && se.Code == sqlite3.ErrFull:
 		f.kinds = []error{ErrNoSpace}
 		f.hint = "make room on the disk and try again"
 		if errors.Is(cause, syscall.EDQUOT) {
