@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"syscall"
 
+	sqlite3 "github.com/mattn/go-sqlite3"
+
 	"hotswap/driver"
 )
 
@@ -95,8 +97,12 @@ func bad(hint, format string, args ...any) error {
 // that of the cause, as far as one can tell.
 func failed(doing string, cause error) error {
 	f := &failure{text: doing, cause: cause}
+	var se sqlite3.Error
 	switch {
-	case errors.Is(cause, syscall.ENOSPC), errors.Is(cause, syscall.EDQUOT):
+	case errors.Is(cause, syscall.EDQUOT):
+		f.kinds = []error{ErrNoSpace}
+		f.hint = "make room within the disk quota and try again"
+	case errors.Is(cause, syscall.ENOSPC), errors.As(cause, &se) && se.Code == sqlite3.ErrFull:
 		f.kinds = []error{ErrNoSpace}
 		f.hint = "make room on the disk and try again"
 	case errors.Is(cause, driver.ErrReplaced):

@@ -66,5 +66,24 @@ func (o *overwrite) room(pages int64) error {
 			hint:  "make room on the disk and try again",
 		}
 	}
+	return o.proveRoom(need)
+}
+
+// proveRoom reserves the space for a moment: a quota is not in what the file
+// system says is free. SQLite must not be the one who finds out, where a file
+// that it has mapped (-shm) is copied on write, as on btrfs: the fault would be
+// answered with SIGBUS, which ends the program.
+func (o *overwrite) proveRoom(need int64) error {
+	if need <= 0 {
+		return nil
+	}
+	s, err := createStage(o.target.path, kindStage)
+	if err != nil {
+		return err
+	}
+	defer s.discard()
+	if err := allocate(s.file, 0, need); err != nil {
+		return failed(fmt.Sprintf("reserve the %d bytes more that going in place takes", need), err)
+	}
 	return nil
 }

@@ -241,8 +241,10 @@ func (o *overwrite) begin(window time.Duration) (locked bool, err error) {
 	if !o.wal {
 		// The copy's first step would shut out the reader of the old content, too.
 		// In this mode a connection keeps its locks from one transaction to the
-		// next (https://www.sqlite.org/pragma.html#pragma_locking_mode).
-		if _, err := o.dst.Exec("PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT", nil); err != nil {
+		// next (https://www.sqlite.org/pragma.html#pragma_locking_mode): the shared
+		// one of a try that failed, too, which would keep the writer that it waits
+		// for from its commit. So the mode is set once the lock is had.
+		if _, err := o.dst.Exec("BEGIN EXCLUSIVE; PRAGMA locking_mode=EXCLUSIVE; COMMIT", nil); err != nil {
 			if busyElsewhere(err) {
 				err = nil
 			}

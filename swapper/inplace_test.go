@@ -162,7 +162,7 @@ func TestWithARollbackJournalInPlaceTakesAnotherPageSize(t *testing.T) {
 	if got := o.must("PRAGMA integrity_check"); got != "ok" {
 		t.Error(got)
 	}
-	o.end()
+	o.quit()
 }
 
 // TestAReaderThatOutlastsTheTimeoutDoesNotFailAPush: it goes on reading the old
@@ -343,7 +343,7 @@ func TestABusyWriterInAnotherProcessRefusesThePushByName(t *testing.T) {
 			if r.Method != swapper.MethodInPlace || o.must("SELECT group_concat(DISTINCT stamp) FROM items") != "new" {
 				t.Errorf("%+v", r)
 			}
-			o.end()
+			o.quit()
 			s.onlyFiles()
 		})
 	}
@@ -453,7 +453,7 @@ func TestAnEmptyFileThatSomebodyHasOpenIsFilledInPlace(t *testing.T) {
 			if digest(t, pool) != contentOf(t, data) || o.must("SELECT count(*) FROM items WHERE stamp = 'new'") == "0" {
 				t.Error("the live content is not what was pushed")
 			}
-			o.end()
+			o.quit()
 		})
 	}
 }

@@ -30,7 +30,11 @@ func TestMain(m *testing.M) {
 		os.Exit(1) // it should have been killed
 	}
 	if dsn := os.Getenv(otherProcess); dsn != "" {
-		serveOther(dsn)
+		if kind := os.Getenv(otherLoop); kind != "" {
+			serveLoop(kind, dsn)
+		} else {
+			serveOther(dsn)
+		}
 		return
 	}
 	os.Exit(m.Run())

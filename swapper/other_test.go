@@ -9,12 +9,16 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
+
+	"hotswap/internal/testenv"
 )
 
 // otherProcess is the role of a child process that uses the database with a
 // plain driver; the variable holds its data source name. It runs a statement a
 // line, on one connection that it opens with the first, and answers with one
-// line: the first column of all rows, or the error.
+// line: the first column of all rows, or the error. "open" and a query answers
+// with its first row and stops there; "rest" with all that come after it.
 const otherProcess = "HOTSWAP_TEST_OTHER"
 
 func serveOther(dsn string) {
@@ -24,20 +28,31 @@ func serveOther(dsn string) {
 		return
 	}
 	db.SetMaxOpenConns(1)
+	var open *sql.Rows
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-		fmt.Println(runOther(db, in.Text()))
+		query, first := strings.CutPrefix(in.Text(), "open ")
+		if query == "rest" {
+			fmt.Println(readOther(open, -1))
+			continue
+		}
+		rows, err := db.Query(query)
+		switch {
+		case err != nil:
+			fmt.Println("error: " + err.Error())
+		case first:
+			open = rows
+			fmt.Println(readOther(rows, 1))
+		default:
+			fmt.Println(readOther(rows, -1))
+		}
 	}
 	db.Close()
 }
 
-func runOther(db *sql.DB, query string) string {
-	rows, err := db.Query(query)
-	if err != nil {
-		return "error: " + err.Error()
-	}
-	defer rows.Close()
+// readOther reads n rows, or all there are and ends them.
+func readOther(rows *sql.Rows, n int) string {
 	var all []string
-	for rows.Next() {
+	for len(all) != n && rows.Next() {
 		var v string
 		if err := rows.Scan(&v); err != nil {
 			return "error: " + err.Error()
@@ -46,6 +61,9 @@ func runOther(db *sql.DB, query string) string {
 	}
 	if err := rows.Err(); err != nil {
 		return "error: " + err.Error()
+	}
+	if n < 0 {
+		rows.Close()
 	}
 	return strings.Join(all, ",")
 }
@@ -56,15 +74,38 @@ type other struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Scanner
+	end string // of a statement
 }
 
 // startOther starts one. Its program may be wrapped, by strace say.
 func startOther(t *testing.T, dsn string, wrapper ...string) *other {
 	t.Helper()
 	args := append(wrapper, os.Args[0])
-	o := &other{t: t, cmd: exec.Command(args[0], args[1:]...)}
-	o.cmd.Env = append(os.Environ(), otherProcess+"="+dsn)
-	o.cmd.Stderr = os.Stderr
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), otherProcess+"="+dsn)
+	cmd.Stderr = os.Stderr
+	return startCommand(t, cmd)
+}
+
+// startShell starts SQLite's own shell, which is another build of the library,
+// and as a rule another version. Each line must have one row for an answer.
+func startShell(t *testing.T, path string) *other {
+	t.Helper()
+	shell, err := exec.LookPath("sqlite3")
+	if err != nil {
+		testenv.Skip(t, "the sqlite3 shell must be installed")
+	}
+	// With a terminal's buffering each answer comes when it is there.
+	cmd := exec.Command("stdbuf", "-oL", shell, "-batch", "-cmd", ".timeout 5000", path)
+	cmd.Stderr = os.Stderr
+	o := startCommand(t, cmd)
+	o.end = ";"
+	return o
+}
+
+func startCommand(t *testing.T, cmd *exec.Cmd) *other {
+	t.Helper()
+	o := &other{t: t, cmd: cmd}
 	var err error
 	if o.in, err = o.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -85,12 +126,14 @@ func startOther(t *testing.T, dsn string, wrapper ...string) *other {
 }
 
 // send has it run a statement; answer waits for what comes of it.
-func (o *other) send(query string) { fmt.Fprintln(o.in, query) }
+func (o *other) send(query string) { fmt.Fprintln(o.in, query+o.end) }
 
 func (o *other) answer() string {
 	o.t.Helper()
+	late := time.AfterFunc(time.Minute, func() { o.cmd.Process.Kill() })
+	defer late.Stop()
 	if !o.out.Scan() {
-		o.t.Fatalf("the other process is gone: %v", o.out.Err())
+		o.t.Fatalf("the other process is gone, or does not answer: %v", o.out.Err())
 	}
 	return o.out.Text()
 }
@@ -111,8 +154,8 @@ func (o *other) must(query string) string {
 	return a
 }
 
-// end closes its connection and ends it.
-func (o *other) end() {
+// quit closes its connection and ends it.
+func (o *other) quit() {
 	o.t.Helper()
 	o.in.Close()
 	if err := o.cmd.Wait(); err != nil {

@@ -3,6 +3,7 @@ package swapper_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -30,7 +31,13 @@ func again(t *testing.T, attr *syscall.SysProcAttr) bool {
 	if os.Getuid() != 0 {
 		testenv.Skip(t, "must be root for this test")
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	args := []string{"-test.run=^" + t.Name() + "$", "-test.v"}
+	flag.Visit(func(f *flag.Flag) {
+		if !strings.HasPrefix(f.Name, "test.") {
+			args = append(args, "-"+f.Name+"="+f.Value.String())
+		}
+	})
+	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), "HOTSWAP_TEST_AGAIN="+t.Name(), "TMPDIR="+t.TempDir())
 	cmd.SysProcAttr = attr
 	out, err := cmd.CombinedOutput()

@@ -33,11 +33,15 @@ func checkDir(dir string) error {
 	if err == nil {
 		return nil
 	}
+	hint := "give the program's user the right to write there"
+	if errors.Is(err, unix.EROFS) {
+		hint = "remount " + mountOf(dir) + " for reading and writing"
+	}
 	return &failure{
 		text:  "the directory " + dir + " can't be written to",
 		cause: err,
 		kinds: []error{ErrNotPermitted},
-		hint:  "a push puts the new file beside the live one: give the program's user the right to write there",
+		hint:  "a push puts the new file beside the live one: " + hint,
 	}
 }
 

@@ -1,0 +1,97 @@
+package swapper_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"hotswap/internal/testenv"
+	"hotswap/swapper"
+)
+
+var large = flag.Int("large", 32, "how large the database is, in megabytes, whose push runs into a full disk")
+
+// hog takes the space of dir's file system but for left bytes, in a process of
+// its own.
+func hog(t *testing.T, dir string, left int64) {
+	t.Helper()
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		t.Error(err)
+	}
+	size := int64(st.Bavail)*st.Bsize - left
+	if out, err := exec.Command("fallocate", "-l", fmt.Sprint(size), filepath.Join(dir, "hog")).CombinedOutput(); err != nil {
+		t.Errorf("fallocate: %v: %s", err, out)
+	}
+}
+
+// TestADiskThatFillsUpWhileTheContentIsWrittenLeavesTheOldOne has another process
+// take the space that there was when the push began. It is noticed between two
+// steps of the copy; of a small file system one step takes more than what is
+// left, and SQLite notices.
+func TestADiskThatFillsUpWhileTheContentIsWrittenLeavesTheOldOne(t *testing.T) {
+	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
+		return
+	}
+	if _, err := exec.LookPath("fallocate"); err != nil {
+		testenv.Skip(t, "fallocate must be installed")
+	}
+	for _, c := range []struct {
+		where      string
+		size, left int64
+		says       string
+	}{
+		{"between two steps", int64(*large) << 20, int64(*large) << 19, "the disk fills up"},
+		{"in a step", 8 << 20, 6 << 20, "database or disk is full"},
+	} {
+		data := sourceWith(t, "new", int(c.size))
+		for _, mode := range []string{"WAL", "DELETE"} {
+			t.Run(c.where+"/"+mode, func(t *testing.T) {
+				dir := tmpfs(t, fmt.Sprint(c.size*7/2))
+				s := start(t, dir, "&_journal="+mode)
+				defer s.pool.Close()
+				before := digest(t, s.pool)
+				other := startOther(t, "file:"+s.path)
+				// Until the disk is full the other process keeps the push from its lock.
+				other.must("BEGIN IMMEDIATE")
+				var once sync.Once
+				r, err := s.push(data, swapper.PushOptions{Quick: true, Notify: func(e swapper.Event) {
+					if e.Step == swapper.StepWritesWait || e.Step == swapper.StepClosed {
+						once.Do(func() {
+							hog(t, dir, c.left)
+							other.must("COMMIT")
+						})
+					}
+				}})
+				if !errors.Is(err, swapper.ErrNoSpace) || r.Swapped || !strings.Contains(err.Error(), c.says) {
+					t.Fatalf("%+v, %v", r, err)
+				}
+				t.Log(err)
+				// What the copy took is free again, and all goes on.
+				s.exec("INSERT INTO items (stamp, filler) VALUES ('live', zeroblob(100000))")
+				s.exec("DELETE FROM items WHERE length(filler) = 100000")
+				if digest(t, s.pool) != before || other.must(readStamps) != "live" {
+					t.Error("the live database changed")
+				}
+				if err := os.Remove(filepath.Join(dir, "hog")); err != nil {
+					t.Error(err)
+				}
+				s.onlyFiles()
+				s.mustPush(data, swapper.PushOptions{Quick: true})
+				if s.stamp() != "new" || other.must(readStamps) != "new" || other.must("PRAGMA integrity_check") != "ok" {
+					t.Error("a push with the space given back did not replace the content")
+				}
+				other.quit()
+			})
+		}
+	}
+}
