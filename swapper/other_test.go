@@ -3,6 +3,7 @@ package swapper_test
 import (
 	"bufio"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"hotswap/internal/testenv"
+	"hotswap/swapper"
 )
 
 // otherProcess is the role of a child process that uses the database with a
@@ -121,6 +123,12 @@ func startCommand(t *testing.T, cmd *exec.Cmd) *other {
 	t.Cleanup(func() {
 		o.cmd.Process.Kill()
 		o.cmd.Wait()
+	})
+	eventually(t, func() error { // from then on a push takes it for somebody else
+		if swapper.IsNewborn(o.cmd.Process.Pid) {
+			return errors.New("it stays a newborn process")
+		}
+		return nil
 	})
 	return o
 }
