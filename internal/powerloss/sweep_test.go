@@ -47,7 +47,7 @@ func again(t *testing.T) bool {
 		testenv.Skip(t, "must be root to mount a file system")
 	}
 	pattern := "^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$"
-	cmd := exec.Command(os.Args[0], "-test.run="+pattern, "-test.v", "-test.timeout=10m", fmt.Sprintf("-every=%t", *every))
+	cmd := exec.Command(os.Args[0], "-test.run="+pattern, "-test.v", "-test.timeout=10m", fmt.Sprintf("-every=%t", *every), fmt.Sprintf("-all=%t", *all))
 	cmd.Env = append(os.Environ(), "HOTSWAP_TEST_AGAIN="+t.Name(), "TMPDIR="+t.TempDir())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID}
 	out, err := cmd.CombinedOutput()
