@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -138,9 +139,10 @@ func writeAndRead(db *sql.DB, id string) (acked, seen string, err error) {
 // loop is another process that writes and reads all the time.
 type loop struct {
 	*other
-	kind  string
-	reads chan string
-	ended chan struct{}
+	kind   string
+	socket string // that a hotswap loop listens on
+	reads  chan string
+	ended  chan struct{}
 
 	// Valid once ended is closed.
 	acks, busy int
@@ -150,11 +152,17 @@ type loop struct {
 func startLoop(tr *trail, kind, dsn string, wrapper ...string) *loop {
 	t := tr.t
 	t.Helper()
+	dir, err := os.MkdirTemp("", "hotswap-") // short: a socket's path may be no longer than 107 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "sock")
 	args := append(wrapper, os.Args[0])
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), otherProcess+"="+dsn, otherLoop+"="+kind, sockserver.EnvSocket+"="+otherSocket(tr.path))
+	cmd.Env = append(os.Environ(), otherProcess+"="+dsn, otherLoop+"="+kind, sockserver.EnvSocket+"="+socket)
 	cmd.Stderr = os.Stderr
-	l := &loop{other: startCommand(t, cmd), kind: kind, reads: make(chan string, 1), ended: make(chan struct{})}
+	l := &loop{other: startCommand(t, cmd), kind: kind, socket: socket, reads: make(chan string, 1), ended: make(chan struct{})}
 	first := make(chan struct{})
 	go func() {
 		defer close(l.ended)
@@ -181,9 +189,6 @@ func startLoop(tr *trail, kind, dsn string, wrapper ...string) *loop {
 	}
 	return l
 }
-
-// otherSocket is where the other process listens, for a database at path.
-func otherSocket(path string) string { return path + ".sock" }
 
 // readsNow returns what a transaction of the other process that begins now reads.
 func (l *loop) readsNow() string {

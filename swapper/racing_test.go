@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -99,9 +100,6 @@ func (r *race) finish(others ...*loop) {
 	for _, o := range others {
 		o.quit()
 		r.service.t.Logf("%d writes and %d times busy in the other process, of kind %s", o.acks, o.busy, o.kind)
-		if o.kind == "hotswap" {
-			os.Remove(otherSocket(r.service.path))
-		}
 	}
 	r.service.t.Logf("%d writes; pushes by method: %v", len(r.acks), r.by)
 	r.service.pool.Close()
@@ -166,7 +164,7 @@ func TestTwoProgramsPushInTurn(t *testing.T) {
 			r := startRace(t, mode)
 			path := r.service.path
 			o := startLoop(r.trail, "hotswap", "file:"+path+"?_txlock=immediate&_busy_timeout=60000&_journal="+mode)
-			client := sockserver.NewClient(sockserver.ClientConfig{SocketPath: otherSocket(path)})
+			client := sockserver.NewClient(sockserver.ClientConfig{SocketPath: o.socket})
 			defer client.Close()
 			pushThere := func(data []byte) (swapper.Report, error) {
 				return client.Push(context.Background(), path, bytes.NewReader(data), sockserver.PushParams{Backup: true, Quick: true})
@@ -192,7 +190,7 @@ func TestTwoProgramsPushAtOnce(t *testing.T) {
 			r := startRace(t, mode)
 			path := r.service.path
 			o := startLoop(r.trail, "hotswap", "file:"+path+"?_txlock=immediate&_busy_timeout=60000&_journal="+mode)
-			client := sockserver.NewClient(sockserver.ClientConfig{SocketPath: otherSocket(path)})
+			client := sockserver.NewClient(sockserver.ClientConfig{SocketPath: o.socket})
 			defer client.Close()
 			for i := range *pushes {
 				here, there := fmt.Sprintf("here%d", i), fmt.Sprintf("there%d", i)
@@ -224,4 +222,45 @@ func TestTwoProgramsPushAtOnce(t *testing.T) {
 func busyPush(err error) bool {
 	var p *sockserver.Problem
 	return errors.Is(err, swapper.ErrBusy) || errors.As(err, &p) && p.Status == http.StatusConflict
+}
+
+// TestAProcessThatLocksTheNewDatabaseBeforeItIsProbedKeepsItsWrite comes between
+// the rename and the program's own first look, which a delay makes a second
+// long: what it was told is written must not go with a swap that is undone.
+func TestAProcessThatLocksTheNewDatabaseBeforeItIsProbedKeepsItsWrite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "live.sqlite3")
+	makeDatabase(t, path, "live", 200)
+	tr := newTrail(t, path)
+	// Its connections wait for that process's lock before the push returns.
+	program := startLoop(tr, "hotswap", "file:"+path+"?_busy_timeout=500&_journal=DELETE", delayedAt(t, path, "renameat:delay_exit", 1000000)...)
+	client := sockserver.NewClient(sockserver.ClientConfig{SocketPath: program.socket})
+	defer client.Close()
+	before := info(t, path)
+	pushed := make(chan error, 1)
+	data := source(t, "new")
+	go func() {
+		report, err := client.Push(context.Background(), path, bytes.NewReader(data), sockserver.PushParams{Backup: true})
+		if err == nil {
+			tr.keep(report.BackupPath, "live")
+		}
+		pushed <- err
+	}()
+	eventually(t, func() error {
+		if os.SameFile(before, info(t, path)) {
+			return errors.New("not renamed")
+		}
+		return nil
+	})
+	// It keeps its lock for longer than the program looks.
+	o := startOther(t, "file:"+path+"?_locking_mode=EXCLUSIVE")
+	o.writes(tr, "elsewhere")
+	if err := <-pushed; err != nil {
+		t.Error(err)
+	}
+	o.quit()
+	if got := program.readsNow(); got != "new" {
+		t.Errorf("the program reads %s", got)
+	}
+	program.quit()
+	tr.check()
 }

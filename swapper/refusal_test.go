@@ -16,8 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"hotswap/driver"
 	"hotswap/swapper"
 )
@@ -177,25 +175,22 @@ func TestAFileThatAnotherProcessHasOpenIsRefusedWithItsPid(t *testing.T) {
 
 func TestASwapWhoseDatabaseDoesNotOpenIsUndone(t *testing.T) {
 	s := start(t, t.TempDir(), "&_journal=WAL")
-	var lock *os.File
 	s.refuses(swapper.PushOptions{
-		// Holds SQLite's lock on the stage as another process might: the checks
-		// are by an immutable connection, which does not ask for locks.
+		// Spoils the stage after it has been checked, as a failing disk might.
 		Validate: func(ctx context.Context, db *sql.DB) error {
 			var seq int
 			var name, path string
 			if err := db.QueryRowContext(ctx, "PRAGMA database_list").Scan(&seq, &name, &path); err != nil {
 				return err
 			}
-			var err error
-			if lock, err = os.OpenFile(path, os.O_RDWR, 0); err != nil {
+			f, err := os.OpenFile(path, os.O_RDWR, 0)
+			if err != nil {
 				return err
 			}
-			const pendingByte = 0x40000000
-			return unix.FcntlFlock(lock.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Start: pendingByte, Len: 512})
+			_, err = f.WriteAt([]byte("spoiled"), 0)
+			return errors.Join(err, f.Close())
 		},
-	}, nil, "open the new database in its place", "database is locked")
-	lock.Close()
+	}, nil, "open the new database in its place", "not a database")
 	s.onlyFiles()
 	s.exec("INSERT INTO items (stamp) VALUES ('live')")
 	s.mustPush(source(t, "new"), swapper.PushOptions{})

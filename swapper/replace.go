@@ -56,7 +56,10 @@ func (r *replacement) run(ctx context.Context) error {
 	// From here on the new database is live, and nothing may fail silently.
 	synced := syncDir(r.target.dir)
 	r.step(StepRenamed, string(StepRenamed), map[string]any{fieldTarget: r.target.path})
-	if err := r.probe(); err != nil {
+	if err := r.probe(); busyElsewhere(err) {
+		// Who has it locked has opened it, and may have been told of a write.
+		r.log.Warn().Str("database", r.target.path).Msg("somebody has the new database locked already, so it was not opened once more: " + err.Error())
+	} else if err != nil {
 		return r.swapBack(err)
 	}
 	if r.guard != nil {

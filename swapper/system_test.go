@@ -275,7 +275,8 @@ func TestDescriptorsAreBackAfterManySwaps(t *testing.T) {
 			t.Fatal(n, err)
 		}
 	}
-	// The fences on the replaced files are there for a moment longer.
+	// The fences on the replaced files are there for a moment longer; that of the
+	// first one was, too.
 	eventually(t, func() error {
 		if after := descriptors(t); len(after) > before {
 			return fmt.Errorf("%d descriptors before 50 swaps, %d after: %v", before, len(after), after)
