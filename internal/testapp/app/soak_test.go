@@ -77,12 +77,14 @@ func TestSoak(t *testing.T) {
 			if err := Spoil(t.Context(), next, bad, Damages()[rand.N(len(Damages()))]); err != nil {
 				t.Fatal(err)
 			}
-			report, err := r.push(bad, "", opts)
+			report, err := r.whenFree(func() (swapper.Report, error) { return r.push(bad, "", opts) })
 			wantBadDatabase(t, "a spoilt file", report, err)
 			os.Remove(bad)
 			refused++
 		case 1:
-			report, err := r.pushCancelled(next, opts, rand.N(60*time.Millisecond))
+			report, err := r.whenFree(func() (swapper.Report, error) {
+				return r.pushCancelled(next, opts, rand.N(60*time.Millisecond))
+			})
 			if report.Swapped {
 				count(report)
 			} else if cancelled++; !errors.Is(err, context.Canceled) {
@@ -100,7 +102,7 @@ func TestSoak(t *testing.T) {
 			}
 			vanished++
 		default:
-			report, err := r.pushWhenFree(next, opts)
+			report, err := r.whenFree(func() (swapper.Report, error) { return r.push(next, "", opts) })
 			if err != nil {
 				t.Error(err)
 			}
@@ -118,12 +120,12 @@ func TestSoak(t *testing.T) {
 	t.Logf("before %+v, after %+v", before, after)
 }
 
-// pushWhenFree pushes a file, once the server has given up the push of a client
-// that vanished.
-func (r *run) pushWhenFree(file string, opts swapper.PushOptions) (report swapper.Report, err error) {
+// whenFree pushes, once the server has given up the push of a client that
+// vanished.
+func (r *run) whenFree(push func() (swapper.Report, error)) (report swapper.Report, err error) {
 	r.t.Helper()
 	for r.t.Context().Err() == nil {
-		report, err = r.push(file, "", opts)
+		report, err = push()
 		if !errors.Is(err, swapper.ErrBusy) || !strings.Contains(err.Error(), "another push") {
 			return report, err
 		}
