@@ -99,6 +99,28 @@ func (p *push) freezeStep(e driver.FreezeEvent) {
 	}
 }
 
+// reconnectPatience bounds the wait for connections that open behind another
+// process's lock: each takes the program's own busy timeout.
+const reconnectPatience = 2 * time.Second
+
+func (p *push) reconnect() (int, error) {
+	type result struct {
+		n   int
+		err error
+	}
+	ended := make(chan result, 1)
+	go func() {
+		n, err := p.db.Reconnect()
+		ended <- result{n, err}
+	}()
+	select {
+	case r := <-ended:
+		return r.n, r.err
+	case <-time.After(reconnectPatience):
+		return 0, errors.New("somebody has the database locked")
+	}
+}
+
 // thaw opens the gate, with the new database behind it or the old one.
 func (p *push) thaw(frozen *driver.Frozen) {
 	if p.report.Swapped {
@@ -107,7 +129,7 @@ func (p *push) thaw(frozen *driver.Frozen) {
 	pause := frozen.Thaw()
 	p.report.Pause, p.report.Generation = pause, p.db.Generation()
 	p.step(StepGateOpen, fmt.Sprintf("gate open: calls resume (pause %s)", human(pause)), map[string]any{fieldPause: pause})
-	n, err := p.db.Reconnect()
+	n, err := p.reconnect()
 	if err != nil {
 		// The calls that come will try again, and get this error if it stays.
 		p.step(StepReconnected, fmt.Sprintf("reconnected %s; then: %v", count(n, "connection"), err), map[string]any{fieldCount: n, "error": err.Error()})
