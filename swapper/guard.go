@@ -41,6 +41,11 @@ func newGuard(path string, wantLease bool) (*guard, error) {
 	if wantLease {
 		if err := setLease(f); err != nil {
 			f.Close()
+			if !errors.Is(err, errLeaseRefused) {
+				// Another user's file, for one, and no CAP_LEASE.
+				err = &failure{text: "the kernel can't be asked who else has the file open", cause: err, kinds: []error{ErrNotPermitted},
+					hint: "run the program as the file's owner, or push in place", inPlace: true}
+			}
 			return nil, err
 		}
 		g.leased = true
