@@ -13,8 +13,9 @@ import (
 // walk is a reader's way through a guide.
 type walk struct {
 	world
-	at    string                      // the directory in which he is
-	after map[string]func(*testing.T) // what happens once a file of the guide is there
+	at     string                      // the directory in which he is
+	after  map[string]func(*testing.T) // what happens once a file of the guide is there
+	before map[string]func(*testing.T) // what happens before the console block with this text in it
 }
 
 // through does all that a guide says, from its beginning.
@@ -26,6 +27,12 @@ func (w walk) through(t *testing.T, guide string) {
 		switch {
 		case b.language == "console":
 			consoles++
+			for text, first := range w.before {
+				if strings.Contains(strings.Join(b.lines, "\n"), text) {
+					first(t)
+					delete(w.before, text)
+				}
+			}
 			w.run(t, guide, b)
 		case name == "":
 			t.Fatalf("%s:%d: a block that nothing checks: give it a file's name, or make it console", guide, b.line)
@@ -41,7 +48,10 @@ func (w walk) through(t *testing.T, guide string) {
 		t.Errorf("%s has no commands", guide)
 	}
 	for name := range w.after {
-		t.Errorf("%s has no %s", guide, name)
+		t.Errorf("%s has no file %s", guide, name)
+	}
+	for text := range w.before {
+		t.Errorf("%s has no command with %q", guide, text)
 	}
 }
 

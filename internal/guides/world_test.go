@@ -1,6 +1,7 @@
 package guides
 
 import (
+	"bufio"
 	"database/sql"
 	"os"
 	"os/exec"
@@ -80,6 +81,31 @@ func stop(cmd *exec.Cmd) {
 	if cmd.ProcessState == nil {
 		cmd.Process.Signal(syscall.SIGTERM)
 		cmd.Wait()
+	}
+}
+
+// read starts another process that reads a database, until the test ends.
+func (w world) read(t *testing.T, path string) {
+	t.Helper()
+	cmd := exec.Command("reader", path)
+	cmd.Env, cmd.Stderr = append(os.Environ(), w.env()...), os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stdin.Close()
+		cmd.Wait()
+	})
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil {
+		t.Fatalf("the reader is not ready: %q, %v", line, err)
 	}
 }
 
