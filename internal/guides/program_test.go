@@ -38,16 +38,18 @@ func programMain() {
 	<-ctx.Done()
 }
 
-// readerMain is "reader DB": another process that reads and does not stop
-// reading, until its input ends.
-func readerMain() {
-	db, err := sql.Open("sqlite3", "file:"+os.Args[1])
+// readerMain is "reader DB": another process with a database.
+func readerMain() { readOn(os.Args[1]) }
+
+// readOn reads a database and does not stop reading, until its input ends.
+func readOn(path string) {
+	db, err := sql.Open("sqlite3", "file:"+path)
 	if err != nil {
 		fail(1, "%v", err)
 	}
 	rows, err := db.Query("SELECT name FROM item UNION ALL SELECT name FROM item")
 	if err != nil || !rows.Next() {
-		fail(1, "read %s: %v", os.Args[1], err)
+		fail(1, "read %s: %v", path, err)
 	}
 	fmt.Println("reading")
 	bufio.NewReader(os.Stdin).ReadString(0)

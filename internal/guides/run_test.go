@@ -15,6 +15,7 @@ type walk struct {
 	world
 	at     string                      // the directory in which he is
 	after  map[string]func(*testing.T) // what happens once a file of the guide is there
+	root   string                      // where the absolute paths are, if somewhere else
 	before map[string]func(*testing.T) // what happens before the console block with this text in it
 }
 
@@ -90,7 +91,7 @@ func (w walk) run(t *testing.T, guide string, b block) {
 	var script strings.Builder
 	script.WriteString("exec 2>&1\n")
 	for _, one := range list {
-		fmt.Fprintf(&script, "%s\nprintf '\\036%%d\\036' $?\n", one.text)
+		fmt.Fprintf(&script, "%s\nprintf '\\036%%d\\036' $?\n", w.place(one.text))
 	}
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", script.String())
 	cmd.Dir = w.at
@@ -109,10 +110,21 @@ func (w walk) run(t *testing.T, guide string, b block) {
 			t.Errorf("%s:%d exits with %s, not with %s:\n%s", guide, one.line, exit, one.exit, output)
 			continue
 		}
+		for i, line := range one.output {
+			one.output[i] = w.place(line)
+		}
 		if want := missing(one.output, output); want != "" {
 			t.Errorf("%s:%d: no %q, or not in this place, in its output:\n%s", guide, one.line, want, output)
 		}
 	}
+}
+
+// place puts absolute paths where they are.
+func (w walk) place(text string) string {
+	if w.root == "" {
+		return text
+	}
+	return below(w.root, text)
 }
 
 // missing returns the first of the lines that does not come in the output after

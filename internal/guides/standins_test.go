@@ -1,12 +1,15 @@
 package guides
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // The stand-ins are these commands, first on the PATH of a guide's commands.
@@ -16,12 +19,16 @@ import (
 // real tool is.
 //
 //	ssh         a login shell, with nothing of the caller's environment
-//	docker      exec [-i] NAME COMMAND..., without a shell
+//	docker      exec [-i] NAME COMMAND..., without a shell; run, which starts the
+//	            tests' program with the volume, in a PID namespace of its own if
+//	            this user may make one, and does nothing for the other flags
 //	kubectl     exec [-i] POD [-c CONTAINER] -- COMMAND..., without a shell
 //	fly         ssh console -C COMMAND, split into words and without a shell
+//	sudo        runs the command as it is
 //	systemctl   start UNIT: its ExecStart
 //	journalctl  what the program has logged
-//	litestream  restore, from a file
+//	litestream  replicate, which reads the database and does not stop; restore,
+//	            from a file
 //
 // An absolute path in a container's command is below its directory.
 const envWorld = "HOTSWAP_GUIDES_WORLD"
@@ -95,9 +102,15 @@ func takeFlag(args *[]string, names ...string) bool {
 	return i >= 0
 }
 
-// dockerMain is "docker exec [-i] NAME COMMAND...".
+// dockerMain is "docker exec [-i] NAME COMMAND...", or "docker run --detach
+// --name NAME --read-only --tmpfs /run --volume VOLUME:/data IMAGE".
 func dockerMain() {
 	args := os.Args[1:]
+	if len(args) == 10 && args[0] == "run" && args[2] == "--name" && args[5] == "--tmpfs" && args[6] == "/run" && args[7] == "--volume" {
+		volume, at, _ := strings.Cut(args[8], ":")
+		runContainer(args[3], volume, at)
+		return
+	}
 	if len(args) < 3 || args[0] != "exec" {
 		fail(125, "usage: docker exec [-i] NAME COMMAND...")
 	}
@@ -107,6 +120,37 @@ func dockerMain() {
 		args = args[1:]
 	}
 	becomeContained(args[0], stdin, args[1:])
+}
+
+// runContainer makes a container of a world's volume, and starts the program in
+// it. Its pid is left in the container's directory for the test to end it.
+func runContainer(name, volume, at string) {
+	dir := filepath.Join(os.Getenv(envWorld), name)
+	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "run"), 0o755), os.Symlink(machineDir(volume), filepath.Join(dir, at))); err != nil {
+		fail(125, "%v", err)
+	}
+	words := []string{"program", filepath.Join(dir, at, "production.sqlite3")}
+	if exec.Command("unshare", "--pid", "--fork", "--mount-proc", "true").Run() == nil {
+		words = append([]string{"unshare", "--pid", "--fork", "--kill-child", "--mount-proc"}, words...)
+	}
+	cmd := exec.Command(words[0], words[1:]...)
+	socket := filepath.Join(dir, "run/hotswap.sock")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "HOTSWAP_SOCKET="+socket)
+	if err := cmd.Start(); err != nil {
+		fail(125, "%v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "pid"), fmt.Append(nil, cmd.Process.Pid), 0o644); err != nil {
+		fail(125, "%v", err)
+	}
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if conn, err := net.Dial("unix", socket); err == nil {
+			conn.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			fail(125, "the program in %s does not start", name)
+		}
+	}
 }
 
 // kubectlMain is "kubectl exec [-i] POD [-c CONTAINER] -- COMMAND...".
@@ -135,6 +179,14 @@ func flyMain() {
 	becomeContained("fly", true, strings.Fields(args[3]))
 }
 
+// sudoMain is "sudo -u USER COMMAND...".
+func sudoMain() {
+	if len(os.Args) < 4 || os.Args[1] != "-u" {
+		fail(1, "usage: sudo -u USER COMMAND...")
+	}
+	become(".", nil, os.Args[3:]...)
+}
+
 // systemctlMain is "systemctl start UNIT".
 func systemctlMain() {
 	if len(os.Args) != 3 || os.Args[1] != "start" {
@@ -147,19 +199,31 @@ func systemctlMain() {
 	}
 	for line := range strings.Lines(string(unit)) {
 		if text, ok := strings.CutPrefix(line, "ExecStart="); ok {
-			become(dir, nil, "sh", "-c", strings.NewReplacer("%%", "%", "$$", "$", "/srv/app", dir, "/var/backups", dir, "/usr/local/bin/", "").Replace(text))
+			// What systemd makes of a line before it splits it, which the shell does
+			// here (systemd.service(5)).
+			become(dir, nil, "sh", "-c", strings.NewReplacer("%%", "%", "$$", "$").Replace(below(dir, text)))
 		}
 	}
 	fail(1, "%s has no ExecStart", os.Args[2])
 }
 
-// journalctlMain is "journalctl ARGS...".
+// below puts the absolute paths of the guide on systemd below dir.
+func below(dir, text string) string {
+	return strings.NewReplacer("/srv/", dir+"/srv/", "/run/app", dir+"/run/app", "/var/backups/", dir+"/var/backups/",
+		"/usr/local/bin/", "").Replace(text)
+}
+
+// journalctlMain is "journalctl -u app -o cat".
 func journalctlMain() { become(machineDir("host"), nil, "cat", "app.log") }
 
-// litestreamMain is "litestream restore -o FILE DB".
+// litestreamMain is "litestream replicate DB" or "litestream restore -o FILE DB".
 func litestreamMain() {
-	if len(os.Args) != 5 || os.Args[1] != "restore" || os.Args[2] != "-o" {
+	switch {
+	case len(os.Args) == 3 && os.Args[1] == "replicate":
+		readOn(os.Args[2])
+	case len(os.Args) == 5 && os.Args[1] == "restore" && os.Args[2] == "-o":
+		become(".", nil, "cp", filepath.Join(machineDir("replica"), filepath.Base(os.Args[4])), os.Args[3])
+	default:
 		fail(1, "usage: litestream restore -o FILE DB")
 	}
-	become(".", nil, "cp", filepath.Join(machineDir("replica"), filepath.Base(os.Args[4])), os.Args[3])
 }

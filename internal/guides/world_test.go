@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -84,10 +85,11 @@ func stop(cmd *exec.Cmd) {
 	}
 }
 
-// read starts another process that reads a database, until the test ends.
-func (w world) read(t *testing.T, path string) {
+// read starts another process that says that it reads a database, and does so
+// until the test ends.
+func (w world) read(t *testing.T, command ...string) {
 	t.Helper()
-	cmd := exec.Command("reader", path)
+	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env, cmd.Stderr = append(os.Environ(), w.env()...), os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -121,6 +123,28 @@ func waitFor(t *testing.T, path string) {
 			t.Fatalf("%s is not there: %s", path, log)
 		}
 	}
+}
+
+// endContainers ends what the stand-in for docker has started.
+func (w world) endContainers(t *testing.T) {
+	t.Cleanup(func() {
+		names, err := filepath.Glob(filepath.Join(w.dir, "*/pid"))
+		if err != nil {
+			t.Error(err)
+		}
+		for _, name := range names {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			if pid, err := strconv.Atoi(string(text)); err != nil {
+				t.Error(err)
+			} else if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }
 
 // schema is that of the program's database.
