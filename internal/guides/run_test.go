@@ -1,13 +1,16 @@
 package guides
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // walk is a reader's way through a guide.
@@ -83,6 +86,9 @@ func goTool(t *testing.T, args ...string) {
 	}
 }
 
+// patience is how long the commands of a block may take.
+const patience = time.Minute
+
 // run runs the commands of a block in one shell, and compares.
 func (w walk) run(t *testing.T, guide string, b block) {
 	t.Helper()
@@ -93,12 +99,16 @@ func (w walk) run(t *testing.T, guide string, b block) {
 	for _, one := range list {
 		fmt.Fprintf(&script, "%s\nprintf '\\036%%d\\036' $?\n", w.place(one.text))
 	}
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", script.String())
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", "-c", script.String())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.Dir = w.at
 	cmd.Env = append(os.Environ(), w.env()...)
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%s:%d: %v", guide, b.line, err)
+		t.Fatalf("%s:%d: %v after\n%s", guide, b.line, err, out)
 	}
 	parts := strings.Split(string(out), mark)
 	if len(parts) != 2*len(list)+1 {
