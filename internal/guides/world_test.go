@@ -3,6 +3,7 @@ package guides
 import (
 	"bufio"
 	"database/sql"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -140,11 +141,28 @@ func (w world) endContainers(t *testing.T) {
 			}
 			if pid, err := strconv.Atoi(string(text)); err != nil {
 				t.Error(err)
-			} else if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+			} else if err := syscall.Kill(pid, syscall.SIGKILL); err != nil { // unshare heeds no other
 				t.Error(err)
 			}
+			waitForEnd(t, filepath.Join(filepath.Dir(name), "run/hotswap.sock"))
 		}
 	})
+}
+
+// waitForEnd waits until nobody serves a socket.
+func waitForEnd(t *testing.T, socket string) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		conn, err := net.Dial("unix", socket)
+		if err != nil {
+			return
+		}
+		conn.Close()
+		if time.Now().After(deadline) {
+			t.Errorf("somebody still serves %s", socket)
+			return
+		}
+	}
 }
 
 // schema is that of the program's database.
