@@ -1,0 +1,253 @@
+package guides
+
+import (
+	"debug/elf"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"hotswap/internal/testenv"
+)
+
+// hotswapDir is where the built command is.
+var hotswapDir string
+
+type building struct{ *testing.M }
+
+// Run builds the command: it is what the guides are about.
+func (b building) Run() int {
+	dir, err := os.MkdirTemp("", "hs")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	if out, err := exec.Command("go", "build", "-o", dir, "hotswap/cmd/hotswap").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build the command: %v\n%s", err, out)
+		return 1
+	}
+	hotswapDir = dir
+	return b.M.Run()
+}
+
+func TestMain(m *testing.M) {
+	testscript.Main(building{m}, map[string]func(){
+		"program":    programMain,
+		"ssh":        sshMain,
+		"docker":     dockerMain,
+		"kubectl":    kubectlMain,
+		"fly":        flyMain,
+		"sudo":       sudoMain,
+		"systemctl":  systemctlMain,
+		"journalctl": journalctlMain,
+		"litestream": litestreamMain,
+		"reader":     readerMain,
+	})
+}
+
+const socket = "tmp/sockets/hotswap.sock"
+
+func TestCommandsOfTheSSHGuideDoWhatItSays(t *testing.T) {
+	w := newWorld(t)
+	app := w.machine(t, "prod", "app/db") + "/app"
+	laptop := w.machine(t, "laptop")
+	makeDatabase(t, filepath.Join(app, "db/production.sqlite3"), "old")
+	makeDatabase(t, filepath.Join(laptop, "new.sqlite3"), "new")
+	w.start(t, app, socket, "program", "db/production.sqlite3")
+	walk{world: w, at: laptop}.through(t, "ssh.md")
+}
+
+func TestCommandsOfTheRollbackGuideDoWhatItSays(t *testing.T) {
+	w := newWorld(t)
+	app := w.machine(t, "host", "db")
+	live := filepath.Join(app, "db/production.sqlite3")
+	makeDatabase(t, live, "old")
+	makeDatabase(t, filepath.Join(app, "new.sqlite3"), "new")
+	makeDatabase(t, filepath.Join(app, "wider.sqlite3"), "wide", "ALTER TABLE item ADD COLUMN colour TEXT")
+	makeDatabase(t, filepath.Join(app, "empty.sqlite3"), "none", "DELETE FROM item")
+	first := w.start(t, app, socket, "program", live)
+	walk{world: w, at: app, after: map[string]func(*testing.T){
+		"main.go": func(t *testing.T) {
+			stop(first)
+			if err := os.Remove(live); err != nil {
+				t.Fatal(err)
+			}
+			makeDatabase(t, live, "old")
+			w.start(t, app, socket, filepath.Join(app, "main"))
+		},
+	}}.through(t, "rollback.md")
+}
+
+func TestCommandsOfTheGuideForArrivingDoWhatItSays(t *testing.T) {
+	w := newWorld(t)
+	app := w.machine(t, "host", "db")
+	live := filepath.Join(app, "db/production.sqlite3")
+	makeDatabase(t, live, "old")
+	makeDatabase(t, filepath.Join(app, "other.sqlite3"), "other")
+	makeDatabase(t, filepath.Join(app, "more.sqlite3"), "more")
+	if err := os.WriteFile(filepath.Join(app, "items.csv"), []byte("id,name,price\n1,tea,250\n2,\"cups, four\",1200\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w.start(t, app, socket, "program", live)
+	walk{world: w, at: app}.through(t, "arriving.md")
+}
+
+func TestCommandsOfTheGuideOnSeveralDatabasesDoWhatItSays(t *testing.T) {
+	w := newWorld(t)
+	app := w.machine(t, "host", "db")
+	for _, name := range []string{"db/production", "db/cache", "db/queue", "new"} {
+		makeDatabase(t, filepath.Join(app, name+".sqlite3"), filepath.Base(name))
+	}
+	first := w.start(t, app, socket, "program", "db/production.sqlite3", "db/cache.sqlite3", "db/queue.sqlite3")
+	walk{world: w, at: app,
+		after: map[string]func(*testing.T){"main.go": func(t *testing.T) {
+			stop(first)
+			w.start(t, app, socket, filepath.Join(app, "main"))
+		}},
+		before: map[string]func(*testing.T){
+			"--method=rename": func(t *testing.T) { w.read(t, "reader", filepath.Join(app, "db/production.sqlite3")) },
+		},
+	}.through(t, "databases.md")
+}
+
+func TestCommandsOfTheLitestreamGuideDoWhatItSays(t *testing.T) {
+	w := newWorld(t)
+	app := w.machine(t, "host", "db")
+	live := filepath.Join(app, "db/production.sqlite3")
+	itsTables := []string{"CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)", "CREATE TABLE _litestream_lock (id INTEGER)"}
+	makeDatabase(t, live, "old", itsTables...)
+	makeDatabase(t, filepath.Join(app, "new.sqlite3"), "new", itsTables...)
+	makeDatabase(t, filepath.Join(w.machine(t, "replica"), "production.sqlite3"), "older", itsTables...)
+	makeDatabase(t, filepath.Join(app, "plain.sqlite3"), "plain")
+	w.start(t, app, socket, "program", live)
+	w.read(t, "litestream", "replicate", live)
+	walk{world: w, at: app}.through(t, "litestream.md")
+}
+
+func TestCommandsOfTheContainersGuideDoWhatItSays(t *testing.T) {
+	w := newWorld(t)
+	laptop := w.machine(t, "laptop")
+	makeDatabase(t, filepath.Join(laptop, "new.sqlite3"), "new")
+	for _, volume := range []string{"app-data", "fly/data"} {
+		makeDatabase(t, filepath.Join(w.machine(t, volume), "production.sqlite3"), "old")
+	}
+	fly := w.machine(t, "fly", "run")
+	t.Setenv("HOTSWAP_SOCKET", "")
+	w.start(t, fly, "tmp/sockets/hotswap.sock", "program", "data/production.sqlite3")
+	if err := os.Symlink("../tmp/sockets/hotswap.sock", filepath.Join(fly, "run/hotswap.sock")); err != nil {
+		t.Fatal(err)
+	}
+	w.endContainers(t)
+	walk{world: w, at: laptop, after: map[string]func(*testing.T){
+		"Dockerfile": func(t *testing.T) { linksStatically(t, filepath.Join(laptop, "Dockerfile")) },
+	}}.through(t, "containers.md")
+}
+
+// linksStatically builds the command as a Dockerfile says.
+func linksStatically(t *testing.T, dockerfile string) {
+	t.Helper()
+	text, err := os.ReadFile(dockerfile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	build := regexp.MustCompile(`(?m)^RUN cd /src/hotswap && (go build .*)$`).FindSubmatch(text)
+	if build == nil {
+		t.Fatal("the Dockerfile does not build hotswap")
+	}
+	out := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", strings.ReplaceAll(string(build[1]), "/out/", out+"/"))
+	cmd.Dir = repository(t)
+	if said, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", build[1], err, said)
+	}
+	built, err := elf.Open(filepath.Join(out, "hotswap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer built.Close()
+	if libraries, err := built.ImportedLibraries(); err != nil || len(libraries) > 0 {
+		t.Errorf("it needs %v (%v)", libraries, err)
+	}
+	if said, err := exec.CommandContext(t.Context(), filepath.Join(out, "hotswap"), "--help").CombinedOutput(); err != nil {
+		t.Errorf("it does not run: %v\n%s", err, said)
+	}
+}
+
+func TestCommandsOfTheSystemdGuideDoWhatItSays(t *testing.T) {
+	for _, tool := range []string{"systemd-analyze", "systemd-socket-activate"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			testenv.Skip(t, "the guide's units need %v", err)
+		}
+	}
+	w := newWorld(t)
+	host := w.machine(t, "host", "srv/app/db", "run/app", "var/backups/app")
+	makeDatabase(t, filepath.Join(host, "srv/app/db/production.sqlite3"), "old")
+	makeDatabase(t, filepath.Join(host, "new.sqlite3"), "new")
+	if err := os.WriteFile(filepath.Join(host, "srv/app/app"), []byte("#!/bin/sh\nexec program db/production.sqlite3\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	// The sockets of the units, which come below the guide's first command.
+	var names, listen []string
+	for _, b := range readGuide(t, filepath.Join(repository(t), "docs/systemd.md")) {
+		if strings.HasSuffix(b.fileName(), ".socket") {
+			unit := strings.Join(b.lines, "\n")
+			names = append(names, setting(t, unit, "FileDescriptorName"))
+			listen = append(listen, "--listen="+below(host, setting(t, unit, "ListenStream")))
+		}
+	}
+	args := append(listen, "--fdname="+strings.Join(names, ":"), "./app")
+	w.start(t, filepath.Join(host, "srv/app"), "../../run/app/hotswap.stderr.sock", "systemd-socket-activate", args...)
+	if err := os.Symlink("srv/app/app.log", filepath.Join(host, "app.log")); err != nil {
+		t.Fatal(err)
+	}
+	walk{world: w, at: host, root: host}.through(t, "systemd.md")
+	verifyUnits(t, host)
+}
+
+func setting(t *testing.T, unit, name string) string {
+	t.Helper()
+	m := regexp.MustCompile(`(?m)^` + name + `=(.*)$`).FindStringSubmatch(unit)
+	if m == nil {
+		t.Fatalf("a unit has no %s:\n%s", name, unit)
+	}
+	return m[1]
+}
+
+// verifyUnits has systemd read the units in dir: it only warns of what it does
+// not know, so any word is a failure.
+func verifyUnits(t *testing.T, dir string) {
+	t.Helper()
+	units, err := filepath.Glob(filepath.Join(dir, "app*.*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	into := t.TempDir()
+	var list []string
+	for _, unit := range units {
+		text, err := os.ReadFile(unit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Ext(unit) == ".log" {
+			continue
+		}
+		placed := strings.ReplaceAll(string(text), "/usr/local/bin/", hotswapDir+"/")
+		list = append(list, filepath.Join(into, filepath.Base(unit)))
+		if err := os.WriteFile(list[len(list)-1], []byte(below(dir, placed)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(list) < 5 {
+		t.Errorf("only the units %v", list)
+	}
+	cmd := exec.CommandContext(t.Context(), "systemd-analyze", append([]string{"verify", "--man=no"}, list...)...)
+	cmd.Env = append(os.Environ(), "SYSTEMD_UNIT_PATH="+into+":")
+	if said, err := cmd.CombinedOutput(); err != nil || len(said) > 0 {
+		t.Errorf("systemd does not like the units: %v\n%s", err, said)
+	}
+}
