@@ -33,7 +33,7 @@ type DatabaseInfo struct {
 	// looks at them every second, and Holder.For counts from the first look.
 	Holders []driver.Holder `json:"holders"`
 	// OpenIn are the other processes that have the file open, as far as this
-	// one may see them. A push is refused while there are any.
+	// one may see them. While there are any a push goes in place.
 	OpenIn []swapper.Opener `json:"open_in"`
 	// Warnings are for an operator: that the file does not last, say.
 	Warnings []string `json:"warnings"`

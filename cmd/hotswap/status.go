@@ -26,7 +26,7 @@ type statusCmd struct {
 // Help is the text below the flags.
 func (statusCmd) Help() string {
 	return `What has been held for a second or more is listed with its query: a push would wait for it. ` +
-		`A push is refused while another process has the file open.` + "\n\n" + examples(
+		`While another process has the file open a push goes in place.` + "\n\n" + examples(
 		"in a terminal of its own, beside a push", "hotswap status --watch",
 		"for a monitor", "hotswap status --json | jq '.[].stats.longest_pause_ns'",
 	)
