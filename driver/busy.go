@@ -54,7 +54,7 @@ func (c *conn) again(ctx context.Context, query string, err error, rows *rows) b
 		return false
 	}
 	if se.ExtendedCode == readonlyMoved {
-		return c.db != nil && rows == nil && c.db.follow(ctx) == nil && !c.db.moved()
+		return c.db != nil && rows == nil && c.db.leave(ctx) == nil
 	}
 	o := c.overwriting()
 	if o == nil {
@@ -94,9 +94,9 @@ func (c *conn) awaitOverwriting(ctx context.Context, query string, o *overwritin
 func (c *conn) transacting(but *rows) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	want := uint64(stateIdle)
-	if but != nil {
-		want = stateHeld
+	switch state := c.state.Load() & stateMask; {
+	case but == nil && state != stateIdle && state != stateFrozen, but != nil && state != stateHeld:
+		return true
 	}
-	return c.state.Load()&stateMask != want || c.inTransaction() || c.rows != but || but != nil && but.next != nil
+	return c.inTransaction() || c.rows != but || but != nil && but.next != nil
 }

@@ -180,12 +180,17 @@ func (w *watch) movedLocked(path string) bool {
 // refused.
 func (d *Database) CheckFile(ctx context.Context) error { return d.follow(ctx) }
 
-// settle is follow for who could not open a connection.
+// settle is follow for who could not open a connection: it returns once one may
+// be opened. While nothing is at the path it is an error.
 func (d *Database) settle(ctx context.Context) error {
-	if err := d.follow(ctx); err != nil {
-		return err
+	for {
+		if err := d.leave(ctx); err != nil {
+			return err
+		}
+		if err := d.mayOpen(); err == nil || !d.moved() {
+			return err
+		}
 	}
-	return d.mayOpen()
 }
 
 // follow deals with a replaced file. It must not be called within a call.
@@ -221,6 +226,20 @@ func (d *Database) follow(ctx context.Context) error {
 	}
 	frozen.Thaw()
 	return nil
+}
+
+// leave is follow for who can't use the old file: it returns once the connections
+// have left that, or are about to, by another's hand.
+func (d *Database) leave(ctx context.Context) error {
+	if err := d.follow(ctx); err != nil || !d.moved() {
+		return err
+	}
+	select {
+	case <-time.After(firstWindow):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // refuse has new calls fail.
