@@ -1,0 +1,146 @@
+package swapper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"hotswap/driver"
+)
+
+// lock gets SQLite's write lock with the first page of the copy. While another
+// process has it, or one of the program's transactions, it tries again and
+// again: the program's writes don't wait for the whole of that time.
+func (o *overwrite) lock(ctx context.Context) (err error) {
+	began := time.Now()
+	deadline := began.Add(o.opts.timeout())
+	window := 50 * time.Millisecond
+	for {
+		if err := o.quiet(ctx, deadline); err != nil {
+			return err
+		}
+		locked, err := o.begin(window)
+		if locked {
+			return nil
+		}
+		if err == nil {
+			err = o.writerElsewhere(began)
+		} else {
+			err = liveBusy("write to the live database", err)
+		}
+		o.thaw(o.frozen)
+		if time.Now().After(deadline) || ctx.Err() != nil || !errors.Is(err, ErrBusy) {
+			return errors.Join(ctx.Err(), err)
+		}
+		select {
+		case <-time.After(2 * window):
+		case <-ctx.Done():
+		}
+		window = min(2*window, o.opts.maxPause())
+	}
+}
+
+// quiet keeps the program out of the copy's way.
+func (o *overwrite) quiet(ctx context.Context, deadline time.Time) (err error) {
+	opts := driver.FreezeOptions{
+		Timeout: max(time.Until(deadline), time.Millisecond), MaxPause: o.opts.MaxPause, Force: o.opts.Force,
+		WritesOnly: o.wal,
+		Logger:     &o.opts.Logger, Notify: o.freezeStep,
+	}
+	if o.wal {
+		o.phase("copy")
+	} else {
+		o.phase("wait")
+	}
+	o.frozen, err = o.db.Freeze(ctx, opts)
+	if err != nil {
+		return o.freezeFailed(err)
+	}
+	o.phase("copy")
+	o.report.Connections, o.report.Attempts = o.frozen.Connections, o.frozen.Attempts
+	o.report.Holders = append(o.report.Holders, o.frozen.Holders...)
+	return nil
+}
+
+func (o *overwrite) writerElsewhere(since time.Time) error {
+	f := &failure{text: "something keeps the database locked for writing", kinds: []error{ErrBusy},
+		hint: "let it end its transaction and try again, or wait longer with --timeout"}
+	if o.frozen.Holders != nil { // most likely the program's own transaction
+		f.cause = &driver.HeldError{Path: o.target.path, Waited: time.Since(since), Holders: o.frozen.Holders}
+		o.report.Holders = o.frozen.Holders
+	}
+	if others := openersElsewhere(o.target.dev, o.target.ino); len(others) > 0 {
+		f.text += ", maybe " + joinOpeners(others)
+	}
+	return f
+}
+
+func isHeld(err error) bool {
+	var held *driver.HeldError
+	return errors.As(err, &held)
+}
+
+// begin copies the first page, and has the write lock from then on.
+func (o *overwrite) begin(window time.Duration) (locked bool, err error) {
+	if _, err := o.dst.Exec(fmt.Sprintf("PRAGMA busy_timeout=%d", window.Milliseconds()), nil); err != nil {
+		return false, err
+	}
+	if o.cookie, err = queryInt(o.dst, "PRAGMA schema_version"); err != nil {
+		return false, err
+	}
+	if !o.wal {
+		// The copy's first step would shut out the reader of the old content, too.
+		// In this mode a connection keeps its locks from one transaction to the
+		// next (https://www.sqlite.org/pragma.html#pragma_locking_mode): the shared
+		// one of a try that failed, too, which would keep the writer that it waits
+		// for from its commit. So the mode is set once the lock is had.
+		if _, err := o.dst.Exec("BEGIN EXCLUSIVE; PRAGMA locking_mode=EXCLUSIVE; COMMIT", nil); err != nil {
+			if busyElsewhere(err) {
+				err = nil
+			}
+			return false, err
+		}
+		return true, nil
+	}
+	return o.beginCopy()
+}
+
+func (o *overwrite) beginCopy() (locked bool, err error) {
+	if o.copy, err = o.dst.Backup("main", o.src, "main"); err != nil {
+		return false, err
+	}
+	_, err = o.copy.Step(1)
+	// A step that finds the database locked is no error, and has not even
+	// learned the source's size.
+	if err == nil && o.copy.PageCount() > 0 {
+		return true, nil
+	}
+	if endErr := o.rollback(); !busyElsewhere(endErr) {
+		err = errors.Join(err, endErr)
+	}
+	return false, err
+}
+
+// rollback ends the copy, and undoes what it has not committed.
+func (o *overwrite) rollback() error {
+	if o.copy == nil {
+		return nil
+	}
+	c := o.copy
+	o.copy = nil
+	return c.Close()
+}
+
+// unlock gives the write lock back. Nothing is to be said if it fails: the
+// connection is closed in the end.
+func (o *overwrite) unlock() {
+	if o.conn == nil {
+		return
+	}
+	if !o.wal {
+		o.dst.Exec("PRAGMA locking_mode=NORMAL; PRAGMA schema_version", nil)
+	}
+	o.conn.Close()
+	o.conn = nil
+}
