@@ -57,7 +57,14 @@ func (p *push) nobodyElsewhere() error {
 	if !p.target.exists {
 		return nil
 	}
-	if openers := openersElsewhere(p.target.dev, p.target.ino); len(openers) > 0 {
+	openers, newborn := lookForOpeners(p.target.dev, p.target.ino)
+	// A lease would see a newborn process that keeps the file; else it is waited
+	// for, until it counts.
+	for began := time.Now(); newborn && !p.wantLease && time.Since(began) <= newbornPatience; {
+		time.Sleep(time.Millisecond)
+		openers, newborn = lookForOpeners(p.target.dev, p.target.ino)
+	}
+	if len(openers) > 0 {
 		return openElsewhere(openers)
 	}
 	return nil
