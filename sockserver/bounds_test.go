@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"hotswap/driver"
+	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
 
@@ -211,7 +212,7 @@ func TestShutdownAbortsASwapThatIsNotCommitted(t *testing.T) {
 
 func TestLogSaysWhoseCommandItIs(t *testing.T) {
 	if !peerKnown {
-		t.Skip("this system does not tell")
+		testenv.Skip(t, "this system does not tell who a client is")
 	}
 	dir := shortDir(t)
 	openDatabase(t, dir+"/db", 0)

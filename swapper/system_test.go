@@ -357,13 +357,13 @@ func TestAnImmutableTargetIsRefused(t *testing.T) {
 	defer f.Close()
 	flags, err := unix.IoctlGetInt(int(f.Fd()), unix.FS_IOC_GETFLAGS)
 	if err != nil {
-		t.Skipf("this file system has no marks: %v", err)
+		testenv.Skip(t, "this file system has no marks: %v", err)
 	}
 	mark := func(flags int) error { return unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, flags) }
 	defer mark(flags)
 	const immutable = 0x10 // FS_IMMUTABLE_FL
 	if err := mark(flags | immutable); err != nil {
-		t.Skipf("this file system has no such mark: %v", err)
+		testenv.Skip(t, "this file system has no such mark: %v", err)
 	}
 	s.refuses(swapper.PushOptions{}, swapper.ErrNotPermitted, "immutable", "chattr -i")
 	if err := mark(flags); err != nil {
