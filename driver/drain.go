@@ -81,7 +81,7 @@ func (dr *drain) writers(ctx context.Context) error {
 func (dr *drain) transactions() []Holder {
 	dr.d.mu.Lock()
 	defer dr.d.mu.Unlock()
-	all := dr.d.holdersLocked(func(w uint64) bool { return !drained(w) })
+	all := dr.d.holdersLocked(func(_ *conn, w uint64) bool { return !drained(w) })
 	return slices.DeleteFunc(all, func(h Holder) bool {
 		return !h.tx && (h.Kind != HoldCall || h.Query == rawCall || readsOnly(h.Query))
 	})
@@ -229,18 +229,18 @@ func (dr *drain) anyHeld(holding map[*conn]uint64) bool {
 func (dr *drain) holders() []Holder {
 	dr.d.mu.Lock()
 	defer dr.d.mu.Unlock()
-	return dr.d.holdersLocked(func(w uint64) bool { return !drained(w) })
+	return dr.d.holdersLocked(func(_ *conn, w uint64) bool { return !drained(w) })
 }
 
-// blame describes who held on until the timeout: these connections or, if they
-// have let go at last, all that were met.
+// blame describes who held on until the timeout: these connections, as far as
+// they are in the same period still, or all that were met if none is.
 func (dr *drain) blame(holding map[*conn]uint64) []Holder {
-	if len(holding) == 0 {
-		return dr.frozen.Holders
-	}
 	dr.d.mu.Lock()
 	defer dr.d.mu.Unlock()
-	still := dr.d.holdersLocked(func(w uint64) bool { return w&wantMark != 0 && !drained(w) })
+	still := dr.d.holdersLocked(func(c *conn, w uint64) bool {
+		period, ok := holding[c]
+		return ok && !drained(w) && w&periodMask == period
+	})
 	if len(still) == 0 {
 		return dr.frozen.Holders
 	}

@@ -19,18 +19,18 @@ type sighting struct {
 func (d *Database) Holders() []Holder {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.holdersLocked(func(w uint64) bool {
+	return d.holdersLocked(func(_ *conn, w uint64) bool {
 		s := w & stateMask
 		return s == stateHeld || s == stateBusy
 	})
 }
 
-func (d *Database) holdersLocked(holds func(uint64) bool) []Holder {
+func (d *Database) holdersLocked(holds func(*conn, uint64) bool) []Holder {
 	now := time.Now()
 	var out []Holder
 	for c := range d.conns {
 		w := c.state.Load()
-		if !holds(w) {
+		if !holds(c, w) {
 			delete(d.sightings, c)
 			continue
 		}
