@@ -49,6 +49,7 @@ type drain struct {
 	opts   FreezeOptions
 	start  time.Time
 	frozen *Frozen
+	killed int // connections that force closed
 }
 
 // writers keeps new writes waiting, and waits for a while until no transaction
@@ -134,7 +135,7 @@ func (dr *drain) run(ctx context.Context) error {
 			if dr.opts.Force {
 				return dr.force(ctx)
 			}
-			return &HeldError{Path: d.path, Waited: time.Since(dr.start), Holders: dr.blame(holding)}
+			return dr.heldBy(dr.blame(holding))
 		}
 		window = min(2*window, dr.opts.MaxPause)
 	}
@@ -247,6 +248,10 @@ func (dr *drain) blame(holding map[*conn]uint64) []Holder {
 	return still
 }
 
+func (dr *drain) heldBy(holders []Holder) *HeldError {
+	return &HeldError{Path: dr.d.path, Waited: time.Since(dr.start), Attempts: dr.frozen.Attempts, Holders: holders}
+}
+
 // mergeHolders adds to all those of more that are not in it by kind and query.
 func mergeHolders(all, more []Holder) []Holder {
 next:
@@ -301,7 +306,7 @@ func (dr *drain) force(ctx context.Context) error {
 		case <-d.drainage:
 		case <-again.C:
 		case <-end.C:
-			return &HeldError{Path: d.path, Waited: time.Since(dr.start), Holders: dr.holders()}
+			return dr.heldBy(dr.holders())
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -314,6 +319,7 @@ func (dr *drain) killAll(left map[*conn]uint64) bool {
 	for c := range left {
 		c.mu.Lock()
 		if c.claim() {
+			dr.killed++
 			c.kill()
 			c.unclaim(stateIdle)
 		} else if !drained(c.state.Load()) {

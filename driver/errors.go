@@ -21,9 +21,10 @@ var (
 // HeldError is what Freeze returns when the database did not drain by the
 // timeout. The database goes on as before.
 type HeldError struct {
-	Path    string
-	Waited  time.Duration
-	Holders []Holder // who did not let go; empty if they were never the same for long
+	Path     string
+	Waited   time.Duration
+	Attempts int      // how often the gate was closed
+	Holders  []Holder // who did not let go; empty if they were never the same for long
 }
 
 func (e *HeldError) Error() string {

@@ -123,7 +123,7 @@ func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, err
 		f.end()
 		return nil, err
 	}
-	f.Connections = d.closeAll()
+	f.Connections = dr.killed + d.closeAll()
 	opts.Notify(FreezeEvent{Step: FreezeClosed, Count: f.Connections})
 	return f, nil
 }

@@ -251,10 +251,13 @@ func TestRawTransactionsDrainAndAreForcedLikeOthers(t *testing.T) {
 	mustExec(t, conn, "INSERT INTO t (v) VALUES ('half')")
 	_, err = d.Freeze(ctx, driver.FreezeOptions{Timeout: 20 * time.Millisecond})
 	var held *driver.HeldError
-	if !errors.As(err, &held) || held.Holders[0].Kind != driver.HoldRaw || !strings.HasPrefix(held.Holders[0].Query, "INSERT") {
+	if !errors.As(err, &held) || held.Attempts == 0 || held.Holders[0].Kind != driver.HoldRaw || !strings.HasPrefix(held.Holders[0].Query, "INSERT") {
 		t.Fatalf("got %v", err)
 	}
 	f := mustFreeze(t, d, driver.FreezeOptions{Timeout: 20 * time.Millisecond, Force: true})
+	if f.Connections != 1 {
+		t.Errorf("%d connections", f.Connections)
+	}
 	f.Thaw()
 	if _, err := conn.ExecContext(ctx, "INSERT INTO t (v) VALUES ('other half')"); !errors.Is(err, driver.ErrForced) {
 		t.Errorf("a call of the lost transaction: %v", err)

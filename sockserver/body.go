@@ -37,15 +37,15 @@ type requestBody struct {
 	req   *http.Request
 	rc    *http.ResponseController
 	guard *stallGuard
-	hash  hash.Hash // nil: no digest can come
+	hash  hash.Hash // nil: no digest is announced, and none wanted
 	err   error     // what every further Read returns
 }
 
-func newRequestBody(ctx context.Context, r *http.Request, rc *http.ResponseController, stall time.Duration) *requestBody {
+func newRequestBody(ctx context.Context, r *http.Request, rc *http.ResponseController, stall time.Duration, digest bool) *requestBody {
 	b := &requestBody{ctx: ctx, req: r, rc: rc}
 	b.guard = newStallGuard(ctx, stall, rc.SetReadDeadline)
-	// Only a chunked body can have a trailer, announced or not.
-	if r.ContentLength < 0 || len(r.Header.Values(headerDigest)) > 0 {
+	_, announced := r.Trailer[headerDigest]
+	if digest || announced || len(r.Header.Values(headerDigest)) > 0 {
 		b.hash = sha256.New()
 	}
 	return b
@@ -105,6 +105,10 @@ func (b *requestBody) failure() error {
 // complete compares the digest of a body that came to its end.
 func (b *requestBody) complete() error {
 	if b.hash == nil {
+		if len(b.req.Trailer.Values(headerDigest)) > 0 {
+			return fmt.Errorf("%w: it came unannounced, and so was not computed; send \"Trailer: %s\" with the header",
+				errDigestMismatch, headerDigest)
+		}
 		return io.EOF
 	}
 	sum := b.hash.Sum(nil)

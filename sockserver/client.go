@@ -20,6 +20,8 @@ const (
 	// expectTimeout is how long a push waits to be asked for its body. A
 	// refusal comes without the question, so the body is not sent for it.
 	expectTimeout = time.Minute
+	// answerTimeout bounds the wait for an answer that takes the server no work.
+	answerTimeout = 15 * time.Second
 	versionPath   = "/v1/version"
 	// maxAnswer bounds what a client reads of an answer other than a snapshot.
 	maxAnswer = 16 << 20
@@ -38,16 +40,18 @@ type ClientConfig struct {
 // Client talks to a [Server]. Its methods may be called from any goroutine,
 // and connect when they need to.
 //
-// Their errors are a *DialError if no server was reached, a *Problem if it
+// Their errors are a *DialError if no server was reached, or none that answers
+// within 15 s to what takes it no work, a *Problem if it
 // answered with one, an error that is ErrConnectionLost, or the context's.
 type Client struct {
 	socket, stderrSocket string
 	commands, events     *http.Client
+	patience             time.Duration
 }
 
 // NewClient makes a client; it does not connect.
 func NewClient(cfg ClientConfig) *Client {
-	c := &Client{}
+	c := &Client{patience: answerTimeout}
 	c.socket, c.stderrSocket = SocketPaths(cfg.SocketPath, cfg.StderrSocketPath)
 	c.commands, c.events = httpClient(c.socket, dialSocket), httpClient(c.stderrSocket, dialSocket)
 	return c
@@ -99,6 +103,8 @@ func (c *Client) Version(ctx context.Context) (VersionInfo, error) {
 }
 
 func (c *Client) get(ctx context.Context, path string, query url.Values, into any) error {
+	ctx, cancel := c.answered(ctx, c.socket)
+	defer cancel()
 	req, err := newRequest(ctx, http.MethodGet, path, query, nil)
 	if err != nil {
 		return err
@@ -109,6 +115,12 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, into an
 	}
 	defer res.Body.Close()
 	return decodeAnswer(res, into)
+}
+
+// answered bounds the wait for a socket that takes connections and stays silent.
+func (c *Client) answered(ctx context.Context, socket string) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, c.patience, &DialError{socket,
+		fmt.Sprintf("no answer within %v: the program is stopped, or stuck", c.patience), ErrNoServer})
 }
 
 // explain adds to a request that the server did not understand that the two ends
@@ -165,6 +177,9 @@ func sendError(ctx context.Context, err error) error {
 
 func decodeAnswer(res *http.Response, into any) error {
 	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(into); err != nil {
+		if ctx := res.Request.Context(); ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		return fmt.Errorf("%w: read the answer: %w", ErrConnectionLost, err)
 	}
 	return nil

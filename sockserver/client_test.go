@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"hotswap/driver"
 	"hotswap/swapper"
@@ -35,6 +36,28 @@ func TestClientSaysWhyNoServerIsThere(t *testing.T) {
 		}
 		if _, err := c.Push(t.Context(), TheDatabase, strings.NewReader("x"), PushParams{}); !errors.Is(err, test.is) {
 			t.Errorf("push to %s: got %v", test.socket, err)
+		}
+	}
+}
+
+func TestClientDoesNotWaitForeverForAProgramThatIsStopped(t *testing.T) {
+	path := shortDir(t) + "/s"
+	l, err := net.Listen("unix", path) // connections queue up there, and nobody accepts them
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := NewClient(ClientConfig{SocketPath: path, StderrSocketPath: path})
+	defer c.Close()
+	c.patience = 20 * time.Millisecond
+	for name, ask := range map[string]func() error{
+		"version":   func() error { _, err := c.Version(t.Context()); return err },
+		"databases": func() error { _, err := c.Databases(t.Context(), ""); return err },
+		"lines":     func() error { _, err := c.Subscribe(t.Context(), ""); return err },
+	} {
+		err := ask()
+		if !errors.Is(err, ErrNoServer) || !strings.Contains(err.Error(), path+": no answer within 20ms") {
+			t.Errorf("%s: got %v", name, err)
 		}
 	}
 }

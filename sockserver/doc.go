@@ -37,8 +37,8 @@
 //
 // A body that is cut is never taken for a complete one: it ends by its
 // Content-Length or its last chunk, and a Content-Digest (RFC 9530, sha-256)
-// in its trailer must match. A snapshot with a body always has one; a push may,
-// in a header, too. A snapshot that fails on the way is cut, without a trailer.
+// in a header, or in an announced trailer, must match. A snapshot with a body
+// always has one. A snapshot that fails on the way is cut, without a trailer.
 //
 // A client on the same machine may pass a descriptor instead of the bytes: with
 // the first bytes of its connection (SCM_RIGHTS), announced by the header
@@ -46,7 +46,8 @@
 // server copies within the kernel then, and asks for no body; the answer to a
 // snapshot says Hotswap-Descriptor: filled, and has no body either. A server
 // that got no descriptor goes on as without the header. To compute the SHA-256
-// takes longer than such a copy, so it is done for digest=1 only.
+// takes longer than to copy, so a snapshot into a descriptor has it for digest=1
+// only, and a push whose integrity check is skipped or quick, too.
 //
 // An error is an RFC 9457 problem detail, see [Problem].
 //

@@ -142,6 +142,23 @@ func TestDigestThatDoesNotMatchIsRefused(t *testing.T) {
 	}
 }
 
+// Of a body whose digest nobody wants none is computed.
+func TestDigestThatCouldNotBeComparedIsRefused(t *testing.T) {
+	const body = "0123456789"
+	s, seen := bodyServer(t, Config{})
+	conn := dial(t, s.SocketPath())
+	fmt.Fprint(conn, "PUT /v1/database?path=database&skip_integrity_check=1 HTTP/1.1\r\nHost: hotswap\r\n"+
+		"Transfer-Encoding: chunked\r\n\r\n"+chunk(body)+"0\r\nContent-Digest: "+digestOf(body)+"\r\n\r\n")
+	if got := <-seen; !errors.Is(got.err, errDigestMismatch) {
+		t.Fatalf("the swapper's reader ended with %v", got.err)
+	}
+	err := answerOf(t, conn)
+	assertProblem(t, err, ProblemDigest, exitBadDatabase)
+	if !strings.Contains(err.Error(), "Trailer: Content-Digest") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestLengthAndSizeMustAgree(t *testing.T) {
 	s, _ := bodyServer(t, Config{})
 	conn := dial(t, s.SocketPath())

@@ -32,6 +32,8 @@ func (c *Client) Subscribe(ctx context.Context, id string) (*Subscription, error
 		query.Set(paramID, id)
 	}
 	lasting, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	ctx, cancelWait := c.answered(ctx, c.stderrSocket)
+	defer cancelWait()
 	stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
 	defer stop()
 	s := &Subscription{ctx: lasting, cancel: func() { cancel(errClosed) }}

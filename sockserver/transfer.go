@@ -51,8 +51,8 @@ type PushParams struct {
 	// nothing was written to it since, src is not read, and Report.Unchanged
 	// is set.
 	IfChanged string
-	// Digest sends a SHA-256 after the body, which the server compares; of a
-	// file whose descriptor is passed it asks for the report's. Either takes
+	// Digest sends a SHA-256 after the body, which the server compares, and has it
+	// in the report even if the integrity check is skipped or quick. That takes
 	// longer than the rest of the transfer. A cut body is noticed without it.
 	Digest bool
 	// Timeout and MaxPause are the server's own if 0.

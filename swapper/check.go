@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -104,12 +105,24 @@ func (s *stage) checkIntegrity(ctx context.Context, pool *sql.DB, quick bool) er
 	if slices.Equal(found, []string{"ok"}) {
 		return nil
 	}
+	if slices.ContainsFunc(found, tellsOfIO) {
+		return failed("read the stage to check it", fmt.Errorf("the disk failed: %s", found[0]))
+	}
 	const most = 5
 	text := strings.Join(found[:min(len(found), most)], "; ")
 	if len(found) > most {
 		text += fmt.Sprintf("; and %d lines more", len(found)-most)
 	}
 	return bad(corruptHint, "the source is corrupt: %s", text)
+}
+
+// tellsOfIO reports whether a line of integrity_check is about a page that could
+// not be read, of which nothing else is known. It ends with SQLite's extended
+// code: https://www.sqlite.org/rescode.html#ioerr.
+func tellsOfIO(line string) bool {
+	_, after, ok := strings.Cut(line, "error code=")
+	code, err := strconv.Atoi(after)
+	return ok && err == nil && code&0xff == int(sqlite3.ErrIoErr)
 }
 
 const corruptHint = "restore it from a sound copy, or rescue what is readable with: sqlite3 FILE .recover"

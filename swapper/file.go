@@ -68,7 +68,7 @@ func (s *stage) receiveFile(ctx context.Context, src FileSource, opts PushOption
 			return "", err
 		}
 	}
-	d := digestBehind(s.file, opts.Digest)
+	d := digestBehind(s.file, opts.WantsDigest())
 	defer d.stop()
 	for s.size < total {
 		n := min(fileChunk, total-s.size)

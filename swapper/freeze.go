@@ -67,7 +67,7 @@ func (p *push) freezeFailed(err error) error {
 	var held *driver.HeldError
 	switch {
 	case errors.As(err, &held):
-		p.report.Holders = held.Holders
+		p.report.Attempts, p.report.Holders = held.Attempts, held.Holders
 		return &failure{cause: held, kinds: []error{ErrBusy},
 			hint: "try again, wait longer with --timeout, or end the holders with --force",
 			// With a rollback journal a reader keeps SQLite from the commit, too.

@@ -27,7 +27,7 @@ func FuzzSource(f *testing.F) {
 		if size > 1<<30 { // only the disk would be tested
 			size %= 1 << 20
 		}
-		_, err = s.receive(context.Background(), bytes.NewReader(data), max(size, 0), func(int64) {})
+		_, err = s.receive(context.Background(), bytes.NewReader(data), PushOptions{Size: max(size, 0)}, func(int64) {})
 		if err == nil {
 			head := make([]byte, headerSize)
 			if _, err := s.file.ReadAt(head, 0); err != nil {

@@ -120,8 +120,8 @@ func (t *target) clearSidecars(wal bool) error {
 			return &failure{text: fmt.Sprintf("%s is left of a database that is gone, and would be replayed into the new one", name),
 				kinds: []error{ErrTarget}, hint: "move it away and try again"}
 		case holds:
-			return &failure{text: name + " is still in use: another process has the database open", kinds: []error{ErrBusy},
-				hint: "stop the other process and try again", inPlace: true}
+			return &failure{text: name + " still has content: another process has the database open, or the disk failed to take it", kinds: []error{ErrBusy},
+				hint: "stop the other process, or see to the disk, and try again", inPlace: true}
 		}
 		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return failed("remove "+name, err)

@@ -35,8 +35,8 @@ type PushOptions struct {
 	Force bool
 	// Backup keeps the replaced file beside the target, as its path with a "~".
 	Backup bool
-	// Digest computes the SHA-256 of a FileSource, too, which takes longer than
-	// to copy it. Of any other source the Report always has it.
+	// Digest has the SHA-256 of the source in the Report even if the integrity
+	// check is skipped or quick: to compute it takes longer than to copy a file.
 	Digest bool
 	// DryRun checks everything and replaces nothing.
 	DryRun bool
@@ -53,6 +53,11 @@ type PushOptions struct {
 	// at a time and in order, on a goroutine of its own so that a slow
 	// consumer never lengthens the pause. Push returns after the last one.
 	Notify func(Event)
+}
+
+// WantsDigest reports whether the Report will have the SHA-256 of the source.
+func (o *PushOptions) WantsDigest() bool {
+	return o.Digest || !o.SkipIntegrityCheck && !o.Quick
 }
 
 func (o *PushOptions) timeout() time.Duration {

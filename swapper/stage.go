@@ -102,15 +102,16 @@ const (
 	reserveChunk = 16 << 20
 )
 
-// receive fills the stage from src, whose length is size if that is not 0. The
+// receive fills the stage from src, of opts.Size bytes if that is not 0. The
 // disk space is reserved ahead of the bytes, and never to the last of it: a
 // stage that filled the disk would give the live database SQLITE_FULL.
-func (s *stage) receive(ctx context.Context, src io.Reader, size int64, progress func(int64)) (digest string, err error) {
+func (s *stage) receive(ctx context.Context, src io.Reader, opts PushOptions, progress func(int64)) (digest string, err error) {
+	size := opts.Size
 	if err := s.reserve(0, size); err != nil {
 		return "", err
 	}
 	reserved := size
-	sum := newSourceDigest(src)
+	sum := newSourceDigest(src, opts.WantsDigest())
 	w := newStageWriter(s.file)
 	defer w.close() // before anything else is done with the file
 	for {

@@ -76,21 +76,24 @@ func (w *stageWriter) close() error {
 // itself, so that it is not computed twice.
 type DigestedSource interface {
 	io.Reader
-	// SHA256 is the digest after io.EOF; nil if there is none, from the start.
+	// SHA256 is the digest after io.EOF; nil, from the start, if there is none.
 	SHA256() []byte
 }
 
-// sourceDigest is the digest of what came from a source.
+// sourceDigest is the digest of what came from a source; its zero value is none.
 type sourceDigest struct {
-	hash   hash.Hash // nil: the source has it
-	source DigestedSource
+	hash   hash.Hash
+	source DigestedSource // has it, and hash is nil
 }
 
-func newSourceDigest(src io.Reader) *sourceDigest {
+func newSourceDigest(src io.Reader, wanted bool) sourceDigest {
 	if d, ok := src.(DigestedSource); ok && d.SHA256() != nil {
-		return &sourceDigest{source: d}
+		return sourceDigest{source: d}
 	}
-	return &sourceDigest{hash: sha256.New()}
+	if !wanted {
+		return sourceDigest{}
+	}
+	return sourceDigest{hash: sha256.New()}
 }
 
 func (d *sourceDigest) write(p []byte) {
@@ -99,9 +102,13 @@ func (d *sourceDigest) write(p []byte) {
 	}
 }
 
+// hex is "" for none.
 func (d *sourceDigest) hex() string {
-	if d.hash != nil {
+	switch {
+	case d.hash != nil:
 		return hex.EncodeToString(d.hash.Sum(nil))
+	case d.source != nil:
+		return hex.EncodeToString(d.source.SHA256())
 	}
-	return hex.EncodeToString(d.source.SHA256())
+	return ""
 }

@@ -167,7 +167,7 @@ func (p *push) receive(ctx context.Context, src io.Reader) (err error) {
 	if file, ok := src.(FileSource); ok {
 		p.report.SHA256, err = p.stage.receiveFile(ctx, file, p.opts, received)
 	} else {
-		p.report.SHA256, err = p.stage.receive(ctx, src, p.opts.Size, received)
+		p.report.SHA256, err = p.stage.receive(ctx, src, p.opts, received)
 	}
 	p.report.Bytes = p.stage.size
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"hotswap/sockserver"
@@ -9,7 +10,7 @@ import (
 )
 
 // subscribeTimeout bounds the wait for a stderr socket that takes the
-// connection and does not answer.
+// connection and does not answer, though the program's other one did.
 const subscribeTimeout = 5 * time.Second
 
 // follower prints the status lines of one command as they come, and
@@ -28,7 +29,7 @@ type follower struct {
 // end the subscription: the command still wants to hear its end.
 func follow(ctx context.Context, client *sockserver.Client, id string, out *output) *follower {
 	f := &follower{done: make(chan struct{})}
-	ctx, cancel := context.WithTimeout(ctx, subscribeTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, subscribeTimeout, fmt.Errorf("no answer from %s within %v", client.StderrSocketPath(), subscribeTimeout))
 	defer cancel()
 	sub, err := client.Subscribe(ctx, id)
 	if err != nil {
