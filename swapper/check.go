@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -142,6 +143,30 @@ func badIfCorrupt(ctx context.Context, doing, verdict string, err error) error {
 	}
 	return failed(doing, err)
 }
+
+// rehearse opens the stage as the program will open the live database, and
+// closes it again: what SQLite or the system has against that file, with that
+// owner and mode and beside it a WAL, comes to light before any call waits. It
+// takes as long as the schema is large.
+func (s *stage) rehearse(ctx context.Context, db *driver.Database) error {
+	if len(filepath.Base(s.path)+sidecarSuffixes[0]) > longestName {
+		return nil // the live one's name is shorter, and may bear a sidecar's
+	}
+	pool := db.OpenFile(dbpath.URI(s.path, "mode=rw"), false)
+	defer pool.Close()
+	var version int
+	err := pool.QueryRowContext(ctx, "PRAGMA schema_version").Scan(&version)
+	if err = errors.Join(err, pool.Close()); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return failed("open the new database as the program will", err)
+	}
+	return nil
+}
+
+// longestName is NAME_MAX of the usual file systems, in bytes.
+const longestName = 255
 
 // validate lets the program look at the stage.
 func validate(ctx context.Context, pool *sql.DB, fn func(context.Context, *sql.DB) error) error {

@@ -8,7 +8,7 @@
 //
 // # Life cycle of a push
 //
-//	stage -> check -> adopt -> freeze -> replace -> probe -> thaw
+//	stage -> check -> adopt -> rehearse -> freeze -> replace -> probe -> thaw
 //	              |
 //	              +-> lock -> copy -> commit -> thaw -> checkpoint
 //
@@ -16,8 +16,9 @@
 // somebody else with the file open turns to the second, with the gate open again.
 //
 // Up to the rename inside of replace, any failure leaves the live database as
-// it was, and removes the stage. From the rename on the new database is live; a
-// probe that can't open it puts the old one back before any call sees it. Only
+// it was, and removes the stage; that SQLite opens the new file, with that owner
+// and mode, is tried before. From the rename on the new database is live; a
+// probe that can't read it puts the old one back before any call sees it. Only
 // one push of a database runs at a time, others get [ErrBusy] at once; pulls
 // may run beside one another, and a push waits for those that are copying.
 //

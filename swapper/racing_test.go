@@ -224,10 +224,10 @@ func busyPush(err error) bool {
 	return errors.Is(err, swapper.ErrBusy) || errors.As(err, &p) && p.Status == http.StatusConflict
 }
 
-// TestAProcessThatLocksTheNewDatabaseBeforeItIsProbedKeepsItsWrite comes between
-// the rename and the program's own first look, which a delay makes a second
-// long: what it was told is written must not go with a swap that is undone.
-func TestAProcessThatLocksTheNewDatabaseBeforeItIsProbedKeepsItsWrite(t *testing.T) {
+// TestAProcessThatLocksTheNewDatabaseBeforeTheProgramOpensItKeepsItsWrite comes
+// between the rename and the program's own first look, which a delay makes a
+// second long: what it was told is written must not go with a swap that is undone.
+func TestAProcessThatLocksTheNewDatabaseBeforeTheProgramOpensItKeepsItsWrite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "live.sqlite3")
 	makeDatabase(t, path, "live", 200)
 	tr := newTrail(t, path)

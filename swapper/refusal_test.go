@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"hotswap/driver"
 	"hotswap/swapper"
 )
@@ -173,9 +175,14 @@ func TestAFileThatAnotherProcessHasOpenIsRefusedWithItsPid(t *testing.T) {
 	s.mustPush(source(t, "new"), swapper.PushOptions{})
 }
 
-func TestASwapWhoseDatabaseDoesNotOpenIsUndone(t *testing.T) {
+func TestADatabaseThatDoesNotOpenAnyMoreIsRefusedBeforeCallsWait(t *testing.T) {
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	s.refuses(swapper.PushOptions{
+		Notify: func(e swapper.Event) {
+			if e.Step == swapper.StepGateClosed {
+				t.Error("the gate was closed")
+			}
+		},
 		// Spoils the stage after it has been checked, as a failing disk might.
 		Validate: func(ctx context.Context, db *sql.DB) error {
 			var seq int
@@ -190,7 +197,38 @@ func TestASwapWhoseDatabaseDoesNotOpenIsUndone(t *testing.T) {
 			_, err = f.WriteAt([]byte("spoiled"), 0)
 			return errors.Join(err, f.Close())
 		},
-	}, nil, "open the new database in its place", "not a database")
+	}, nil, "open the new database as the program will", "not a database")
+	s.onlyFiles()
+	s.mustPush(source(t, "new"), swapper.PushOptions{})
+}
+
+// logHook runs at each line of a log, before the push goes on.
+type logHook func(line string)
+
+func (h logHook) Run(_ *zerolog.Event, _ zerolog.Level, line string) { h(line) }
+
+func TestASwapWhoseDatabaseCantBeReadIsUndone(t *testing.T) {
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	spoilt := 0
+	s.refuses(swapper.PushOptions{
+		// Cuts the stage at the last moment, as a failing disk might.
+		Logger: zerolog.New(io.Discard).Hook(logHook(func(line string) {
+			if !strings.HasPrefix(line, "closed ") {
+				return
+			}
+			stages, err := filepath.Glob(filepath.Join(filepath.Dir(s.path), ".*.stage"))
+			if err != nil || len(stages) != 1 {
+				t.Fatalf("stages %v, %v", stages, err)
+			}
+			spoilt++
+			if err := os.Truncate(stages[0], 50); err != nil {
+				t.Error(err)
+			}
+		})),
+	}, nil, "read the new database in its place", "EOF")
+	if spoilt != 1 {
+		t.Errorf("spoilt %d times", spoilt)
+	}
 	s.onlyFiles()
 	s.exec("INSERT INTO items (stamp) VALUES ('live')")
 	s.mustPush(source(t, "new"), swapper.PushOptions{})

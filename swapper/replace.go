@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"time"
-
-	"hotswap/internal/dbpath"
 )
 
 // replacement puts the stage in the live file's place, with every connection
@@ -35,7 +33,7 @@ type replacement struct {
 
 // run returns with report.Swapped saying which database is live.
 func (r *replacement) run(ctx context.Context) error {
-	if err := r.checkpoint(ctx); err != nil {
+	if err := r.checkpoint(); err != nil {
 		return err
 	}
 	if err := r.beAlone(); err != nil {
@@ -56,10 +54,7 @@ func (r *replacement) run(ctx context.Context) error {
 	// From here on the new database is live, and nothing may fail silently.
 	synced := syncDir(r.target.dir)
 	r.step(StepRenamed, string(StepRenamed), map[string]any{fieldTarget: r.target.path})
-	if err := r.probe(); busyElsewhere(err) {
-		// Who has it locked has opened it, and may have been told of a write.
-		r.log.Warn().Str("database", r.target.path).Msg("somebody has the new database locked already, so it was not opened once more: " + err.Error())
-	} else if err != nil {
+	if err := r.probe(); err != nil {
 		return r.swapBack(err)
 	}
 	if r.guard != nil {
@@ -73,11 +68,11 @@ func (r *replacement) run(ctx context.Context) error {
 
 // checkpoint brings everything acknowledged into the one file, and closes the
 // last connection of this process.
-func (r *replacement) checkpoint(ctx context.Context) error {
+func (r *replacement) checkpoint() error {
 	if r.live == nil {
 		return nil
 	}
-	if err := r.live.checkpoint(ctx); err != nil {
+	if err := r.live.checkpoint(r.target.path); err != nil {
 		return err
 	}
 	if err := r.closeLive(); err != nil {
@@ -184,21 +179,24 @@ func (r *replacement) rename() error {
 	return nil
 }
 
-// probe opens the new file at the live path as the program will.
+// probe reads the new file's header at the live path. That SQLite can open the
+// file was tried before any call waited (stage.rehearse): it reads the schema,
+// and of a large one that takes longer than all the rest of the pause. No
+// connection of this process has the file open yet, whose locks the close would
+// drop.
 func (r *replacement) probe() error {
-	pool := r.db.OpenFile(dbpath.URI(r.target.path, "mode=rw", fmt.Sprintf("_busy_timeout=%d", lockWait)), false)
-	defer pool.Close()
-	// Reads the header under SQLite's lock, and opens the WAL. Not the schema:
-	// that was read before, of the same bytes, and of a large one it takes longer
-	// than all the rest of the pause.
-	var version int
-	err := pool.QueryRow("PRAGMA schema_version").Scan(&version)
-	return errors.Join(err, pool.Close())
+	f, err := os.Open(r.target.path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = f.ReadAt(make([]byte, headerSize), 0)
+	return err
 }
 
 // swapBack puts the old file back in its place, before any call saw the new one.
 func (r *replacement) swapBack(cause error) error {
-	cause = failed("open the new database in its place", cause)
+	cause = failed("read the new database in its place", cause)
 	err := r.target.clearSidecars(false)
 	if r.undo == "" {
 		err = errors.Join(err, os.Remove(r.target.path))

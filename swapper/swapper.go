@@ -12,7 +12,7 @@ import (
 )
 
 // Push replaces the live database with the one that src yields. Unless it
-// returns an error the new database is live, durable, and has been opened.
+// returns an error the new database is live and durable, and can be opened.
 //
 // The error is an *Error, and a kind of this package's sentinel errors. With
 // Report.Swapped false the live database is as it was. With it true (then the
@@ -94,7 +94,7 @@ func (p *push) byRename(ctx context.Context) error {
 	if err := p.mayRename(); err != nil {
 		return err
 	}
-	if err := p.adopt(); err != nil {
+	if err := p.adopt(ctx); err != nil {
 		return err
 	}
 	if p.opts.DryRun {
@@ -280,7 +280,7 @@ func (p *push) compareSchema(ctx context.Context, staged schema) error {
 // adopt makes the stage what the live file is but for its content, and makes
 // it durable. No connection may be open on it from here on: one would be
 // carried over to the live path by the rename.
-func (p *push) adopt() error {
+func (p *push) adopt(ctx context.Context) error {
 	p.phase("sync")
 	if p.target.exists {
 		if p.live != nil {
@@ -293,6 +293,9 @@ func (p *push) adopt() error {
 		}
 	} else if err := p.stage.file.Chmod(0o644); err != nil {
 		return failed("set the new file's mode", err)
+	}
+	if err := p.stage.rehearse(ctx, p.db); err != nil {
+		return err
 	}
 	if err := p.stage.file.Sync(); err != nil {
 		return failed("fsync the stage", err)
