@@ -285,8 +285,8 @@ func (d *Database) closing(inner *sqlite3.SQLiteConn) (closed func()) {
 	w := &d.watch
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	moved := w.movedLocked(d.path)
-	if w.open--; w.open > 0 || !moved {
+	moved := w.open == 1 && w.movedLocked(d.path) // only the last close has to know
+	if w.open--; !moved {
 		return nil
 	}
 	w.left = true
