@@ -47,6 +47,7 @@ func benchmarkPush(b *testing.B, src string) {
 	ways := []contender{
 		{"cp", copyAndSync(src, filepath.Join(dir, "copy.sqlite3"))},
 		{"push", push(swapper.PushOptions{SkipIntegrityCheck: true})},
+		{"push-in-place", push(swapper.PushOptions{SkipIntegrityCheck: true, Method: swapper.MethodInPlace})},
 		{"push-quick", push(swapper.PushOptions{Quick: true})},
 		{"push-checked", push(swapper.PushOptions{})},
 	}
