@@ -1,12 +1,32 @@
 package driver
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // QueuedWriters tells tests whether the place in the writers' queue is taken.
 func QueuedWriters(d *Database) int { return len(d.writers) }
 
 // Looks is how often it was looked whether the file was replaced.
 func Looks(d *Database) uint64 { return d.looks.Load() }
+
+// Marked returns a count of those of the database's connections of now whose
+// next call waits at the gate, or does for a look at why.
+func Marked(d *Database) func() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	conns := slices.Collect(maps.Keys(d.conns))
+	return func() (n int) {
+		for _, c := range conns {
+			if c.state.Load()&wantMark != 0 {
+				n++
+			}
+		}
+		return n
+	}
+}
 
 // StopLooking leaves that to the calls.
 func StopLooking(d *Database) {

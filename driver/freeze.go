@@ -179,9 +179,7 @@ func (d *Database) shutGate() {
 	defer d.mu.Unlock()
 	d.shut = true
 	d.filter.Store(nil)
-	for c := range d.conns {
-		c.want()
-	}
+	d.wantAllLocked()
 }
 
 // filterGate marks every connection, and lets all pass that the filter does
@@ -191,10 +189,19 @@ func (d *Database) filterGate(f *filter) {
 	defer d.mu.Unlock()
 	d.shut = false
 	d.filter.Store(f)
+	d.wantAllLocked()
+	d.wakeLocked()
+}
+
+// wantAllLocked marks every connection, and only then waits for those that are
+// being closed or reopened: those have the processors to themselves then.
+func (d *Database) wantAllLocked() {
+	for c := range d.conns {
+		c.mark()
+	}
 	for c := range d.conns {
 		c.want()
 	}
-	d.wakeLocked()
 }
 
 // openGate takes the mark off every connection but those in keep, whose exit

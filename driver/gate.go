@@ -107,6 +107,7 @@ func (c *conn) enterSlow(ctx context.Context, query string) error {
 			c.mu.Unlock()
 			return driver.ErrBadConn // as a closed go-sqlite3 connection says to Ping
 		}
+		c.holdRaw()
 		w := c.state.Load()
 		state := w & (stateMask | wantMark)
 		if state == stateIdle|wantMark && c.db.lets(query) {
@@ -207,17 +208,28 @@ func (c *conn) inTransaction() bool {
 	return c.inner != nil && !c.inner.AutoCommit()
 }
 
-// want puts the want mark on c. An idle connection is drained by that, unless
-// a transaction was begun on it by SQL text, which only SQLite knows of.
-func (c *conn) want() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// mark puts the want mark on c, whoever has it: a call that has not begun will
+// wait. The holder of Database.mu goes on to want.
+func (c *conn) mark() {
 	for {
 		w := c.state.Load()
 		if w&wantMark != 0 || c.state.CompareAndSwap(w, w|wantMark) {
-			break
+			return
 		}
 	}
+}
+
+// want waits for who holds mu of c, which is marked.
+func (c *conn) want() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.holdRaw()
+}
+
+// holdRaw makes c held if it is idle, marked, and in a transaction that was begun
+// by SQL text, which only SQLite knows of: the mark alone does not drain it. The
+// caller holds mu.
+func (c *conn) holdRaw() {
 	w := c.state.Load()
 	if w&(stateMask|wantMark) == stateIdle|wantMark && c.inTransaction() {
 		// Nobody moves a marked idle connection but under mu.
@@ -252,8 +264,12 @@ func (c *conn) claim() bool {
 }
 
 func (c *conn) unclaim(state uint64) {
-	w := c.state.Load() // the want mark comes and goes under mu only
-	c.mustSwap(w, w-w&stateMask+state)
+	for {
+		w := c.state.Load() // a mark may come meanwhile
+		if c.state.CompareAndSwap(w, w-w&stateMask+state) {
+			return
+		}
+	}
 }
 
 // drained reports whether c keeps a freeze from going on.

@@ -1,0 +1,81 @@
+package driver_test
+
+import (
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/driver"
+)
+
+// The others would take the processors, and the time, of the one that is waited for.
+func TestAllCallsWaitWhileTheGateWaitsForAConnectionThatIsBeingReopened(t *testing.T) {
+	var slow atomic.Bool
+	opening, letGo := make(chan struct{}), make(chan struct{})
+	name := register(t, driver.WithConnectHook(func(*sqlite3.SQLiteConn) error {
+		if slow.CompareAndSwap(true, false) {
+			close(opening)
+			<-letGo
+		}
+		return nil
+	}))
+	path := filepath.Join(t.TempDir(), "x.sqlite3")
+	db, err := sql.Open(name, "file:"+path+"?_journal=WAL")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	ctx := t.Context()
+	conns := make([]*sql.Conn, 8)
+	for i := range conns {
+		if conns[i], err = db.Conn(ctx); err != nil {
+			t.Fatal(err)
+		}
+		defer conns[i].Close()
+	}
+	d, _ := driver.Lookup(path)
+	mustFreeze(t, d, driver.FreezeOptions{}).Thaw()
+	for _, c := range conns[1:] {
+		if err := c.PingContext(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reconnected := make(chan error, 1)
+	reopen := func(e driver.FreezeEvent) {
+		if e.Step != driver.FreezeWaiting {
+			return
+		}
+		slow.Store(true)
+		go func() {
+			_, err := d.Reconnect() // the only one left
+			reconnected <- err
+		}()
+		<-opening
+	}
+	marked := driver.Marked(d)
+	frozen := make(chan *driver.Frozen, 1)
+	go func() {
+		f, err := d.Freeze(ctx, driver.FreezeOptions{Notify: reopen})
+		if err != nil {
+			t.Error(err)
+		}
+		frozen <- f
+	}()
+	eventually(t, func() error {
+		if n := marked(); n != len(conns) {
+			return fmt.Errorf("%d of %d connections are marked", n, len(conns))
+		}
+		return nil
+	})
+	close(letGo)
+	if err := <-reconnected; err != nil {
+		t.Error(err)
+	}
+	if f := <-frozen; f != nil {
+		f.Thaw()
+	}
+}
