@@ -16,8 +16,6 @@ const (
 	// some more: one that did not return in a window of that length, with the
 	// gate closed, was not waiting for a lock.
 	lockSleep = 150 * time.Millisecond
-	// forceGrace bounds the wait for interrupted calls to return.
-	forceGrace = 2 * time.Second
 )
 
 // drain is the wait of one Freeze. It goes through attempts, each with a window
@@ -263,69 +261,6 @@ next:
 			}
 		}
 		all = append(all, h)
-	}
-	return all
-}
-
-// force closes the gate for the last time: it interrupts the running calls
-// until each has returned, and then, with nobody inside a call, ends what is
-// held. Nothing is ended before all calls have returned, so a call that can't
-// be interrupted costs nobody a transaction.
-func (dr *drain) force(ctx context.Context) error {
-	d, f := dr.d, dr.frozen
-	f.Attempts++
-	f.closedAt = time.Now()
-	d.shutGate()
-	dr.opts.Notify(FreezeEvent{Step: FreezeGateClosed, Window: forceGrace})
-	end := time.NewTimer(forceGrace)
-	defer end.Stop()
-	again := time.NewTicker(firstWindow)
-	defer again.Stop()
-	for {
-		left := d.undrained()
-		busy := 0
-		for c := range left {
-			if c.state.Load()&stateMask == stateBusy {
-				busy++
-				if c.interrupting.CompareAndSwap(false, true) {
-					go func() { // may wait for a user's function for ever
-						defer c.interrupting.Store(false)
-						c.interrupted.Store(true)
-						c.interrupt()
-					}()
-				}
-			}
-		}
-		if busy == 0 {
-			if dr.killAll(left) {
-				return nil
-			}
-			continue // one began another call
-		}
-		select {
-		case <-d.drainage:
-		case <-again.C:
-		case <-end.C:
-			return dr.heldBy(dr.holders())
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// killAll takes what is held; false if an owner was faster with a call.
-func (dr *drain) killAll(left map[*conn]uint64) bool {
-	all := true
-	for c := range left {
-		c.mu.Lock()
-		if c.claim() {
-			dr.killed++
-			c.kill()
-			c.unclaim(stateIdle)
-		} else if !drained(c.state.Load()) {
-			all = false
-		}
-		c.mu.Unlock()
 	}
 	return all
 }

@@ -40,6 +40,38 @@ func openLive(ctx context.Context, db *driver.Database, timeout time.Duration) (
 	return l, nil
 }
 
+// openLive opens our own connection to the live database, if it is one.
+func (p *push) openLive(ctx context.Context) (err error) {
+	if p.target.empty() {
+		return nil
+	}
+	p.live, err = openLive(ctx, p.db, p.opts.timeout())
+	switch {
+	case err == nil:
+		p.wal = p.live.wal
+		return nil
+	case unreadable(err):
+		p.live = nil // check refuses it unless told to skip the comparison
+		return nil
+	}
+	return liveBusy("open the live database", err)
+}
+
+// liveBusy is failed for a read of the live database while calls flow.
+func liveBusy(doing string, err error) error {
+	if !busyElsewhere(err) {
+		return failed(doing, err)
+	}
+	return &failure{text: doing, cause: err, kinds: []error{ErrBusy},
+		hint: "something holds it locked (a long write, locking_mode=EXCLUSIVE, or another process): let it go and try again"}
+}
+
+func (p *push) closeLive() error {
+	l := p.live
+	p.live = nil
+	return l.close()
+}
+
 func (l *live) close() error {
 	if l == nil {
 		return nil

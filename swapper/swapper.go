@@ -178,38 +178,6 @@ func (p *push) receive(ctx context.Context, src io.Reader) (err error) {
 	return nil
 }
 
-// openLive opens our own connection to the live database, if it is one.
-func (p *push) openLive(ctx context.Context) (err error) {
-	if p.target.empty() {
-		return nil
-	}
-	p.live, err = openLive(ctx, p.db, p.opts.timeout())
-	switch {
-	case err == nil:
-		p.wal = p.live.wal
-		return nil
-	case unreadable(err):
-		p.live = nil // check refuses it unless told to skip the comparison
-		return nil
-	}
-	return liveBusy("open the live database", err)
-}
-
-// liveBusy is failed for a read of the live database while calls flow.
-func liveBusy(doing string, err error) error {
-	if !busyElsewhere(err) {
-		return failed(doing, err)
-	}
-	return &failure{text: doing, cause: err, kinds: []error{ErrBusy},
-		hint: "something holds it locked (a long write, locking_mode=EXCLUSIVE, or another process): let it go and try again"}
-}
-
-func (p *push) closeLive() error {
-	l := p.live
-	p.live = nil
-	return l.close()
-}
-
 // check refuses what should not become the live database.
 func (p *push) check(ctx context.Context) error {
 	p.phase("check")

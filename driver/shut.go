@@ -1,0 +1,72 @@
+package driver
+
+// shutGate marks every connection, and makes new ones wait.
+func (d *Database) shutGate() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.shut = true
+	d.filter.Store(nil)
+	d.wantAllLocked()
+}
+
+// filterGate marks every connection, and lets all pass that the filter does
+// not stop.
+func (d *Database) filterGate(f *filter) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.shut = false
+	d.filter.Store(f)
+	d.wantAllLocked()
+	d.wakeLocked()
+}
+
+// wantAllLocked marks every connection, and only then waits for those that are
+// being closed or reopened: those have the processors to themselves then.
+func (d *Database) wantAllLocked() {
+	for c := range d.conns {
+		c.mark()
+	}
+	for c := range d.conns {
+		c.want()
+	}
+}
+
+// openGate takes the mark off every connection but those in keep, whose exit
+// the freeze wants to see, and lets waiting calls look again.
+func (d *Database) openGate(keep map[*conn]uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.shut = false
+	d.filter.Store(&filter{}) // for the kept ones: nothing is stopped
+	for c := range d.conns {
+		if _, ok := keep[c]; !ok {
+			c.release()
+		}
+	}
+	if len(keep) == 0 {
+		d.filter.Store(nil)
+	}
+	d.wakeLocked()
+}
+
+func (d *Database) wakeLocked() {
+	close(d.reopened)
+	d.reopened = make(chan struct{})
+}
+
+// undrained returns the connections that keep the freeze from going on, each
+// with the period it is in; nil if there are none.
+func (d *Database) undrained() map[*conn]uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var left map[*conn]uint64
+	for c := range d.conns {
+		if w := c.state.Load(); !drained(w) {
+			if left == nil {
+				left = map[*conn]uint64{}
+			}
+			left[c] = w & periodMask
+		}
+	}
+	return left
+}
