@@ -219,18 +219,18 @@ func BenchmarkCalls(b *testing.B) {
 			}
 			n := calibrate(b, runs[0])
 			times := make([][]float64, len(variants))
-			allocs := make([]float64, len(variants))
+			counted := make([]counts, len(variants))
 			round := 0
 			for b.Loop() {
 				for i := range variants {
 					v := (i + round) % len(variants) // each in each place
-					took, mallocs := measure(b, runs[v], n)
+					took, c := measure(b, runs[v], n)
 					times[v] = append(times[v], took)
-					allocs[v] = mallocs
+					counted[v] = c
 				}
 				round++
 			}
-			report(b, times, allocs)
+			report(b, times, counted)
 		})
 	}
 }
@@ -243,10 +243,14 @@ func calibrate(b *testing.B, run func(int) error) int {
 	}
 }
 
-// measure returns the nanoseconds and the allocations of one operation.
-func measure(b *testing.B, run func(int) error, n int) (ns, mallocs float64) {
+// counts are of one operation.
+type counts struct{ mallocs, cgo float64 }
+
+// measure returns the nanoseconds of one operation, and what can be counted.
+func measure(b *testing.B, run func(int) error, n int) (ns float64, _ counts) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
+	cgo := runtime.NumCgoCall()
 	start := time.Now()
 	for i := range n {
 		if err := run(i); err != nil {
@@ -254,11 +258,13 @@ func measure(b *testing.B, run func(int) error, n int) (ns, mallocs float64) {
 		}
 	}
 	took := time.Since(start)
+	cgo = runtime.NumCgoCall() - cgo
 	runtime.ReadMemStats(&after)
-	return float64(took.Nanoseconds()) / float64(n), float64(after.Mallocs-before.Mallocs) / float64(n)
+	return float64(took.Nanoseconds()) / float64(n),
+		counts{float64(after.Mallocs-before.Mallocs) / float64(n), float64(cgo) / float64(n)}
 }
 
-func report(b *testing.B, times [][]float64, allocs []float64) {
+func report(b *testing.B, times [][]float64, counts []counts) {
 	index := map[string]int{}
 	for i, v := range variants {
 		index[v.name] = i
@@ -282,6 +288,8 @@ func report(b *testing.B, times [][]float64, allocs []float64) {
 	b.ReportMetric(at(ratios("raw again", "raw"), 0.9), "A/A-p90")
 	b.ReportMetric(median(times[index["hotswap"]]), "ns")
 	b.ReportMetric(median(times[index["raw"]]), "raw-ns")
-	b.ReportMetric(allocs[index["hotswap"]], "allocs")
-	b.ReportMetric(allocs[index["raw"]], "raw-allocs")
+	b.ReportMetric(counts[index["hotswap"]].mallocs, "allocs")
+	b.ReportMetric(counts[index["raw"]].mallocs, "raw-allocs")
+	b.ReportMetric(counts[index["hotswap"]].cgo, "cgo")
+	b.ReportMetric(counts[index["raw"]].cgo, "raw-cgo")
 }
