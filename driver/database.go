@@ -177,7 +177,7 @@ func (d *Database) add(ctx context.Context, c *conn) error {
 		d.mu.Lock()
 		if !d.shut {
 			if f := d.filter.Load(); f != nil && f.stopsAny() {
-				c.want()
+				c.mark()
 			}
 			d.conns[c] = struct{}{}
 			d.mu.Unlock()

@@ -79,3 +79,44 @@ func TestAllCallsWaitWhileTheGateWaitsForAConnectionThatIsBeingReopened(t *testi
 		f.Thaw()
 	}
 }
+
+func TestAConnectionThatIsOpenedWhileWritesWaitWaitsWithItsWrites(t *testing.T) {
+	db, d := open(t, "", 1)
+	ctx := t.Context()
+	db.SetMaxOpenConns(2)
+	one, err := db.Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer one.Close()
+	f := mustFreeze(t, d, driver.FreezeOptions{WritesOnly: true})
+	other, err := db.Conn(ctx) // there is none in the pool
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	var n int
+	if err := other.QueryRowContext(ctx, "SELECT count(*) FROM t").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	written := make(chan error, 1)
+	go func() {
+		_, err := other.ExecContext(ctx, "INSERT INTO t (v) VALUES ('x')")
+		written <- err
+	}()
+	eventually(t, func() error {
+		select {
+		case err := <-written:
+			t.Fatalf("the write did not wait: %v", err)
+		default:
+		}
+		if waiting := d.Stats().Waiting; waiting != 1 {
+			return fmt.Errorf("%d calls wait", waiting)
+		}
+		return nil
+	})
+	f.Thaw()
+	if err := <-written; err != nil {
+		t.Error(err)
+	}
+}
