@@ -71,11 +71,14 @@ func (p *push) nobodyElsewhere() error {
 }
 
 // How long a process that the program has started, and that does not yet run its
-// own program, may keep the lease from us; and how long one that is not seen may,
-// which may just have got there.
+// own program, may keep the lease from us, where it may have to wait for a
+// processor; and how long one that is not seen may, which may just have got there.
 const (
-	newbornPatience = 100 * time.Millisecond
+	newbornPatience = 500 * time.Millisecond
 	unseenPatience  = 50 * time.Millisecond
+	// leaseTries is how often the lease is tried for at least: a machine that is
+	// short of processors may not get to more within that time.
+	leaseTries = 25
 )
 
 // openElsewhere says who else has the live file open.

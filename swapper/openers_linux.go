@@ -2,6 +2,7 @@ package swapper
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -56,28 +57,60 @@ func lookForOpeners(dev, ino uint64) (out []Opener, newborn bool) {
 	return out, newborn
 }
 
-// isNewborn reports whether a process is a child of this one, and so young that
-// it may not run its own program yet: until it does it has copies of all
-// descriptors, and only after that they are closed (O_CLOEXEC).
+// isNewborn reports whether a process is a child of this one that does not run
+// its own program yet: until it does it has copies of all descriptors, and only
+// after that they are closed (O_CLOEXEC).
 func isNewborn(proc string) bool {
-	stat, err := os.ReadFile(proc + "/stat")
+	child, err := statFields(proc)
 	if err != nil {
 		return true // gone
 	}
-	// From the third field on: the second, the command's name in parentheses,
-	// may hold anything (proc_pid_stat(5)).
-	const ppid, startTime = 4 - 3, 22 - 3
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) <= startTime || fields[ppid] != strconv.Itoa(os.Getpid()) {
+	if child.parent != os.Getpid() {
 		return false
 	}
+	// Before exec it is in its parent's memory, or in a copy of that; exec puts the
+	// stack at an address of chance. 0 says that this process may not know.
+	if self, err := statFields("/proc/self"); err == nil && child.stack != "0" && child.stack == self.stack {
+		return true
+	}
+	// Exec closes the descriptors a moment after that.
 	var now unix.Timespec
-	started, err := strconv.ParseInt(fields[startTime], 10, 64)
-	if err != nil || unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) != nil {
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) != nil {
 		return false
 	}
 	const tick = 10 * time.Millisecond // of the kernel's USER_HZ, on every architecture that Go has
-	return time.Duration(now.Nano())-time.Duration(started)*tick < newbornPatience
+	return time.Duration(now.Nano())-time.Duration(child.started)*tick < youth
+}
+
+// youth is how long a child takes at most until its exec is done, on a machine
+// that is not short of processors.
+const youth = 100 * time.Millisecond
+
+// processStat is a part of /proc/PID/stat.
+type processStat struct {
+	parent  int
+	started int64  // since boot, in ticks
+	stack   string // where it starts; "0" if this process may not know
+}
+
+func statFields(proc string) (s processStat, err error) {
+	text, err := os.ReadFile(proc + "/stat")
+	if err != nil {
+		return s, err
+	}
+	// From the third field on: the second, the command's name in parentheses,
+	// may hold anything (proc_pid_stat(5)).
+	const parent, started, stack = 4 - 3, 22 - 3, 28 - 3
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(fields) <= stack {
+		return s, errors.New("too few fields")
+	}
+	s.stack = fields[stack]
+	s.parent, err = strconv.Atoi(fields[parent])
+	if err == nil {
+		s.started, err = strconv.ParseInt(fields[started], 10, 64)
+	}
+	return s, err
 }
 
 // hasOpen looks through a process's descriptors by stat, which opens nothing.

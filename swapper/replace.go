@@ -110,19 +110,20 @@ func (r *replacement) beAlone() error {
 			inPlace: true,
 		}
 	}
-	for began := time.Now(); ; time.Sleep(time.Millisecond) {
+	began, patience := time.Now(), unseenPatience
+	for try := 1; ; try++ {
 		r.guard, err = newGuard(r.target.path, r.wantLease)
 		if !errors.Is(err, errLeaseRefused) && !errors.Is(err, errFenceRefused) {
 			return err
 		}
 		openers, newborn := lookForOpeners(r.target.dev, r.target.ino)
-		patience := unseenPatience
 		if newborn {
-			patience = newbornPatience
+			patience = newbornPatience // the next look may come between two of them
 		}
-		if len(openers) > 0 || time.Since(began) > patience {
+		if len(openers) > 0 || try >= leaseTries && time.Since(began) > patience {
 			return openElsewhere(openers)
 		}
+		time.Sleep(time.Millisecond)
 	}
 }
 
