@@ -11,11 +11,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/rs/zerolog"
 
 	"hotswap/driver"
+	"hotswap/internal/testenv"
 )
 
 // replaced is a pool on a database, stamped "old" with writes in its WAL, and a
@@ -113,22 +113,6 @@ func (r *replaced) sound() {
 	}
 }
 
-// eventually waits until what is true of it in the end is.
-func eventually(t *testing.T, check func() error) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
 // TestAFileReplacedBehindOurBackIsAdoptedByAllConnectionsTogether: nothing of the
 // old WAL is in the new file, and who kept the old file has all of it.
 func TestAFileReplacedBehindOurBackIsAdoptedByAllConnectionsTogether(t *testing.T) {
@@ -155,7 +139,7 @@ func TestAFileReplacedBehindOurBackIsAdoptedByAllConnectionsTogether(t *testing.
 				swaps = append(swaps, s)
 			})()
 			r.mv()
-			eventually(t, func() error {
+			testenv.Eventually(t, func() error {
 				if g := r.db.Generation(); g != 2 {
 					return fmt.Errorf("generation %d", g)
 				}
@@ -179,7 +163,7 @@ func TestAFileReplacedBehindOurBackIsAdoptedByAllConnectionsTogether(t *testing.
 			if got := stamps(t, kept); got != "old 70" {
 				t.Errorf("the old file has %q: its last writes were left in a WAL", got)
 			}
-			eventually(t, func() error {
+			testenv.Eventually(t, func() error {
 				mu.Lock()
 				defer mu.Unlock()
 				if len(swaps) != 1 || !swaps[0].External || swaps[0].Generation != 2 {
@@ -187,7 +171,7 @@ func TestAFileReplacedBehindOurBackIsAdoptedByAllConnectionsTogether(t *testing.
 				}
 				return nil
 			})
-			eventually(t, func() error {
+			testenv.Eventually(t, func() error {
 				if !strings.Contains(r.log.String(), "replaced by something else") {
 					return fmt.Errorf("the log says nothing of it: %s", r.log)
 				}
@@ -233,14 +217,14 @@ func TestWritesGoOnWhileTheFileIsReplacedBehindOurBack(t *testing.T) {
 				})
 			}
 			r.mv()
-			eventually(t, func() error {
+			testenv.Eventually(t, func() error {
 				if r.db.Generation() != 2 {
 					return errors.New("not adopted")
 				}
 				return nil
 			})
 			at := written.Load()
-			eventually(t, func() error {
+			testenv.Eventually(t, func() error {
 				if written.Load() < at+20 {
 					return errors.New("no writes after it")
 				}
@@ -283,7 +267,7 @@ func TestTheLastCloseLeavesNoWALBesideAReplacedFile(t *testing.T) {
 	if got := stamps(t, r.pool); got != "new 50" {
 		t.Error(got)
 	}
-	eventually(t, func() error {
+	testenv.Eventually(t, func() error {
 		if g := r.db.Generation(); g != 2 {
 			return fmt.Errorf("generation %d", g)
 		}
@@ -294,7 +278,7 @@ func TestTheLastCloseLeavesNoWALBesideAReplacedFile(t *testing.T) {
 func TestAFirstUseAfterIdlingSeesTheReplacedFileAtOnce(t *testing.T) {
 	r := startReplaced(t, "WAL")
 	looks := driver.Looks(r.db)
-	eventually(t, func() error {
+	testenv.Eventually(t, func() error {
 		if driver.Looks(r.db) == looks {
 			return errors.New("nobody looks")
 		}
@@ -316,7 +300,7 @@ func TestALeakedReaderDoesNotKeepTheOthersOnAReplacedFile(t *testing.T) {
 	defer rows.Close()
 	rows.Next()
 	r.mv()
-	eventually(t, func() error {
+	testenv.Eventually(t, func() error {
 		if g := r.db.Generation(); g != 2 {
 			return fmt.Errorf("generation %d", g)
 		}
@@ -344,7 +328,7 @@ func TestAReplacedFileIsRefusedIfToldSoUntilTheOldOneIsBack(t *testing.T) {
 	}
 	defer tx.Rollback()
 	r.mv()
-	eventually(t, func() error {
+	testenv.Eventually(t, func() error {
 		var n int
 		if err := r.pool.QueryRow("SELECT count(*) FROM t").Scan(&n); !errors.Is(err, driver.ErrReplaced) {
 			return fmt.Errorf("a call: %d, %v", n, err)
@@ -364,7 +348,7 @@ func TestAReplacedFileIsRefusedIfToldSoUntilTheOldOneIsBack(t *testing.T) {
 	if err := os.Rename(old, r.live); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() error {
+	testenv.Eventually(t, func() error {
 		var n int
 		if err := r.pool.QueryRow("SELECT count(*) FROM t WHERE stamp = 'old'").Scan(&n); err != nil || n != 71 {
 			return fmt.Errorf("with the old file back: %d, %v", n, err)
@@ -396,7 +380,7 @@ func TestAFileThatIsGoneFailsNewConnectionsRatherThanBeginAnEmptyOne(t *testing.
 		t.Errorf("a new file was made: %v", err)
 	}
 	r.mv()
-	eventually(t, func() error {
+	testenv.Eventually(t, func() error {
 		if err := r.pool.QueryRow("SELECT count(*) FROM t").Scan(&n); err != nil || n != 50 {
 			return fmt.Errorf("with a file there again: %d, %v", n, err)
 		}

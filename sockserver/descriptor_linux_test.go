@@ -208,7 +208,7 @@ func TestDescriptorIsItsOwnRequestsAlone(t *testing.T) {
 	if got := <-seen; string(got.body) != "01" {
 		t.Fatalf("the second request got %q, not its own body", got.body)
 	}
-	waitUntil(t, "the descriptors are closed", func() bool { return !isOpen(t, dir+"/new") })
+	testenv.Until(t, "the descriptors are closed", func() bool { return !isOpen(t, dir+"/new") })
 }
 
 func TestDescriptorThatNoRequestTookIsClosed(t *testing.T) {
@@ -217,9 +217,9 @@ func TestDescriptorThatNoRequestTookIsClosed(t *testing.T) {
 	s := startServer(t, dir, Config{}, nil)
 	conn := dial(t, s.SocketPath())
 	pass(t, conn, "PUT /v1/data", dir+"/file", os.O_RDONLY)
-	waitUntil(t, "it has arrived", func() bool { return isOpen(t, dir+"/file") })
+	testenv.Until(t, "it has arrived", func() bool { return isOpen(t, dir+"/file") })
 	conn.Close()
-	waitUntil(t, "it is closed", func() bool { return !isOpen(t, dir+"/file") })
+	testenv.Until(t, "it is closed", func() bool { return !isOpen(t, dir+"/file") })
 }
 
 // descriptorZoo opens what is no regular file to read, or to write, and says
@@ -324,9 +324,9 @@ func TestDescriptorThatCantBeUsedIsRefusedInWordsAndClosed(t *testing.T) {
 				t.Errorf("the client's file has %d bytes now", len(content))
 			}
 			for _, name := range []string{dir + "/file", dir + "/empty"} {
-				waitUntil(t, name+" is closed", func() bool { return !isOpen(t, name) })
+				testenv.Until(t, name+" is closed", func() bool { return !isOpen(t, name) })
 			}
-			waitUntil(t, "as many descriptors are open as before", func() bool { return countDescriptors(t) <= before })
+			testenv.Until(t, "as many descriptors are open as before", func() bool { return countDescriptors(t) <= before })
 		})
 	}
 }
@@ -444,7 +444,7 @@ func TestClientThatLeavesEndsThePushOfItsDescriptor(t *testing.T) {
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	waitUntil(t, "the descriptor is closed", func() bool { return !isOpen(t, dir+"/new") })
+	testenv.Until(t, "the descriptor is closed", func() bool { return !isOpen(t, dir+"/new") })
 }
 
 func TestPushByDescriptorThatBreaksOffHasAnUnknownOutcome(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
 
@@ -196,7 +197,7 @@ func TestAReaderThatOutlastsTheTimeoutDoesNotFailAPush(t *testing.T) {
 	}
 	rows.Close()
 	// The WAL, as large as the database, could not be cut while it read.
-	eventually(t, func() error {
+	testenv.Eventually(t, func() error {
 		if wal, err := os.Stat(s.path + "-wal"); err == nil && wal.Size() > 4<<20 {
 			return fmt.Errorf("the WAL still has %d bytes", wal.Size())
 		}
@@ -334,7 +335,7 @@ func TestABusyWriterInAnotherProcessRefusesThePushByName(t *testing.T) {
 			o.must("BEGIN IMMEDIATE")
 			o.must("INSERT INTO items (stamp) VALUES ('live')")
 			s.refuses(swapper.PushOptions{Timeout: 200 * time.Millisecond}, swapper.ErrBusy,
-				"process "+strconv.Itoa(o.cmd.Process.Pid), "--timeout", "by rename it can't be done")
+				"process "+strconv.Itoa(o.Process.Pid), "--timeout", "by rename it can't be done")
 			o.must("COMMIT")
 			if got := o.must("SELECT count(*) FROM items"); got != "201" {
 				t.Errorf("the other process's write is gone: %s", got)

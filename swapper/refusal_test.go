@@ -19,6 +19,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"hotswap/driver"
+	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
 
@@ -162,16 +163,12 @@ func TestAFileThatAnotherProcessHasOpenIsRefusedWithItsPid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := exec.Command("cat")
-	other.ExtraFiles = []*os.File{held}
-	in, _ := other.StdinPipe()
-	if err := other.Start(); err != nil {
-		t.Fatal(err)
-	}
+	cmd := exec.Command("cat")
+	cmd.ExtraFiles = []*os.File{held}
+	other := testenv.Start(t, cmd)
 	held.Close()
 	s.refuses(swapper.PushOptions{Method: swapper.MethodRename}, swapper.ErrBusy, "process "+strconv.Itoa(other.Process.Pid)+" (cat)")
-	in.Close()
-	other.Wait()
+	other.End()
 	s.mustPush(source(t, "new"), swapper.PushOptions{})
 }
 
@@ -360,7 +357,7 @@ func TestAPushThatMeetsAFileReplacedMeanwhileLeavesThatOne(t *testing.T) {
 			if !errors.Is(err, swapper.ErrBusy) || !strings.Contains(err.Error(), "replaced by somebody else") || r.Swapped {
 				t.Errorf("%+v, %v", r, err)
 			}
-			eventually(t, func() error {
+			testenv.Eventually(t, func() error {
 				if s.stamp() != "faster" || s.db.Generation() != 2 {
 					return fmt.Errorf("%s, generation %d", s.stamp(), s.db.Generation())
 				}

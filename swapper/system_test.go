@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -277,29 +276,13 @@ func TestDescriptorsAreBackAfterManySwaps(t *testing.T) {
 	}
 	// The fences on the replaced files are there for a moment longer; that of the
 	// first one was, too.
-	eventually(t, func() error {
+	testenv.Eventually(t, func() error {
 		if after := descriptors(t); len(after) > before {
 			return fmt.Errorf("%d descriptors before 50 swaps, %d after: %v", before, len(after), after)
 		}
 		return nil
 	})
 	s.onlyFiles()
-}
-
-// eventually waits until what is true of it in the end is.
-func eventually(t *testing.T, check func() error) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
 }
 
 func descriptors(t *testing.T) (open []string) {
