@@ -41,12 +41,7 @@ func TestAFileReplacedBehindOurBackIsAdoptedByAllConnectionsTogether(t *testing.
 				swaps = append(swaps, s)
 			})()
 			r.mv()
-			testenv.Eventually(t, func() error {
-				if g := r.db.Generation(); g != 2 {
-					return fmt.Errorf("generation %d", g)
-				}
-				return nil
-			})
+			r.adopted()
 			row := pinned.QueryRowContext(t.Context(), "SELECT group_concat(DISTINCT stamp) || ' ' || count(*) FROM t")
 			var viaPinned string
 			if err := row.Scan(&viaPinned); err != nil || viaPinned != "new 50" {
@@ -119,12 +114,7 @@ func TestWritesGoOnWhileTheFileIsReplacedBehindOurBack(t *testing.T) {
 				})
 			}
 			r.mv()
-			testenv.Eventually(t, func() error {
-				if r.db.Generation() != 2 {
-					return errors.New("not adopted")
-				}
-				return nil
-			})
+			r.adopted()
 			at := written.Load()
 			testenv.Eventually(t, func() error {
 				if written.Load() < at+20 {
@@ -169,12 +159,7 @@ func TestTheLastCloseLeavesNoWALBesideAReplacedFile(t *testing.T) {
 	if got := stamps(t, r.pool); got != "new 50" {
 		t.Error(got)
 	}
-	testenv.Eventually(t, func() error {
-		if g := r.db.Generation(); g != 2 {
-			return fmt.Errorf("generation %d", g)
-		}
-		return nil
-	})
+	r.adopted()
 }
 
 func TestAFirstUseAfterIdlingSeesTheReplacedFileAtOnce(t *testing.T) {
@@ -202,12 +187,7 @@ func TestALeakedReaderDoesNotKeepTheOthersOnAReplacedFile(t *testing.T) {
 	defer rows.Close()
 	rows.Next()
 	r.mv()
-	testenv.Eventually(t, func() error {
-		if g := r.db.Generation(); g != 2 {
-			return fmt.Errorf("generation %d", g)
-		}
-		return nil
-	})
+	r.adopted()
 	if got := stamps(t, r.pool); got != "new 50" {
 		t.Error(got)
 	}

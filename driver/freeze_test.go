@@ -19,16 +19,9 @@ import (
 	"hotswap/internal/testenv"
 )
 
-// In these tests synctest's clock stands still while anything runs, so waits
-// are exact.
-
 func TestAWaitAtTheGateHonoursItsContext(t *testing.T) {
 	db, d := open(t, "", 1)
-	conn, err := db.Conn(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := connect(t, db)
 	stmt, err := conn.PrepareContext(context.Background(), "SELECT 1")
 	if err != nil {
 		t.Fatal(err)
@@ -85,14 +78,10 @@ func TestClosingThingsNeverWaits(t *testing.T) {
 func TestRawTransactionsDrainAndAreForcedLikeOthers(t *testing.T) {
 	db, d := open(t, "", 1)
 	ctx := context.Background()
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := connect(t, db)
 	mustExec(t, conn, "BEGIN IMMEDIATE")
 	mustExec(t, conn, "INSERT INTO t (v) VALUES ('half')")
-	_, err = d.Freeze(ctx, driver.FreezeOptions{Timeout: 20 * time.Millisecond})
+	_, err := d.Freeze(ctx, driver.FreezeOptions{Timeout: 20 * time.Millisecond})
 	var held *driver.HeldError
 	if !errors.As(err, &held) || held.Attempts == 0 || held.Holders[0].Kind != driver.HoldRaw || !strings.HasPrefix(held.Holders[0].Query, "INSERT") {
 		t.Fatalf("got %v", err)

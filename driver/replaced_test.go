@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"hotswap/driver"
+	"hotswap/internal/testenv"
 )
 
 // replaced is a pool on a database, stamped "old" with writes in its WAL, and a
@@ -89,6 +90,17 @@ func (r *replaced) mv() {
 	if err := os.Rename(r.next, r.live); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// adopted waits until the connections are on the new file.
+func (r *replaced) adopted() {
+	r.t.Helper()
+	testenv.Eventually(r.t, func() error {
+		if g := r.db.Generation(); g != 2 {
+			return fmt.Errorf("generation %d", g)
+		}
+		return nil
+	})
 }
 
 func stamps(t *testing.T, db interface {

@@ -15,6 +15,9 @@ import (
 	"hotswap/driver"
 )
 
+// In these tests synctest's clock stands still while anything runs, so waits
+// are exact.
+
 func TestWhileSomethingIsHeldForLongOthersWaitOneWindowAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db, d := open(t, "", 10)

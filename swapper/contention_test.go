@@ -18,12 +18,7 @@ import (
 // content, while all others see the new one.
 func TestAReaderThatOutlastsTheTimeoutDoesNotFailAPush(t *testing.T) {
 	s := start(t, t.TempDir(), "&_journal=WAL")
-	rows, err := s.pool.Query("SELECT stamp FROM items")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	rows.Next()
+	rows := s.openRows("SELECT stamp FROM items")
 	data := sourceWith(t, "new", 9<<20)
 	r := s.mustPush(data, swapper.PushOptions{Timeout: 50 * time.Millisecond})
 	if r.Method != swapper.MethodInPlace || !strings.Contains(r.InPlaceBecause, "SELECT stamp FROM items") {

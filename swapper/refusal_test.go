@@ -43,11 +43,7 @@ func (s *service) refuses(opts swapper.PushOptions, kind error, says ...string) 
 
 func TestOpenRowsThatNeverEndRefuseAPushByName(t *testing.T) {
 	s := start(t, t.TempDir(), "&_journal=WAL")
-	rows, err := s.pool.Query("SELECT id FROM items -- leaked")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows.Next()
+	rows := s.openRows("SELECT id FROM items -- leaked")
 	opts := swapper.PushOptions{Timeout: 50 * time.Millisecond, Method: swapper.MethodRename}
 	s.refuses(opts, swapper.ErrBusy, "open Rows", "SELECT id FROM items -- leaked", "--timeout", "--force")
 	var held *driver.HeldError
@@ -64,12 +60,7 @@ func TestOpenRowsThatNeverEndRefuseAPushByName(t *testing.T) {
 
 func TestAForcedPushEndsWhatIsHeldAndTellsItsOwner(t *testing.T) {
 	s := start(t, t.TempDir(), "&_journal=WAL")
-	rows, err := s.pool.Query("SELECT id FROM items")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	rows.Next()
+	rows := s.openRows("SELECT id FROM items")
 	tx, err := s.pool.Begin()
 	if err != nil {
 		t.Fatal(err)
@@ -234,14 +225,9 @@ func TestASwapWhoseDatabaseCantBeReadIsUndone(t *testing.T) {
 
 func TestACancelledPushLeavesCallsFlowing(t *testing.T) {
 	s := start(t, t.TempDir(), "&_journal=WAL")
-	rows, err := s.pool.Query("SELECT id FROM items")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	rows.Next()
+	s.openRows("SELECT id FROM items")
 	ctx, cancel := context.WithCancel(context.Background())
-	_, err = swapper.Push(ctx, s.db, bytes.NewReader(source(t, "new")), swapper.PushOptions{
+	_, err := swapper.Push(ctx, s.db, bytes.NewReader(source(t, "new")), swapper.PushOptions{
 		Notify: func(e swapper.Event) {
 			if e.Step == swapper.StepReopened {
 				cancel()
