@@ -53,6 +53,17 @@ func mustExec(t testing.TB, db execer, query string, args ...any) {
 	}
 }
 
+// connect takes a connection from the pool for the test.
+func connect(t testing.TB, db *sql.DB) *sql.Conn {
+	t.Helper()
+	conn, err := db.Conn(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
 func mustFreeze(t testing.TB, d *driver.Database, opts driver.FreezeOptions) *driver.Frozen {
 	t.Helper()
 	f, err := d.Freeze(context.Background(), opts)
@@ -86,11 +97,7 @@ func TestCallsWaitForTheThawAndNoneFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer old.Close()
-	pinned, err := db.Conn(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pinned.Close()
+	pinned := connect(t, db)
 	work(func() error { var n int; return db.QueryRow("SELECT count(*) FROM t").Scan(&n) })
 	work(func() error { _, err := db.Exec("INSERT INTO t (v) VALUES (?)", "x"); return err })
 	work(func() error { var n int; return old.QueryRow(3).Scan(&n) })

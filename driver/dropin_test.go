@@ -1,14 +1,12 @@
 package driver_test
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	sqldriver "database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,7 +14,6 @@ import (
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 	"github.com/ngrok/sqlmw"
-	"github.com/rs/zerolog"
 
 	"hotswap/driver"
 )
@@ -300,117 +297,6 @@ func drain(rows *sql.Rows) (any, error) {
 		}
 	}
 	return out, errors.Join(err, rows.Err())
-}
-
-func TestRawReachesTheConnectionThroughAnInterceptorToo(t *testing.T) {
-	for _, drv := range []string{driver.Name, "intercepted"} {
-		path := filepath.Join(t.TempDir(), "x.sqlite3")
-		db, err := sql.Open(drv, path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		conn, err := db.Conn(context.Background())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		err = driver.Raw(conn, func(c *sqlite3.SQLiteConn) error {
-			if got := c.GetFilename(""); got != path {
-				t.Errorf("%s: file %s", drv, got)
-			}
-			d, _ := driver.Lookup(path)
-			if _, err := d.Freeze(context.Background(), driver.FreezeOptions{Timeout: 1}); err == nil {
-				t.Errorf("%s: frozen while Raw ran", drv)
-			}
-			return nil
-		})
-		if err != nil {
-			t.Errorf("%s: %v", drv, err)
-		}
-	}
-	plain, _ := sql.Open("sqlite3", ":memory:")
-	defer plain.Close()
-	conn, _ := plain.Conn(context.Background())
-	defer conn.Close()
-	if err := driver.Raw(conn, func(*sqlite3.SQLiteConn) error { return nil }); err == nil {
-		t.Error("Raw took another driver's connection")
-	}
-}
-
-func TestTheQueryLogNamesQueriesWithoutArguments(t *testing.T) {
-	var buf bytes.Buffer
-	name := register(t, driver.WithInterceptor(driver.QueryLog(zerolog.New(&buf), 1)))
-	db, err := sql.Open(name, filepath.Join(t.TempDir(), "x.sqlite3"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	mustExec(t, db, "CREATE TABLE t (x)")
-	mustExec(t, db, "INSERT INTO t VALUES (?)", "secret")
-	db.Exec("INSERT INTO nowhere VALUES (1)")
-	out := buf.String()
-	if strings.Count(out, `"level":"warn"`) != 2 || !strings.Contains(out, `"level":"error"`) || strings.Contains(out, "secret") || !strings.Contains(out, "INSERT INTO t VALUES (?)") {
-		t.Errorf("log:\n%s", out)
-	}
-}
-
-func TestOneFileIsOneDatabaseByWhateverName(t *testing.T) {
-	dir := t.TempDir()
-	real := filepath.Join(dir, "real?%#.sqlite3")
-	link := filepath.Join(dir, "link.sqlite3")
-	if err := os.Symlink(filepath.Base(real), link); err != nil {
-		t.Fatal(err)
-	}
-	t.Chdir(dir)
-	names := []string{"file:real%3f%25%23.sqlite3", "file:" + dir + "/./real%3F%25%23.sqlite3?mode=rwc", "file://localhost" + dir + "/real%3f%25%23.sqlite3#frag"}
-	for _, n := range names {
-		db, err := sql.Open(driver.Name, n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		if err := db.Ping(); err != nil {
-			t.Fatal(n, err)
-		}
-		mustExec(t, db, "CREATE TABLE IF NOT EXISTS t (x)")
-		if all := driver.Databases(); len(all) != 1 || all[0].Path() != real {
-			t.Fatalf("%s: %v", n, all[0].Path())
-		}
-	}
-	d, ok := driver.Lookup(link)
-	if !ok || d.Path() != real || d.Stats().Connections != 3 {
-		t.Errorf("by the symlink: %v", d)
-	}
-	if entries, _ := os.ReadDir(dir); len(entries) != 2 {
-		t.Errorf("files: %v", entries)
-	}
-	// A chdir leads nobody astray.
-	t.Chdir(t.TempDir())
-	swap(t, d)
-	if _, err := d.Reconnect(); err != nil {
-		t.Error(err)
-	}
-	if entries, _ := os.ReadDir("."); len(entries) != 0 {
-		t.Errorf("a database was made in the new working directory: %v", entries)
-	}
-}
-
-func TestWhatHasNoFileIsNotManaged(t *testing.T) {
-	for _, dsn := range []string{":memory:", "", "file::memory:", "file:x?mode=memory&cache=shared", "file:/x?vfs=memdb", "/no/such/directory/x.sqlite3"} {
-		db, err := sql.Open(driver.Name, dsn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := len(driver.Databases()); n != 0 {
-			t.Errorf("%q: %d managed", dsn, n)
-		}
-		var one int
-		if err := db.QueryRow("SELECT 1").Scan(&one); (err == nil) == strings.HasPrefix(dsn, "/no") {
-			t.Errorf("%q: %v", dsn, err)
-		}
-		db.Close()
-	}
 }
 
 var _ sqldriver.Driver = (*driver.Driver)(nil)

@@ -1,7 +1,6 @@
 package driver_test
 
 import (
-	"bytes"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -11,123 +10,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
-
-	"github.com/rs/zerolog"
 
 	"hotswap/driver"
+	"hotswap/internal/testenv"
 )
-
-// replaced is a pool on a database, stamped "old" with writes in its WAL, and a
-// "new" one beside it.
-type replaced struct {
-	t          *testing.T
-	live, next string
-	pool       *sql.DB
-	db         *driver.Database
-	log        *syncBuffer
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
-var externalDrivers atomic.Int64
-
-func startReplaced(t *testing.T, journal string, opts ...driver.Option) *replaced {
-	t.Helper()
-	dir := t.TempDir()
-	r := &replaced{t: t, live: filepath.Join(dir, "live.db"), next: filepath.Join(dir, "next.db"), log: &syncBuffer{}}
-	fill := func(path, stamp string) {
-		db, err := sql.Open("sqlite3", "file:"+path+"?_journal="+journal)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		for i := range 50 {
-			if _, err := db.Exec("CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, stamp TEXT); INSERT INTO t VALUES (?, ?)", i, stamp); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	fill(r.live, "old")
-	fill(r.next, "new")
-	name := fmt.Sprintf("external-%d", externalDrivers.Add(1))
-	sql.Register(name, driver.New(append(opts, driver.WithLogger(zerolog.New(r.log)))...))
-	var err error
-	if r.pool, err = sql.Open(name, "file:"+r.live+"?_journal="+journal); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { r.pool.Close() })
-	r.write()
-	r.db, _ = driver.Lookup(r.live)
-	return r
-}
-
-// write leaves writes in the WAL, of the file that is live.
-func (r *replaced) write() {
-	r.t.Helper()
-	for range 20 {
-		if _, err := r.pool.Exec("INSERT INTO t (stamp) SELECT stamp FROM t LIMIT 1"); err != nil {
-			r.t.Fatal(err)
-		}
-	}
-}
-
-func (r *replaced) mv() {
-	r.t.Helper()
-	if err := os.Rename(r.next, r.live); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-func stamps(t *testing.T, db interface {
-	QueryRow(string, ...any) *sql.Row
-}) string {
-	t.Helper()
-	var s string
-	if err := db.QueryRow("SELECT group_concat(DISTINCT stamp) || ' ' || count(*) FROM t").Scan(&s); err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-func (r *replaced) sound() {
-	r.t.Helper()
-	var ok string
-	if err := r.pool.QueryRow("PRAGMA integrity_check").Scan(&ok); err != nil || ok != "ok" {
-		r.t.Errorf("integrity_check: %s, %v", ok, err)
-	}
-}
-
-// eventually waits until what is true of it in the end is.
-func eventually(t *testing.T, check func() error) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
 
 // TestAFileReplacedBehindOurBackIsAdoptedByAllConnectionsTogether: nothing of the
 // old WAL is in the new file, and who kept the old file has all of it.
@@ -155,12 +41,7 @@ func TestAFileReplacedBehindOurBackIsAdoptedByAllConnectionsTogether(t *testing.
 				swaps = append(swaps, s)
 			})()
 			r.mv()
-			eventually(t, func() error {
-				if g := r.db.Generation(); g != 2 {
-					return fmt.Errorf("generation %d", g)
-				}
-				return nil
-			})
+			r.adopted()
 			row := pinned.QueryRowContext(t.Context(), "SELECT group_concat(DISTINCT stamp) || ' ' || count(*) FROM t")
 			var viaPinned string
 			if err := row.Scan(&viaPinned); err != nil || viaPinned != "new 50" {
@@ -179,7 +60,7 @@ func TestAFileReplacedBehindOurBackIsAdoptedByAllConnectionsTogether(t *testing.
 			if got := stamps(t, kept); got != "old 70" {
 				t.Errorf("the old file has %q: its last writes were left in a WAL", got)
 			}
-			eventually(t, func() error {
+			testenv.Eventually(t, func() error {
 				mu.Lock()
 				defer mu.Unlock()
 				if len(swaps) != 1 || !swaps[0].External || swaps[0].Generation != 2 {
@@ -187,7 +68,7 @@ func TestAFileReplacedBehindOurBackIsAdoptedByAllConnectionsTogether(t *testing.
 				}
 				return nil
 			})
-			eventually(t, func() error {
+			testenv.Eventually(t, func() error {
 				if !strings.Contains(r.log.String(), "replaced by something else") {
 					return fmt.Errorf("the log says nothing of it: %s", r.log)
 				}
@@ -233,14 +114,9 @@ func TestWritesGoOnWhileTheFileIsReplacedBehindOurBack(t *testing.T) {
 				})
 			}
 			r.mv()
-			eventually(t, func() error {
-				if r.db.Generation() != 2 {
-					return errors.New("not adopted")
-				}
-				return nil
-			})
+			r.adopted()
 			at := written.Load()
-			eventually(t, func() error {
+			testenv.Eventually(t, func() error {
 				if written.Load() < at+20 {
 					return errors.New("no writes after it")
 				}
@@ -283,18 +159,13 @@ func TestTheLastCloseLeavesNoWALBesideAReplacedFile(t *testing.T) {
 	if got := stamps(t, r.pool); got != "new 50" {
 		t.Error(got)
 	}
-	eventually(t, func() error {
-		if g := r.db.Generation(); g != 2 {
-			return fmt.Errorf("generation %d", g)
-		}
-		return nil
-	})
+	r.adopted()
 }
 
 func TestAFirstUseAfterIdlingSeesTheReplacedFileAtOnce(t *testing.T) {
 	r := startReplaced(t, "WAL")
 	looks := driver.Looks(r.db)
-	eventually(t, func() error {
+	testenv.Eventually(t, func() error {
 		if driver.Looks(r.db) == looks {
 			return errors.New("nobody looks")
 		}
@@ -316,12 +187,7 @@ func TestALeakedReaderDoesNotKeepTheOthersOnAReplacedFile(t *testing.T) {
 	defer rows.Close()
 	rows.Next()
 	r.mv()
-	eventually(t, func() error {
-		if g := r.db.Generation(); g != 2 {
-			return fmt.Errorf("generation %d", g)
-		}
-		return nil
-	})
+	r.adopted()
 	if got := stamps(t, r.pool); got != "new 50" {
 		t.Error(got)
 	}
@@ -344,7 +210,7 @@ func TestAReplacedFileIsRefusedIfToldSoUntilTheOldOneIsBack(t *testing.T) {
 	}
 	defer tx.Rollback()
 	r.mv()
-	eventually(t, func() error {
+	testenv.Eventually(t, func() error {
 		var n int
 		if err := r.pool.QueryRow("SELECT count(*) FROM t").Scan(&n); !errors.Is(err, driver.ErrReplaced) {
 			return fmt.Errorf("a call: %d, %v", n, err)
@@ -364,7 +230,7 @@ func TestAReplacedFileIsRefusedIfToldSoUntilTheOldOneIsBack(t *testing.T) {
 	if err := os.Rename(old, r.live); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() error {
+	testenv.Eventually(t, func() error {
 		var n int
 		if err := r.pool.QueryRow("SELECT count(*) FROM t WHERE stamp = 'old'").Scan(&n); err != nil || n != 71 {
 			return fmt.Errorf("with the old file back: %d, %v", n, err)
@@ -396,7 +262,7 @@ func TestAFileThatIsGoneFailsNewConnectionsRatherThanBeginAnEmptyOne(t *testing.
 		t.Errorf("a new file was made: %v", err)
 	}
 	r.mv()
-	eventually(t, func() error {
+	testenv.Eventually(t, func() error {
 		if err := r.pool.QueryRow("SELECT count(*) FROM t").Scan(&n); err != nil || n != 50 {
 			return fmt.Errorf("with a file there again: %d, %v", n, err)
 		}

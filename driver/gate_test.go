@@ -10,6 +10,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
+	"hotswap/internal/testenv"
 )
 
 // The others would take the processors, and the time, of the one that is waited for.
@@ -65,7 +66,7 @@ func TestAllCallsWaitWhileTheGateWaitsForAConnectionThatIsBeingReopened(t *testi
 		}
 		frozen <- f
 	}()
-	eventually(t, func() error {
+	testenv.Eventually(t, func() error {
 		if n := marked(); n != len(conns) {
 			return fmt.Errorf("%d of %d connections are marked", n, len(conns))
 		}
@@ -104,7 +105,7 @@ func TestAConnectionThatIsOpenedWhileWritesWaitWaitsWithItsWrites(t *testing.T) 
 		_, err := other.ExecContext(ctx, "INSERT INTO t (v) VALUES ('x')")
 		written <- err
 	}()
-	eventually(t, func() error {
+	testenv.Eventually(t, func() error {
 		select {
 		case err := <-written:
 			t.Fatalf("the write did not wait: %v", err)

@@ -55,13 +55,9 @@ func TestReadOnlyAndImmutableNamesMeanWhatTheyDid(t *testing.T) {
 func TestHooksAndBackupsThroughRaw(t *testing.T) {
 	db, d := open(t, "", 3)
 	ctx := context.Background()
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := connect(t, db)
 	updates := 0
-	err = driver.Raw(conn, func(c *sqlite3.SQLiteConn) error {
+	err := driver.Raw(conn, func(c *sqlite3.SQLiteConn) error {
 		c.RegisterUpdateHook(func(int, string, string, int64) { updates++ })
 		return c.RegisterFunc("thrice", func(n int64) int64 { return 3 * n }, true)
 	})

@@ -22,11 +22,7 @@ func swap(t *testing.T, d *driver.Database) {
 func TestWhatTheSessionWasToldIsToldAgain(t *testing.T) {
 	db, d := open(t, "", 1)
 	ctx := context.Background()
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := connect(t, db)
 	side := filepath.Join(t.TempDir(), "side.sqlite3")
 	mustExec(t, conn, "PRAGMA cache_size=111; PRAGMA foreign_keys(1)")
 	mustExec(t, conn, "ATTACH DATABASE ? AS side", side)

@@ -2,6 +2,7 @@ package sockserver
 
 import (
 	"fmt"
+	"hotswap/internal/testenv"
 	"io"
 	"net"
 	"os"
@@ -39,34 +40,16 @@ func startInheriting(t *testing.T, names string, files []*os.File) (end io.Close
 	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 	cmd.Env = append(os.Environ(), "HOTSWAP_TEST_INHERITING=1", "LISTEN_FDNAMES="+names, fmt.Sprintf("LISTEN_FDS=%d", len(files)))
 	cmd.ExtraFiles, cmd.Dir, cmd.Stderr = files, t.TempDir(), os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	child := testenv.Start(t, cmd)
 	t.Cleanup(func() {
-		stdin.Close()
-		if err := cmd.Wait(); err != nil {
+		if err := child.End(); err != nil {
 			t.Error(err)
 		}
 	})
-	for line == "" {
-		var word, rest string
-		if _, err := fmt.Fscanf(stdout, "%s %s\n", &word, &rest); err == io.EOF {
-			t.Fatal("the process ended")
-		}
-		if word == "listening" || word == "refused" {
-			line = word + " " + rest
-		}
+	for !strings.HasPrefix(line, "listening ") && !strings.HasPrefix(line, "refused ") {
+		line = child.Line()
 	}
-	go io.Copy(io.Discard, stdout)
-	return stdin, line
+	return child.In, line
 }
 
 // inheriting is the other process: it serves, twice in a row, until its stdin ends.

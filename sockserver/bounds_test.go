@@ -90,9 +90,9 @@ func TestClientThatVanishesFreesItsStage(t *testing.T) {
 	}
 	s := startServer(t, dir, Config{}, nil)
 	conn := rawPush(t, s, "Content-Length: 1000000\r\n", string(content[:100]))
-	waitUntil(t, "there is a stage", func() bool { return len(stages(t, dir)) == 1 })
+	testenv.Until(t, "there is a stage", func() bool { return len(stages(t, dir)) == 1 })
 	conn.Close()
-	waitUntil(t, "the stage is gone", func() bool { return len(stages(t, dir)) == 0 })
+	testenv.Until(t, "the stage is gone", func() bool { return len(stages(t, dir)) == 0 })
 }
 
 // A reader of a snapshot that stops keeps its own stage, and nothing else.

@@ -2,7 +2,6 @@ package sockserver
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -208,7 +207,7 @@ func TestDescriptorIsItsOwnRequestsAlone(t *testing.T) {
 	if got := <-seen; string(got.body) != "01" {
 		t.Fatalf("the second request got %q, not its own body", got.body)
 	}
-	waitUntil(t, "the descriptors are closed", func() bool { return !isOpen(t, dir+"/new") })
+	testenv.Until(t, "the descriptors are closed", func() bool { return !isOpen(t, dir+"/new") })
 }
 
 func TestDescriptorThatNoRequestTookIsClosed(t *testing.T) {
@@ -217,52 +216,9 @@ func TestDescriptorThatNoRequestTookIsClosed(t *testing.T) {
 	s := startServer(t, dir, Config{}, nil)
 	conn := dial(t, s.SocketPath())
 	pass(t, conn, "PUT /v1/data", dir+"/file", os.O_RDONLY)
-	waitUntil(t, "it has arrived", func() bool { return isOpen(t, dir+"/file") })
+	testenv.Until(t, "it has arrived", func() bool { return isOpen(t, dir+"/file") })
 	conn.Close()
-	waitUntil(t, "it is closed", func() bool { return !isOpen(t, dir+"/file") })
-}
-
-// descriptorZoo opens what is no regular file to read, or to write, and says
-// what the refusal is about.
-var descriptorZoo = []struct {
-	name, request string
-	open          func(t testing.TB, dir string) []int
-	words         string
-}{
-	{"directory", announcedPush, opening(".", unix.O_RDONLY|unix.O_DIRECTORY), "of a directory"},
-	{"pipe", announcedPush, func(t testing.TB, _ string) []int {
-		var ends [2]int
-		must(t, unix.Pipe2(ends[:], unix.O_CLOEXEC))
-		unix.Close(ends[1])
-		return ends[:1]
-	}, "of a pipe"},
-	{"socket", announcedPush, func(t testing.TB, _ string) []int {
-		ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-		must(t, err)
-		unix.Close(ends[1])
-		return ends[:1]
-	}, "of a socket"},
-	{"device", announcedPush, opening("/dev/zero", unix.O_RDWR), "of a device"},
-	{"event", announcedPush, func(t testing.TB, _ string) []int {
-		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
-		must(t, err)
-		return []int{fd}
-	}, "of something without a type"},
-	{"path", announcedPush, opening("file", unix.O_PATH), "O_PATH"},
-	{"write-only source", announcedPush, opening("file", unix.O_WRONLY), "open for writing only"},
-	{"read-only destination", announcedPull, opening("file", unix.O_RDONLY), "open for reading only"},
-	{"appending destination", announcedPull, opening("file", unix.O_WRONLY|unix.O_APPEND), "open for appending"},
-	{"past the page cache", announcedPush, opening("file", unix.O_RDONLY|unix.O_DIRECT), "O_DIRECT"},
-	{"two", announcedPush, opening("file", unix.O_RDONLY, unix.O_RDONLY), "more than one"},
-	{"two hundred", announcedPush, opening("file", make([]int, 200)...), "more than one"},
-	{"live source", announcedPush, opening("db", unix.O_RDONLY), "a live database"},
-	{"live destination", announcedPull, opening("db", unix.O_RDWR), "a live database"},
-	{"another verb's", strings.Replace(announcedPull, "destination", "source", 1), opening("file", unix.O_RDWR), `"source" is not "destination"`},
-	{"unannounced", strings.Replace(announcedPull, "Hotswap-Descriptor", "Hotswap-Other", 1), opening("file", unix.O_RDWR), "no Hotswap-Descriptor header"},
-	{"of a list", "GET /v1/databases HTTP/1.1\r\nHost: hotswap\r\nHotswap-Descriptor: source\r\n\r\n", opening("file", unix.O_RDWR), "takes no descriptor"},
-	{"empty", announcedPush, opening("empty", unix.O_RDONLY), "is empty"},
-	{"no database", announcedPush, opening("file", unix.O_RDONLY), "not an SQLite database"},
-	{"made up as it is read", announcedPush, opening("/proc/self/status", unix.O_RDONLY), "is empty"},
+	testenv.Until(t, "it is closed", func() bool { return !isOpen(t, dir+"/file") })
 }
 
 func must(t testing.TB, err error) {
@@ -270,72 +226,6 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-func closeLater(t testing.TB, fd int) { t.Cleanup(func() { unix.Close(fd) }) }
-
-// opening opens a file of the zoo's once for each of flags.
-func opening(name string, flags ...int) func(testing.TB, string) []int {
-	return func(t testing.TB, dir string) (fds []int) {
-		path := name
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(dir, path)
-		}
-		for _, flag := range flags {
-			fd, err := unix.Open(path, flag|unix.O_CLOEXEC, 0)
-			must(t, err)
-			fds = append(fds, fd)
-		}
-		return fds
-	}
-}
-
-func openZoo(t testing.TB) (dir string, live *sql.DB) {
-	dir = shortDir(t)
-	live = openDatabase(t, dir+"/db", 100)
-	writeFile(t, dir+"/empty", "")
-	writeFile(t, dir+"/file", strings.Repeat("no database ", 1000))
-	return dir, live
-}
-
-func TestDescriptorThatCantBeUsedIsRefusedInWordsAndClosed(t *testing.T) {
-	for _, test := range descriptorZoo {
-		t.Run(test.name, func(t *testing.T) {
-			dir, live := openZoo(t)
-			s := startServer(t, dir, Config{}, nil)
-			before := countDescriptors(t)
-			for range 20 {
-				conn := dial(t, s.SocketPath())
-				fds := test.open(t, dir)
-				sendWith(t, conn, test.request, fds...)
-				for _, fd := range fds {
-					unix.Close(fd)
-				}
-				var p *Problem
-				if err := answerOf(t, conn); !errors.As(err, &p) || !strings.Contains(p.Detail, test.words) {
-					t.Fatalf("got %v, want a problem about %q", err, test.words)
-				}
-				conn.Close()
-			}
-			if n := rowsIn(t, live); n != 100 {
-				t.Errorf("%d rows are live", n)
-			}
-			if content, _ := os.ReadFile(dir + "/file"); len(content) != 12_000 {
-				t.Errorf("the client's file has %d bytes now", len(content))
-			}
-			for _, name := range []string{dir + "/file", dir + "/empty"} {
-				waitUntil(t, name+" is closed", func() bool { return !isOpen(t, name) })
-			}
-			waitUntil(t, "as many descriptors are open as before", func() bool { return countDescriptors(t) <= before })
-		})
-	}
-}
-
-func countDescriptors(t testing.TB) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	must(t, err)
-	return len(entries)
 }
 
 // To receive a descriptor means to close it, and that would drop every lock
@@ -373,57 +263,6 @@ func TestLocksOutliveADescriptorOfTheirFile(t *testing.T) {
 	}
 }
 
-func TestFileThatChangesWhileItIsCopiedIsRefused(t *testing.T) {
-	for name, change := range map[string]struct {
-		to   func(*os.File) error
-		want error
-	}{
-		"shorter":       {func(f *os.File) error { return f.Truncate(4096) }, swapper.ErrBadDatabase},
-		"longer":        {func(f *os.File) error { _, err := f.WriteAt([]byte("x"), 1<<20); return err }, swapper.ErrBusy},
-		"of its length": {func(f *os.File) error { _, err := f.WriteAt([]byte("x"), 4096); return err }, swapper.ErrBusy},
-	} {
-		t.Run(name, func(t *testing.T) {
-			dir := shortDir(t)
-			live := openDatabase(t, dir+"/db", 1)
-			makeDatabase(t, dir+"/new", 1000)
-			var pushed error
-			s := startServer(t, dir, Config{DatabasePaths: []string{dir + "/db"}}, func(a *api) {
-				a.push = func(ctx context.Context, db *driver.Database, src io.Reader, opts swapper.PushOptions) (report swapper.Report, err error) {
-					report, pushed = swapper.Push(ctx, db, changing{src.(swapper.FileSource), func() {
-						must(t, change.to(openFile(t, dir+"/new", os.O_RDWR)))
-					}}, opts)
-					return report, pushed
-				}
-			})
-			_, err := newTestClient(t, s).Push(t.Context(), TheDatabase, openFile(t, dir+"/new", os.O_RDONLY), PushParams{})
-			var p *Problem
-			if !errors.As(err, &p) || !errors.Is(pushed, change.want) {
-				t.Fatalf("got %v, of %v", err, pushed)
-			}
-			if n := rowsIn(t, live); n != 1 {
-				t.Errorf("%d rows are live", n)
-			}
-		})
-	}
-}
-
-// changing is a source that changes between two pieces of copying.
-type changing struct {
-	swapper.FileSource
-	change func()
-}
-
-func (c changing) CloneTo(context.Context, *os.File) (bool, error) { return false, nil }
-
-func (c changing) CopyTo(ctx context.Context, dst *os.File, off, n int64) (int64, error) {
-	if off == 0 {
-		done, err := c.FileSource.CopyTo(ctx, dst, 0, 4096)
-		c.change()
-		return done, err
-	}
-	return c.FileSource.CopyTo(ctx, dst, off, n)
-}
-
 func TestClientThatLeavesEndsThePushOfItsDescriptor(t *testing.T) {
 	dir := shortDir(t)
 	openDatabase(t, dir+"/db", 1)
@@ -444,7 +283,7 @@ func TestClientThatLeavesEndsThePushOfItsDescriptor(t *testing.T) {
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	waitUntil(t, "the descriptor is closed", func() bool { return !isOpen(t, dir+"/new") })
+	testenv.Until(t, "the descriptor is closed", func() bool { return !isOpen(t, dir+"/new") })
 }
 
 func TestPushByDescriptorThatBreaksOffHasAnUnknownOutcome(t *testing.T) {
@@ -462,61 +301,4 @@ func TestPushByDescriptorThatBreaksOffHasAnUnknownOutcome(t *testing.T) {
 	if !errors.Is(err, ErrOutcomeUnknown) || !errors.Is(err, ErrConnectionLost) {
 		t.Errorf("got %v", err)
 	}
-}
-
-// Where a file system can share blocks, nothing is copied.
-func TestCloneSharesTheBlocksWhereItCan(t *testing.T) {
-	if os.Getuid() != 0 {
-		testenv.Skip(t, "only root can mount")
-	}
-	if _, err := exec.LookPath("mkfs.xfs"); err != nil {
-		testenv.Skip(t, "no file system to make: %v", err)
-	}
-	base := shortDir(t)
-	dir := base + "/xfs"
-	for _, command := range [][]string{
-		{"truncate", "-s", "400M", base + "/image"},
-		{"mkfs.xfs", "-q", base + "/image"},
-		{"mkdir", dir},
-		{"mount", "-o", "loop", base + "/image", dir},
-	} {
-		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
-			testenv.Skip(t, "%v: %s", err, out)
-		}
-	}
-	t.Cleanup(func() { exec.Command("umount", "-l", dir).Run() })
-	live := openDatabase(t, dir+"/db", 1)
-	makeDatabase(t, dir+"/new", 1000)
-	var cloned []bool
-	s := startServer(t, base, Config{DatabasePaths: []string{dir + "/db"}}, func(a *api) {
-		a.push = func(ctx context.Context, db *driver.Database, src io.Reader, opts swapper.PushOptions) (swapper.Report, error) {
-			return swapper.Push(ctx, db, noting{src.(swapper.FileSource), &cloned}, opts)
-		}
-	})
-	c := newTestClient(t, s)
-	if _, err := c.Push(t.Context(), TheDatabase, openFile(t, dir+"/new", os.O_RDONLY), PushParams{}); err != nil {
-		t.Fatal(err)
-	}
-	if n := rowsIn(t, live); n != 1000 || !slices.Equal(cloned, []bool{true}) {
-		t.Errorf("%d rows are live, cloned: %v", n, cloned)
-	}
-	file := openFile(t, dir+"/copy", os.O_RDWR|os.O_CREATE)
-	if _, err := c.Snapshot(t.Context(), TheDatabase, file, SnapshotParams{}); err != nil {
-		t.Fatal(err)
-	}
-	if n := rowsIn(t, reopen(t, dir+"/copy")); n != 1000 {
-		t.Errorf("the copy has %d rows", n)
-	}
-}
-
-// noting notes whether the source could be cloned.
-type noting struct {
-	swapper.FileSource
-	cloned *[]bool
-}
-
-func (n noting) CloneTo(ctx context.Context, dst *os.File) (bool, error) {
-	ok, err := n.FileSource.CloneTo(ctx, dst)
-	*n.cloned = append(*n.cloned, ok)
-	return ok, err
 }

@@ -3,6 +3,7 @@ package sockserver
 import (
 	"encoding/binary"
 	"fmt"
+	"hotswap/internal/testenv"
 	"net"
 	"os"
 	"strings"
@@ -75,7 +76,7 @@ func FuzzDescriptors(f *testing.F) {
 			t.Fatal("the database has changed")
 		}
 		for _, name := range []string{dir + "/file", dir + "/empty"} {
-			waitUntil(t, name+" is closed", func() bool { return !isOpen(t, name) })
+			testenv.Until(t, name+" is closed", func() bool { return !isOpen(t, name) })
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"fmt"
+	"hotswap/internal/testenv"
 	"io"
 	"net"
 	"net/http"
@@ -83,13 +84,13 @@ func TestAThousandConnectionsUseUpNothingButTheirOwnRoom(t *testing.T) {
 	for _, conn := range conns {
 		conn.Close()
 	}
-	waitUntil(t, "there is room again", func() bool { return !s.socket.conns.full() })
+	testenv.Until(t, "there is room again", func() bool { return !s.socket.conns.full() })
 	serves(t, s, live)
 	if contentOf(t, live) != content {
 		t.Error("the database has changed")
 	}
 	s.socket.http.SetKeepAlivesEnabled(false)
-	waitUntil(t, "every connection is gone", func() bool {
+	testenv.Until(t, "every connection is gone", func() bool {
 		s.socket.conns.mu.Lock()
 		defer s.socket.conns.mu.Unlock()
 		return len(s.socket.conns.states) == 0
@@ -113,7 +114,7 @@ func TestBodyThatComesByteByByteHoldsUpNobodyElse(t *testing.T) {
 		t.Error(err)
 	}
 	conn.Close()
-	waitUntil(t, "its stage is gone", func() bool { return len(stages(t, dir)) == 0 })
+	testenv.Until(t, "its stage is gone", func() bool { return len(stages(t, dir)) == 0 })
 	if contentOf(t, live) != content {
 		t.Error("the database has changed")
 	}

@@ -114,7 +114,7 @@ func TestOnLocalFileSystemsTheLeaseTellsWhoHasTheFileOpen(t *testing.T) {
 			o := startOther(t, "file:"+path)
 			o.must("SELECT 1")
 			r = s.mustPush(source(t, "fourth"), swapper.PushOptions{})
-			if r.Method != swapper.MethodInPlace || !strings.Contains(r.InPlaceBecause, strconv.Itoa(o.cmd.Process.Pid)) || o.must(readStamps) != "fourth" {
+			if r.Method != swapper.MethodInPlace || !strings.Contains(r.InPlaceBecause, strconv.Itoa(o.Process.Pid)) || o.must(readStamps) != "fourth" {
 				t.Errorf("with another process there: %+v", r)
 			}
 			o.quit()

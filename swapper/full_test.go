@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -95,3 +96,56 @@ func TestADiskThatFillsUpWhileTheContentIsWrittenLeavesTheOldOne(t *testing.T) {
 		}
 	}
 }
+
+func TestAFullDiskRefusesThePushAndLeavesRoomForTheLiveDatabase(t *testing.T) {
+	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
+		return
+	}
+	s := start(t, tmpfs(t, "1m"), "&_journal=WAL")
+	big := filepath.Join(t.TempDir(), "big.sqlite3")
+	makeDatabase(t, big, "new", 3000)
+	data, err := os.ReadFile(big)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int64{0, int64(len(data))} {
+		r, err := s.push(data, swapper.PushOptions{Size: size})
+		if !errors.Is(err, swapper.ErrNoSpace) || !strings.Contains(err.Error(), "make room") || r.Swapped {
+			t.Errorf("size %d announced: %v", size, err)
+		}
+		t.Log(err)
+		s.exec("INSERT INTO items (stamp, filler) VALUES ('live', zeroblob(10000))")
+	}
+	if s.stamp() != "live" {
+		t.Error(s.stamp())
+	}
+	s.onlyFiles()
+	s.pool.Close()
+}
+
+// TestAPushInPlaceNeedsItsSpaceTwice: what it will write beside the stage is
+// asked for before the first byte is received.
+func TestAPushInPlaceNeedsItsSpaceTwice(t *testing.T) {
+	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
+		return
+	}
+	s := start(t, tmpfs(t, "4m"), "&_journal=WAL")
+	data := sourceWith(t, "new", 2<<20)
+	read := 0
+	src := readerFunc(func(p []byte) (int, error) { read++; return 0, io.ErrUnexpectedEOF })
+	opts := swapper.PushOptions{Method: swapper.MethodInPlace, Size: int64(len(data))}
+	if _, err := swapper.Push(t.Context(), s.db, src, opts); !errors.Is(err, swapper.ErrNoSpace) || read > 0 {
+		t.Errorf("in place: %v, after %d reads", err, read)
+	}
+	opts.Method = swapper.MethodRename
+	s.mustPush(data, opts)
+	if s.stamp() != "new" {
+		t.Error(s.stamp())
+	}
+	s.onlyFiles()
+	s.pool.Close()
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -37,16 +37,6 @@ func latecomer(t *testing.T, path string, queries ...string) (answers func() str
 	}
 }
 
-// until waits for what another process does.
-func until(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("waited in vain for " + what)
-		}
-	}
-}
-
 // breaking reports whether somebody waits in open(2) for a leased file.
 func breaking(path string) bool {
 	var st syscall.Stat_t
@@ -96,7 +86,7 @@ func TestALatecomerIsKeptOffTheReplacedFile(t *testing.T) {
 			}
 			defer g.close()
 			late := latecomer(t, live, "INSERT INTO t VALUES ('late')", "SELECT stamp FROM t")
-			until(t, "the latecomer", func() bool { return breaking(live) })
+			testenv.Until(t, "the latecomer comes", func() bool { return breaking(live) })
 			if err := os.Link(live, old); err != nil {
 				t.Fatal(err)
 			}
@@ -123,7 +113,7 @@ func TestALatecomerIsKeptOffTheReplacedFile(t *testing.T) {
 				t.Errorf("the fence fell while somebody had the file open: %q", answer)
 			}
 			idle.Close()
-			until(t, "the fence to fall", func() bool { return strings.HasPrefix(latecomer(t, old, "SELECT stamp FROM t")(), "old") })
+			testenv.Until(t, "the fence falls", func() bool { return strings.HasPrefix(latecomer(t, old, "SELECT stamp FROM t")(), "old") })
 			if answer := latecomer(t, live, "SELECT stamp FROM t", "INSERT INTO t VALUES ('next')")(); answer != "new" {
 				t.Errorf("the new database answers %q", answer)
 			}

@@ -90,24 +90,9 @@ func TestOtherProcessesThatHaveTheFileOpenAreNamed(t *testing.T) {
 		t.Errorf("no file, and got %v", got)
 	}
 	cmd := exec.Command("sh", "-c", `exec 3<"$1"; echo open; read line`, "sh", s.path)
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer cmd.Wait()
-	defer stdin.Close()
-	if _, err := stdout.Read(make([]byte, 5)); err != nil {
-		t.Fatal(err)
-	}
+	testenv.Start(t, cmd).Line()
 	want := []swapper.Opener{{PID: cmd.Process.Pid, Command: "sh"}}
-	eventually(t, func() error { // a child is not counted at once
+	testenv.Eventually(t, func() error { // a child is not counted at once
 		if got := swapper.OpenersElsewhere(s.path); !slices.Equal(got, want) {
 			return fmt.Errorf("got %v, want %v", got, want)
 		}

@@ -166,8 +166,8 @@ func startLoop(tr *trail, kind, dsn string, wrapper ...string) *loop {
 	first := make(chan struct{})
 	go func() {
 		defer close(l.ended)
-		for l.out.Scan() {
-			switch f := strings.Fields(l.out.Text()); {
+		for l.Out.Scan() {
+			switch f := strings.Fields(l.Out.Text()); {
 			case f[0] == "ack" && len(f) == 3:
 				tr.acknowledged(f[1], f[2])
 				if l.acks++; l.acks == 1 {
@@ -178,7 +178,7 @@ func startLoop(tr *trail, kind, dsn string, wrapper ...string) *loop {
 			case f[0] == "busy":
 				l.busy++
 			default:
-				t.Errorf("in the other process, which is of kind %s: %s", kind, l.out.Text())
+				t.Errorf("in the other process, which is of kind %s: %s", kind, l.Out.Text())
 			}
 		}
 	}()
@@ -194,7 +194,7 @@ func startLoop(tr *trail, kind, dsn string, wrapper ...string) *loop {
 func (l *loop) readsNow() string {
 	l.t.Helper()
 	l.send("read")
-	late := time.AfterFunc(2*time.Minute, func() { l.cmd.Process.Kill() })
+	late := time.AfterFunc(2*time.Minute, func() { l.Process.Kill() })
 	defer late.Stop()
 	select {
 	case stamp := <-l.reads:
@@ -208,9 +208,9 @@ func (l *loop) readsNow() string {
 // quit ends it once all that it has told is known.
 func (l *loop) quit() {
 	l.t.Helper()
-	l.in.Close()
+	l.In.Close()
 	<-l.ended
-	if err := l.cmd.Wait(); err != nil {
+	if err := l.End(); err != nil {
 		l.t.Error(err)
 	}
 }

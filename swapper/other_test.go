@@ -5,12 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"hotswap/internal/testenv"
 	"hotswap/swapper"
@@ -72,11 +70,9 @@ func readOther(rows *sql.Rows, n int) string {
 
 // other is another process that has the database open.
 type other struct {
-	t   *testing.T
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Scanner
-	end string // of a statement
+	*testenv.Child
+	t    *testing.T
+	mark string // the end of a statement
 }
 
 // startOther starts one. Its program may be wrapped, by strace say.
@@ -101,31 +97,16 @@ func startShell(t *testing.T, path string) *other {
 	cmd := exec.Command("stdbuf", "-oL", shell, "-batch", "-cmd", ".timeout 5000", path)
 	cmd.Stderr = os.Stderr
 	o := startCommand(t, cmd)
-	o.end = ";"
+	o.mark = ";"
 	return o
 }
 
 func startCommand(t *testing.T, cmd *exec.Cmd) *other {
 	t.Helper()
-	o := &other{t: t, cmd: cmd}
-	var err error
-	if o.in, err = o.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	out, err := o.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.out = bufio.NewScanner(out)
-	if err := o.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		o.cmd.Process.Kill()
-		o.cmd.Wait()
-	})
-	eventually(t, func() error { // from then on a push takes it for somebody else
-		if swapper.IsNewborn(o.cmd.Process.Pid) {
+	o := &other{Child: testenv.Start(t, cmd), t: t}
+	t.Cleanup(func() { o.Process.Kill() })
+	testenv.Eventually(t, func() error { // from then on a push takes it for somebody else
+		if swapper.IsNewborn(o.Process.Pid) {
 			return errors.New("it stays a newborn process")
 		}
 		return nil
@@ -133,23 +114,13 @@ func startCommand(t *testing.T, cmd *exec.Cmd) *other {
 	return o
 }
 
-// send has it run a statement; answer waits for what comes of it.
-func (o *other) send(query string) { fmt.Fprintln(o.in, query+o.end) }
-
-func (o *other) answer() string {
-	o.t.Helper()
-	late := time.AfterFunc(time.Minute, func() { o.cmd.Process.Kill() })
-	defer late.Stop()
-	if !o.out.Scan() {
-		o.t.Fatalf("the other process is gone, or does not answer: %v", o.out.Err())
-	}
-	return o.out.Text()
-}
+// send has it run a statement; Line waits for what comes of it.
+func (o *other) send(query string) { fmt.Fprintln(o.In, query+o.mark) }
 
 func (o *other) run(query string) string {
 	o.t.Helper()
 	o.send(query)
-	return o.answer()
+	return o.Line()
 }
 
 // must runs a statement that must not fail.
@@ -165,8 +136,7 @@ func (o *other) must(query string) string {
 // quit closes its connection and ends it.
 func (o *other) quit() {
 	o.t.Helper()
-	o.in.Close()
-	if err := o.cmd.Wait(); err != nil {
+	if err := o.End(); err != nil {
 		o.t.Error(err)
 	}
 }

@@ -51,7 +51,7 @@ func TestAnotherProcessAndAPushKeepTheirOrder(t *testing.T) {
 						s, tr := aloneIn(t, mode)
 						o := program(t, s.path)
 						use.use(o, tr)
-						pid := "process " + strconv.Itoa(o.cmd.Process.Pid)
+						pid := "process " + strconv.Itoa(o.Process.Pid)
 						if method == swapper.MethodRename {
 							s.refuses(swapper.PushOptions{Method: method}, swapper.ErrBusy, pid, "push in place")
 							o.writes(tr, "after the refusal")
@@ -104,7 +104,7 @@ func TestAnotherProcessReadsOnWhileTheContentIsReplaced(t *testing.T) {
 				}
 				readOn()
 			} else {
-				s.refuses(swapper.PushOptions{Timeout: 200 * time.Millisecond}, swapper.ErrBusy, "process "+strconv.Itoa(o.cmd.Process.Pid))
+				s.refuses(swapper.PushOptions{Timeout: 200 * time.Millisecond}, swapper.ErrBusy, "process "+strconv.Itoa(o.Process.Pid))
 				r := s.pushWhile(tr, readOn)
 				if r.Attempts < 1 {
 					t.Errorf("%+v", r)
@@ -180,7 +180,7 @@ func TestATransactionThatAnotherProcessLeavesOpenRefusesARename(t *testing.T) {
 			stamp := o.must(write("in the transaction"))
 			for _, method := range []swapper.Method{swapper.MethodRename, swapper.MethodInPlace, swapper.MethodAuto} {
 				s.refuses(swapper.PushOptions{Method: method, Timeout: 200 * time.Millisecond}, swapper.ErrBusy,
-					fmt.Sprintf("process %d (sqlite3)", o.cmd.Process.Pid))
+					fmt.Sprintf("process %d (sqlite3)", o.Process.Pid))
 			}
 			o.must("COMMIT; SELECT 1")
 			tr.acknowledged("in the transaction", stamp)
@@ -196,8 +196,8 @@ func TestAProcessThatIsKilledWithItsWALLosesNothing(t *testing.T) {
 	s.pool.SetMaxIdleConns(0) // the service's own last close would checkpoint it
 	o := startOther(t, "file:"+s.path)
 	o.writes(tr, "elsewhere")
-	o.cmd.Process.Kill()
-	o.cmd.Wait()
+	o.Process.Kill()
+	o.End()
 	if info, err := os.Stat(s.path + "-wal"); err != nil || info.Size() == 0 {
 		t.Fatalf("it has left no WAL: %v", err)
 	}

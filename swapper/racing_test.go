@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"hotswap/internal/testenv"
 	"hotswap/sockserver"
 	"hotswap/swapper"
 )
@@ -245,7 +246,7 @@ func TestAProcessThatLocksTheNewDatabaseBeforeTheProgramOpensItKeepsItsWrite(t *
 		}
 		pushed <- err
 	}()
-	eventually(t, func() error {
+	testenv.Eventually(t, func() error {
 		if os.SameFile(before, info(t, path)) {
 			return errors.New("not renamed")
 		}

@@ -5,20 +5,19 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"hotswap/driver"
+	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
 
@@ -44,11 +43,7 @@ func (s *service) refuses(opts swapper.PushOptions, kind error, says ...string) 
 
 func TestOpenRowsThatNeverEndRefuseAPushByName(t *testing.T) {
 	s := start(t, t.TempDir(), "&_journal=WAL")
-	rows, err := s.pool.Query("SELECT id FROM items -- leaked")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows.Next()
+	rows := s.openRows("SELECT id FROM items -- leaked")
 	opts := swapper.PushOptions{Timeout: 50 * time.Millisecond, Method: swapper.MethodRename}
 	s.refuses(opts, swapper.ErrBusy, "open Rows", "SELECT id FROM items -- leaked", "--timeout", "--force")
 	var held *driver.HeldError
@@ -65,12 +60,7 @@ func TestOpenRowsThatNeverEndRefuseAPushByName(t *testing.T) {
 
 func TestAForcedPushEndsWhatIsHeldAndTellsItsOwner(t *testing.T) {
 	s := start(t, t.TempDir(), "&_journal=WAL")
-	rows, err := s.pool.Query("SELECT id FROM items")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	rows.Next()
+	rows := s.openRows("SELECT id FROM items")
 	tx, err := s.pool.Begin()
 	if err != nil {
 		t.Fatal(err)
@@ -162,16 +152,12 @@ func TestAFileThatAnotherProcessHasOpenIsRefusedWithItsPid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := exec.Command("cat")
-	other.ExtraFiles = []*os.File{held}
-	in, _ := other.StdinPipe()
-	if err := other.Start(); err != nil {
-		t.Fatal(err)
-	}
+	cmd := exec.Command("cat")
+	cmd.ExtraFiles = []*os.File{held}
+	other := testenv.Start(t, cmd)
 	held.Close()
 	s.refuses(swapper.PushOptions{Method: swapper.MethodRename}, swapper.ErrBusy, "process "+strconv.Itoa(other.Process.Pid)+" (cat)")
-	in.Close()
-	other.Wait()
+	other.End()
 	s.mustPush(source(t, "new"), swapper.PushOptions{})
 }
 
@@ -237,81 +223,11 @@ func TestASwapWhoseDatabaseCantBeReadIsUndone(t *testing.T) {
 	}
 }
 
-func TestADatabaseThatIsNotThereYetIsMadeByAPush(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "live.sqlite3")
-	pool, err := sql.Open(driver.Name, path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	db, _ := driver.Lookup(path)
-	s := &service{t: t, dir: dir, path: path, pool: pool, db: db}
-	var out bytes.Buffer
-	if _, err := swapper.Pull(context.Background(), db, &out, swapper.PullOptions{}); !errors.Is(err, swapper.ErrNotExist) {
-		t.Errorf("a pull of nothing: %v", err)
-	}
-	if err := os.WriteFile(path+"-wal", []byte("left over"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.push(source(t, "new"), swapper.PushOptions{}); !errors.Is(err, swapper.ErrTarget) {
-		t.Errorf("a stale WAL beside no database: %v", err)
-	}
-	os.Remove(path + "-wal")
-	s.mustPush(source(t, "first"), swapper.PushOptions{})
-	if s.stamp() != "first" {
-		t.Error(s.stamp())
-	}
-	s.onlyFiles()
-}
-
-func TestADatabaseWithoutTablesTakesAnySchema(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "live.sqlite3")
-	pool, err := sql.Open(driver.Name, "file:"+path+"?_journal=WAL")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	if err := pool.Ping(); err != nil {
-		t.Fatal(err)
-	}
-	db, _ := driver.Lookup(path)
-	s := &service{t: t, dir: dir, path: path, pool: pool, db: db}
-	s.mustPush(source(t, "first"), swapper.PushOptions{})
-	if s.stamp() != "first" {
-		t.Error(s.stamp())
-	}
-}
-
-func TestALiveFileThatIsNoDatabaseIsReplacedOnlyIfSaid(t *testing.T) {
-	s := start(t, t.TempDir(), "")
-	s.pool.Close()
-	if err := os.WriteFile(s.path, bytes.Repeat([]byte("broken"), 2000), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	s.pool, _ = sql.Open(driver.Name, s.path)
-	defer s.pool.Close()
-	s.db, _ = driver.Lookup(s.path)
-	if _, err := s.push(source(t, "new"), swapper.PushOptions{}); err == nil || !strings.Contains(err.Error(), "--skip-schema-check") {
-		t.Errorf("got %v", err)
-	}
-	s.mustPush(source(t, "new"), swapper.PushOptions{SkipSchemaCheck: true})
-	if s.stamp() != "new" {
-		t.Error(s.stamp())
-	}
-}
-
 func TestACancelledPushLeavesCallsFlowing(t *testing.T) {
 	s := start(t, t.TempDir(), "&_journal=WAL")
-	rows, err := s.pool.Query("SELECT id FROM items")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	rows.Next()
+	s.openRows("SELECT id FROM items")
 	ctx, cancel := context.WithCancel(context.Background())
-	_, err = swapper.Push(ctx, s.db, bytes.NewReader(source(t, "new")), swapper.PushOptions{
+	_, err := swapper.Push(ctx, s.db, bytes.NewReader(source(t, "new")), swapper.PushOptions{
 		Notify: func(e swapper.Event) {
 			if e.Step == swapper.StepReopened {
 				cancel()
@@ -322,88 +238,4 @@ func TestACancelledPushLeavesCallsFlowing(t *testing.T) {
 		t.Errorf("got %v, stamp %s", err, s.stamp())
 	}
 	s.onlyFiles()
-}
-
-func TestAPushWhilePoolsCloseDoesNotHarm(t *testing.T) {
-	s := start(t, t.TempDir(), "&_journal=WAL")
-	_, err := s.push(source(t, "new"), swapper.PushOptions{
-		Notify: func(e swapper.Event) {
-			if e.Step == swapper.StepIntegrityPassed {
-				s.pool.Close()
-			}
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s.pool, err = sql.Open(driver.Name, s.path); err != nil {
-		t.Fatal(err)
-	}
-	defer s.pool.Close()
-	if s.stamp() != "new" {
-		t.Error(s.stamp())
-	}
-}
-
-// TestAPushThatMeetsAFileReplacedMeanwhileLeavesThatOne: somebody was faster,
-// with mv.
-func TestAPushThatMeetsAFileReplacedMeanwhileLeavesThatOne(t *testing.T) {
-	for _, method := range []swapper.Method{swapper.MethodRename, swapper.MethodInPlace} {
-		t.Run(string(method), func(t *testing.T) {
-			s := start(t, t.TempDir(), "&_journal=WAL")
-			s.exec("INSERT INTO items (stamp) VALUES ('live')")
-			faster := filepath.Join(s.dir, "faster.sqlite3")
-			makeDatabase(t, faster, "faster", 100)
-			r, err := s.push(source(t, "new"), swapper.PushOptions{Method: method, Validate: func(context.Context, *sql.DB) error {
-				return os.Rename(faster, s.path)
-			}})
-			if !errors.Is(err, swapper.ErrBusy) || !strings.Contains(err.Error(), "replaced by somebody else") || r.Swapped {
-				t.Errorf("%+v, %v", r, err)
-			}
-			eventually(t, func() error {
-				if s.stamp() != "faster" || s.db.Generation() != 2 {
-					return fmt.Errorf("%s, generation %d", s.stamp(), s.db.Generation())
-				}
-				return nil
-			})
-			var ok string
-			if err := s.pool.QueryRow("PRAGMA integrity_check").Scan(&ok); err != nil || ok != "ok" {
-				t.Error(ok, err)
-			}
-			s.onlyFiles()
-			s.mustPush(source(t, "new"), swapper.PushOptions{})
-		})
-	}
-}
-
-// TestAProgramThatStartsOthersMayStillPushByRename: between fork and exec a
-// child has copies of all descriptors.
-func TestAProgramThatStartsOthersMayStillPushByRename(t *testing.T) {
-	s := start(t, t.TempDir(), "&_journal=WAL")
-	data := source(t, "new")
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	for range 2 {
-		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-					if err := exec.Command("true").Run(); err != nil {
-						t.Error(err)
-						return
-					}
-				}
-			}
-		})
-	}
-	for range 60 {
-		if _, err := s.push(data, swapper.PushOptions{Method: swapper.MethodRename}); err != nil {
-			t.Error(err)
-			break
-		}
-	}
-	close(stop)
-	wg.Wait()
 }

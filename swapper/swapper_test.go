@@ -100,6 +100,20 @@ func (s *service) exec(query string, args ...any) {
 	}
 }
 
+// openRows begins a query, and leaves its rows open after the first one.
+func (s *service) openRows(query string) *sql.Rows {
+	s.t.Helper()
+	rows, err := s.pool.Query(query)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { rows.Close() })
+	if !rows.Next() {
+		s.t.Fatalf("%s has no rows: %v", query, rows.Err())
+	}
+	return rows
+}
+
 func (s *service) push(data []byte, opts swapper.PushOptions) (swapper.Report, error) {
 	if opts.Source == "" {
 		opts.Source = "test"

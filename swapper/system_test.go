@@ -1,18 +1,15 @@
 package swapper_test
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -68,59 +65,6 @@ func tmpfs(t *testing.T, size string) string {
 	})
 	return dir
 }
-
-func TestAFullDiskRefusesThePushAndLeavesRoomForTheLiveDatabase(t *testing.T) {
-	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
-		return
-	}
-	s := start(t, tmpfs(t, "1m"), "&_journal=WAL")
-	big := filepath.Join(t.TempDir(), "big.sqlite3")
-	makeDatabase(t, big, "new", 3000)
-	data, err := os.ReadFile(big)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, size := range []int64{0, int64(len(data))} {
-		r, err := s.push(data, swapper.PushOptions{Size: size})
-		if !errors.Is(err, swapper.ErrNoSpace) || !strings.Contains(err.Error(), "make room") || r.Swapped {
-			t.Errorf("size %d announced: %v", size, err)
-		}
-		t.Log(err)
-		s.exec("INSERT INTO items (stamp, filler) VALUES ('live', zeroblob(10000))")
-	}
-	if s.stamp() != "live" {
-		t.Error(s.stamp())
-	}
-	s.onlyFiles()
-	s.pool.Close()
-}
-
-// TestAPushInPlaceNeedsItsSpaceTwice: what it will write beside the stage is
-// asked for before the first byte is received.
-func TestAPushInPlaceNeedsItsSpaceTwice(t *testing.T) {
-	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
-		return
-	}
-	s := start(t, tmpfs(t, "4m"), "&_journal=WAL")
-	data := sourceWith(t, "new", 2<<20)
-	read := 0
-	src := readerFunc(func(p []byte) (int, error) { read++; return 0, io.ErrUnexpectedEOF })
-	opts := swapper.PushOptions{Method: swapper.MethodInPlace, Size: int64(len(data))}
-	if _, err := swapper.Push(t.Context(), s.db, src, opts); !errors.Is(err, swapper.ErrNoSpace) || read > 0 {
-		t.Errorf("in place: %v, after %d reads", err, read)
-	}
-	opts.Method = swapper.MethodRename
-	s.mustPush(data, opts)
-	if s.stamp() != "new" {
-		t.Error(s.stamp())
-	}
-	s.onlyFiles()
-	s.pool.Close()
-}
-
-type readerFunc func([]byte) (int, error)
-
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 func TestAMountedFileIsRefused(t *testing.T) {
 	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
@@ -220,44 +164,6 @@ func TestOwnerModeAndAttributesAreKept(t *testing.T) {
 	s.exec("INSERT INTO items (stamp) VALUES ('new')")
 }
 
-func TestOrphansOfAKilledProcessAreRemovedAndThoseOfALivingOneStay(t *testing.T) {
-	s := start(t, t.TempDir(), "&_journal=WAL")
-	name := func(id, kind string) string {
-		return filepath.Join(s.dir, fmt.Sprintf(".live.sqlite3.hotswap-%s.%s", id, kind))
-	}
-	dead := []string{name("AAAAAAAAAAAA", "stage"), name("BBBBBBBBBBBB", "pull"), name("CCCCCCCCCCCC", "undo")}
-	for _, n := range dead[:2] {
-		if err := os.WriteFile(n, []byte("x"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		os.WriteFile(n+"-wal", nil, 0o600)
-	}
-	// Killed between the link and the rename: a second name of the live file.
-	if err := os.Link(s.path, dead[2]); err != nil {
-		t.Fatal(err)
-	}
-	living := name("DDDDDDDDDDDD", "stage")
-	f, err := os.Create(living)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
-	others := []string{filepath.Join(s.dir, ".other.sqlite3.hotswap-AAAAAAAAAAAA.stage"), filepath.Join(s.dir, ".live.sqlite3.hotswap-short.stage")}
-	for _, n := range others {
-		os.WriteFile(n, nil, 0o600)
-	}
-	removed, err := swapper.RemoveOrphans(s.path)
-	if err != nil || fmt.Sprint(removed) != fmt.Sprint(dead) {
-		t.Errorf("removed %v, %v; want %v", removed, err, dead)
-	}
-	s.onlyFiles(filepath.Base(living), filepath.Base(others[0]), filepath.Base(others[1]))
-	s.exec("INSERT INTO items (stamp) VALUES ('live')")
-	s.mustPush(source(t, "new"), swapper.PushOptions{})
-}
-
 func TestDescriptorsAreBackAfterManySwaps(t *testing.T) {
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	old, err := s.pool.Prepare("SELECT count(*) FROM items")
@@ -277,29 +183,13 @@ func TestDescriptorsAreBackAfterManySwaps(t *testing.T) {
 	}
 	// The fences on the replaced files are there for a moment longer; that of the
 	// first one was, too.
-	eventually(t, func() error {
+	testenv.Eventually(t, func() error {
 		if after := descriptors(t); len(after) > before {
 			return fmt.Errorf("%d descriptors before 50 swaps, %d after: %v", before, len(after), after)
 		}
 		return nil
 	})
 	s.onlyFiles()
-}
-
-// eventually waits until what is true of it in the end is.
-func eventually(t *testing.T, check func() error) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
 }
 
 func descriptors(t *testing.T) (open []string) {
@@ -314,35 +204,6 @@ func descriptors(t *testing.T) (open []string) {
 		}
 	}
 	return open
-}
-
-// TestAStageIsNotTakenForAnOrphanWhileItIsMade: between its creation and its
-// lock it looks like one.
-func TestAStageIsNotTakenForAnOrphanWhileItIsMade(t *testing.T) {
-	s := start(t, t.TempDir(), "&_journal=WAL")
-	stop := make(chan struct{})
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				if _, err := swapper.RemoveOrphans(s.path); err != nil {
-					t.Error(err)
-				}
-			}
-		}
-	}()
-	for range 300 {
-		if _, err := swapper.Pull(context.Background(), s.db, io.Discard, swapper.PullOptions{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	close(stop)
-	<-done
-	s.onlyFiles()
 }
 
 func TestAnImmutableTargetIsRefused(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"hotswap/internal/testenv"
 	"os"
 	"path/filepath"
 	"slices"
@@ -92,7 +93,7 @@ func (tr *trail) holds(path string, written map[string][]string) (stamp string) 
 	var db *sql.DB
 	// The fence on a replaced file that somebody came late to stays until nobody
 	// has it open, this test included: so it is opened anew for each try.
-	eventually(tr.t, func() error {
+	testenv.Eventually(tr.t, func() error {
 		var err error
 		if db, err = sql.Open("sqlite3", "file:"+path+"?_busy_timeout=0"); err != nil {
 			return err

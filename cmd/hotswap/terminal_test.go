@@ -1,8 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"database/sql"
+	"hotswap/internal/testenv"
 	"io"
 	"os"
 	"os/exec"
@@ -123,26 +123,9 @@ func program(t *testing.T, flags ...string) (dir string, stop func()) {
 	}
 	cmd := exec.Command("server", append(flags, "live.db")...)
 	cmd.Dir, cmd.Stderr = dir, os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	stop = func() {
-		stdin.Close()
-		cmd.Wait() // also when it has ended
-	}
-	t.Cleanup(stop)
-	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil {
-		t.Fatalf("the server is not ready: %q, %v", line, err)
-	}
-	return dir, stop
+	server := testenv.Start(t, cmd)
+	server.Line() // it is ready
+	return dir, func() { server.End() }
 }
 
 // entered waits until the program is in the hook that waits for the test.

@@ -1,8 +1,8 @@
 package guides
 
 import (
-	"bufio"
 	"database/sql"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"hotswap/internal/testenv"
 
@@ -92,38 +91,20 @@ func (w world) read(t *testing.T, command ...string) {
 	t.Helper()
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env, cmd.Stderr = append(os.Environ(), w.env()...), os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		stdin.Close()
-		cmd.Wait()
-	})
-	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil {
-		t.Fatalf("the reader is not ready: %q, %v", line, err)
-	}
+	testenv.Start(t, cmd).Line()
 }
 
 // waitFor waits until a file is there.
 func waitFor(t *testing.T, path string) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if _, err := os.Stat(path); err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
+	testenv.Eventually(t, func() error {
+		_, err := os.Stat(path)
+		if err != nil {
 			log, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "app.log"))
-			t.Fatalf("%s is not there: %s", path, log)
+			err = fmt.Errorf("%w: %s", err, log)
 		}
-	}
+		return err
+	})
 }
 
 // endContainers ends what the stand-in for docker has started.
@@ -144,6 +125,8 @@ func (w world) endContainers(t *testing.T) {
 			} else if err := syscall.Kill(pid, syscall.SIGKILL); err != nil { // unshare heeds no other
 				t.Error(err)
 			}
+		}
+		for _, name := range names {
 			waitForEnd(t, filepath.Join(filepath.Dir(name), "run/hotswap.sock"))
 		}
 	})
@@ -152,17 +135,14 @@ func (w world) endContainers(t *testing.T) {
 // waitForEnd waits until nobody serves a socket.
 func waitForEnd(t *testing.T, socket string) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	testenv.Eventually(t, func() error {
 		conn, err := net.Dial("unix", socket)
 		if err != nil {
-			return
+			return nil
 		}
 		conn.Close()
-		if time.Now().After(deadline) {
-			t.Errorf("somebody still serves %s", socket)
-			return
-		}
-	}
+		return fmt.Errorf("somebody still serves %s", socket)
+	})
 }
 
 // schema is that of the program's database.

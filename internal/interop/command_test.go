@@ -106,7 +106,7 @@ func (l *litestream) catchesUp(database string, pool *sql.DB) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	eventually(l.t, func() error {
+	testenv.Eventually(l.t, func() error {
 		got, err := l.restore(database)
 		if err == nil && got != want {
 			err = errors.New("the restored content is not the live one")

@@ -1,7 +1,6 @@
 package interop
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -62,28 +61,17 @@ func mountFUSE(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	server := exec.Command(os.Args[0])
-	server.Env = append(os.Environ(), passthrough+"="+at)
-	server.Stderr = os.Stderr
-	in, err := server.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := server.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), passthrough+"="+at)
+	cmd.Stderr = os.Stderr
+	server := testenv.Start(t, cmd)
 	t.Cleanup(func() {
-		in.Close()
-		if err := server.Wait(); err != nil {
+		if err := server.End(); err != nil {
 			t.Error(err)
 		}
 	})
-	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
-		t.Fatalf("not mounted: %s, %v", line, err)
+	if line := server.Line(); line != "ready" {
+		t.Fatalf("not mounted: %s", line)
 	}
 	return at
 }
@@ -117,24 +105,17 @@ func TestOnFUSEAPushGoesInPlace(t *testing.T) {
 	if err != nil || r.Method != swapper.MethodRename || stamp() != "renamed" {
 		t.Errorf("%+v, %v", r, err)
 	}
-	shell := exec.Command("cat")
-	in, err := shell.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
 	live, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	shell.ExtraFiles = []*os.File{live}
-	if err := shell.Start(); err != nil {
-		t.Fatal(err)
-	}
+	cmd := exec.Command("cat")
+	cmd.ExtraFiles = []*os.File{live}
+	other := testenv.Start(t, cmd)
 	live.Close()
 	_, err = swapper.Push(context.Background(), db, bytes.NewReader(source(t, "again", 1<<20)), swapper.PushOptions{Method: swapper.MethodRename})
 	if !errors.Is(err, swapper.ErrBusy) || !strings.Contains(err.Error(), "(cat)") || stamp() != "renamed" {
 		t.Errorf("a rename beside another process that has the file open: %v", err)
 	}
-	in.Close()
-	shell.Wait()
+	other.End()
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
 
@@ -85,7 +86,7 @@ func TestLitestreamReplicatesPushedDatabases(t *testing.T) {
 		replicated()
 		write(stamp)
 		// It goes on to checkpoint, in the new content.
-		eventually(t, func() error {
+		testenv.Eventually(t, func() error {
 			var seq int
 			write(stamp)
 			if err := pool.QueryRow("SELECT seq FROM _litestream_seq").Scan(&seq); err != nil {

@@ -1,4 +1,5 @@
-// Package testenv is about what a test needs of the machine it runs on.
+// Package testenv is about what a test needs of the machine it runs on: its
+// tools and rights, its other processes, and its time.
 package testenv
 
 import (

@@ -1,0 +1,48 @@
+package driver_test
+
+import (
+	"context"
+	"database/sql"
+	"path/filepath"
+	"testing"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/driver"
+)
+
+func TestRawReachesTheConnectionThroughAnInterceptorToo(t *testing.T) {
+	for _, drv := range []string{driver.Name, "intercepted"} {
+		path := filepath.Join(t.TempDir(), "x.sqlite3")
+		db, err := sql.Open(drv, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		conn, err := db.Conn(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		err = driver.Raw(conn, func(c *sqlite3.SQLiteConn) error {
+			if got := c.GetFilename(""); got != path {
+				t.Errorf("%s: file %s", drv, got)
+			}
+			d, _ := driver.Lookup(path)
+			if _, err := d.Freeze(context.Background(), driver.FreezeOptions{Timeout: 1}); err == nil {
+				t.Errorf("%s: frozen while Raw ran", drv)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Errorf("%s: %v", drv, err)
+		}
+	}
+	plain, _ := sql.Open("sqlite3", ":memory:")
+	defer plain.Close()
+	conn, _ := plain.Conn(context.Background())
+	defer conn.Close()
+	if err := driver.Raw(conn, func(*sqlite3.SQLiteConn) error { return nil }); err == nil {
+		t.Error("Raw took another driver's connection")
+	}
+}
