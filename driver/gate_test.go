@@ -1,6 +1,7 @@
 package driver_test
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"path/filepath"
@@ -82,42 +83,59 @@ func TestAllCallsWaitWhileTheGateWaitsForAConnectionThatIsBeingReopened(t *testi
 }
 
 func TestAConnectionThatIsOpenedWhileWritesWaitWaitsWithItsWrites(t *testing.T) {
-	db, d := open(t, "", 1)
-	ctx := t.Context()
-	db.SetMaxOpenConns(2)
-	one, err := db.Conn(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer one.Close()
-	f := mustFreeze(t, d, driver.FreezeOptions{WritesOnly: true})
-	other, err := db.Conn(ctx) // there is none in the pool
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
-	var n int
-	if err := other.QueryRowContext(ctx, "SELECT count(*) FROM t").Scan(&n); err != nil {
-		t.Fatal(err)
-	}
-	written := make(chan error, 1)
-	go func() {
-		_, err := other.ExecContext(ctx, "INSERT INTO t (v) VALUES ('x')")
-		written <- err
-	}()
-	testenv.Eventually(t, func() error {
-		select {
-		case err := <-written:
-			t.Fatalf("the write did not wait: %v", err)
-		default:
-		}
-		if waiting := d.Stats().Waiting; waiting != 1 {
-			return fmt.Errorf("%d calls wait", waiting)
-		}
-		return nil
-	})
-	f.Thaw()
-	if err := <-written; err != nil {
-		t.Error(err)
+	for name, write := range map[string]func(context.Context, *sql.Conn) error{
+		"INSERT": func(ctx context.Context, c *sql.Conn) error {
+			_, err := c.ExecContext(ctx, "INSERT INTO t (v) VALUES ('x')")
+			return err
+		},
+		"BEGIN by text": func(ctx context.Context, c *sql.Conn) error {
+			_, err := c.ExecContext(ctx, "BEGIN; ROLLBACK")
+			return err
+		},
+		"BeginTx": func(ctx context.Context, c *sql.Conn) error {
+			tx, err := c.BeginTx(ctx, nil)
+			if err != nil {
+				return err
+			}
+			return tx.Rollback()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, d := open(t, "", 1)
+			ctx := t.Context()
+			db.SetMaxOpenConns(2)
+			one, err := db.Conn(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer one.Close()
+			f := mustFreeze(t, d, driver.FreezeOptions{WritesOnly: true})
+			other, err := db.Conn(ctx) // there is none in the pool
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer other.Close()
+			var n int
+			if err := other.QueryRowContext(ctx, "SELECT count(*) FROM t").Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			written := make(chan error, 1)
+			go func() { written <- write(ctx, other) }()
+			testenv.Eventually(t, func() error {
+				select {
+				case err := <-written:
+					t.Fatalf("it did not wait: %v", err)
+				default:
+				}
+				if waiting := d.Stats().Waiting; waiting != 1 {
+					return fmt.Errorf("%d calls wait", waiting)
+				}
+				return nil
+			})
+			f.Thaw()
+			if err := <-written; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
