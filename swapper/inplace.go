@@ -147,7 +147,7 @@ func (o *overwrite) run(ctx context.Context) error {
 		o.step(StepOverwritten, string(StepOverwritten), map[string]any{fieldTarget: o.target.path})
 		// SQLite doesn't mind if the directory can't be synced, which has the name
 		// of a new WAL, or still that of a journal that would undo all this.
-		if syncErr := syncDir(o.target.dir); syncErr != nil && err == nil {
+		if syncErr := o.syncDir(); syncErr != nil && err == nil {
 			err = durabilityUnknown(syncErr)
 		}
 		err = errors.Join(err, o.keepBackup())
@@ -201,7 +201,7 @@ func (o *overwrite) write(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err // up to the step that commits
 		}
-		if err := o.target.still(); err != nil {
+		if _, err := o.target.still(); err != nil {
 			return err
 		}
 		if free, headroom, err := space(o.target.dir); err == nil && free < headroom/2 {

@@ -52,7 +52,7 @@ func (r *replacement) run(ctx context.Context) error {
 		return err
 	}
 	// From here on the new database is live, and nothing may fail silently.
-	synced := syncDir(r.target.dir)
+	synced := r.syncDir()
 	r.step(StepRenamed, string(StepRenamed), map[string]any{fieldTarget: r.target.path})
 	if err := r.probe(); err != nil {
 		return r.swapBack(err)
@@ -88,12 +88,11 @@ func (r *replacement) beAlone() error {
 	if !r.target.exists {
 		return nil
 	}
-	if err := r.target.still(); err != nil {
-		return err
+	size, err := r.target.still()
+	if err == nil {
+		err = r.target.stillEmpty(size)
 	}
-	if info, err := os.Stat(r.target.path); err != nil {
-		return failed("look at the live file", err)
-	} else if err := r.target.stillEmpty(info.Size()); err != nil {
+	if err != nil {
 		return err
 	}
 	// Before the file is opened: to close it again would drop the locks of a
@@ -138,7 +137,7 @@ func (r *replacement) clearSidecars() error {
 			return failed("fsync the live file", err)
 		}
 	}
-	if err := syncDir(r.target.dir); err != nil {
+	if err := r.syncDir(); err != nil {
 		return failed("make the removal of the WAL durable", err)
 	}
 	return nil
@@ -208,7 +207,7 @@ func (r *replacement) swapBack(cause error) error {
 	}
 	r.undo = ""
 	r.report.Swapped, r.report.Method = false, ""
-	err = errors.Join(err, syncDir(r.target.dir))
+	err = errors.Join(err, r.syncDir())
 	r.step(StepSwappedBack, string(StepSwappedBack), nil)
 	if err != nil {
 		return errors.Join(cause, failed("put the old database back durably", err))
@@ -246,7 +245,7 @@ func (p *push) nameBackup(undo string) error {
 		return fail(err)
 	}
 	p.report.BackupPath = path
-	if err := syncDir(p.target.dir); err != nil {
+	if err := p.syncDir(); err != nil {
 		return &failure{text: "swapped, but the backup's name may not survive a power loss", cause: err, kinds: []error{ErrDurabilityUnknown}}
 	}
 	return nil

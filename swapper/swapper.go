@@ -48,8 +48,9 @@ type push struct {
 	opts   PushOptions
 	target *target
 	stage  *stage
-	live   *live // nil if the target is empty, or is no database
-	wal    bool  // the live database is in WAL mode
+	dir    *os.File // the target's, opened before any call waits
+	live   *live    // nil if the target is empty, or is no database
+	wal    bool     // the live database is in WAL mode
 
 	wantLease bool // to rename without one would be a risk
 }
@@ -70,6 +71,10 @@ func (p *push) run(ctx context.Context, src io.Reader) error {
 	if err := p.look(ctx); err != nil {
 		return err
 	}
+	if p.dir, err = os.Open(p.target.dir); err != nil {
+		return failed("open the target's directory", err)
+	}
+	defer p.dir.Close()
 	if err := p.receive(ctx, src); err != nil {
 		return err
 	}

@@ -82,16 +82,17 @@ func inspect(path string) (*target, error) {
 	return t, nil
 }
 
-// still refuses a file that is not the one that was inspected any more.
-func (t *target) still() error {
+// still refuses a file that is not the one that was inspected any more, and
+// returns the size of it if it is.
+func (t *target) still() (size int64, err error) {
 	info, err := os.Lstat(t.path)
 	if err != nil {
-		return failed("look at the live file", err)
+		return 0, failed("look at the live file", err)
 	}
 	if !os.SameFile(info, t.info) {
-		return &failure{text: "the live file was replaced by somebody else meanwhile", kinds: []error{ErrBusy}, hint: "see who did, and try again"}
+		return 0, &failure{text: "the live file was replaced by somebody else meanwhile", kinds: []error{ErrBusy}, hint: "see who did, and try again"}
 	}
-	return nil
+	return info.Size(), nil
 }
 
 // stillEmpty refuses what was written into a database whose schema was not
@@ -159,14 +160,9 @@ func mountOf(dir string) string {
 }
 
 // syncDir makes the directory's entries durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("fsync the directory %s: %w", dir, err)
+func (p *push) syncDir() error {
+	if err := p.dir.Sync(); err != nil {
+		return fmt.Errorf("fsync the directory %s: %w", p.target.dir, err)
 	}
 	return nil
 }
