@@ -60,7 +60,7 @@ func (f *fixture) points(t *testing.T) (points []int) {
 	if *only > len(f.record) {
 		t.Fatalf("-point %d: the operation has %d", *only, len(f.record))
 	}
-	const every = 40
+	const every = 80
 	for i, c := range f.record {
 		switch {
 		case *only != 0 && i+1 != *only:

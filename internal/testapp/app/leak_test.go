@@ -1,12 +1,15 @@
 package app
 
 import (
+	"flag"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
-func TestTwoHundredSwapsLeaveNoDescriptorBehind(t *testing.T) {
+var swaps = flag.Int("swaps", 40, "how many swaps to look for a forgotten descriptor after")
+
+func TestSwapsLeaveNoDescriptorBehind(t *testing.T) {
 	f := Fixture{Size: 1, Tables: 1, JournalMode: "wal"}
 	// The runtime opens descriptors of its own at the first use of the network.
 	first := startRun(t, f, Config{})
@@ -16,7 +19,7 @@ func TestTwoHundredSwapsLeaveNoDescriptorBehind(t *testing.T) {
 	r := startRun(t, f, Config{})
 	r.load(LoadConfig{Readers: 1, Writers: 1})
 	opts := r.options()
-	for range 200 {
+	for range *swaps {
 		r.mustPush(f, opts)
 		for _, name := range openFiles(t) {
 			if strings.Contains(name, filepath.Dir(r.path)) && strings.HasSuffix(name, "(deleted)") {
