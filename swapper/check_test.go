@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"hotswap/driver"
+	"hotswap/internal/testenv"
 )
 
 func TestPageThatCouldNotBeReadIsNotCorruption(t *testing.T) {
@@ -61,5 +62,32 @@ func TestStageThatTheProgramCouldNotOpenIsRefused(t *testing.T) {
 	}
 	if err := s.rehearse(context.Background(), db); err == nil || !strings.Contains(err.Error(), "open the new database as the program will") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestOnlyWhatShouldBeInMemoryIsMapped(t *testing.T) {
+	if memory() <= 0 {
+		testenv.Skip(t, "the machine won't say how much memory it has")
+	}
+	db, err := sql.Open("sqlite3", "file:"+filepath.Join(t.TempDir(), "stage"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	for size, want := range map[int64]int64{1 << 20: 1 << 20, memory() / 3: 0} {
+		var mapped int64
+		if _, err := db.Exec("PRAGMA mmap_size=0"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Exec((&stage{size: size}).readQuickly()); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.QueryRow("PRAGMA mmap_size").Scan(&mapped); err != nil {
+			t.Fatal(err)
+		}
+		if mapped != want {
+			t.Errorf("of %d bytes %d are mapped, want %d", size, mapped, want)
+		}
 	}
 }
