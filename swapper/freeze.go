@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,10 +69,16 @@ func (p *push) freezeFailed(err error) error {
 	switch {
 	case errors.As(err, &held):
 		p.report.Attempts, p.report.Holders = held.Attempts, held.Holders
-		return &failure{cause: held, kinds: []error{ErrBusy},
+		f := &failure{cause: held, kinds: []error{ErrBusy},
 			hint: "try again, wait longer with --timeout, or end the holders with --force",
 			// With a rollback journal a reader keeps SQLite from the commit, too.
 			inPlace: p.wal}
+		if !slices.ContainsFunc(held.Holders, func(h driver.Holder) bool { return !waitsItself(h) }) {
+			if others := openersElsewhere(p.target.dev, p.target.ino); len(others) > 0 {
+				f.hint = "what holds it waits itself, most likely for " + joinOpeners(others) + ", which has the database open: let that end its transaction and try again, or wait longer with --timeout"
+			}
+		}
+		return f
 	case errors.Is(err, driver.ErrFreezing):
 		return &failure{text: "the program has the database frozen", cause: err, kinds: []error{ErrBusy}, hint: "try again"}
 	}

@@ -44,7 +44,7 @@ func (p *push) inPlace(ctx context.Context, why error) error {
 	p.report.InPlaceBecause = why.Error()
 	p.step(StepInPlace, "going in place: "+why.Error(), map[string]any{"because": why.Error()})
 	err := p.overwriteLive(ctx)
-	if err != nil && !p.report.Swapped && p.opts.method() == MethodAuto && !isHeld(err) {
+	if err != nil && !p.report.Swapped && p.opts.method() == MethodAuto && !(isHeld(err) && isHeld(why)) {
 		return fmt.Errorf("%w (in place, since by rename it can't be done: %v)", err, why)
 	}
 	return err

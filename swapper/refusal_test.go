@@ -23,7 +23,8 @@ import (
 
 // refuses pushes a good source and demands that it is refused for the reason,
 // with the live database and the directory as they were.
-func (s *service) refuses(opts swapper.PushOptions, kind error, says ...string) {
+// It returns the error.
+func (s *service) refuses(opts swapper.PushOptions, kind error, says ...string) error {
 	s.t.Helper()
 	before, generation := digest(s.t, s.pool), s.db.Generation()
 	r, err := s.push(source(s.t, "new"), opts)
@@ -39,6 +40,7 @@ func (s *service) refuses(opts swapper.PushOptions, kind error, says ...string) 
 		s.t.Error("the live database changed")
 	}
 	s.t.Log(err)
+	return err
 }
 
 func TestOpenRowsThatNeverEndRefuseAPushByName(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"hotswap/driver"
@@ -66,14 +68,20 @@ func (o *overwrite) quiet(ctx context.Context, deadline time.Time) (err error) {
 func (o *overwrite) writerElsewhere(since time.Time) error {
 	f := &failure{text: "something keeps the database locked for writing", kinds: []error{ErrBusy},
 		hint: "let it end its transaction and try again, or wait longer with --timeout"}
-	if o.frozen.Holders != nil { // most likely the program's own transaction
-		f.cause = &driver.HeldError{Path: o.target.path, Waited: time.Since(since), Holders: o.frozen.Holders}
-		o.report.Holders = o.frozen.Holders
+	if holders := slices.DeleteFunc(slices.Clone(o.frozen.Holders), waitsItself); len(holders) > 0 { // most likely the program's own transaction
+		f.cause = &driver.HeldError{Path: o.target.path, Waited: time.Since(since), Holders: holders}
+		o.report.Holders = holders
 	}
 	if others := openersElsewhere(o.target.dev, o.target.ino); len(others) > 0 {
 		f.text += ", maybe " + joinOpeners(others)
 	}
 	return f
+}
+
+// waitsItself reports whether a holder has no transaction yet, but is at its BEGIN:
+// it waits for the same lock as the push.
+func waitsItself(h driver.Holder) bool {
+	return h.Kind == driver.HoldCall && len(h.Query) >= 5 && strings.EqualFold(h.Query[:5], "BEGIN")
 }
 
 func isHeld(err error) bool {
