@@ -84,6 +84,9 @@ func describe(m managed) DatabaseInfo {
 		info.Open = true
 		info.Stats = m.db.Stats()
 		info.Holders = append(info.Holders, m.db.Holders()...)
+		if lost := swapper.Lost(m.db); lost != "" {
+			info.Warnings = append(info.Warnings, lost)
+		}
 	}
 	return info
 }

@@ -188,3 +188,18 @@ func TestEveryFileSystemThatDoesNotLastHasItsWords(t *testing.T) {
 		}
 	}
 }
+
+func TestADatabaseWhoseFileIsGoneIsWarnedOf(t *testing.T) {
+	dir := shortDir(t)
+	openDatabase(t, dir+"/db", 1)
+	s := startServer(t, dir, Config{DatabasePaths: []string{dir + "/db"}}, nil)
+	client := newTestClient(t, s)
+	before := status(t, client).Warnings
+	if err := os.Remove(dir + "/db"); err != nil {
+		t.Fatal(err)
+	}
+	got := status(t, client).Warnings
+	if slices.Equal(got, before) || !strings.Contains(strings.Join(got, "\n"), "removed or moved away") {
+		t.Errorf("got %q", got)
+	}
+}

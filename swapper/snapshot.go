@@ -47,6 +47,9 @@ func Pull(ctx context.Context, db *driver.Database, dst io.Writer, opts PullOpti
 }
 
 func (op *operation) pull(ctx context.Context, dst io.Writer, opts PullOptions) error {
+	if err := lost(op.db); err != nil {
+		return err
+	}
 	path := op.db.Path()
 	info, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {

@@ -143,6 +143,11 @@ func (p *push) look(ctx context.Context) (err error) {
 	if p.target, err = inspect(p.db.Path()); err != nil {
 		return err
 	}
+	if p.target.exists {
+		if err := lost(p.db); err != nil {
+			return err
+		}
+	}
 	if p.opts.Backup {
 		if info, err := os.Lstat(p.backupPath()); err == nil && !info.Mode().IsRegular() {
 			return &failure{text: fmt.Sprintf("%s, where the backup goes, is %s", p.backupPath(), kindOf(info.Mode())), kinds: []error{ErrTarget},

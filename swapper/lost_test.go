@@ -1,0 +1,103 @@
+package swapper_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+
+	"hotswap/internal/testenv"
+	"hotswap/swapper"
+)
+
+// rescueOf finds the commands in a hint.
+var rescueOf = regexp.MustCompile(`\((cp [^)]*)\)`)
+
+func TestAWALThatSomebodyRemovedIsNotLostByAPush(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		testenv.Skip(t, "it is seen on Linux only")
+	}
+	for name, takeAway := range map[string]func(wal string) error{
+		"removed":  os.Remove,
+		"replaced": func(wal string) error { return os.Rename(touch(t), wal) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, t.TempDir(), "&_journal=WAL")
+			s.pool.SetMaxOpenConns(1)
+			s.exec("UPDATE items SET stamp = 'acknowledged'")
+			if swapper.Lost(s.db) != "" {
+				t.Error("a database at rest is lost:", swapper.Lost(s.db))
+			}
+			if err := takeAway(s.path + "-wal"); err != nil {
+				t.Fatal(err)
+			}
+			for _, method := range []swapper.Method{swapper.MethodAuto, swapper.MethodRename, swapper.MethodInPlace} {
+				s.refuses(swapper.PushOptions{Method: method}, swapper.ErrTarget, "-wal was removed")
+			}
+			_, err := swapper.Pull(context.Background(), s.db, &bytes.Buffer{}, swapper.PullOptions{})
+			if !errors.Is(err, swapper.ErrTarget) {
+				t.Errorf("a pull: %v", err)
+			}
+			if s.stamp() != "acknowledged" {
+				t.Error(s.stamp())
+			}
+			// What it says to do saves the data.
+			commands := rescueOf.FindStringSubmatch(swapper.Lost(s.db))
+			if commands == nil {
+				t.Fatalf("no commands in %q", swapper.Lost(s.db))
+			}
+			shell := exec.Command("sh", "-ec", commands[1])
+			shell.Dir = t.TempDir()
+			if out, err := shell.CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			rescued, err := sql.Open("sqlite3", shell.Dir+"/rescued.sqlite3")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer rescued.Close()
+			var stamps string
+			if err := rescued.QueryRow(readStamps).Scan(&stamps); err != nil || stamps != "acknowledged" {
+				t.Errorf("rescued %q (%v)", stamps, err)
+			}
+		})
+	}
+}
+
+func TestALiveFileThatSomebodyRemovedIsNotOneThatIsNotThereYet(t *testing.T) {
+	for _, mode := range []string{"WAL", "DELETE"} {
+		t.Run(mode, func(t *testing.T) {
+			s := start(t, t.TempDir(), "&_journal="+mode)
+			for _, suffix := range []string{"", "-wal", "-shm"} {
+				os.Remove(s.path + suffix)
+			}
+			_, err := swapper.Pull(context.Background(), s.db, &bytes.Buffer{}, swapper.PullOptions{})
+			if !errors.Is(err, swapper.ErrNotExist) || !strings.Contains(err.Error(), "removed or moved away") {
+				t.Errorf("a pull: %v", err)
+			}
+			if !strings.Contains(swapper.Lost(s.db), "removed or moved away") {
+				t.Errorf("got %q", swapper.Lost(s.db))
+			}
+			// A push mends it.
+			s.mustPush(source(t, "new"), swapper.PushOptions{})
+			if s.stamp() != "new" || swapper.Lost(s.db) != "" {
+				t.Error(s.stamp(), swapper.Lost(s.db))
+			}
+		})
+	}
+}
+
+// touch makes an empty file.
+func touch(t testing.TB) string {
+	path := t.TempDir() + "/empty"
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
