@@ -6,14 +6,16 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"hotswap/internal/dbpath"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/mattn/go-isatty"
+
+	"hotswap/internal/dbpath"
 )
 
 // destination is where a pull goes. A caller commits it once everything is
@@ -98,6 +100,9 @@ func newFile(dst, src side, old os.FileInfo, backup bool) (*fileDestination, err
 		return nil, fileFailure(fmt.Errorf("find the destination: %w", err))
 	}
 	d := &fileDestination{arg: dst.arg, path: path, old: old, backup: backup}
+	if err := d.refuseToBeCompanion(); err != nil {
+		return nil, err
+	}
 	if err := d.refuseCompanions(); err != nil {
 		return nil, err
 	}
@@ -113,6 +118,22 @@ func newFile(dst, src side, old os.FileInfo, backup bool) (*fileDestination, err
 		return nil, fileFailure(fmt.Errorf("write beside %s: %w", dst.arg, err))
 	}
 	return d, nil
+}
+
+// refuseToBeCompanion keeps the copy from the place of what SQLite has beside a
+// database: whoever uses that would lose what was written, and find the copy.
+func (d *fileDestination) refuseToBeCompanion() error {
+	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+		database, is := strings.CutSuffix(d.path, suffix)
+		if !is {
+			continue
+		}
+		if _, err := os.Stat(database); err == nil {
+			return usagef("%s belongs to the database %s: SQLite would take the copy for its %s", d.arg, database, suffix).
+				withHint("choose another name")
+		}
+	}
+	return nil
 }
 
 // refuseCompanions keeps the copy apart from another database's -wal or
