@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -40,6 +41,8 @@ type cli struct {
 	Completion completionCmd `cmd:"" help:"Print a completion script for your shell."`
 	Complete   completeCmd   `cmd:"" hidden:""`
 	Man        manCmd        `cmd:"" hidden:"" help:"Print the manual page."`
+
+	ShowVersion versionFlag `name:"version" hidden:""`
 
 	Mv onlyCp `cmd:"" hidden:""`
 	Rm onlyCp `cmd:"" hidden:""`
@@ -98,7 +101,7 @@ func dispatch(ctx context.Context, args []string, stdio *streams) error {
 	if err != nil {
 		var parseError *kong.ParseError
 		if errors.As(err, &parseError) {
-			return &failure{code: exitUsage, err: err, hint: "see `" + helpFor(parseError.Context) + "`"}
+			return &failure{code: exitUsage, err: err, hint: hintFor(parseError.Context)}
 		}
 		return err
 	}
@@ -111,15 +114,40 @@ func newParser(ctx context.Context, stdio *streams) (*kong.Kong, error) {
 		kong.Description(description()),
 		kong.Writers(stdio.out, stdio.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.KindMapper(reflect.String, kong.MapperFunc(asGiven)),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(stdio),
 	)
 }
 
-// helpFor is the command line that explains what was meant.
-func helpFor(parsed *kong.Context) string {
-	if selected := parsed.Selected(); selected != nil {
-		return selected.FullPath() + " --help"
+// asGiven takes a word as it is. A file's name need not be UTF-8, and kong would
+// make another one of it that is.
+func asGiven(ctx *kong.DecodeContext, target reflect.Value) error {
+	word, err := ctx.Scan.PopValue("string")
+	if err == nil {
+		target.SetString(fmt.Sprint(word.Value))
 	}
-	return "hotswap --help"
+	return err
+}
+
+// hintFor says where it is explained what was meant.
+func hintFor(parsed *kong.Context) string {
+	if selected := parsed.Selected(); selected != nil {
+		return "see `" + selected.FullPath() + " --help`"
+	}
+	if len(parsed.Args) > 0 && strings.HasPrefix(parsed.Args[0], "-") {
+		return "flags come after the command: see `hotswap cp --help`"
+	}
+	return "see `hotswap --help`"
+}
+
+// versionFlag is --version, which many tools have: the version of this command
+// alone, without asking the program.
+type versionFlag bool
+
+// BeforeReset prints it, and ends the process as --help does.
+func (versionFlag) BeforeReset(app *kong.Kong, stdio *streams) error {
+	fmt.Fprintf(stdio.out, "hotswap %s\n", describeVersion(sockserver.BuildVersion()))
+	app.Exit(exitOK)
+	return nil
 }
