@@ -114,6 +114,10 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, into an
 		return c.explain(ctx, path, err)
 	}
 	defer res.Body.Close()
+	// The other socket answers to everything, with text that has no end.
+	if mediaType, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")); mediaType == typeText && res.ContentLength < 0 {
+		return &DialError{c.socket, "it is a socket of status lines (--stderr-socket), not the one for commands", ErrNoServer}
+	}
 	return decodeAnswer(res, into)
 }
 
