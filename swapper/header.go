@@ -24,6 +24,9 @@ const completeHint = "send a complete SQLite database file"
 // checkMagic looks at the first bytes of a source, so that noise is refused
 // before the rest of it is received.
 func checkMagic(head []byte) error {
+	if err := checkForeign(head); err != nil {
+		return err
+	}
 	switch {
 	case len(head) == 0:
 		return bad(completeHint, "the source is empty (0 bytes)")
