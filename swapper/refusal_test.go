@@ -60,6 +60,31 @@ func TestOpenRowsThatNeverEndRefuseAPushByName(t *testing.T) {
 	}
 }
 
+func TestAWriteTransactionThatNeverEndsRefusesAPushByName(t *testing.T) {
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	tx, err := s.pool.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if _, err := tx.Exec("DELETE FROM items WHERE id = 1 -- leaked"); err != nil {
+		t.Fatal(err)
+	}
+	for _, method := range []swapper.Method{swapper.MethodAuto, swapper.MethodInPlace} {
+		_, err := s.push(source(t, "new"), swapper.PushOptions{Timeout: 50 * time.Millisecond, Method: method})
+		for _, says := range []string{"an open transaction", "-- leaked", "--timeout", "--force", "the live database is unchanged"} {
+			if !errors.Is(err, swapper.ErrBusy) || !strings.Contains(err.Error(), says) {
+				t.Errorf("%s: it does not say %q: %v", method, says, err)
+			}
+		}
+	}
+	// Which is true: it helps.
+	s.mustPush(source(t, "new"), swapper.PushOptions{Timeout: 50 * time.Millisecond, Force: true})
+	if _, err := tx.Exec("SELECT 1"); !errors.Is(err, driver.ErrForced) {
+		t.Errorf("its owner got %v", err)
+	}
+}
+
 func TestAForcedPushEndsWhatIsHeldAndTellsItsOwner(t *testing.T) {
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	rows := s.openRows("SELECT id FROM items")
