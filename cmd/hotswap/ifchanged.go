@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 )
 
 // digest reads the source once for the SHA-256 of its bytes, which are then
@@ -39,6 +40,8 @@ func (s *source) digest(ctx context.Context, out *output) (string, error) {
 	switch {
 	case errors.Is(err, errInterrupted):
 		return "", &failure{code: exitFailed, err: err, note: "nothing was sent"}
+	case errors.Is(err, syscall.ENOSPC):
+		return "", tempFailure(err)
 	case err != nil:
 		return "", fileFailure(fmt.Errorf("read %s: %w", s.name, err))
 	}
@@ -49,7 +52,7 @@ func (s *source) digest(ctx context.Context, out *output) (string, error) {
 func (s *source) tempFile() (*os.File, error) {
 	temp, err := os.CreateTemp("", "hotswap-source-*")
 	if err != nil {
-		return nil, fileFailure(err)
+		return nil, tempFailure(err)
 	}
 	s.closers = append(s.closers, func() { temp.Close() })
 	// It needs no name; so not even a kill leaves it behind.
@@ -57,4 +60,10 @@ func (s *source) tempFile() (*os.File, error) {
 		return nil, fileFailure(err)
 	}
 	return temp, nil
+}
+
+// tempFailure is the failure of a temporary copy of the source.
+func tempFailure(err error) error {
+	return fileFailure(fmt.Errorf("keep the source in %s: %w", os.TempDir(), err)).
+		withHint("$TMPDIR names another directory, with room for the source")
 }

@@ -102,13 +102,15 @@ func (s *source) backUp(ctx context.Context, conn *sql.Conn, companion string, o
 	out.say("%s has a %s: reading it through SQLite", s.name, companion)
 	temp, err := os.CreateTemp("", "hotswap-source-*") // $TMPDIR
 	if err != nil {
-		return fileFailure(err)
+		return tempFailure(err)
 	}
 	s.closers = append(s.closers, func() {
 		temp.Close()
 		os.Remove(temp.Name())
 	})
-	if err := backup(ctx, conn, temp.Name()); err != nil {
+	if err := backup(ctx, conn, temp.Name()); isCode(err, sqlite3.ErrFull) {
+		return tempFailure(err)
+	} else if err != nil {
 		return s.sqliteFailure(ctx, err)
 	}
 	info, err := temp.Stat()
