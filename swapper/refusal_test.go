@@ -266,3 +266,17 @@ func TestACancelledPushLeavesCallsFlowing(t *testing.T) {
 	}
 	s.onlyFiles()
 }
+
+func TestABackupDoesNotReplaceWhatIsNoFile(t *testing.T) {
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	for says, put := range map[string]func(path string) error{
+		"a directory":     func(path string) error { return os.Mkdir(path, 0o700) },
+		"a symbolic link": func(path string) error { return os.Symlink("elsewhere", path) },
+	} {
+		if err := put(s.path + "~"); err != nil {
+			t.Fatal(err)
+		}
+		s.refuses(swapper.PushOptions{Backup: true}, swapper.ErrTarget, "where the backup goes, is "+says)
+		os.Remove(s.path + "~")
+	}
+}
