@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/mattn/go-isatty"
 )
@@ -16,7 +17,7 @@ var errInterrupted = errors.New("interrupted")
 
 // interruptible returns a context that ends with the first SIGINT, SIGTERM or
 // SIGHUP, so that the command can tell the server, clean up, and learn what
-// came of it. The second one ends the process.
+// came of it. The next one ends the process.
 //
 // SIGPIPE is ignored: writing to a closed pipe is an error like others, with a
 // message and an exit code.
@@ -33,20 +34,40 @@ func interruptible(parent context.Context, stdio *streams) (ctx context.Context,
 		case <-done:
 			return
 		}
-		select {
-		case <-signals:
+		if again(signals, done) {
 			if isatty.IsTerminal(stdio.err.Fd()) {
 				fmt.Fprint(stdio.err, "\r\x1b[J") // the live line
 			}
 			fmt.Fprintln(stdio.err, "hotswap: interrupted twice: the outcome is not known; run `hotswap status`")
 			os.Exit(exitFailed)
-		case <-done:
 		}
 	}()
 	return ctx, func() {
 		signal.Stop(signals)
 		close(done)
 		cancel(nil)
+	}
+}
+
+// echo is how long after a signal a further one is taken for the same: timeout(1)
+// sends one to its child and one to their process group, and both arrive.
+const echo = 250 * time.Millisecond
+
+// again waits for a signal after the first, and reports whether there was one.
+func again(signals <-chan os.Signal, done <-chan struct{}) bool {
+	timer := time.NewTimer(echo)
+	defer timer.Stop()
+	for fresh := false; ; {
+		select {
+		case <-timer.C:
+			fresh = true
+		case <-signals:
+			if fresh {
+				return true
+			}
+		case <-done:
+			return false
+		}
 	}
 }
 
