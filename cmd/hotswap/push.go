@@ -153,7 +153,7 @@ func outcome(err error, lines *follower, target string) error {
 	case last == nil && unknown:
 		f := failf(exitFailed, "%w; whether %s was swapped is not known", whyGivenUp(err), target)
 		f.live = liveUnknown
-		return f.withHint("run `hotswap status` to see which database is live")
+		return f.withHint("run `hotswap status` to see when the last swap was; if the program has ended, look into the database")
 	default:
 		return &failure{code: exitCode(err), err: whyGivenUp(err), note: unchanged}
 	}

@@ -25,6 +25,7 @@ func (s side) stdio() bool { return !s.managed && s.path == stdioName }
 
 // locateSides finds out which side is managed, and refuses what makes no sense.
 func locateSides(srcArg, dstArg string, list []sockserver.DatabaseInfo) (src, dst side, err error) {
+	word := srcArg == sockserver.TheDatabase || dstArg == sockserver.TheDatabase
 	src, err = locate(srcArg, list)
 	if err != nil {
 		return src, dst, err
@@ -41,7 +42,7 @@ func locateSides(srcArg, dstArg string, list []sockserver.DatabaseInfo) (src, ds
 	}
 	switch {
 	case !src.managed && !dst.managed:
-		return src, dst, neitherManaged(src, dst, list)
+		return src, dst, neitherManaged(src, dst, word, list)
 	case src.managed && dst.managed && src.path == dst.path:
 		return src, dst, usagef("%s and %s are the same database", src.arg, dst.arg)
 	default:
@@ -90,10 +91,15 @@ func onlyManaged(list []sockserver.DatabaseInfo) (side, error) {
 	return side{arg: sockserver.TheDatabase, path: list[0].Path, managed: true}, nil
 }
 
-func neitherManaged(src, dst side, list []sockserver.DatabaseInfo) error {
+// neitherManaged refuses two files; word is set if one of them is so called as
+// the word that stands for the only managed database.
+func neitherManaged(src, dst side, word bool, list []sockserver.DatabaseInfo) error {
 	f := usagef("neither %s nor %s is a managed database; the program manages %s", src.arg, dst.arg, listed(list))
 	if len(list) == 0 {
 		return f.withHint(`a program manages a database from sql.Open("sqlite3-hotswap", ...) on`)
+	}
+	if word {
+		return f.withHint("%q is the file or directory of that name that is here; name one of those as SRC or as DST", sockserver.TheDatabase)
 	}
 	return f.withHint("name one of those as SRC or as DST")
 }
