@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -110,11 +109,7 @@ func newFile(dst, src side, old os.FileInfo, backup bool) (*fileDestination, err
 	if live, err := os.Stat(src.path); err == nil {
 		mode = live.Mode().Perm() // as cp: the source's, less the umask
 	}
-	// The name may be as long as a name can be.
-	name := "." + filepath.Base(path)
-	name = name[:min(len(name), 200)] + ".hotswap-" + rand.Text()[:10]
-	d.File, err = os.OpenFile(filepath.Join(filepath.Dir(path), name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
+	if d.File, err = createBeside(path, mode); err != nil {
 		return nil, fileFailure(fmt.Errorf("write beside %s: %w", dst.arg, err))
 	}
 	return d, nil
