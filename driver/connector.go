@@ -19,23 +19,38 @@ var (
 // until it is closed.
 type connector struct {
 	drv   *Driver
-	dsn   *dsn
-	db    *Database        // nil for a database that is not managed
 	outer driver.Connector // baseConnector, or sqlmw around it
 
-	closed sync.Once
+	mu     sync.Mutex // guards what follows; before the registry in order
+	dsn    *dsn
+	db     *Database // nil for a database that is not managed
+	closed bool
 }
 
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) { return c.outer.Connect(ctx) }
 func (c *connector) Driver() driver.Driver                            { return c.drv }
 
 func (c *connector) Close() error {
-	c.closed.Do(func() {
-		if c.db != nil {
-			c.db.letGo()
-		}
-	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.db != nil && !c.closed {
+		c.db.letGo()
+	}
+	c.closed = true
 	return nil
+}
+
+// manage makes the database of the name a managed one, if it is a file whose
+// path can be told.
+func (c *connector) manage() {
+	if c.dsn.path == "" {
+		return
+	}
+	c.db = acquire(c.dsn.path)
+	c.db.watch.configure(c.drv)
+	if len(c.drv.sqlite.Extensions) > 0 || c.drv.sqlite.ConnectHook != nil {
+		c.db.drv.Store(c.drv)
+	}
 }
 
 // baseConnector makes our own connections, without sqlmw's layer.
@@ -45,9 +60,10 @@ func (b *baseConnector) Driver() driver.Driver { return b.drv }
 
 // Connect waits at the gate like a call.
 func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	c := &conn{drv: b.drv, dsn: b.dsn, db: b.db}
-	c.cache.size = b.dsn.cacheSize
-	c.control = newControl(b.dsn.begin)
+	dsn, db := b.database()
+	c := &conn{drv: b.drv, dsn: dsn, db: db}
+	c.cache.size = dsn.cacheSize
+	c.control = newControl(dsn.begin)
 	c.noteQuery(0, "connect")
 	c.state.Store(stateBusy + callUnit + periodUnit)
 	if c.db != nil {
@@ -72,6 +88,18 @@ func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
 		return interceptedConn{c}, nil
 	}
 	return c, nil
+}
+
+// database looks again at a path that led nowhere when the pool was made: a
+// program may make the directory only after that.
+func (b *baseConnector) database() (*dsn, *Database) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.dsn.unresolved && !b.closed {
+		b.dsn = parseDSN(b.dsn.raw)
+		(*connector)(b).manage()
+	}
+	return b.dsn, b.db
 }
 
 // open opens the SQLite connection. The caller owns c.

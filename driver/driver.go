@@ -50,13 +50,7 @@ func (d *Driver) OpenConnector(name string) (driver.Connector, error) {
 		}
 		c.outer = wrapped
 	}
-	if c.dsn.path != "" {
-		c.db = acquire(c.dsn.path)
-		c.db.watch.configure(d)
-		if len(d.sqlite.Extensions) > 0 || d.sqlite.ConnectHook != nil {
-			c.db.drv.Store(d)
-		}
-	}
+	c.manage()
 	return c, nil
 }
 

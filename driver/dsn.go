@@ -13,10 +13,13 @@ import (
 // (https://www.sqlite.org/uri.html). Nothing here is an error: what is wrong
 // with a name, go-sqlite3 says when it opens it.
 type dsn struct {
-	raw       string // for go-sqlite3; of a managed database, with its real path
-	path      string // the real path; "" if there is no file to manage
-	cacheSize int    // _stmt_cache_size
-	begin     string // what _txlock makes of BEGIN
+	raw  string // for go-sqlite3; of a managed database, with its real path
+	path string // the real path; "" if there is no file to manage
+	// unresolved is set if there is a file to manage, and no telling yet where:
+	// its directory does not exist.
+	unresolved bool
+	cacheSize  int    // _stmt_cache_size
+	begin      string // what _txlock makes of BEGIN
 	// busyTimeout is _busy_timeout, 5 s by default.
 	busyTimeout time.Duration
 	noMutex     bool // _mutex=no
@@ -74,6 +77,7 @@ func parseDSN(name string) *dsn {
 	}
 	real, err := dbpath.Real(file)
 	if err != nil {
+		d.unresolved = true
 		return d
 	}
 	// go-sqlite3 gets the real path, so that a chdir or a moved symlink can't

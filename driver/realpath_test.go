@@ -51,3 +51,38 @@ func TestTheManagedPathIsTheOneThatSQLiteOpens(t *testing.T) {
 		ours.Close()
 	}
 }
+
+func TestADirectoryThatIsMadeAfterThePoolIsNoReasonNotToManageADatabase(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "db", "live.db")
+	pool, err := sql.Open(driver.Name, "file:"+path+"?_journal=WAL")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	if err := pool.Ping(); err == nil {
+		t.Error("opened in a directory that is not there")
+	}
+	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := pool.Ping(); err != nil {
+		t.Fatal(err)
+	}
+	db, managed := driver.Lookup(path)
+	if !managed {
+		t.Fatal("it is not managed")
+	}
+	frozen, err := db.Freeze(t.Context(), driver.FreezeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if frozen.Connections != 1 {
+		t.Errorf("%d connections were closed", frozen.Connections)
+	}
+	frozen.Thaw()
+	pool.Close()
+	if all := driver.Databases(); len(all) != 0 {
+		t.Errorf("%v after the pool was closed", all)
+	}
+}

@@ -143,7 +143,7 @@ func unmanaged(what string, list []managed) *Problem {
 	}
 	if len(list) == 0 {
 		p.Detail = what + "; the program manages none"
-		p.Hint = "a program manages a database from sql.Open(\"" + driver.Name + "\", ...) on"
+		p.Hint = "a program manages a database from sql.Open(\"" + driver.Name + "\", ...) on, if its directory is there"
 		return p
 	}
 	paths := make([]string, len(list))

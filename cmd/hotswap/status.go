@@ -112,7 +112,7 @@ func (c *statusCmd) redraw(block []byte, width int, first bool) []byte {
 // printStatus writes a block of lines for each database.
 func printStatus(w io.Writer, list []sockserver.DatabaseInfo, now time.Time) {
 	if len(list) == 0 {
-		io.WriteString(w, "The program manages no database: it manages one from sql.Open(\"sqlite3-hotswap\", ...) on.\n")
+		io.WriteString(w, "The program manages no database: it manages one from sql.Open(\"sqlite3-hotswap\", ...) on, if its directory is there.\n")
 	}
 	for i, db := range list {
 		if i > 0 {
