@@ -12,6 +12,12 @@ func QueuedWriters(d *Database) int { return len(d.writers) }
 // Looks is how often it was looked whether the file was replaced.
 func Looks(d *Database) uint64 { return d.looks.Load() }
 
+// Look is a look of the timer's, and none follows.
+func Look(d *Database) {
+	d.look()
+	StopLooking(d)
+}
+
 // Marked returns a count of those of the database's connections of now whose
 // next call waits at the gate, or does for a look at why.
 func Marked(d *Database) func() int {

@@ -63,6 +63,7 @@ type watch struct {
 	timer   *time.Timer
 	refused bool // RefuseReplaced has come true; then freezing is held
 	refuses bool // RefuseReplaced is wanted
+	missing int  // looks in a row that found nothing at the path
 	log     *zerolog.Logger
 }
 
@@ -139,7 +140,16 @@ func (d *Database) look() {
 		w.file = statID(d.path) // SQLite makes a new file with the first write
 	}
 	goOn := w.open > 0 || w.refused
+	if w.open > 0 && statID(d.path) == (fileID{}) {
+		w.missing++
+	} else {
+		w.missing = 0
+	}
+	gone := w.missing == 2
 	w.mu.Unlock()
+	if gone {
+		w.warn(d.path).Msg("the database file was removed or moved away by something else: what the program writes is lost when it ends, unless the file is moved back")
+	}
 	if !goOn {
 		return
 	}
