@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
@@ -58,6 +59,9 @@ func (op *operation) pull(ctx context.Context, dst io.Writer, opts PullOptions) 
 	}
 	if err != nil {
 		return failed("look at the database", err)
+	}
+	if err := checkDir(filepath.Dir(path), "a pull first copies the database to a file beside it"); err != nil {
+		return err
 	}
 	op.phase("snapshot")
 	s, err := createStage(path, kindPull)

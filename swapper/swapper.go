@@ -130,7 +130,7 @@ func (p *push) look(ctx context.Context) (err error) {
 	if err := p.db.CheckFile(ctx); err != nil {
 		return failed("look whether the connections have the file open that is there", err)
 	}
-	if err := checkDir(filepath.Dir(p.db.Path())); err != nil {
+	if err := checkDir(filepath.Dir(p.db.Path()), "a push puts the new file beside the live one"); err != nil {
 		return err
 	}
 	removed, err := RemoveOrphans(p.db.Path())

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -105,6 +106,10 @@ func TestADirectoryThatCannotBeWrittenToIsRefused(t *testing.T) {
 	}
 	if _, err := s.push(data, swapper.PushOptions{}); !errors.Is(err, swapper.ErrNotPermitted) || !strings.Contains(err.Error(), "can't be written to") {
 		t.Errorf("got %v", err)
+	}
+	_, err := swapper.Pull(t.Context(), s.db, io.Discard, swapper.PullOptions{})
+	if !errors.Is(err, swapper.ErrNotPermitted) || !strings.Contains(err.Error(), "a pull first copies the database to a file beside it: give") {
+		t.Errorf("a pull: %v", err)
 	}
 	if s.stamp() != "live" {
 		t.Error(s.stamp())

@@ -27,8 +27,9 @@ type target struct {
 // opened and never written to.
 func (t *target) empty() bool { return !t.exists || t.info.Size() == 0 }
 
-// checkDir refuses a directory that a stage can't be put into.
-func checkDir(dir string) error {
+// checkDir refuses a directory that a stage can't be put into; why says what one
+// is for.
+func checkDir(dir, why string) error {
 	err := unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS)
 	if err == nil {
 		return nil
@@ -41,7 +42,7 @@ func checkDir(dir string) error {
 		text:  "the directory " + dir + " can't be written to",
 		cause: err,
 		kinds: []error{ErrNotPermitted},
-		hint:  "a push puts the new file beside the live one: " + hint,
+		hint:  why + ": " + hint,
 	}
 }
 
