@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
 	"hotswap/internal/testenv"
@@ -25,6 +28,22 @@ func TestPageThatCouldNotBeReadIsNotCorruption(t *testing.T) {
 		if got := tellsOfIO(line); got != want {
 			t.Errorf("%q: %v", line, got)
 		}
+	}
+}
+
+// The lock itself would have to be waited for, which takes its time.
+func TestASnapshotThatFindsTheDatabaseLockedIsBusyNotBroken(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	locked := sqlite3.Error{Code: sqlite3.ErrBusy}
+	if err := snapshotFailed(ctx, "open", locked); !errors.Is(err, ErrBusy) || !strings.Contains(hintOf(err), "try again") {
+		t.Errorf("locked: %v (%s)", err, hintOf(err))
+	}
+	if err := snapshotFailed(ctx, "open", sqlite3.Error{Code: sqlite3.ErrCorrupt}); !errors.Is(err, ErrBadDatabase) || errors.Is(err, ErrBusy) {
+		t.Errorf("corrupt: %v", err)
+	}
+	cancel()
+	if err := snapshotFailed(ctx, "open", locked); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
 	}
 }
 

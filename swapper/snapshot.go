@@ -98,15 +98,12 @@ func (op *operation) snapshot(ctx context.Context, s *stage) error {
 	defer pool.Close()
 	conn, err := pool.Conn(ctx)
 	if err != nil {
-		return badIfCorrupt(ctx, "open the database", "the live database is corrupt", err)
+		return snapshotFailed(ctx, "open the database", err)
 	}
 	defer conn.Close()
 	err = driver.Raw(conn, func(src *sqlite3.SQLiteConn) error { return op.backup(ctx, src, s) })
 	if err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return badIfCorrupt(ctx, "take the snapshot", "the live database is corrupt", err)
+		return snapshotFailed(ctx, "take the snapshot", err)
 	}
 	info, err := s.file.Stat()
 	if err != nil {
@@ -114,6 +111,15 @@ func (op *operation) snapshot(ctx context.Context, s *stage) error {
 	}
 	s.size = info.Size()
 	return s.assertAlone()
+}
+
+// snapshotFailed sorts an error of reading the live database, which may be
+// locked, or damaged.
+func snapshotFailed(ctx context.Context, doing string, err error) error {
+	if ctx.Err() == nil && busyElsewhere(err) {
+		return liveBusy(doing, err)
+	}
+	return badIfCorrupt(ctx, doing, "the live database is corrupt", err)
 }
 
 // backup copies src into the stage by SQLite's backup API. The read transaction
