@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/mattn/go-isatty"
 
 	"hotswap/internal/dbpath"
+	"hotswap/swapper"
 )
 
 // destination is where a pull goes. A caller commits it once everything is
@@ -102,7 +104,7 @@ func newFile(dst, src side, old os.FileInfo, backup bool) (*fileDestination, err
 	if err := d.refuseToBeCompanion(); err != nil {
 		return nil, err
 	}
-	if err := d.refuseCompanions(); err != nil {
+	if err := cmp.Or(d.refuseCompanions(), d.refuseOpened()); err != nil {
 		return nil, err
 	}
 	mode := fs.FileMode(0o644)
@@ -145,11 +147,24 @@ func (d *fileDestination) refuseCompanions() error {
 	return nil
 }
 
+// refuseOpened keeps the copy from the place of a database that a program uses,
+// be it another one that is managed: that would go on with the old file.
+func (d *fileDestination) refuseOpened() error {
+	if d.old == nil {
+		return nil
+	}
+	if openers := swapper.OpenersElsewhere(d.path); len(openers) > 0 {
+		return failf(exitTryAgain, "%s is open in %s, which would go on with the replaced file", d.arg, openers[0]).
+			withHint("end that, or choose another name; if it manages the file itself, push to it by its own --socket")
+	}
+	return nil
+}
+
 func (d *fileDestination) commit() (backupPath string, err error) {
 	if err := d.finish(); err != nil {
 		return "", fileFailure(fmt.Errorf("finish %s: %w", d.arg, err))
 	}
-	if err := d.refuseCompanions(); err != nil {
+	if err := cmp.Or(d.refuseCompanions(), d.refuseOpened()); err != nil {
 		return "", err
 	}
 	if d.backup && d.old != nil {
