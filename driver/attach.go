@@ -7,12 +7,13 @@ import (
 	"hotswap/internal/dbpath"
 )
 
-// recordSession notes what a call that has succeeded told its connection. The
-// caller owns c.
+// recordSession notes what a call that has succeeded told its connection, and
+// whether it is in a transaction now. The caller owns c.
 func (c *conn) recordSession(query string, args []driver.NamedValue) {
 	if c.session.record(query, args) {
 		c.noteAttached()
 	}
+	c.raw = c.inTransaction()
 }
 
 // noteAttached notes which files c has attached, by their real paths. The caller

@@ -33,6 +33,7 @@ type conn struct {
 	holds     int                 // open Rows and Tx; owned
 	queries   [2]string           // of the latest call and the one before; see noteQuery
 	tx        tx                  // the open Tx, if any; owned
+	raw       bool                // a transaction was begun by SQL text, as of the latest text that may; owned
 	writing   bool                // it has the place in the writers' queue; owned
 	retried   *overwriting        // for which a call was made again; its user's
 	watched   uint64              // the file's look that it knows of; its user's
@@ -268,6 +269,7 @@ func (c *conn) closeInner() error {
 	}
 	c.inner = nil
 	c.holds = 0
+	c.raw = false
 	c.endWriting()
 	return err
 }

@@ -53,7 +53,9 @@ func (d *Database) holdersLocked(holds func(*conn, uint64) bool) []Holder {
 	return out
 }
 
-// holder describes what c is held by; false if it is let go meanwhile.
+// holder describes what c is held by; false if it is let go meanwhile. It must
+// not ask SQLite: a step of Rows may be running, which has the connection's mutex
+// for as long as it takes, and here Database.mu is held.
 func (c *conn) holder() (Holder, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -76,7 +78,7 @@ func (c *conn) holder() (Holder, bool) {
 			} else if c.holds > 0 {
 				h.Kind = HoldTx
 			}
-			h.tx = c.inTransaction()
+			h.tx = c.rows == nil || c.raw || c.holds > c.countRows()
 			c.unclaim(stateHeld)
 			return h, true
 		default:
@@ -84,4 +86,11 @@ func (c *conn) holder() (Holder, bool) {
 		}
 	}
 	return Holder{}, false
+}
+
+func (c *conn) countRows() (n int) {
+	for r := c.rows; r != nil; r = r.next {
+		n++
+	}
+	return n
 }

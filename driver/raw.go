@@ -31,7 +31,9 @@ func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 			return err
 		}
 		defer base.exit()
-		return fn(base.inner)
+		err := fn(base.inner)
+		base.raw = base.inTransaction()
+		return err
 	})
 }
 

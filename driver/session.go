@@ -36,14 +36,22 @@ var sessionPragmas = []string{
 	"writable_schema",
 }
 
-// mayChangeSession is the cheap test before record: false is certain.
+// mayChangeSession is the cheap test before recordSession: false is certain.
 func mayChangeSession(query string) bool {
 	for i := 0; i < len(query); i++ {
 		switch b := query[i]; b {
 		case ' ', '\t', '\r', '\n', '\f':
 			continue
-		case 'p', 'P', '-', '/', ';':
+		case 'p', 'P', 'b', 'B', '-', '/', ';':
 			return true
+		case 'c', 'C', 'e', 'E', 'r', 'R', 's', 'S':
+			// COMMIT, END, ROLLBACK, RELEASE, SAVEPOINT; not CREATE, EXPLAIN, REPLACE, SELECT.
+			for _, word := range []string{"co", "en", "ro", "rel", "sa"} {
+				if rest := query[i:]; len(rest) >= len(word) && strings.EqualFold(rest[:len(word)], word) {
+					return true
+				}
+			}
+			return severalStatements(query[i:])
 		case 'a', 'A', 'd', 'D':
 			// ATTACH, DETACH; not ALTER, DELETE, DROP.
 			rest := query[i+1:]

@@ -22,6 +22,7 @@ func (t *tx) Commit() error {
 	}
 	defer c.exit()
 	c.holds--
+	c.raw = false
 	err := c.control.commit.run(context.Background(), c)
 	if err != nil {
 		c.control.rollback.run(context.Background(), c)
@@ -39,6 +40,7 @@ func (t *tx) Rollback() error {
 	}
 	defer c.exit()
 	c.holds--
+	c.raw = false
 	err := c.control.rollback.run(context.Background(), c)
 	c.endWriting()
 	return err

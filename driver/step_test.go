@@ -1,0 +1,124 @@
+package driver_test
+
+import (
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/driver"
+)
+
+// step is a step of open Rows that does not return until end is called, and can't
+// be interrupted: no call of the connection is under way meanwhile.
+type step struct {
+	pool  *sql.DB
+	db    *driver.Database
+	end   func()
+	ended chan error // gets the error of the Rows
+}
+
+func startStep(t *testing.T) *step {
+	t.Helper()
+	began, end := make(chan struct{}), make(chan struct{})
+	begin := sync.OnceFunc(func() { close(began) })
+	name := register(t, driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
+		return c.RegisterFunc("wait", func(n int64) int64 {
+			if n == 2 {
+				begin()
+				<-end
+			}
+			return n
+		}, false)
+	}))
+	path := filepath.Join(t.TempDir(), "x.sqlite3")
+	pool, err := sql.Open(name, "file:"+path+"?_journal=WAL")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pool.Close() })
+	mustExec(t, pool, "CREATE TABLE t (id INTEGER PRIMARY KEY)")
+	mustExec(t, pool, "INSERT INTO t VALUES (1), (2)")
+	s := &step{pool: pool, end: sync.OnceFunc(func() { close(end) }), ended: make(chan error, 1)}
+	s.db, _ = driver.Lookup(path)
+	rows, err := pool.Query("SELECT wait(id) FROM t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for rows.Next() {
+		}
+		s.ended <- errors.Join(rows.Err(), rows.Close())
+	}()
+	t.Cleanup(s.end) // before the pool is closed
+	<-began
+	return s
+}
+
+// TestNobodyWaitsForAStepOfOpenRows: SQLite's mutex of that connection is taken
+// for as long as the step lasts.
+func TestNobodyWaitsForAStepOfOpenRows(t *testing.T) {
+	s := startStep(t)
+	reopened := make(chan struct{})
+	frozen := make(chan error, 1)
+	once := sync.OnceFunc(func() { close(reopened) })
+	go func() {
+		f, err := s.db.Freeze(t.Context(), driver.FreezeOptions{Notify: func(e driver.FreezeEvent) {
+			if e.Step == driver.FreezeGateReopened {
+				once()
+			}
+		}})
+		if err == nil {
+			f.Thaw()
+		}
+		frozen <- err
+	}()
+	select {
+	case <-reopened:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the gate stays closed for as long as the step lasts")
+	}
+	if err := s.pool.PingContext(t.Context()); err != nil { // on a new connection
+		t.Error(err)
+	}
+	if h := s.db.Holders(); len(h) != 1 || h[0].Kind != driver.HoldRows {
+		t.Errorf("held by %v", h)
+	}
+	s.end()
+	if err := <-frozen; err != nil {
+		t.Error(err)
+	}
+	if err := <-s.ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestATransactionWithOpenRowsIsKnownForOne: writes wait for it, and not for a
+// mere reader, before a new content is written in place.
+func TestATransactionWithOpenRowsIsKnownForOne(t *testing.T) {
+	for how, begin := range map[string][]string{
+		"by SQL text": {"BEGIN"}, "by a savepoint": {"/* */ SAVEPOINT s"}, "none": {}, "one that ended": {"BEGIN", "COMMIT"},
+	} {
+		t.Run(how, func(t *testing.T) {
+			db, d := open(t, "", 2)
+			conn := connect(t, db)
+			for _, text := range begin {
+				mustExec(t, conn, text)
+			}
+			rows, err := conn.QueryContext(t.Context(), "SELECT id FROM t")
+			if err != nil || !rows.Next() {
+				t.Fatal(err)
+			}
+			defer rows.Close()
+			f := mustFreeze(t, d, driver.FreezeOptions{WritesOnly: true, MaxPause: time.Millisecond})
+			defer f.Thaw()
+			if len(f.Holders) != len(begin)%2 {
+				t.Errorf("waited for %v", f.Holders)
+			}
+		})
+	}
+}
