@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,8 +11,9 @@ const forceGrace = 2 * time.Second
 
 // force closes the gate for the last time: it interrupts the running calls
 // until each has returned, and then, with nobody inside a call, ends what is
-// held. Nothing is ended before all calls have returned, so a call that can't
-// be interrupted costs nobody a transaction.
+// held. Nothing is ended before all calls have returned, and the steps of open
+// Rows, which are no calls; so one that can't be interrupted costs nobody a
+// transaction, and calls no more than the grace.
 func (dr *drain) force(ctx context.Context) error {
 	d, f := dr.d, dr.frozen
 	f.Attempts++
@@ -22,18 +24,24 @@ func (dr *drain) force(ctx context.Context) error {
 	defer end.Stop()
 	again := time.NewTicker(firstWindow)
 	defer again.Stop()
+	still := map[*conn]*atomic.Bool{} // of those between calls: no step of Rows runs any more
 	for {
 		left := d.undrained()
 		busy := 0
 		for c := range left {
 			if c.state.Load()&stateMask == stateBusy {
 				busy++
-				if c.interrupting.CompareAndSwap(false, true) {
-					go func() { // may wait for a user's function for ever
-						defer c.interrupting.Store(false)
-						c.interrupted.Store(true)
-						c.interrupt()
-					}()
+				c.interruptAside(func() {})
+			}
+		}
+		if busy == 0 {
+			for c := range left {
+				if still[c] == nil || !still[c].Load() {
+					busy++
+					ended := new(atomic.Bool)
+					if c.interruptAside(func() { ended.Store(true); d.signal() }) {
+						still[c] = ended
+					}
 				}
 			}
 		}
@@ -52,6 +60,22 @@ func (dr *drain) force(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// interruptAside interrupts what runs on c without waiting for it, which a user's
+// function called from SQL may delay for ever, and calls then afterwards. It is
+// false if an earlier one is still about it.
+func (c *conn) interruptAside(then func()) bool {
+	if !c.interrupting.CompareAndSwap(false, true) {
+		return false
+	}
+	go func() {
+		defer c.interrupting.Store(false)
+		c.interrupted.Store(true)
+		c.interrupt()
+		then()
+	}()
+	return true
 }
 
 // killAll takes what is held; false if an owner was faster with a call.

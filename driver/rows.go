@@ -87,7 +87,7 @@ func (r *rows) Next(dest []driver.Value) error {
 			r.begun = true
 		}
 	}
-	return err
+	return r.conn.explain(err)
 }
 
 // Close never waits at the gate.

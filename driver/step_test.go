@@ -1,6 +1,7 @@
 package driver_test
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"path/filepath"
@@ -94,6 +95,42 @@ func TestNobodyWaitsForAStepOfOpenRows(t *testing.T) {
 	}
 	if err := <-s.ended; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAForcedFreezeDoesNotWaitForAStepThatCantBeInterrupted(t *testing.T) {
+	s := startStep(t)
+	tx, err := s.pool.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	mustExec(t, tx, "INSERT INTO t VALUES (3)")
+	ctx, cancel := context.WithCancel(t.Context())
+	frozen := make(chan error, 1)
+	go func() {
+		f, err := s.db.Freeze(ctx, driver.FreezeOptions{Timeout: 10 * time.Millisecond, Force: true, Notify: func(e driver.FreezeEvent) {
+			if e.Step == driver.FreezeGateClosed && e.Window > time.Second { // by force; else it would wait for its grace
+				cancel()
+			}
+		}})
+		if err == nil {
+			f.Thaw()
+		}
+		frozen <- err
+	}()
+	select {
+	case err := <-frozen:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the gate stays closed for as long as the step lasts")
+	}
+	s.end()
+	<-s.ended // with an error, if it was interrupted by then
+	if err := tx.Commit(); err != nil {
+		t.Errorf("the transaction beside them: %v", err)
 	}
 }
 
