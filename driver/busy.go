@@ -54,7 +54,7 @@ func (c *conn) again(ctx context.Context, query string, err error, rows *rows) b
 		return false
 	}
 	if se.ExtendedCode == readonlyMoved {
-		return c.db != nil && rows == nil && c.db.leave(ctx) == nil
+		return c.db != nil && rows == nil && c.leaves(ctx)
 	}
 	o := c.overwriting()
 	if o == nil {
@@ -70,6 +70,32 @@ func (c *conn) again(ctx context.Context, query string, err error, rows *rows) b
 	}
 	c.retried = o
 	return true
+}
+
+// leaves reports whether c has left a file that is not at the path any more, or is
+// about to. While nothing is at the path there is nowhere to go: the next file is
+// waited for as long as it may take to be moved there.
+func (c *conn) leaves(ctx context.Context) bool {
+	current := func() *sqlite3.SQLiteConn {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.inner
+	}
+	was := current()
+	for began := time.Now(); c.db.leave(ctx) == nil; {
+		if now := current(); now == nil || now != was || c.db.moved() {
+			return true
+		}
+		if time.Since(began) > watchEvery {
+			return false
+		}
+		select {
+		case <-time.After(firstWindow):
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return false
 }
 
 func (c *conn) awaitOverwriting(ctx context.Context, query string, o *overwriting) error {

@@ -73,11 +73,12 @@ type conn struct {
 }
 
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	res, err := c.execContext(ctx, query, args)
-	if err != nil && c.again(ctx, query, err, nil) {
-		return c.ExecContext(ctx, query, args)
+	for {
+		res, err := c.execContext(ctx, query, args)
+		if err == nil || !c.again(ctx, query, err, nil) {
+			return res, err
+		}
 	}
-	return res, err
 }
 
 func (c *conn) execContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
@@ -107,11 +108,12 @@ func (c *conn) execContext(ctx context.Context, query string, args []driver.Name
 }
 
 func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	rows, err := c.queryContext(ctx, query, args)
-	if err != nil && c.again(ctx, query, err, nil) {
-		return c.QueryContext(ctx, query, args)
+	for {
+		rows, err := c.queryContext(ctx, query, args)
+		if err == nil || !c.again(ctx, query, err, nil) {
+			return rows, err
+		}
 	}
-	return rows, err
 }
 
 func (c *conn) queryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
@@ -155,19 +157,23 @@ func (c *conn) Prepare(query string) (driver.Stmt, error) {
 }
 
 // BeginTx ignores the isolation level and ReadOnly, as go-sqlite3 does.
-func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
-	queued, err := c.queueForWriting(ctx)
-	if err != nil {
-		return nil, err
+func (c *conn) BeginTx(ctx context.Context, _ driver.TxOptions) (driver.Tx, error) {
+	for {
+		queued, err := c.queueForWriting(ctx)
+		if err != nil {
+			return nil, err
+		}
+		tx, err := c.beginTx(ctx, queued)
+		if err == nil {
+			return tx, nil
+		}
+		if queued {
+			c.db.writers.leave()
+		}
+		if !c.again(ctx, "BEGIN", err, nil) {
+			return nil, err
+		}
 	}
-	tx, err := c.beginTx(ctx, queued)
-	if err != nil && queued {
-		c.db.writers.leave()
-	}
-	if err != nil && c.again(ctx, "BEGIN", err, nil) {
-		return c.BeginTx(ctx, opts)
-	}
-	return tx, err
 }
 
 func (c *conn) beginTx(ctx context.Context, queued bool) (driver.Tx, error) {

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	sqlite3 "github.com/mattn/go-sqlite3"
+
 	"hotswap/driver"
 	"hotswap/internal/testenv"
 )
@@ -268,4 +270,28 @@ func TestAFileThatIsGoneFailsNewConnectionsRatherThanBeginAnEmptyOne(t *testing.
 		}
 		return nil
 	})
+}
+
+// TestAWriteToAFileThatIsGoneFailsAsSQLiteSays: with a rollback journal it looks
+// before each write.
+func TestAWriteToAFileThatIsGoneFailsAsSQLiteSays(t *testing.T) {
+	r := startReplaced(t, "DELETE")
+	if err := os.Remove(r.live); err != nil {
+		t.Fatal(err)
+	}
+	prepared, err := r.pool.Prepare("INSERT INTO t (stamp) VALUES ('lost')")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer prepared.Close()
+	_, err = prepared.Exec()
+	var se sqlite3.Error
+	if !errors.As(err, &se) || se.Code != sqlite3.ErrReadonly {
+		t.Errorf("got %v", err)
+	}
+	r.mv()
+	r.write() // the next file is there
+	if got := stamps(t, r.pool); got != "new 70" {
+		t.Error(got)
+	}
 }

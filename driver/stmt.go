@@ -29,11 +29,12 @@ type stmt struct {
 }
 
 func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	res, err := s.execContext(ctx, args)
-	if err != nil && s.conn.again(ctx, s.query, err, nil) {
-		return s.ExecContext(ctx, args)
+	for {
+		res, err := s.execContext(ctx, args)
+		if err == nil || !s.conn.again(ctx, s.query, err, nil) {
+			return res, err
+		}
 	}
-	return res, err
 }
 
 func (s *stmt) execContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
@@ -58,11 +59,12 @@ func (s *stmt) execContext(ctx context.Context, args []driver.NamedValue) (drive
 }
 
 func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	rows, err := s.queryContext(ctx, args)
-	if err != nil && s.conn.again(ctx, s.query, err, nil) {
-		return s.QueryContext(ctx, args)
+	for {
+		rows, err := s.queryContext(ctx, args)
+		if err == nil || !s.conn.again(ctx, s.query, err, nil) {
+			return rows, err
+		}
 	}
-	return rows, err
 }
 
 func (s *stmt) queryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
