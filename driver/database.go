@@ -160,9 +160,12 @@ func (d *Database) runCallbacks(s Swap) {
 		func() {
 			defer func() {
 				if p := recover(); p != nil {
+					const text = "an OnSwap callback panicked"
 					if log := d.gateLog.Load(); log != nil {
-						log.Error().Str(fieldDatabase, d.path).Str("panic", fmt.Sprint(p)).Msg("an OnSwap callback panicked")
+						log.Error().Str(fieldDatabase, d.path).Str("panic", fmt.Sprint(p)).Msg(text)
+						return
 					}
+					d.watch.warn(d.path).Str("panic", fmt.Sprint(p)).Msg(text)
 				}
 			}()
 			fn(s)

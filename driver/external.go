@@ -273,8 +273,11 @@ func (d *Database) refusing() bool {
 // warn logs, by the standard logger if the driver was not given one: what was
 // written since is in a file that nobody may look for.
 func (w *watch) warn(path string) *zerolog.Event {
-	if w.log != nil {
-		return w.log.Warn().Str(fieldDatabase, path)
+	w.mu.Lock()
+	log := w.log
+	w.mu.Unlock()
+	if log != nil {
+		return log.Warn().Str(fieldDatabase, path)
 	}
 	std := zerolog.New(stdlog.Writer()).With().Timestamp().Logger()
 	return std.Warn().Str(fieldDatabase, path)

@@ -108,23 +108,26 @@ func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, err
 	d.gateLog.Store(opts.Logger)
 	f := &Frozen{db: d}
 	dr := drain{d: d, opts: opts, start: time.Now(), frozen: f}
+	succeeded := false
+	defer func() {
+		if !succeeded { // an error, or a panic of Notify
+			f.open()
+			f.end()
+		}
+	}()
 	if opts.WritesOnly {
 		d.overwriting.Store(&overwriting{ended: make(chan struct{})})
 		if err := dr.writers(ctx); err != nil {
-			d.endOverwriting()
-			d.openGate(nil)
-			f.end()
 			return nil, err
 		}
-		return f, nil
+	} else {
+		if err := dr.run(ctx); err != nil {
+			return nil, err
+		}
+		f.Connections = dr.killed + d.closeAll()
+		opts.Notify(FreezeEvent{Step: FreezeClosed, Count: f.Connections})
 	}
-	if err := dr.run(ctx); err != nil {
-		d.openGate(nil)
-		f.end()
-		return nil, err
-	}
-	f.Connections = dr.killed + d.closeAll()
-	opts.Notify(FreezeEvent{Step: FreezeClosed, Count: f.Connections})
+	succeeded = true
 	return f, nil
 }
 
@@ -140,16 +143,13 @@ func (f *Frozen) Thaw() (pause time.Duration) {
 		return 0
 	}
 	f.thawed = true
+	defer f.end()
 	d := f.db
 	external := d.watch.forget(f.replaced)
 	if f.replaced = f.replaced || external; f.replaced {
 		d.generation.Add(1) // before any call can see the new file
 	}
-	d.mu.Lock()
-	d.frozen = false
-	d.mu.Unlock()
-	d.endOverwriting()
-	d.openGate(nil)
+	f.open()
 	now := time.Now()
 	pause = now.Sub(f.closedAt)
 	if f.replaced {
@@ -159,12 +159,20 @@ func (f *Frozen) Thaw() (pause time.Duration) {
 		d.mu.Unlock()
 		d.runCallbacks(Swap{Path: d.path, Generation: d.generation.Load(), Pause: pause, External: external})
 	}
-	f.end()
 	if external {
 		d.watch.warn(d.path).Uint64("generation", d.Generation()).Dur("pause", pause).
 			Msg("the database file was replaced by something else: all connections use the new one now")
 	}
 	return pause
+}
+
+// open lets calls flow again.
+func (f *Frozen) open() {
+	f.db.mu.Lock()
+	f.db.frozen = false
+	f.db.mu.Unlock()
+	f.db.endOverwriting()
+	f.db.openGate(nil)
 }
 
 func (f *Frozen) end() {

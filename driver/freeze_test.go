@@ -232,3 +232,58 @@ func TestOnSwapRunsOnceCallsFlowAndInOrder(t *testing.T) {
 		t.Errorf("callbacks saw %v, want %v", got, want)
 	}
 }
+
+func TestAPanicInNotifyOpensTheGateAgain(t *testing.T) {
+	db, d := open(t, "", 1)
+	for _, opts := range []struct {
+		step driver.FreezeStep
+		driver.FreezeOptions
+	}{
+		{driver.FreezeWaiting, driver.FreezeOptions{}},
+		{driver.FreezeGateClosed, driver.FreezeOptions{}},
+		{driver.FreezeClosed, driver.FreezeOptions{}},
+		{driver.FreezeWritesWait, driver.FreezeOptions{WritesOnly: true}},
+	} {
+		opts.Notify = func(e driver.FreezeEvent) {
+			if e.Step == opts.step {
+				panic("a user's mistake")
+			}
+		}
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("step %d: no panic", opts.step)
+				}
+			}()
+			d.Freeze(t.Context(), opts.FreezeOptions)
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if _, err := db.ExecContext(ctx, "INSERT INTO t (v) VALUES ('x')"); err != nil {
+			t.Fatalf("step %d, a call after it: %v", opts.step, err)
+		}
+		if d.Stats().Frozen {
+			t.Errorf("step %d: frozen", opts.step)
+		}
+		mustFreeze(t, d, driver.FreezeOptions{}).Thaw()
+	}
+}
+
+// TestAPanicInOnSwapIsLogged where no swap of ours has a logger, too.
+func TestAPanicInOnSwapIsLogged(t *testing.T) {
+	var log syncBuffer
+	path := filepath.Join(t.TempDir(), "x.sqlite3")
+	db, err := sql.Open(register(t, driver.WithLogger(zerolog.New(&log))), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	d, _ := driver.Lookup(path)
+	d.OnSwap(func(driver.Swap) { panic("a user's mistake") })
+	f := mustFreeze(t, d, driver.FreezeOptions{})
+	f.Replaced()
+	f.Thaw()
+	if !strings.Contains(log.String(), "a user's mistake") {
+		t.Errorf("log: %s", log.String())
+	}
+}
