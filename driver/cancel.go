@@ -16,7 +16,8 @@ import (
 // (https://www.sqlite.org/c3ref/interrupt.html). So it is given under mu, and
 // only while the call runs.
 type canceller struct {
-	fire func() // run, bound once
+	fire func()      // run, bound once
+	stop func() bool // of the call that is watched; nil for none; its user's
 
 	mu      sync.Mutex // before conn.interruptMu in order
 	running bool       // guarded by mu, but for its setting before run can know of the call
@@ -38,13 +39,15 @@ func (c *conn) watch(ctx context.Context) (call context.Context, stop func() boo
 		c.cancel.ended = make(chan struct{})
 	}
 	c.cancel.running = true
-	return context.Background(), context.AfterFunc(ctx, c.cancel.fire)
+	c.cancel.stop = context.AfterFunc(ctx, c.cancel.fire)
+	return context.Background(), c.cancel.stop
 }
 
 // unwatch ends the call, with its error. Like go-sqlite3's, it is ctx.Err() only
 // if an interrupt hit: what was done all the same is done. No interrupt for this
 // call is on its way any more when it returns.
 func (c *conn) unwatch(ctx context.Context, stop func() bool, err error) error {
+	c.cancel.stop = nil
 	if stop == nil || stop() {
 		return err
 	}

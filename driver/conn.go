@@ -164,19 +164,19 @@ func (c *conn) BeginTx(ctx context.Context, _ driver.TxOptions) (driver.Tx, erro
 			return nil, err
 		}
 		tx, err := c.beginTx(ctx, queued)
-		if err == nil {
-			return tx, nil
-		}
-		if queued {
-			c.db.writers.leave()
-		}
-		if !c.again(ctx, "BEGIN", err, nil) {
-			return nil, err
+		if err == nil || !c.again(ctx, "BEGIN", err, nil) {
+			return tx, err
 		}
 	}
 }
 
 func (c *conn) beginTx(ctx context.Context, queued bool) (driver.Tx, error) {
+	begun := false
+	defer func() {
+		if queued && !begun { // an error, or a panic of the connect hook
+			c.db.writers.leave()
+		}
+	}()
 	if err := c.enter(ctx, "BEGIN"); err != nil {
 		return nil, err
 	}
@@ -190,7 +190,7 @@ func (c *conn) beginTx(ctx context.Context, queued bool) (driver.Tx, error) {
 		return nil, c.explain(err)
 	}
 	c.tx.conn = c
-	c.writing = queued
+	c.writing, begun = queued, true
 	c.holds++
 	return &c.tx, nil
 }

@@ -71,6 +71,12 @@ func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
 			return nil, err
 		}
 	}
+	connected := false
+	defer func() {
+		if !connected { // an error, or a panic of the connect hook
+			c.Close()
+		}
+	}()
 	err := c.open()
 	c.exit()
 	if errors.Is(err, ErrReplaced) {
@@ -81,9 +87,9 @@ func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
 		}
 	}
 	if err != nil {
-		c.Close()
 		return nil, err
 	}
+	connected = true
 	if b.drv.interceptor != nil {
 		return interceptedConn{c}, nil
 	}
@@ -133,20 +139,31 @@ func (c *conn) open() error {
 // revive is the end of enter for a connection that a swap has closed. On an
 // error it ends the call.
 func (c *conn) revive(ctx context.Context, query string) error {
-	err := ctx.Err()
-	if c.lost.Load() != 0 {
-		err = c.lostError()
-	}
-	if err == nil {
-		err = c.open()
-	}
-	if err != nil {
-		c.exit()
-	}
+	err := c.reopen(ctx)
 	if errors.Is(err, ErrReplaced) {
 		if err = c.db.settle(ctx); err == nil {
 			return c.enter(ctx, query)
 		}
 	}
 	return err
+}
+
+func (c *conn) reopen(ctx context.Context) error {
+	opened := false
+	defer func() {
+		if !opened { // an error, or a panic of the connect hook
+			c.exit()
+		}
+	}()
+	if c.lost.Load() != 0 {
+		return c.lostError()
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := c.open(); err != nil {
+		return err
+	}
+	opened = true
+	return nil
 }

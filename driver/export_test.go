@@ -43,3 +43,10 @@ func StopLooking(d *Database) {
 	}
 	d.watch.timer.Stop()
 }
+
+// Abandoned is how many connections were given up.
+func Abandoned() int {
+	abandoned.Lock()
+	defer abandoned.Unlock()
+	return len(abandoned.all)
+}

@@ -129,6 +129,16 @@ func (w *watch) forget(swapped bool) (external bool) {
 	return external
 }
 
+// abandon notes that one of the connections was given up, open as it may be.
+func (w *watch) abandon(path string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.open == 1 && w.movedLocked(path) {
+		w.left = true
+	}
+	w.open--
+}
+
 // look is one look of the timer's. It is not set again while no connection is
 // open.
 func (d *Database) look() {

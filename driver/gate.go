@@ -83,8 +83,17 @@ func (c *conn) latestQuery(w uint64) (string, bool) {
 	return strings.Clone(q), true
 }
 
-// exit ends a call.
+// exit ends a call; deferred, also one that panics.
 func (c *conn) exit() {
+	if p := recover(); p != nil {
+		if throughSQLite() {
+			c.abandon()
+		} else {
+			c.unwatch(nil, c.cancel.stop, nil)
+			c.exit()
+		}
+		panic(p)
+	}
 	w := c.state.Load()
 	next := (w - stateBusy + stateIdle) &^ innerMark
 	if c.holds > 0 {

@@ -12,7 +12,22 @@ type Option func(*Driver)
 // WithConnectHook calls hook on every new SQLite connection, the first time
 // and whenever a swap made it reopen. An error fails the call that needed it.
 func WithConnectHook(hook func(*sqlite3.SQLiteConn) error) Option {
-	return func(d *Driver) { d.sqlite.ConnectHook = hook }
+	if hook == nil {
+		return func(d *Driver) { d.sqlite.ConnectHook = nil }
+	}
+	return func(d *Driver) {
+		d.sqlite.ConnectHook = func(c *sqlite3.SQLiteConn) error {
+			returned := false
+			defer func() {
+				if !returned && !throughSQLite() {
+					c.Close() // go-sqlite3 would leave it open
+				}
+			}()
+			err := hook(c)
+			returned = true
+			return err
+		}
+	}
 }
 
 // WithExtensions loads SQLite extensions on every new SQLite connection.

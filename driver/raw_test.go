@@ -46,3 +46,22 @@ func TestRawReachesTheConnectionThroughAnInterceptorToo(t *testing.T) {
 		t.Error("Raw took another driver's connection")
 	}
 }
+
+// TestAPanicInRawThatSQLiteHadNoPartInClosesTheConnection rather than give it up,
+// open as it is.
+func TestAPanicInRawThatSQLiteHadNoPartInClosesTheConnection(t *testing.T) {
+	db, d := open(t, "", 1)
+	before := driver.Abandoned()
+	panics(t, func() {
+		conn, err := db.Conn(t.Context())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		driver.Raw(conn, func(*sqlite3.SQLiteConn) error { panic("a user's mistake") })
+	})
+	if n := d.Stats().Connections; n != 0 || driver.Abandoned() != before {
+		t.Errorf("%d connections, %d given up", n, driver.Abandoned()-before)
+	}
+}

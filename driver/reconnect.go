@@ -1,5 +1,7 @@
 package driver
 
+import "fmt"
+
 // Reconnect opens the SQLite connections of the idle connections that a swap
 // closed, rather than leave that to their next call. It returns how many it
 // opened, and the first error; the call that comes next will try again. It
@@ -23,7 +25,7 @@ func (d *Database) Reconnect() (n int, err error) {
 	return n, err
 }
 
-func (c *conn) reconnect() (bool, error) {
+func (c *conn) reconnect() (opened bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if w := c.state.Load(); w&(stateMask|wantMark) != stateIdle {
@@ -32,11 +34,15 @@ func (c *conn) reconnect() (bool, error) {
 	if !c.claim() {
 		return false, nil
 	}
-	if c.inner != nil || c.closed || c.lost.Load() != 0 {
+	defer func() {
 		c.unclaim(stateIdle)
+		if p := recover(); p != nil { // it is for the call that comes next, and its goroutine
+			err = fmt.Errorf("the connect hook panicked: %v", p)
+		}
+	}()
+	if c.inner != nil || c.closed || c.lost.Load() != 0 {
 		return false, nil
 	}
-	err := c.open()
-	c.unclaim(stateIdle)
+	err = c.open()
 	return err == nil, err
 }

@@ -69,6 +69,7 @@ func (c *conn) unlinkRows(r *rows) {
 }
 
 func (r *rows) Next(dest []driver.Value) error {
+	defer r.conn.endStep()
 	if r.stmt == nil {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -100,6 +101,7 @@ func (r *rows) Close() error {
 		c.exit()
 		return nil
 	}
+	defer c.exit()
 	err := r.inner.Close()
 	if s := r.stmt; s != nil && !s.out {
 		c.cache.put(s, err == nil)
@@ -107,7 +109,6 @@ func (r *rows) Close() error {
 	c.unlinkRows(r)
 	r.inner, r.stmt, r.query = nil, nil, ""
 	r.next, c.freeRows = c.freeRows, r
-	c.exit()
 	return err
 }
 

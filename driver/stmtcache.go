@@ -20,6 +20,7 @@ const defaultStmtCacheSize = 64
 type stmtCache struct {
 	stmts []*stmt
 	size  int
+	taken *stmt       // the latest that was taken out, be it still or not
 	seen  [128]uint64 // hashes of texts, each where a text of its hash goes
 }
 
@@ -69,6 +70,7 @@ func (c *conn) cachedStmt(query string, args int, exec bool) *stmt {
 		c.cache.put(s, true)
 		return nil
 	}
+	c.cache.taken = s
 	return s
 }
 
