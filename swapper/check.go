@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 	"golang.org/x/sys/unix"
@@ -25,6 +26,9 @@ func (s *stage) prepare(ctx context.Context, db *driver.Database, fn func(contex
 	defer pool.Close()
 	if err := fn(ctx, pool); err != nil {
 		return &failure{text: "the program's Prepare refused the source", cause: err, kinds: []error{ErrBadDatabase}}
+	}
+	if err := nothingOpen(pool, "Prepare"); err != nil {
+		return err
 	}
 	var mode string
 	if err := pool.QueryRowContext(ctx, "PRAGMA journal_mode=DELETE").Scan(&mode); err != nil || mode != "delete" {
@@ -186,6 +190,23 @@ func validate(ctx context.Context, pool *sql.DB, fn func(context.Context, *sql.D
 			return ctx.Err()
 		}
 		return &failure{text: "the program's Validate refused the source", cause: err, kinds: []error{ErrBadDatabase}}
+	}
+	return nothingOpen(pool, "Validate")
+}
+
+// leftOpenGrace is how long what ends with a context, on another goroutine, may
+// take to.
+const leftOpenGrace = 100 * time.Millisecond
+
+// nothingOpen refuses what the program's function left open of the pool: there is
+// one connection in it, which the push needs next, or which would be carried over
+// to the live path by the rename.
+func nothingOpen(pool *sql.DB, function string) error {
+	for began := time.Now(); pool.Stats().InUse > 0; time.Sleep(time.Millisecond) {
+		if time.Since(began) > leftOpenGrace {
+			return &failure{text: "the program's " + function + " left Rows, a transaction or a connection open", kinds: []error{ErrBadDatabase},
+				hint: "close them before it returns"}
+		}
 	}
 	return nil
 }

@@ -44,7 +44,8 @@ type PushOptions struct {
 	// to run migrations, say.
 	Prepare func(context.Context, *sql.DB) error
 	// Validate, if set, sees the staged database read-only after the other
-	// checks. An error refuses the push.
+	// checks. An error refuses the push; so does what either of them leaves open,
+	// Rows or a transaction.
 	Validate func(context.Context, *sql.DB) error
 	// Logger gets a line for every step. Use zerolog.Nop() for none: the zero
 	// Logger of zerolog has no writer and logs nothing either.

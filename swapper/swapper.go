@@ -75,10 +75,14 @@ func (p *push) run(ctx context.Context, src io.Reader) error {
 		return failed("open the target's directory", err)
 	}
 	defer p.dir.Close()
+	defer func() {
+		if p.stage != nil {
+			p.stage.discard() // a no-op once it is the live database
+		}
+	}()
 	if err := p.receive(ctx, src); err != nil {
 		return err
 	}
-	defer p.stage.discard() // a no-op once it is the live database
 	if err := p.openLive(ctx); err != nil {
 		return err
 	}
@@ -181,7 +185,6 @@ func (p *push) receive(ctx context.Context, src io.Reader) (err error) {
 	}
 	p.report.Bytes = p.stage.size
 	if err != nil {
-		p.stage.discard()
 		return err
 	}
 	p.step(StepReceived, fmt.Sprintf("received %d bytes", p.stage.size), map[string]any{fieldBytes: p.stage.size})
