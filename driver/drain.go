@@ -10,7 +10,7 @@ import (
 const (
 	firstWindow = 5 * time.Millisecond
 	// eagerWindow bounds the windows that may follow one another without the
-	// rest between attempts.
+	// rest between attempts; the longest that MaxPause allows is none of them.
 	eagerWindow = 50 * time.Millisecond
 	// lockSleep is the longest that a call sleeps in SQLite's busy handler, and
 	// some more: one that did not return in a window of that length, with the
@@ -122,7 +122,7 @@ func (dr *drain) run(ctx context.Context) error {
 		holders = dr.holders()
 		f.Holders = mergeHolders(f.Holders, holders)
 		dr.opts.Notify(FreezeEvent{Step: FreezeGateReopened, Holders: holders})
-		if !ended || window > eagerWindow {
+		if !ended || window > eagerWindow || window == dr.opts.MaxPause {
 			d.openGate(holding)
 			long := ended && window > lockSleep
 			if err := dr.rest(ctx, holding, 2*time.Since(began), long); err != nil {

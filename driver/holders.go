@@ -46,7 +46,7 @@ func (d *Database) holdersLocked(holds func(*conn, uint64) bool) []Holder {
 	}
 	slices.SortFunc(out, func(a, b Holder) int {
 		if a.For != b.For {
-			return int(b.For - a.For)
+			return cmp.Compare(b.For, a.For)
 		}
 		return cmp.Compare(a.Query, b.Query)
 	})

@@ -173,3 +173,34 @@ func TestLoopsThatQueryInsideTheirRowsDrain(t *testing.T) {
 	cancel()
 	wg.Wait()
 }
+
+// TestAShortMaxPauseLeavesTheGateOpenForMostOfTheTime: windows that stay short are
+// no reason to do without the rest between them.
+func TestAShortMaxPauseLeavesTheGateOpenForMostOfTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db, d := open(t, "", 1)
+		conn := connect(t, db)
+		const whole = 2 * time.Second
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			driver.Raw(conn, func(*sqlite3.SQLiteConn) error { time.Sleep(whole); return nil })
+		})
+		time.Sleep(time.Millisecond)
+		var waited time.Duration
+		wg.Go(func() {
+			for start := time.Now(); time.Since(start) < whole-10*time.Millisecond; time.Sleep(100 * time.Microsecond) {
+				began := time.Now()
+				mustExec(t, db, "DELETE FROM t")
+				waited += time.Since(began)
+			}
+		})
+		_, err := d.Freeze(t.Context(), driver.FreezeOptions{Timeout: whole - 10*time.Millisecond, MaxPause: 10 * time.Millisecond})
+		if err == nil {
+			t.Error("frozen")
+		}
+		wg.Wait()
+		if waited > whole/3 {
+			t.Errorf("calls waited for %v of %v", waited, whole)
+		}
+	})
+}
