@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,6 +108,23 @@ func TestOnlyWhatShouldBeInMemoryIsMapped(t *testing.T) {
 		}
 		if mapped != want {
 			t.Errorf("of %d bytes %d are mapped, want %d", size, mapped, want)
+		}
+	}
+}
+
+// TestReserveDoesNotOverflow: a client says how much it will send.
+func TestReserveDoesNotOverflow(t *testing.T) {
+	for _, after := range []int64{0, 1} {
+		s, err := createStage(filepath.Join(t.TempDir(), "live.sqlite3"), kindStage)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.discard()
+		s.after = after
+		for _, n := range []int64{math.MaxInt64, math.MaxInt64/2 + 1, math.MaxInt64 / 2} {
+			if err := s.reserve(0, n); !errors.Is(err, ErrNoSpace) {
+				t.Errorf("after %d, %d bytes: %v", after, n, err)
+			}
 		}
 	}
 }

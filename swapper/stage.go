@@ -186,7 +186,7 @@ func (s *stage) reserve(off, n int64) error {
 	if err != nil {
 		return failed("ask for the free disk space", err)
 	}
-	if need := n + (off+n)*s.after + s.besides; free-need < headroom {
+	if need := n + (off+n)*s.after + s.besides; n > free || free-need < headroom { // n may be any number that a client names
 		return &failure{
 			text:  fmt.Sprintf("%s has %d bytes free; %d are needed and %d must stay free for the live database", filepath.Dir(s.path), free, need, headroom),
 			kinds: []error{ErrNoSpace},
