@@ -79,6 +79,9 @@ func (c *conn) leaves(ctx context.Context) bool {
 	current := func() *sqlite3.SQLiteConn {
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		if c.reopening != nil {
+			return nil
+		}
 		return c.inner
 	}
 	was := current()
@@ -120,6 +123,9 @@ func (c *conn) awaitOverwriting(ctx context.Context, query string, o *overwritin
 func (c *conn) transacting(but *rows) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.reopening != nil {
+		return false // somebody else is about it, since it holds nothing
+	}
 	switch state := c.state.Load() & stateMask; {
 	case but == nil && state != stateIdle && state != stateFrozen, but != nil && state != stateHeld:
 		return true

@@ -59,6 +59,8 @@ type conn struct {
 	mu     sync.Mutex
 	stmts  *stmt // statements handed out by Prepare; changed under mu or when owned
 	closed bool
+	// reopening is set while Reconnect owns c, and closed at the end of that.
+	reopening chan struct{}
 
 	// interruptMu guards interrupter, which runs on another goroutine than the
 	// user's. After mu in order; never taken by a call.
@@ -229,6 +231,12 @@ func (c *conn) ResetSession(ctx context.Context) error {
 // Close never waits at the gate: a pool may be closed during a swap.
 func (c *conn) Close() error {
 	c.mu.Lock()
+	for c.reopening != nil {
+		reopened := c.reopening
+		c.mu.Unlock()
+		<-reopened
+		c.mu.Lock()
+	}
 	if c.closed {
 		c.mu.Unlock()
 		return nil

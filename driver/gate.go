@@ -18,7 +18,7 @@ import (
 const (
 	stateIdle   = 0 // between calls, nothing held
 	stateHeld   = 1 // between calls; Rows or a transaction are open
-	stateBusy   = 2 // inside a call, or claimed by a holder of conn.mu
+	stateBusy   = 2 // inside a call, or claimed by a holder of conn.mu or by Reconnect
 	stateFrozen = 3 // the SQLite connection is closed for a freeze, or for good
 
 	stateMask  = 3
@@ -115,6 +115,15 @@ func (c *conn) enterSlow(ctx context.Context, query string) error {
 		if c.closed {
 			c.mu.Unlock()
 			return driver.ErrBadConn // as a closed go-sqlite3 connection says to Ping
+		}
+		if reopened := c.reopening; reopened != nil {
+			c.mu.Unlock()
+			select {
+			case <-reopened:
+				continue
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
 		c.holdRaw()
 		w := c.state.Load()

@@ -25,24 +25,34 @@ func (d *Database) Reconnect() (n int, err error) {
 	return n, err
 }
 
+// reconnect is like a call, in that nothing is locked while it goes on: it may
+// wait behind another process's lock, and runs the connect hook, which may ask the
+// Database for something.
 func (c *conn) reconnect() (opened bool, err error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if w := c.state.Load(); w&(stateMask|wantMark) != stateIdle {
-		return false, nil
+	idle := c.state.Load()&(stateMask|wantMark) == stateIdle && c.claim()
+	if idle && (c.inner != nil || c.closed || c.lost.Load() != 0) {
+		c.unclaim(stateIdle)
+		idle = false
 	}
-	if !c.claim() {
+	if idle {
+		c.reopening = make(chan struct{})
+	}
+	c.mu.Unlock()
+	if !idle {
 		return false, nil
 	}
 	defer func() {
-		c.unclaim(stateIdle)
 		if p := recover(); p != nil { // it is for the call that comes next, and its goroutine
 			err = fmt.Errorf("the connect hook panicked: %v", p)
 		}
+		c.mu.Lock()
+		c.unclaim(stateIdle)
+		close(c.reopening)
+		c.reopening = nil
+		c.mu.Unlock()
+		c.db.signal() // a freeze may have come meanwhile
 	}()
-	if c.inner != nil || c.closed || c.lost.Load() != 0 {
-		return false, nil
-	}
 	err = c.open()
 	return err == nil, err
 }
