@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"hotswap/driver"
 	"hotswap/internal/testenv"
 	"hotswap/swapper"
@@ -215,29 +213,29 @@ func TestADatabaseThatDoesNotOpenAnyMoreIsRefusedBeforeCallsWait(t *testing.T) {
 	s.mustPush(source(t, "new"), swapper.PushOptions{})
 }
 
-// logHook runs at each line of a log, before the push goes on.
-type logHook func(line string)
-
-func (h logHook) Run(_ *zerolog.Event, _ zerolog.Level, line string) { h(line) }
-
 func TestASwapWhoseDatabaseCantBeReadIsUndone(t *testing.T) {
 	s := start(t, t.TempDir(), "&_journal=WAL")
+	// Steps are told while the push goes on, so it is kept where the stage is
+	// ready: by rows.
+	rows := s.openRows("SELECT id FROM items")
 	spoilt := 0
 	s.refuses(swapper.PushOptions{
-		// Cuts the stage at the last moment, as a failing disk might.
-		Logger: zerolog.New(io.Discard).Hook(logHook(func(line string) {
-			if !strings.HasPrefix(line, "closed ") {
+		// Cuts the stage after it has been checked, as a failing disk might.
+		Notify: func(e swapper.Event) {
+			if e.Step != swapper.StepReopened || spoilt > 0 {
 				return
 			}
+			defer rows.Close()
 			stages, err := filepath.Glob(filepath.Join(filepath.Dir(s.path), ".*.stage"))
 			if err != nil || len(stages) != 1 {
-				t.Fatalf("stages %v, %v", stages, err)
+				t.Errorf("stages %v, %v", stages, err)
+				return
 			}
 			spoilt++
 			if err := os.Truncate(stages[0], 50); err != nil {
 				t.Error(err)
 			}
-		})),
+		},
 	}, nil, "read the new database in its place", "EOF")
 	if spoilt != 1 {
 		t.Errorf("spoilt %d times", spoilt)
