@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"context"
 	"runtime"
 	"sync"
 )
@@ -85,6 +86,6 @@ func (c *conn) abandon() {
 		c.db.remove(c)
 	}
 	if stop := c.cancel.stop; stop != nil && !stop() {
-		go c.unwatch(nil, func() bool { return false }, nil) // an interrupt on its way may wait, too
+		go c.unwatch(context.Background(), func() bool { return false }, nil) // an interrupt on its way may wait, too
 	}
 }

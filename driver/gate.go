@@ -89,7 +89,7 @@ func (c *conn) exit() {
 		if throughSQLite() {
 			c.abandon()
 		} else {
-			c.unwatch(nil, c.cancel.stop, nil)
+			c.unwatch(context.Background(), c.cancel.stop, nil)
 			c.exit()
 		}
 		panic(p)
