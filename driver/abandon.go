@@ -21,6 +21,16 @@ var abandoned struct {
 	all []any
 }
 
+// exitPanicking is exit on a panic.
+func (c *conn) exitPanicking() {
+	if throughSQLite() {
+		c.abandon()
+		return
+	}
+	c.unwatch(context.Background(), c.cancel.stop, nil)
+	c.exit()
+}
+
 // endStep is the deferred end of a step of Rows.
 func (c *conn) endStep() {
 	if p := recover(); p != nil {

@@ -86,12 +86,7 @@ func (c *conn) latestQuery(w uint64) (string, bool) {
 // exit ends a call; deferred, also one that panics.
 func (c *conn) exit() {
 	if p := recover(); p != nil {
-		if throughSQLite() {
-			c.abandon()
-		} else {
-			c.unwatch(context.Background(), c.cancel.stop, nil)
-			c.exit()
-		}
+		c.exitPanicking()
 		panic(p)
 	}
 	w := c.state.Load()
