@@ -115,7 +115,7 @@ func (c *conn) open() error {
 			return err
 		}
 	}
-	opened, err := c.drv.sqlite.Open(c.dsn.raw)
+	opened, err := c.drv.sqlite.Open(c.dsn.forSQLite())
 	if err != nil {
 		return err
 	}

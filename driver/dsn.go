@@ -2,6 +2,7 @@ package driver
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,7 +14,7 @@ import (
 // (https://www.sqlite.org/uri.html). Nothing here is an error: what is wrong
 // with a name, go-sqlite3 says when it opens it.
 type dsn struct {
-	raw  string // for go-sqlite3; of a managed database, with its real path
+	raw  string // of a managed database, with its real path
 	path string // the real path; "" if there is no file to manage
 	// unresolved is set if there is a file to manage, and no telling yet where:
 	// its directory does not exist.
@@ -23,6 +24,22 @@ type dsn struct {
 	// busyTimeout is _busy_timeout, 5 s by default.
 	busyTimeout time.Duration
 	noMutex     bool // _mutex=no
+}
+
+// forSQLite is the name for go-sqlite3. Its own cache of statements stays off:
+// ours stands in for it, and that one loses the error of a write that fails when
+// its Rows are closed. A size that is wrong is left for go-sqlite3 to say so.
+func (d *dsn) forSQLite() string {
+	i := strings.IndexByte(d.raw, '?')
+	if i < 1 {
+		return d.raw
+	}
+	params := slices.DeleteFunc(strings.Split(d.raw[i+1:], "&"), func(param string) bool {
+		size, ok := strings.CutPrefix(param, "_stmt_cache_size=")
+		n, err := strconv.Atoi(size)
+		return ok && err == nil && n >= 0
+	})
+	return d.raw[:i+1] + strings.Join(params, "&")
 }
 
 func parseDSN(name string) *dsn {
