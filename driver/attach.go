@@ -3,22 +3,14 @@ package driver
 import (
 	"database/sql/driver"
 	"slices"
+	"strings"
 
 	"hotswap/internal/dbpath"
 )
 
-// recordSession notes what a call that has succeeded told its connection, and
-// whether it is in a transaction now. The caller owns c.
-func (c *conn) recordSession(query string, args []driver.NamedValue) {
-	if c.session.record(query, args) {
-		c.noteAttached()
-	}
-	c.raw = c.inTransaction()
-}
-
-// noteAttached notes which files c has attached, by their real paths. The caller
-// owns c.
-func (c *conn) noteAttached() {
+// noteAttached notes which files c has attached, by their real paths, and returns
+// the names of their schemas. The caller owns c.
+func (c *conn) noteAttached() (schemas []string) {
 	var files []string
 	rows, err := c.inner.Query("PRAGMA database_list", nil)
 	if err == nil {
@@ -26,15 +18,19 @@ func (c *conn) noteAttached() {
 		for row := make([]driver.Value, 3); rows.Next(row) == nil; {
 			name, _ := row[1].(string)
 			file, _ := row[2].(string)
-			if name == "main" || name == "temp" || file == "" {
+			if name == "main" || name == "temp" {
 				continue
 			}
-			if real, err := dbpath.Real(file); err == nil {
+			schemas = append(schemas, strings.ToLower(name))
+			if real, err := dbpath.Real(file); file != "" && err == nil {
 				files = append(files, real)
 			}
 		}
 	}
 	c.attached.Store(&files)
+	// One that was compiled before locks only what there was then.
+	c.control.begin.close()
+	return schemas
 }
 
 func (c *conn) hasAttached(path string) bool {

@@ -103,8 +103,8 @@ func (c *conn) execContext(ctx context.Context, query string, args []driver.Name
 	}
 	res, err := c.inner.ExecContext(call, query, args)
 	err = c.unwatch(ctx, stop, err)
-	if err == nil && mayChangeSession(query) {
-		c.recordSession(query, args)
+	if mayChangeSession(query) {
+		c.recordSession(query, args, err)
 	}
 	return res, c.explain(err)
 }
@@ -132,11 +132,11 @@ func (c *conn) queryContext(ctx context.Context, query string, args []driver.Nam
 		return c.openRows(inner, s, query), nil
 	}
 	inner, err := c.inner.QueryContext(ctx, query, args)
+	if mayChangeSession(query) {
+		c.recordSession(query, args, err)
+	}
 	if err != nil {
 		return nil, c.explain(err)
-	}
-	if mayChangeSession(query) {
-		c.recordSession(query, args)
 	}
 	return c.openRows(inner, nil, query), nil
 }
@@ -150,7 +150,11 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 	if err != nil {
 		return nil, err
 	}
-	return c.handOut(query, inner), nil
+	s := c.handOut(query, inner)
+	if s.session {
+		c.recordWhatHolds(query, nil)
+	}
+	return s, nil
 }
 
 // Prepare is PrepareContext without a context; database/sql does not call it.

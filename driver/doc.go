@@ -40,7 +40,8 @@
 // PRAGMA settings of the session and ATTACH, executed as SQL text, are replayed
 // in their order when a connection reopens. TEMP tables, functions and hooks
 // that were registered through [Raw] are lost: register those in a connect hook,
-// which runs on every reopen.
+// which runs on every reopen. The SQL functions changes, total_changes and
+// last_insert_rowid begin anew; an Exec's Result is not affected.
 //
 // # Where it differs from go-sqlite3
 //
@@ -48,8 +49,10 @@
 // default), BEGIN, COMMIT and ROLLBACK are prepared, a call whose context can end
 // runs on its caller's goroutine, and transactions that begin with the write lock
 // (_txlock=immediate) take turns in the program before they meet SQLite's lock,
-// whose waiters sleep. A context that has ended before its Exec keeps the Exec
-// from running, which go-sqlite3 leaves to chance.
+// whose waiters sleep. With cache=shared what is kept so may run while another
+// connection changes the schema, which keeps others from being compiled. A context
+// that has ended before its Exec keeps the Exec from running, which go-sqlite3
+// leaves to chance.
 //
 // # Concurrency
 //

@@ -33,6 +33,7 @@ func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 		defer base.exit()
 		err := fn(base.inner)
 		base.raw = base.inTransaction()
+		base.control.begin.close() // fn may have attached a file
 		return err
 	})
 }

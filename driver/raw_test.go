@@ -65,3 +65,33 @@ func TestAPanicInRawThatSQLiteHadNoPartInClosesTheConnection(t *testing.T) {
 		t.Errorf("%d connections, %d given up", n, driver.Abandoned()-before)
 	}
 }
+
+// TestATransactionLocksWhatRawHasAttached, as one whose BEGIN is compiled after it.
+func TestATransactionLocksWhatRawHasAttached(t *testing.T) {
+	db, _ := open(t, "", 1)
+	db.SetMaxOpenConns(1)
+	begin := func() *sql.Tx {
+		tx, err := db.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tx
+	}
+	begin().Rollback()
+	side := filepath.Join(t.TempDir(), "side.sqlite3")
+	conn := connect(t, db)
+	err := driver.Raw(conn, func(c *sqlite3.SQLiteConn) error {
+		_, err := c.Exec("ATTACH '"+side+"' AS side", nil)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	defer begin().Rollback()
+	other, _ := sql.Open("sqlite3", "file:"+side+"?_busy_timeout=0")
+	defer other.Close()
+	if _, err := other.Exec("CREATE TABLE s (x)"); err == nil {
+		t.Error("the attached file is not locked")
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"io"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -126,7 +127,14 @@ func (c *conn) killRows(r *rows) {
 	c.unlinkRows(r)
 }
 
-func (r *rows) Columns() []string { return r.inner.Columns() }
+// Columns of a statement of the cache are a copy: go-sqlite3 keeps one slice for
+// all the rows of a statement, and who made no statement may write to it.
+func (r *rows) Columns() []string {
+	if r.stmt != nil && !r.stmt.out {
+		return slices.Clone(r.inner.Columns())
+	}
+	return r.inner.Columns()
+}
 
 // DeclTypes returns the declared types of the columns, in lower case.
 func (r *rows) DeclTypes() []string { return r.inner.DeclTypes() }

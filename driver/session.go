@@ -14,6 +14,8 @@ import (
 // told again, in order.
 type session struct {
 	settings []setting
+	// countChanges is set once PRAGMA count_changes was: a write may return a row.
+	countChanges bool
 }
 
 type setting struct {
@@ -74,9 +76,14 @@ func severalStatements(query string) bool {
 	return i >= 0 && i < len(query)-1
 }
 
-// record notes the settings that query, which has succeeded, made, and reports
-// whether it may have attached or detached something.
-func (s *session) record(query string, args []driver.NamedValue) (attached bool) {
+// done is what a text may have done that its words do not tell.
+type done struct {
+	attach bool     // or detach
+	maybe  []string // the keys of pragmas that do nothing within a transaction
+}
+
+// record notes the settings that query, which has succeeded, made.
+func (s *session) record(query string, args []driver.NamedValue) (did done) {
 	for _, st := range splitStatements(query) {
 		mine := args
 		if st.params < len(args) && len(args) > 0 && args[0].Name == "" {
@@ -88,44 +95,45 @@ func (s *session) record(query string, args []driver.NamedValue) (attached bool)
 		}
 		switch strings.ToUpper(words[0]) {
 		case "PRAGMA":
-			if key, ok := sessionPragma(words[1:]); ok {
+			schema, name, ok := sessionPragma(words[1:])
+			key := "pragma " + schema + "." + name
+			switch {
+			case !ok:
+			case name == "foreign_keys":
+				did.maybe = append(did.maybe, "pragma main.foreign_keys") // whatever the schema
+			case name == "journal_mode":
+				did.maybe = append(did.maybe, key)
+			default:
+				s.countChanges = s.countChanges || name == "count_changes"
 				s.set(key, st.text, mine)
 			}
 		case "ATTACH":
 			s.set("attach "+unquote(words[len(words)-1]), st.text, mine)
-			attached = true
+			did.attach = true
 		case "DETACH":
 			s.forget(unquote(words[len(words)-1]))
-			attached = true
+			did.attach = true
 		}
 	}
-	return attached
+	return did
 }
 
-// sessionPragma returns the key of [schema.]name = value or [schema.]name(value).
-func sessionPragma(words []string) (key string, ok bool) {
-	schema := "main"
+// sessionPragma takes [schema.]name = value or [schema.]name(value) apart, if it
+// sets something of the session.
+func sessionPragma(words []string) (schema, name string, ok bool) {
+	schema = "main"
 	if len(words) > 2 && words[1] == "." {
 		schema, words = unquote(words[0]), words[2:]
 	}
 	if len(words) < 3 || words[1] != "=" && words[1] != "(" {
-		return "", false
+		return "", "", false
 	}
-	name := unquote(words[0])
-	if !slices.Contains(sessionPragmas, name) {
-		return "", false
-	}
-	if name == "journal_mode" {
-		// Of the file, and the swap keeps it.
-		if v := unquote(words[2]); v == "wal" || v == "delete" {
-			return "", false
-		}
-	}
-	return "pragma " + schema + "." + name, true
+	name = unquote(words[0])
+	return schema, name, slices.Contains(sessionPragmas, name)
 }
 
 func (s *session) set(key, query string, args []driver.NamedValue) {
-	s.settings = slices.DeleteFunc(s.settings, func(o setting) bool { return o.key == key })
+	s.remove(key)
 	named := slices.Clone(args)
 	for i := range named {
 		if named[i].Name == "" {
@@ -136,6 +144,23 @@ func (s *session) set(key, query string, args []driver.NamedValue) {
 		}
 	}
 	s.settings = append(s.settings, setting{key, strings.Clone(query), named})
+}
+
+func (s *session) remove(key string) {
+	s.settings = slices.DeleteFunc(s.settings, func(o setting) bool { return o.key == key })
+}
+
+func (s *session) has(key string) bool {
+	return slices.ContainsFunc(s.settings, func(o setting) bool { return o.key == key })
+}
+
+// keepAttached forgets the attached schemas that are not there.
+func (s *session) keepAttached(there []string) {
+	for _, o := range slices.Clone(s.settings) {
+		if schema, ok := strings.CutPrefix(o.key, "attach "); ok && !slices.Contains(there, schema) {
+			s.forget(schema)
+		}
+	}
 }
 
 // forget drops an attached schema and its pragmas.

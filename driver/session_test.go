@@ -3,6 +3,7 @@ package driver_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"path/filepath"
 	"testing"
 
@@ -100,6 +101,12 @@ func TestAJournalModeOfTheFileIsNoSetting(t *testing.T) {
 	if err := db.QueryRow("PRAGMA journal_mode").Scan(&mode); err != nil || mode != "memory" {
 		t.Errorf("journal mode %s, %v", mode, err)
 	}
+	mustExec(t, db, "PRAGMA journal_mode = DELETE") // which takes that back
+	swap(t, d)
+	if err := db.QueryRow("PRAGMA journal_mode").Scan(&mode); err != nil || mode != "delete" {
+		t.Errorf("journal mode %s, %v", mode, err)
+	}
+	mustExec(t, db, "PRAGMA journal_mode = MEMORY")
 	// Somebody made it a WAL database: replaying MEMORY would convert it back.
 	f := mustFreeze(t, d, driver.FreezeOptions{})
 	other, _ := sql.Open("sqlite3", d.Path())
@@ -108,5 +115,61 @@ func TestAJournalModeOfTheFileIsNoSetting(t *testing.T) {
 	f.Thaw()
 	if err := db.QueryRow("PRAGMA journal_mode").Scan(&mode); err != nil || mode == "memory" {
 		t.Errorf("journal mode %s, %v", mode, err)
+	}
+}
+
+// TestTheSessionIsAsItWas, and not as the texts say that it should be: some do
+// nothing within a transaction, some fail in their second statement, and some
+// pragmas act when they are only prepared.
+func TestTheSessionIsAsItWas(t *testing.T) {
+	side := filepath.Join(t.TempDir(), "side.sqlite3")
+	ctx := context.Background()
+	for _, texts := range [][]string{
+		{"PRAGMA foreign_keys = 1", "BEGIN", "PRAGMA foreign_keys = 0", "COMMIT"},
+		{"PRAGMA foreign_keys = on; BEGIN; PRAGMA main.foreign_keys(off); COMMIT"},
+		{"PRAGMA foreign_keys = 1", "PRAGMA foreign_keys = 0"},
+		{"BEGIN IMMEDIATE", "INSERT INTO t VALUES (1)", "PRAGMA journal_mode = MEMORY", "COMMIT"},
+		{"PRAGMA journal_mode = MEMORY", "PRAGMA journal_mode = DELETE"},
+		{"PRAGMA journal_mode = MEMORY; SELECT * FROM nowhere"},
+		{"PRAGMA foreign_keys = 1; PRAGMA cache_size = -77; SELECT * FROM nowhere; PRAGMA recursive_triggers = 1"},
+		{"ATTACH '" + side + "' AS Side; PRAGMA side.cache_size = 44; SELECT * FROM nowhere"},
+		{"ATTACH '" + side + "' AS side", "DETACH side; SELECT * FROM nowhere; ATTACH '" + side + "' AS other"},
+		{"prepare", "PRAGMA recursive_triggers = 1", "PRAGMA cache_size = 55", "PRAGMA journal_mode = MEMORY", "ATTACH '" + side + "' AS side"},
+	} {
+		path := filepath.Join(t.TempDir(), "x.sqlite3")
+		db, err := sql.Open(driver.Name, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		mustExec(t, db, "CREATE TABLE t (x)")
+		conn := connect(t, db)
+		for _, text := range texts {
+			if texts[0] == "prepare" {
+				if stmt, err := conn.PrepareContext(ctx, text); err == nil {
+					stmt.Close()
+				}
+			} else {
+				conn.ExecContext(ctx, text)
+			}
+		}
+		state := func() (all []any) {
+			for _, pragma := range []string{"foreign_keys", "recursive_triggers", "cache_size", "side.cache_size", "journal_mode", "database_list"} {
+				rows, err := conn.QueryContext(ctx, "PRAGMA "+pragma)
+				if err != nil {
+					all = append(all, err)
+					continue
+				}
+				values, err := drain(rows)
+				all = append(all, values, err)
+			}
+			return all
+		}
+		before := fmt.Sprint(state())
+		d, _ := driver.Lookup(path)
+		swap(t, d)
+		if after := fmt.Sprint(state()); after != before {
+			t.Errorf("%q: after a swap\n%s\nbefore\n%s", texts, after, before)
+		}
 	}
 }

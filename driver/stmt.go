@@ -52,8 +52,8 @@ func (s *stmt) execContext(ctx context.Context, args []driver.NamedValue) (drive
 	call, stop := c.watch(ctx)
 	res, err := s.inner.ExecContext(call, args)
 	err = c.unwatch(ctx, stop, err)
-	if s.session && err == nil {
-		c.recordSession(s.query, args)
+	if s.session {
+		c.recordSession(s.query, args, err)
 	}
 	return res, c.explain(err)
 }
@@ -74,11 +74,11 @@ func (s *stmt) queryContext(ctx context.Context, args []driver.NamedValue) (driv
 	}
 	defer c.exit()
 	inner, err := s.inner.QueryContext(ctx, args)
+	if s.session {
+		c.recordSession(s.query, args, err)
+	}
 	if err != nil {
 		return nil, c.explain(err)
-	}
-	if s.session {
-		c.recordSession(s.query, args)
 	}
 	return c.openRows(inner, s, s.query), nil
 }
@@ -95,6 +95,9 @@ func (s *stmt) enter(ctx context.Context) error {
 	inner, err := s.conn.inner.PrepareContext(ctx, s.query)
 	if err != nil {
 		s.conn.exit()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		return err
 	}
 	s.inner = inner.(*sqlite3.SQLiteStmt)

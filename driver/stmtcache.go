@@ -44,8 +44,8 @@ func (sc *stmtCache) again(query string) bool {
 // caller must put back. It returns nil for texts that are not worth keeping or
 // not known to be a single statement, and where go-sqlite3's own handling of
 // the arguments is wanted; go-sqlite3 then runs the text. For exec, only a
-// write without RETURNING will do: go-sqlite3 leaves a statement that returned
-// a row open.
+// write without RETURNING will do, and none with PRAGMA count_changes: go-sqlite3
+// leaves a statement that returned a row open.
 func (c *conn) cachedStmt(query string, args int, exec bool) *stmt {
 	if c.cache.size == 0 {
 		return nil
@@ -66,7 +66,7 @@ func (c *conn) cachedStmt(query string, args int, exec bool) *stmt {
 		s = &stmt{conn: c, query: query, inner: inner.(*sqlite3.SQLiteStmt), writes: writes}
 		s.numInput = s.inner.NumInput()
 	}
-	if s.numInput != args || exec && !s.writes {
+	if s.numInput != args || exec && (!s.writes || c.session.countChanges) {
 		c.cache.put(s, true)
 		return nil
 	}
@@ -109,11 +109,12 @@ func (sc *stmtCache) close() {
 
 // cacheable reports whether query is surely one statement of a kind that may
 // run many times from one compilation, and whether it is a write that returns
-// no rows. PRAGMA is not: some act while they are compiled
+// no rows. A second semicolon makes a second statement, of which go-sqlite3 gives
+// the result. PRAGMA is not: some act while they are compiled
 // (https://www.sqlite.org/pragma.html, "Some pragmas run during the SQL
 // compilation stage").
 func cacheable(query string) (writes, ok bool) {
-	if i := strings.IndexByte(query, ';'); i >= 0 && strings.TrimRight(query[i+1:], " \t\r\n;") != "" {
+	if i := strings.IndexByte(query, ';'); i >= 0 && strings.TrimRight(query[i+1:], " \t\r\n") != "" {
 		return false, false
 	}
 	switch strings.ToUpper(firstWord(query)) {

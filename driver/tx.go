@@ -63,16 +63,20 @@ func newControl(begin string) control {
 
 func (ct *control) close() {
 	for _, s := range []*controlStmt{&ct.begin, &ct.commit, &ct.rollback} {
-		if s.inner != nil {
-			s.inner.Close()
-			s.inner = nil
-		}
+		s.close()
 	}
 }
 
 type controlStmt struct {
 	query string
 	inner *sqlite3.SQLiteStmt // nil until it is needed
+}
+
+func (s *controlStmt) close() {
+	if s.inner != nil {
+		s.inner.Close()
+		s.inner = nil
+	}
 }
 
 func (s *controlStmt) run(ctx context.Context, c *conn) error {
