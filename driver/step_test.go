@@ -14,16 +14,16 @@ import (
 	"hotswap/driver"
 )
 
-// step is a step of open Rows that does not return until end is called, and can't
+// longStep is a step of open Rows that does not return until end is called, and can't
 // be interrupted: no call of the connection is under way meanwhile.
-type step struct {
+type longStep struct {
 	pool  *sql.DB
 	db    *driver.Database
 	end   func()
 	ended chan error // gets the error of the Rows
 }
 
-func startStep(t *testing.T) *step {
+func startStep(t *testing.T) *longStep {
 	t.Helper()
 	began, end := make(chan struct{}), make(chan struct{})
 	begin := sync.OnceFunc(func() { close(began) })
@@ -44,7 +44,7 @@ func startStep(t *testing.T) *step {
 	t.Cleanup(func() { pool.Close() })
 	mustExec(t, pool, "CREATE TABLE t (id INTEGER PRIMARY KEY)")
 	mustExec(t, pool, "INSERT INTO t VALUES (1), (2)")
-	s := &step{pool: pool, end: sync.OnceFunc(func() { close(end) }), ended: make(chan error, 1)}
+	s := &longStep{pool: pool, end: sync.OnceFunc(func() { close(end) }), ended: make(chan error, 1)}
 	s.db, _ = driver.Lookup(path)
 	rows, err := pool.Query("SELECT wait(id) FROM t")
 	if err != nil {
