@@ -5,7 +5,6 @@ import (
 	"database/sql/driver"
 	"io"
 	"reflect"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -31,6 +30,7 @@ type rows struct {
 	inner *sqlite3.SQLiteRows
 	stmt  *stmt // nil if go-sqlite3 owns the statement
 	query string
+	names []string // to copy the names of columns to, for many queries
 
 	begun      bool        // Next has returned a row
 	killed     atomic.Bool // by a forced freeze
@@ -130,10 +130,18 @@ func (c *conn) killRows(r *rows) {
 // Columns of a statement of the cache are a copy: go-sqlite3 keeps one slice for
 // all the rows of a statement, and who made no statement may write to it.
 func (r *rows) Columns() []string {
-	if r.stmt != nil && !r.stmt.out {
-		return slices.Clone(r.inner.Columns())
+	columns := r.inner.Columns()
+	if r.stmt == nil || r.stmt.out {
+		return columns
 	}
-	return r.inner.Columns()
+	n := len(columns)
+	if n > len(r.names) {
+		r.names = make([]string, max(n, 64))
+	}
+	names := r.names[:n:n]
+	r.names = r.names[n:]
+	copy(names, columns)
+	return names
 }
 
 // DeclTypes returns the declared types of the columns, in lower case.
