@@ -72,6 +72,31 @@ func TestStatementsThatAreKeptAnswerAsNewOnesDo(t *testing.T) {
 			}
 			return all, nil
 		},
+		"the lock of a write that is no longer valid": func(db *sql.DB) (any, error) {
+			ctx := context.Background()
+			conn, err := db.Conn(ctx)
+			if err != nil {
+				return nil, err
+			}
+			defer conn.Close()
+			for range 2 {
+				if _, err := conn.ExecContext(ctx, "UPDATE t SET v = 'x'"); err != nil {
+					return nil, err
+				}
+			}
+			rows, err := conn.QueryContext(ctx, "VALUES (1), (2)")
+			if err != nil {
+				return nil, err
+			}
+			defer rows.Close()
+			_, err = conn.ExecContext(ctx, "ALTER TABLE t RENAME COLUMN v TO w")
+			_, err2 := conn.ExecContext(ctx, "UPDATE t SET v = 'x'")
+			if err := rows.Close(); err != nil {
+				return nil, err
+			}
+			_, err3 := db.Exec("UPDATE t SET w = 'y'") // on another connection
+			return fmt.Sprint(err, err2, err3), nil
+		},
 		"the lock on a file that was attached after a first BEGIN": func(db *sql.DB) (any, error) {
 			db.SetMaxOpenConns(1)
 			side := filepath.Join(t.TempDir(), "side.sqlite3")
@@ -99,7 +124,7 @@ func TestStatementsThatAreKeptAnswerAsNewOnesDo(t *testing.T) {
 			return "free", nil
 		},
 	}
-	for _, dsn := range []string{"file:%s", "file:%s?_journal=WAL&_txlock=immediate&_busy_timeout=0", "file:%s?_stmt_cache_size=0"} {
+	for _, dsn := range []string{"file:%s?_busy_timeout=0", "file:%s?_journal=WAL&_txlock=immediate&_busy_timeout=0", "file:%s?_stmt_cache_size=0"} {
 		for name, step := range steps {
 			t.Run(dsn+"/"+name, func(t *testing.T) {
 				want := observe(t, "sqlite3", dsn, step)

@@ -50,6 +50,11 @@ func (c *conn) cachedStmt(query string, args int, exec bool) *stmt {
 	if c.cache.size == 0 {
 		return nil
 	}
+	if c.rows != nil && c.inner.AutoCommit() {
+		// One that a change of the schema has made invalid would, beside the
+		// statement of these rows, fail without giving back its lock.
+		return nil
+	}
 	s := c.cache.take(query)
 	if s == nil {
 		if len(query) > longestCached || !c.cache.again(query) {
