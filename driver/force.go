@@ -24,6 +24,8 @@ func (dr *drain) force(ctx context.Context) error {
 	defer end.Stop()
 	again := time.NewTicker(firstWindow)
 	defer again.Stop()
+	var over atomic.Bool
+	defer over.Store(true)
 	still := map[*conn]*atomic.Bool{} // of those between calls: no step of Rows runs any more
 	for {
 		left := d.undrained()
@@ -31,7 +33,7 @@ func (dr *drain) force(ctx context.Context) error {
 		for c := range left {
 			if c.state.Load()&stateMask == stateBusy {
 				busy++
-				c.interruptAside(func() {})
+				c.interruptAside(&over, func() {})
 			}
 		}
 		if busy == 0 {
@@ -39,7 +41,7 @@ func (dr *drain) force(ctx context.Context) error {
 				if still[c] == nil || !still[c].Load() {
 					busy++
 					ended := new(atomic.Bool)
-					if c.interruptAside(func() { ended.Store(true); d.signal() }) {
+					if c.interruptAside(&over, func() { ended.Store(true); d.signal() }) {
 						still[c] = ended
 					}
 				}
@@ -63,16 +65,22 @@ func (dr *drain) force(ctx context.Context) error {
 }
 
 // interruptAside interrupts what runs on c without waiting for it, which a user's
-// function called from SQL may delay for ever, and calls then afterwards. It is
-// false if an earlier one is still about it.
-func (c *conn) interruptAside(then func()) bool {
+// function called from SQL may delay for ever, and calls then afterwards. It does
+// nothing if the freeze is over before it comes to it: what runs on c then has
+// begun since. It is false if an earlier one is still about it.
+func (c *conn) interruptAside(over *atomic.Bool, then func()) bool {
 	if !c.interrupting.CompareAndSwap(false, true) {
 		return false
 	}
 	go func() {
 		defer c.interrupting.Store(false)
-		c.interrupted.Store(true)
-		c.interrupt()
+		c.interruptIf(func() bool {
+			if over.Load() {
+				return false
+			}
+			c.interrupted.Store(true)
+			return true
+		})
 		then()
 	}()
 	return true

@@ -50,10 +50,13 @@ func (c *conn) prepareInterrupter(inner *sqlite3.SQLiteConn) error {
 // between two steps of a call, so a forced freeze repeats it. It returns once
 // the interrupted step has, which a user's function called from SQL may delay
 // for ever. Safe for any goroutine.
-func (c *conn) interrupt() {
+func (c *conn) interrupt() { c.interruptIf(func() bool { return true }) }
+
+// interruptIf interrupts if it is wanted still, once it is its turn.
+func (c *conn) interruptIf(wanted func() bool) {
 	c.interruptMu.Lock()
 	defer c.interruptMu.Unlock()
-	if c.interrupter != nil {
+	if c.interrupter != nil && wanted() {
 		c.interrupter.ExecContext(cancelled, unbindable)
 	}
 }

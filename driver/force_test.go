@@ -1,0 +1,62 @@
+package driver_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/driver"
+	"hotswap/internal/testenv"
+)
+
+// TestAnInterruptByForceThatComesLateHitsNobody: the freeze has been given up when
+// its interrupt comes to its turn, and another call runs on the connection.
+func TestAnInterruptByForceThatComesLateHitsNobody(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	name := register(t, driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
+		return c.RegisterFunc("pass", func(n int64) int64 { entered <- struct{}{}; <-leave; return n }, false)
+	}))
+	path := filepath.Join(t.TempDir(), "x.sqlite3")
+	pool, err := sql.Open(name, "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	pool.SetMaxOpenConns(1)
+	returned := make(chan error, 1)
+	call := func() {
+		go func() {
+			var n int
+			returned <- pool.QueryRow("SELECT n FROM (SELECT pass(1) AS n UNION ALL SELECT 2) ORDER BY n").Scan(&n)
+		}()
+		<-entered
+	}
+	call()
+	d, _ := driver.Lookup(path)
+	release := driver.HoldInterrupts(d)
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err = d.Freeze(ctx, driver.FreezeOptions{Timeout: 10 * time.Millisecond, Force: true, Notify: func(e driver.FreezeEvent) {
+		if e.Step == driver.FreezeGateClosed && e.Window > time.Second { // by force
+			cancel()
+		}
+	}})
+	if !errors.Is(err, context.Canceled) || !driver.Interrupting(d) {
+		t.Fatalf("got %v; an interrupt is on its way: %v", err, driver.Interrupting(d))
+	}
+	leave <- struct{}{}
+	if err := <-returned; err != nil {
+		t.Errorf("the call that was to be interrupted: %v", err)
+	}
+	call()
+	release()
+	testenv.Until(t, "the interrupt is dropped", func() bool { return !driver.Interrupting(d) })
+	leave <- struct{}{}
+	if err := <-returned; err != nil {
+		t.Errorf("the next call: %v", err)
+	}
+}
