@@ -110,10 +110,12 @@ func (b *baseConnector) database() (*dsn, *Database) {
 
 // open opens the SQLite connection. The caller owns c.
 func (c *conn) open() error {
+	var before fileID
 	if c.db != nil {
 		if err := c.db.mayOpen(); err != nil {
 			return err
 		}
+		before = statID(c.db.path)
 	}
 	opened, err := c.drv.sqlite.Open(c.dsn.forSQLite())
 	if err != nil {
@@ -131,7 +133,7 @@ func (c *conn) open() error {
 	c.interrupted.Store(false)
 	c.inner = inner
 	if c.db != nil {
-		c.db.noteOpened()
+		c.db.noteOpened(before)
 	}
 	return nil
 }

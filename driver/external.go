@@ -89,12 +89,18 @@ func (d *Database) mayOpen() error {
 }
 
 // noteOpened counts a connection. If it is the first after a while, on another
-// file than those before it, that is a replacement, too.
-func (d *Database) noteOpened() {
+// file than those before it, that is a replacement, too. The file is the one that
+// was at the path before it was opened, if one was: should another be there by
+// now, SQLite may have opened either, and the next look will find it moved.
+func (d *Database) noteOpened(before fileID) {
 	w := &d.watch
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if now := statID(d.path); w.open == 0 || w.file == (fileID{}) {
+	now := before
+	if now == (fileID{}) {
+		now = statID(d.path)
+	}
+	if w.open == 0 || w.file == (fileID{}) {
 		if w.file != (fileID{}) && w.file != now && now != (fileID{}) {
 			w.left = true
 		}

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	sqlite3 "github.com/mattn/go-sqlite3"
 	"github.com/rs/zerolog"
 
 	"hotswap/driver"
@@ -119,5 +120,33 @@ func (r *replaced) sound() {
 	var ok string
 	if err := r.pool.QueryRow("PRAGMA integrity_check").Scan(&ok); err != nil || ok != "ok" {
 		r.t.Errorf("integrity_check: %s, %v", ok, err)
+	}
+}
+
+// TestAFileReplacedWhileItIsOpenedIsNoticed: the connection has the old one, and
+// by the time that it is counted the new one is at the path.
+func TestAFileReplacedWhileItIsOpenedIsNoticed(t *testing.T) {
+	dir := t.TempDir()
+	path, next := filepath.Join(dir, "live.sqlite3"), filepath.Join(dir, "next.sqlite3")
+	for file, stamp := range map[string]string{path: "old", next: "new"} {
+		db, err := sql.Open("sqlite3", file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustExec(t, db, "CREATE TABLE t (v); INSERT INTO t VALUES ('"+stamp+"')")
+		db.Close()
+	}
+	mv := sync.OnceValue(func() error { return os.Rename(next, path) })
+	pool, err := sql.Open(register(t, driver.WithConnectHook(func(*sqlite3.SQLiteConn) error { return mv() })), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	conn := connect(t, pool)
+	d, _ := driver.Lookup(path)
+	driver.Look(d)
+	var stamp string
+	if err := conn.QueryRowContext(t.Context(), "SELECT v FROM t").Scan(&stamp); err != nil || stamp != "new" {
+		t.Errorf("read %q, %v", stamp, err)
 	}
 }
