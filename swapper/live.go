@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"time"
 
@@ -29,7 +30,7 @@ const lockWait = 250
 // openLive opens the connection. As long as calls flow it waits for SQLite's
 // locks up to the push's own timeout: those may be the program's.
 func openLive(ctx context.Context, db *driver.Database, timeout time.Duration) (*live, error) {
-	l := &live{pool: db.OpenFile(dbpath.URI(db.Path(), "mode=rw", fmt.Sprintf("_busy_timeout=%d", timeout.Milliseconds())), false)}
+	l := &live{pool: db.OpenFile(dbpath.URI(db.Path(), "mode=rw", fmt.Sprintf("_busy_timeout=%d", min(timeout.Milliseconds(), math.MaxInt32))), false)}
 	l.pool.SetMaxIdleConns(1)
 	var mode string
 	if err := l.pool.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
