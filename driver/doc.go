@@ -38,9 +38,9 @@
 // # What is kept and what is lost across a swap
 //
 // PRAGMA settings of the session and ATTACH, executed as SQL text, are replayed
-// in their order when a connection reopens. TEMP tables, functions and hooks
-// that were registered through [Raw] are lost: register those in a connect hook,
-// which runs on every reopen. The SQL functions changes, total_changes and
+// in their order when a connection reopens. TEMP tables, and what was registered
+// or attached through [Raw], are lost: do that in a connect hook, which runs on
+// every reopen. The SQL functions changes, total_changes and
 // last_insert_rowid begin anew; an Exec's Result is not affected.
 //
 // # Where it differs from go-sqlite3
