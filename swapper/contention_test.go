@@ -18,6 +18,7 @@ import (
 // TestAReaderThatOutlastsTheTimeoutDoesNotFailAPush: it goes on reading the old
 // content, while all others see the new one.
 func TestAReaderThatOutlastsTheTimeoutDoesNotFailAPush(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	rows := s.openRows("SELECT stamp FROM items")
 	data := sourceWith(t, "new", 9<<20)

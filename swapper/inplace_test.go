@@ -164,6 +164,7 @@ func TestWithARollbackJournalInPlaceTakesAnotherPageSize(t *testing.T) {
 // TestACopyInPlaceThatIsCancelledLeavesTheOldContent cancels between any two of
 // its steps.
 func TestACopyInPlaceThatIsCancelledLeavesTheOldContent(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"WAL", "DELETE"} {
 		t.Run(mode, func(t *testing.T) {
 			s := start(t, t.TempDir(), "&_journal="+mode)

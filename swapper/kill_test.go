@@ -110,6 +110,7 @@ func acknowledgedWrite(pool *sql.DB, seq int) (stamp string, err error) {
 // moments of chance. What is left must be one whole database with every write
 // that was acknowledged in it, and must not keep the next push from its work.
 func TestAKilledPushLeavesTheOldOrTheNewDatabase(t *testing.T) {
+	t.Parallel()
 	for _, journal := range []string{"WAL", "DELETE"} {
 		t.Run(journal, func(t *testing.T) {
 			dir := t.TempDir()

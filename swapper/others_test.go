@@ -27,6 +27,7 @@ func aloneIn(t *testing.T, mode string) (*service, *trail) {
 // acknowledged writes are in the database that is replaced, and it reads and
 // writes the new one next, with the connection that it has.
 func TestAnotherProcessAndAPushKeepTheirOrder(t *testing.T) {
+	t.Parallel()
 	uses := []struct {
 		name string
 		use  func(o *other, tr *trail)
@@ -172,6 +173,7 @@ func TestAPushWaitsForAnotherProcessesTransaction(t *testing.T) {
 }
 
 func TestATransactionThatAnotherProcessLeavesOpenRefusesARename(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"WAL", "DELETE"} {
 		t.Run(mode, func(t *testing.T) {
 			s, tr := aloneIn(t, mode)

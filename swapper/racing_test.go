@@ -139,6 +139,7 @@ func TestPushesBesideAnotherProcessThatWritesAllTheTime(t *testing.T) {
 // its open fell between the lease and the rename, so that it has got the
 // replaced file, of which nobody may read or write any more.
 func TestPushesBesideAnotherProcessThatOpensAllTheTime(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"WAL", "DELETE"} {
 		for where, microseconds := range map[string]int{"": 0, "newfstatat:delay_exit": 2000, "openat:delay_enter": 30000, "openat:delay_exit": 30000} {
 			t.Run(mode+"/"+where, func(t *testing.T) {
@@ -229,6 +230,7 @@ func busyPush(err error) bool {
 // between the rename and the program's own first look, which a delay makes a
 // second long: what it was told is written must not go with a swap that is undone.
 func TestAProcessThatLocksTheNewDatabaseBeforeTheProgramOpensItKeepsItsWrite(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "live.sqlite3")
 	makeDatabase(t, path, "live", 200)
 	tr := newTrail(t, path)

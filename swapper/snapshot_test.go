@@ -18,6 +18,7 @@ import (
 )
 
 func TestAPullUnderWritesIsOneMomentOfTheDatabase(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"WAL", "DELETE"} {
 		t.Run(mode, func(t *testing.T) {
 			s := start(t, t.TempDir(), "&_journal="+mode)
