@@ -153,7 +153,8 @@ func (c *conn) enterSlow(ctx context.Context, query string) error {
 				return ErrReplaced
 			}
 		default:
-			// Busy, and not by a claimer, who would hold mu; or frozen with no mark.
+			// Busy, and not by a claimer, who would hold mu, nor by Reconnect; or
+			// frozen with no mark.
 			c.mu.Unlock()
 			panic("hotswap: two calls at once on one connection (" + stateString(w) + ")")
 		}

@@ -185,7 +185,7 @@ func TestAShortMaxPauseLeavesTheGateOpenForMostOfTheTime(t *testing.T) {
 		wg.Go(func() {
 			driver.Raw(conn, func(*sqlite3.SQLiteConn) error { time.Sleep(whole); return nil })
 		})
-		time.Sleep(time.Millisecond)
+		synctest.Wait() // for Raw to have begun
 		var waited time.Duration
 		wg.Go(func() {
 			for start := time.Now(); time.Since(start) < whole-10*time.Millisecond; time.Sleep(100 * time.Microsecond) {
