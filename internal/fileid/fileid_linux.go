@@ -1,0 +1,39 @@
+package fileid
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Of returns the ID of the file that path leads to, symlinks followed, and None
+// if it leads to none. It opens nothing.
+func Of(path string) ID { return of(unix.AT_FDCWD, path, 0) }
+
+// OfFD returns the ID of an open file.
+func OfFD(fd uintptr) ID { return of(int(fd), "", unix.AT_EMPTY_PATH) }
+
+func of(dir int, path string, flags int) ID {
+	var st unix.Statx_t
+	if unix.Statx(dir, path, flags|unix.AT_STATX_SYNC_AS_STAT, unix.STATX_INO|unix.STATX_BTIME, &st) != nil {
+		return None
+	}
+	id := ID{Dev: unix.Mkdev(st.Dev_major, st.Dev_minor), Ino: st.Ino}
+	h := fnv.New64a()
+	if st.Mask&unix.STATX_BTIME != 0 {
+		binary.Write(h, binary.LittleEndian, st.Btime)
+	}
+	// A file system that can be exported over NFS has the inode's generation in
+	// its handles (name_to_handle_at(2)). The time alone does not do: the clock of
+	// a file system stands still for some milliseconds.
+	if flags&unix.AT_EMPTY_PATH == 0 {
+		flags |= unix.AT_SYMLINK_FOLLOW
+	}
+	if handle, _, err := unix.NameToHandleAt(dir, path, flags); err == nil {
+		binary.Write(h, binary.LittleEndian, handle.Type())
+		h.Write(handle.Bytes())
+	}
+	id.made = h.Sum64()
+	return id
+}
