@@ -190,13 +190,15 @@ func (o *overwrite) keepOld(ctx context.Context) (err error) {
 
 // write copies all pages and commits.
 func (o *overwrite) write(ctx context.Context) error {
+	began := time.Now()
 	if o.copy == nil {
-		if locked, err := o.beginCopy(); !locked {
+		if locked, err := o.beginCopy(); err != nil {
 			return failed("write to the live database", err)
+		} else if !locked {
+			return o.writerElsewhere(began)
 		}
 	}
 	pageSize := o.stage.size / max(1, int64(o.copy.PageCount()))
-	began := time.Now()
 	for {
 		if err := ctx.Err(); err != nil {
 			return err // up to the step that commits

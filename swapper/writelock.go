@@ -11,7 +11,8 @@ import (
 	"hotswap/driver"
 )
 
-// lock gets SQLite's write lock with the first page of the copy. While another
+// lock gets SQLite's write lock with the copy's first step, which copies nothing:
+// of a source of one page it would commit, too. While another
 // process has it, or one of the program's transactions, it tries again and
 // again: the program's writes don't wait for the whole of that time.
 func (o *overwrite) lock(ctx context.Context) (err error) {
@@ -90,7 +91,7 @@ func isHeld(err error) bool {
 	return errors.As(err, &held)
 }
 
-// begin copies the first page, and has the write lock from then on.
+// begin has the write lock if it succeeds.
 func (o *overwrite) begin(window time.Duration) (locked bool, err error) {
 	if _, err := o.dst.Exec(fmt.Sprintf("PRAGMA busy_timeout=%d", window.Milliseconds()), nil); err != nil {
 		return false, err
@@ -119,7 +120,7 @@ func (o *overwrite) beginCopy() (locked bool, err error) {
 	if o.copy, err = o.dst.Backup("main", o.src, "main"); err != nil {
 		return false, err
 	}
-	_, err = o.copy.Step(1)
+	_, err = o.copy.Step(0)
 	// A step that finds the database locked is no error, and has not even
 	// learned the source's size.
 	if err == nil && o.copy.PageCount() > 0 {

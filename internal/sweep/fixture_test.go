@@ -85,7 +85,11 @@ func runsDir(t *testing.T) string {
 func (f *fixture) database(t *testing.T, stamp string, items int, written bool) (data []byte, after string) {
 	t.Helper()
 	path := filepath.Join(f.root, stamp)
-	if err := makeDatabase(path, stamp, items); err != nil {
+	make := func() error { return makeDatabase(path, stamp, items) }
+	if f.pages > 0 && stamp == "new" {
+		make = func() error { return makeSmallDatabase(path, f.pages) }
+	}
+	if err := make(); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(path)

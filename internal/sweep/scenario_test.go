@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"fmt"
 	"time"
 
 	"hotswap/driver"
@@ -18,6 +19,7 @@ type scenario struct {
 	journal string // the live database's journal mode
 	missing bool   // there is no live database yet
 	pull    bool   // the operation takes a copy, and changes nothing
+	pages   int    // of the pushed database, if it is one of the smallest
 	do      func(*victim) (swapper.Report, error)
 	broken  bool // the operation is wrong on purpose
 }
@@ -32,6 +34,10 @@ var scenarios = []scenario{
 	{name: "in-place-WAL-backup", journal: "WAL", do: push(swapper.PushOptions{Method: swapper.MethodInPlace, Backup: true})},
 	{name: "in-place-DELETE", journal: "DELETE", do: push(inPlace)},
 	{name: "in-place-DELETE-backup", journal: "DELETE", do: push(swapper.PushOptions{Method: swapper.MethodInPlace, Backup: true})},
+	{name: "in-place-WAL-one-page", journal: "WAL", pages: 1, do: push(inPlaceSmall)},
+	{name: "in-place-WAL-two-pages", journal: "WAL", pages: 2, do: push(inPlaceSmall)},
+	{name: "in-place-DELETE-one-page", journal: "DELETE", pages: 1, do: push(inPlaceSmall)},
+	{name: "in-place-DELETE-two-pages", journal: "DELETE", pages: 2, do: push(inPlaceSmall)},
 	{name: "pull-WAL", journal: "WAL", pull: true, do: pull},
 	{name: "pull-DELETE", journal: "DELETE", pull: true, do: pull},
 }
@@ -40,6 +46,7 @@ var (
 	rename           = swapper.PushOptions{Method: swapper.MethodRename}
 	renameWithBackup = swapper.PushOptions{Method: swapper.MethodRename, Backup: true}
 	inPlace          = swapper.PushOptions{Method: swapper.MethodInPlace}
+	inPlaceSmall     = swapper.PushOptions{Method: swapper.MethodInPlace, Backup: true, SkipSchemaCheck: true}
 )
 
 // scenarioOf finds a scenario by the name that a victim was given.
@@ -86,6 +93,30 @@ const (
 	touchSQL = `UPDATE items SET filler = zeroblob(301) WHERE id = ?` // pages that the file has, too
 	ackCount = 8
 )
+
+// smallSQL makes databases of one page and of two, in which a program finds its
+// items, and no acks.
+var smallSQL = map[int]string{
+	1: "CREATE VIEW items AS SELECT 1 AS id, 'new' AS stamp, NULL AS filler; CREATE VIEW acks AS SELECT 1 AS seq, '' AS text WHERE false",
+	2: "CREATE TABLE items AS SELECT 1 AS id, 'new' AS stamp, NULL AS filler; CREATE VIEW acks AS SELECT 1 AS seq, '' AS text WHERE false",
+}
+
+// makeSmallDatabase writes a database of so many pages.
+func makeSmallDatabase(path string, pages int) error {
+	db, err := sql.Open("sqlite3", path)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if _, err := db.Exec(smallSQL[pages]); err != nil {
+		return err
+	}
+	var got int
+	if err := db.QueryRow("PRAGMA page_count").Scan(&got); err != nil || got != pages {
+		return fmt.Errorf("a small database of %d pages: %w", got, err)
+	}
+	return db.Close()
+}
 
 // makeDatabase writes a database whose items all say stamp.
 func makeDatabase(path, stamp string, items int) error {

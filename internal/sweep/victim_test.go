@@ -173,6 +173,9 @@ func (v *victim) goOn() (proofs []proof, err error) {
 		var p proof
 		err := conn.QueryRowContext(ctx, "SELECT group_concat(DISTINCT stamp) FROM items").Scan(&p.Stamp)
 		if err == nil {
+			_, err = conn.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS notes (text TEXT)") // one of the smallest databases has none
+		}
+		if err == nil {
 			_, err = conn.ExecContext(ctx, "INSERT INTO notes VALUES ('after')")
 			p.Wrote = err == nil
 		}
