@@ -6,6 +6,8 @@ import (
 	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/internal/sqltext"
 )
 
 // overwriting is the time during which a new content is written in place: the
@@ -50,7 +52,7 @@ func (c *conn) again(ctx context.Context, query string, err error, rows *rows) b
 	if !errors.As(err, &se) || se.Code != sqlite3.ErrBusy && se.ExtendedCode != readonlyMoved {
 		return false
 	}
-	if severalStatements(query) || c.transacting(rows) {
+	if sqltext.Classify(query).Several || c.transacting(rows) {
 		return false
 	}
 	if se.ExtendedCode == readonlyMoved {

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/internal/sqltext"
 )
 
 var (
@@ -103,7 +105,7 @@ func (c *conn) execContext(ctx context.Context, query string, args []driver.Name
 	}
 	res, err := c.inner.ExecContext(call, query, args)
 	err = c.unwatch(ctx, stop, err)
-	if mayChangeSession(query) {
+	if sqltext.MayChangeSession(query) {
 		c.recordSession(query, args, err)
 	}
 	return res, c.explain(err)
@@ -132,7 +134,7 @@ func (c *conn) queryContext(ctx context.Context, query string, args []driver.Nam
 		return c.openRows(inner, s, query), nil
 	}
 	inner, err := c.inner.QueryContext(ctx, query, args)
-	if mayChangeSession(query) {
+	if sqltext.MayChangeSession(query) {
 		c.recordSession(query, args, err)
 	}
 	if err != nil {

@@ -1,6 +1,6 @@
 package driver
 
-import "strings"
+import "hotswap/internal/sqltext"
 
 // filter is what does not pass a gate that is open for the rest.
 type filter struct {
@@ -35,26 +35,15 @@ func (f *filter) stops(query string) bool {
 	if f.queries[query] {
 		return true
 	}
-	if f.begins {
-		for _, st := range splitStatements(query) {
-			switch strings.ToUpper(st.words[0]) {
-			case "BEGIN", "SAVEPOINT":
-				return true
-			}
-		}
-	}
-	return false
+	return f.begins && sqltext.Classify(query).All&sqltext.Begins != 0
 }
 
 // readsOnly reports whether a call's text is that of a read, or of what concerns
-// its own connection only. A SELECT or a WITH that writes is not seen.
+// its own connection only. A SELECT whose functions write is not seen.
 func readsOnly(query string) bool {
-	for _, st := range splitStatements(query) {
-		switch strings.ToUpper(st.words[0]) {
-		case "SELECT", "VALUES", "WITH", "EXPLAIN", "PRAGMA", "ATTACH", "DETACH", "CONNECT", "PING":
-		default:
-			return false
-		}
+	switch query {
+	case "connect", "ping":
+		return true
 	}
-	return true
+	return sqltext.Classify(query).ReadsOnly()
 }

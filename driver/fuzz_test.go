@@ -28,29 +28,3 @@ func FuzzDSN(f *testing.F) {
 		}
 	})
 }
-
-// FuzzSQLText: no text makes the splitter fail, and its pieces are the text's.
-func FuzzSQLText(f *testing.F) {
-	for _, s := range []string{"", "PRAGMA x=1", "pragma main.cache_size(5);ATTACH ? AS [a b]", "-- c\n/* ; */ DETACH 'x'", "'unclosed", "a;'b;''c';\"d\"", "PRAGMA", "ATTACH", "/*", "[", "--"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, query string) {
-		rest := query
-		for _, st := range splitStatements(query) {
-			i := strings.Index(rest, st.text)
-			if i < 0 {
-				t.Fatalf("%q: %q is not in what is left, %q", query, st.text, rest)
-			}
-			rest = rest[i+len(st.text):]
-			if len(st.words) == 0 {
-				t.Errorf("%q: a statement without words", query)
-			}
-		}
-		var s session
-		s.record(query, nil)
-		if len(s.settings) > 0 && !mayChangeSession(query) {
-			t.Errorf("%q makes a setting and the cheap test says no", query)
-		}
-		cacheable(query)
-	})
-}

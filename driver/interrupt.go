@@ -6,6 +6,8 @@ import (
 	"errors"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/internal/sqltext"
 )
 
 // What a forced freeze took away without its owner knowing it yet.
@@ -99,19 +101,11 @@ func (c *conn) endsLost(err error, query string) bool {
 	if err != ErrForced || c.lost.Load() != lostRaw {
 		return false
 	}
-	st := splitStatements(query)
-	if len(st) == 0 {
-		return false
-	}
-	switch word := unquote(st[0].words[0]); word {
-	case "rollback", "commit", "end":
-		if word == "rollback" && len(st[0].words) > 1 && unquote(st[0].words[1]) == "to" {
-			return false
-		}
+	ends := sqltext.Classify(query).First & (sqltext.Commits | sqltext.RollsBack)
+	if ends != 0 {
 		c.lost.Store(0)
-		return word == "rollback"
 	}
-	return false
+	return ends == sqltext.RollsBack
 }
 
 // explain adds ErrForced to the error of an interrupted call; every other

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/internal/sqltext"
 )
 
 // session is what a connection was told by SQL text and a reopened one must be
@@ -24,58 +26,6 @@ type setting struct {
 	args  []driver.NamedValue
 }
 
-// sessionPragmas are the pragmas that set something of the connection rather
-// than of the file: replaying another, user_version say, would change the new
-// database (https://www.sqlite.org/pragma.html).
-var sessionPragmas = []string{
-	"analysis_limit", "automatic_index", "busy_timeout", "cache_size", "cache_spill",
-	"case_sensitive_like", "cell_size_check", "checkpoint_fullfsync", "count_changes",
-	"empty_result_callbacks", "foreign_keys", "full_column_names", "fullfsync",
-	"ignore_check_constraints", "journal_mode", "journal_size_limit", "legacy_alter_table",
-	"locking_mode", "max_page_count", "mmap_size", "query_only", "read_uncommitted",
-	"recursive_triggers", "reverse_unordered_selects", "secure_delete", "short_column_names",
-	"synchronous", "temp_store", "threads", "trusted_schema", "wal_autocheckpoint",
-	"writable_schema",
-}
-
-// mayChangeSession is the cheap test before recordSession: false is certain.
-func mayChangeSession(query string) bool {
-	for i := 0; i < len(query); i++ {
-		switch b := query[i]; b {
-		case ' ', '\t', '\r', '\n', '\f':
-			continue
-		case 'p', 'P', 'b', 'B', '-', '/', ';':
-			return true
-		case 'c', 'C', 'e', 'E', 'r', 'R', 's', 'S':
-			// COMMIT, END, ROLLBACK, RELEASE, SAVEPOINT; not CREATE, EXPLAIN, REPLACE, SELECT.
-			for _, word := range []string{"co", "en", "ro", "rel", "sa"} {
-				if rest := query[i:]; len(rest) >= len(word) && strings.EqualFold(rest[:len(word)], word) {
-					return true
-				}
-			}
-			return severalStatements(query[i:])
-		case 'a', 'A', 'd', 'D':
-			// ATTACH, DETACH; not ALTER, DELETE, DROP.
-			rest := query[i+1:]
-			if b|0x20 == 'd' {
-				if len(rest) == 0 || rest[0]|0x20 != 'e' {
-					return severalStatements(rest)
-				}
-				rest = rest[1:]
-			}
-			return len(rest) > 0 && rest[0]|0x20 == 't' || severalStatements(rest)
-		default:
-			return severalStatements(query[i:])
-		}
-	}
-	return false
-}
-
-func severalStatements(query string) bool {
-	i := strings.IndexByte(query, ';')
-	return i >= 0 && i < len(query)-1
-}
-
 // done is what a text may have done that its words do not tell.
 type done struct {
 	attach bool     // or detach
@@ -84,52 +34,50 @@ type done struct {
 
 // record notes the settings that query, which has succeeded, made.
 func (s *session) record(query string, args []driver.NamedValue) (did done) {
-	for _, st := range splitStatements(query) {
+	if sqltext.Classify(query).All&(sqltext.Sets|sqltext.Attaches) == 0 {
+		return did
+	}
+	for _, st := range sqltext.Statements(query) {
 		mine := args
-		if st.params < len(args) && len(args) > 0 && args[0].Name == "" {
-			mine = args[min(st.firstParam, len(args)):min(st.firstParam+st.params, len(args))]
+		if st.Params < len(args) && len(args) > 0 && args[0].Name == "" {
+			mine = args[min(st.FirstParam, len(args)):min(st.FirstParam+st.Params, len(args))]
 		}
-		words := st.words
-		if len(words) == 0 {
-			continue
-		}
-		switch strings.ToUpper(words[0]) {
-		case "PRAGMA":
-			schema, name, ok := sessionPragma(words[1:])
-			key := "pragma " + schema + "." + name
+		first, last := st.Tokens[0], st.Tokens[len(st.Tokens)-1]
+		if key, ok := pragmaKey(&st); ok {
 			switch {
-			case !ok:
-			case name == "foreign_keys":
+			case strings.HasSuffix(key, ".foreign_keys"):
 				did.maybe = append(did.maybe, "pragma main.foreign_keys") // whatever the schema
-			case name == "journal_mode":
+			case strings.HasSuffix(key, ".journal_mode") || first.Is("EXPLAIN"):
 				did.maybe = append(did.maybe, key)
 			default:
-				s.countChanges = s.countChanges || name == "count_changes"
-				s.set(key, st.text, mine)
+				s.countChanges = s.countChanges || strings.HasSuffix(key, ".count_changes")
+				s.set(key, st.Text, mine)
 			}
-		case "ATTACH":
-			s.set("attach "+unquote(words[len(words)-1]), st.text, mine)
+		}
+		switch {
+		case first.Is("ATTACH"):
+			s.set("attach "+last.Name(), st.Text, mine)
 			did.attach = true
-		case "DETACH":
-			s.forget(unquote(words[len(words)-1]))
+		case first.Is("DETACH"):
+			s.forget(last.Name())
 			did.attach = true
 		}
 	}
 	return did
 }
 
-// sessionPragma takes [schema.]name = value or [schema.]name(value) apart, if it
-// sets something of the session.
-func sessionPragma(words []string) (schema, name string, ok bool) {
-	schema = "main"
-	if len(words) > 2 && words[1] == "." {
-		schema, words = unquote(words[0]), words[2:]
+// pragmaKey returns the key of the setting that the statement makes, if it is a
+// pragma that sets something of the connection rather than of the file: replaying
+// another, user_version say, would change the new database.
+func pragmaKey(st *sqltext.Statement) (string, bool) {
+	schema, name, value, ok := st.Pragma()
+	if !ok || value == "" || !sqltext.SessionPragma(name) {
+		return "", false
 	}
-	if len(words) < 3 || words[1] != "=" && words[1] != "(" {
-		return "", "", false
+	if schema == "" {
+		schema = "main"
 	}
-	name = unquote(words[0])
-	return schema, name, slices.Contains(sessionPragmas, name)
+	return "pragma " + schema + "." + name, true
 }
 
 func (s *session) set(key, query string, args []driver.NamedValue) {

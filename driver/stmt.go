@@ -5,6 +5,8 @@ import (
 	"database/sql/driver"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/internal/sqltext"
 )
 
 var (
@@ -21,9 +23,9 @@ type stmt struct {
 	inner    *sqlite3.SQLiteStmt // nil after a swap, until the next use; owned with conn
 	numInput int
 
-	session bool // the text may change what a reopened connection must be told again
-	writes  bool // of conn.cache, and a write that returns no rows: Exec may use it
-	out     bool // handed out by Prepare, and not closed yet
+	session bool          // the text may change what a reopened connection must be told again
+	class   sqltext.Class // of conn.cache
+	out     bool          // handed out by Prepare, and not closed yet
 
 	prev, next *stmt // in conn.stmts, while out; next alone in conn.freeStmts
 }
@@ -168,7 +170,7 @@ func (c *conn) handOut(query string, inner driver.Stmt) *stmt {
 	} else {
 		s = &stmt{conn: c}
 	}
-	s.query, s.inner, s.session, s.out = query, inner.(*sqlite3.SQLiteStmt), mayChangeSession(query), true
+	s.query, s.inner, s.session, s.out = query, inner.(*sqlite3.SQLiteStmt), sqltext.MayChangeSession(query), true
 	s.numInput = s.inner.NumInput()
 	s.next = c.stmts
 	if s.next != nil {

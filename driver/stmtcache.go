@@ -2,9 +2,10 @@ package driver
 
 import (
 	"hash/maphash"
-	"strings"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/internal/sqltext"
 )
 
 // defaultStmtCacheSize is the number of statements that a connection keeps
@@ -60,23 +61,28 @@ func (c *conn) cachedStmt(query string, args int, exec bool) *stmt {
 		if len(query) > longestCached || !c.cache.again(query) {
 			return nil
 		}
-		writes, ok := cacheable(query)
-		if !ok || exec && !writes {
+		class := sqltext.Classify(query)
+		if !class.Repeats() || exec && !execs(class) {
 			return nil
 		}
 		inner, err := c.inner.Prepare(query)
 		if err != nil {
 			return nil // go-sqlite3 says why
 		}
-		s = &stmt{conn: c, query: query, inner: inner.(*sqlite3.SQLiteStmt), writes: writes}
+		s = &stmt{conn: c, query: query, inner: inner.(*sqlite3.SQLiteStmt), class: class}
 		s.numInput = s.inner.NumInput()
 	}
-	if s.numInput != args || exec && (!s.writes || c.session.countChanges) {
+	if s.numInput != args || exec && (!execs(s.class) || c.session.countChanges) {
 		c.cache.put(s, true)
 		return nil
 	}
 	c.cache.taken = s
 	return s
+}
+
+// execs reports whether Exec may use a kept statement: a write that returns no rows.
+func execs(class sqltext.Class) bool {
+	return class.First&(sqltext.Changes|sqltext.Returns) == sqltext.Changes
 }
 
 func (sc *stmtCache) take(query string) *stmt {
@@ -110,43 +116,4 @@ func (sc *stmtCache) close() {
 	}
 	clear(sc.stmts)
 	sc.stmts = sc.stmts[:0]
-}
-
-// cacheable reports whether query is surely one statement of a kind that may
-// run many times from one compilation, and whether it is a write that returns
-// no rows. A second semicolon makes a second statement, of which go-sqlite3 gives
-// the result. PRAGMA is not: some act while they are compiled
-// (https://www.sqlite.org/pragma.html, "Some pragmas run during the SQL
-// compilation stage").
-func cacheable(query string) (writes, ok bool) {
-	if i := strings.IndexByte(query, ';'); i >= 0 && strings.TrimRight(query[i+1:], " \t\r\n") != "" {
-		return false, false
-	}
-	switch strings.ToUpper(firstWord(query)) {
-	case "SELECT", "WITH", "VALUES":
-		return false, true
-	case "INSERT", "UPDATE", "DELETE", "REPLACE":
-		return !containsFold(query, "RETURNING"), true
-	}
-	return false, false
-}
-
-// firstWord returns the first keyword of query, "" if a comment comes first.
-func firstWord(query string) string {
-	query = strings.TrimLeft(query, " \t\r\n\f")
-	for i := 0; i < len(query); i++ {
-		if b := query[i] | 0x20; b < 'a' || b > 'z' {
-			return query[:i]
-		}
-	}
-	return query
-}
-
-func containsFold(s, word string) bool {
-	for i := 0; i+len(word) <= len(s); i++ {
-		if s[i]|0x20 == word[0]|0x20 && strings.EqualFold(s[i:i+len(word)], word) {
-			return true
-		}
-	}
-	return false
 }

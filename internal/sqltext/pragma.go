@@ -1,0 +1,51 @@
+package sqltext
+
+// is reports whether the token names one of these, which are given in capitals.
+func is(t Token, names []string) bool {
+	word := t.Text
+	if t.Kind != Word {
+		word = t.Value()
+	}
+	for _, name := range names {
+		if equalFold(word, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// asks reports whether the pragma's value is a question's, not a setting's.
+func asks(name Token) bool { return is(name, asking) }
+
+var asking = []string{
+	"FOREIGN_KEY_CHECK", "FOREIGN_KEY_LIST", "INDEX_INFO", "INDEX_LIST", "INDEX_XINFO",
+	"INTEGRITY_CHECK", "QUICK_CHECK", "TABLE_INFO", "TABLE_LIST", "TABLE_XINFO",
+}
+
+// acts reports whether the pragma may write the file, and needs no value for that.
+func acts(name Token) bool { return is(name, acting) }
+
+var acting = []string{"INCREMENTAL_VACUUM", "OPTIMIZE", "WAL_CHECKPOINT"}
+
+// ofConnection reports whether the pragma sets something of the connection alone.
+func ofConnection(name Token) bool {
+	return is(name, connectionPragmas) && !equalFold(name.Value(), "JOURNAL_MODE")
+}
+
+// SessionPragma reports whether the pragma of this name, in small letters, sets
+// something of the connection rather than of the file, journal_mode being of both
+// (https://www.sqlite.org/pragma.html).
+func SessionPragma(name string) bool {
+	return is(Token{Kind: Word, Text: name}, connectionPragmas)
+}
+
+var connectionPragmas = []string{
+	"ANALYSIS_LIMIT", "AUTOMATIC_INDEX", "BUSY_TIMEOUT", "CACHE_SIZE", "CACHE_SPILL",
+	"CASE_SENSITIVE_LIKE", "CELL_SIZE_CHECK", "CHECKPOINT_FULLFSYNC", "COUNT_CHANGES",
+	"EMPTY_RESULT_CALLBACKS", "FOREIGN_KEYS", "FULL_COLUMN_NAMES", "FULLFSYNC",
+	"IGNORE_CHECK_CONSTRAINTS", "JOURNAL_MODE", "JOURNAL_SIZE_LIMIT", "LEGACY_ALTER_TABLE",
+	"LOCKING_MODE", "MAX_PAGE_COUNT", "MMAP_SIZE", "QUERY_ONLY", "READ_UNCOMMITTED",
+	"RECURSIVE_TRIGGERS", "REVERSE_UNORDERED_SELECTS", "SECURE_DELETE", "SHORT_COLUMN_NAMES",
+	"SYNCHRONOUS", "TEMP_STORE", "THREADS", "TRUSTED_SCHEMA", "WAL_AUTOCHECKPOINT",
+	"WRITABLE_SCHEMA",
+}
