@@ -116,7 +116,7 @@ func BuildVersion() VersionInfo {
 }
 
 // protocol is the number of the protocol that this build speaks.
-const protocol = 1
+const protocol = 2
 
 // modulePath is this module's, as a program that imports it knows it.
 const modulePath = "hotswap"

@@ -38,6 +38,7 @@ const (
 	ProblemNotExist    ProblemType = "urn:hotswap:problem:no-database-yet"
 	ProblemBad         ProblemType = "urn:hotswap:problem:bad-database"
 	ProblemSchema      ProblemType = "urn:hotswap:problem:schema-differs"
+	ProblemConstraint  ProblemType = "urn:hotswap:problem:constraint-violated"
 	ProblemCut         ProblemType = "urn:hotswap:problem:body-cut"
 	ProblemDescriptor  ProblemType = "urn:hotswap:problem:descriptor"
 	ProblemDigest      ProblemType = "urn:hotswap:problem:digest-mismatch"
@@ -110,6 +111,8 @@ var problemTable = []struct {
 		"the server is stopping", "try again once the program runs again"},
 	{isErr(swapper.ErrSchema), ProblemSchema, http.StatusUnprocessableEntity, exitBadDatabase,
 		"the schema differs", ""},
+	{isErr(swapper.ErrConstraint), ProblemConstraint, http.StatusUnprocessableEntity, exitBadDatabase,
+		"a constraint is violated", ""},
 	{isErr(swapper.ErrBadDatabase), ProblemBad, http.StatusUnprocessableEntity, exitBadDatabase,
 		"the database is bad", ""},
 	{isHeld, ProblemHeld, http.StatusServiceUnavailable, exitTryAgain,

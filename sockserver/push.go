@@ -69,26 +69,27 @@ func (a *api) pushDescriptor(w http.ResponseWriter, r *http.Request, cmd *comman
 
 // pushOptions reads the options of a push from the query.
 func (a *api) pushOptions(r *http.Request) (swapper.PushOptions, error) {
-	q, err := parseQuery(r, paramPath, paramID, paramSource, paramSize, paramSkipIntegrityCheck, paramSkipSchemaCheck,
+	q, err := parseQuery(r, paramPath, paramID, paramSource, paramSize, paramSkipIntegrityCheck, paramSkipConstraintCheck, paramSkipSchemaCheck,
 		paramQuick, paramMethod, paramTimeout, paramMaxPause, paramForce, paramBackup, paramDryRun, paramDigest, paramIfChanged)
 	if err != nil {
 		return swapper.PushOptions{}, err
 	}
 	opts := swapper.PushOptions{
-		Source:             q.Get(paramSource),
-		Size:               q.size(paramSize),
-		SkipIntegrityCheck: q.boolean(paramSkipIntegrityCheck),
-		SkipSchemaCheck:    q.boolean(paramSkipSchemaCheck),
-		Quick:              q.boolean(paramQuick),
-		Method:             q.method(),
-		Timeout:            q.duration(paramTimeout, a.cfg.Timeout),
-		MaxPause:           q.duration(paramMaxPause, a.cfg.MaxPause),
-		Force:              q.boolean(paramForce),
-		Backup:             q.boolean(paramBackup),
-		DryRun:             q.boolean(paramDryRun),
-		Digest:             q.boolean(paramDigest),
-		Prepare:            a.cfg.Prepare,
-		Validate:           a.cfg.Validate,
+		Source:              q.Get(paramSource),
+		Size:                q.size(paramSize),
+		SkipIntegrityCheck:  q.boolean(paramSkipIntegrityCheck),
+		SkipConstraintCheck: q.boolean(paramSkipConstraintCheck),
+		SkipSchemaCheck:     q.boolean(paramSkipSchemaCheck),
+		Quick:               q.boolean(paramQuick),
+		Method:              q.method(),
+		Timeout:             q.duration(paramTimeout, a.cfg.Timeout),
+		MaxPause:            q.duration(paramMaxPause, a.cfg.MaxPause),
+		Force:               q.boolean(paramForce),
+		Backup:              q.boolean(paramBackup),
+		DryRun:              q.boolean(paramDryRun),
+		Digest:              q.boolean(paramDigest),
+		Prepare:             a.cfg.Prepare,
+		Validate:            a.cfg.Validate,
 	}
 	q.digest(paramIfChanged)
 	if q.err != nil {

@@ -37,13 +37,14 @@ type PushParams struct {
 	ID     string
 	Source string
 	// Size is the number of bytes to come, if it is known.
-	Size               int64
-	SkipIntegrityCheck bool
-	SkipSchemaCheck    bool
-	Quick              bool
-	Force              bool
-	Backup             bool
-	DryRun             bool
+	Size                int64
+	SkipIntegrityCheck  bool
+	SkipConstraintCheck bool
+	SkipSchemaCheck     bool
+	Quick               bool
+	Force               bool
+	Backup              bool
+	DryRun              bool
 	// Method is swapper.MethodAuto if empty.
 	Method swapper.Method
 	// IfChanged is the SHA-256 of what src will yield, in lower-case
@@ -70,13 +71,14 @@ func (p PushParams) query(path string) url.Values {
 		}
 	}
 	for name, value := range map[string]bool{
-		paramSkipIntegrityCheck: p.SkipIntegrityCheck,
-		paramSkipSchemaCheck:    p.SkipSchemaCheck,
-		paramQuick:              p.Quick,
-		paramForce:              p.Force,
-		paramBackup:             p.Backup,
-		paramDryRun:             p.DryRun,
-		paramDigest:             p.Digest || p.IfChanged != "",
+		paramSkipIntegrityCheck:  p.SkipIntegrityCheck,
+		paramSkipConstraintCheck: p.SkipConstraintCheck,
+		paramSkipSchemaCheck:     p.SkipSchemaCheck,
+		paramQuick:               p.Quick,
+		paramForce:               p.Force,
+		paramBackup:              p.Backup,
+		paramDryRun:              p.DryRun,
+		paramDigest:              p.Digest || p.IfChanged != "",
 	} {
 		if value {
 			q.Set(name, "1")

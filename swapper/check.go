@@ -7,12 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
-	sqlite3 "github.com/mattn/go-sqlite3"
 	"golang.org/x/sys/unix"
 
 	"hotswap/driver"
@@ -87,76 +83,6 @@ func (s *stage) readQuickly() (pragma string) {
 		return fmt.Sprintf("PRAGMA mmap_size=%d", s.size)
 	}
 	return "PRAGMA cache_size=-65536" // KiB
-}
-
-// checkIntegrity runs integrity_check, or quick_check.
-func (s *stage) checkIntegrity(ctx context.Context, pool *sql.DB, quick bool) error {
-	if _, err := pool.ExecContext(ctx, s.readQuickly()); err != nil {
-		return badIfCorrupt(ctx, "check the source", "the source is corrupt", err)
-	}
-	pragma := "PRAGMA integrity_check"
-	if quick {
-		pragma = "PRAGMA quick_check"
-	}
-	rows, err := pool.QueryContext(ctx, pragma)
-	if err != nil {
-		return badIfCorrupt(ctx, "check the source", "the source is corrupt", err)
-	}
-	defer rows.Close()
-	var found []string
-	for rows.Next() {
-		var line string
-		if err := rows.Scan(&line); err != nil {
-			return failed("read the integrity check's result", err)
-		}
-		for l := range strings.Lines(line) { // a header line may come with it
-			if l = strings.TrimSpace(l); l != "" && !strings.HasPrefix(l, "***") {
-				found = append(found, l)
-			}
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return badIfCorrupt(ctx, "check the source", "the source is corrupt", err)
-	}
-	if slices.Equal(found, []string{"ok"}) {
-		return nil
-	}
-	if slices.ContainsFunc(found, tellsOfIO) {
-		return failed("read the stage to check it", fmt.Errorf("the disk failed: %s", found[0]))
-	}
-	const most = 5
-	text := strings.Join(found[:min(len(found), most)], "; ")
-	if len(found) > most {
-		text += fmt.Sprintf("; and %d lines more", len(found)-most)
-	}
-	return bad(corruptHint, "the source is corrupt: %s", text)
-}
-
-// tellsOfIO reports whether a line of integrity_check is about a page that could
-// not be read, of which nothing else is known. It ends with SQLite's extended
-// code: https://www.sqlite.org/rescode.html#ioerr.
-func tellsOfIO(line string) bool {
-	_, after, ok := strings.Cut(line, "error code=")
-	code, err := strconv.Atoi(after)
-	return ok && err == nil && code&0xff == int(sqlite3.ErrIoErr)
-}
-
-const corruptHint = "restore it from a sound copy, or rescue what is readable with: sqlite3 FILE .recover"
-
-// badIfCorrupt sorts SQLite's error: the database's fault, of which verdict
-// speaks, or another's, that came up in doing this.
-func badIfCorrupt(ctx context.Context, doing, verdict string, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	var se sqlite3.Error
-	if errors.As(err, &se) {
-		switch se.Code {
-		case sqlite3.ErrCorrupt, sqlite3.ErrNotADB, sqlite3.ErrFormat, sqlite3.ErrError:
-			return &failure{text: verdict, cause: err, kinds: []error{ErrBadDatabase}, hint: corruptHint}
-		}
-	}
-	return failed(doing, err)
 }
 
 // rehearse opens the stage as the program will open the live database, and

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -82,6 +83,73 @@ func TestStageThatTheProgramCouldNotOpenIsRefused(t *testing.T) {
 	}
 	if err := s.rehearse(context.Background(), db); err == nil || !strings.Contains(err.Error(), "open the new database as the program will") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestACheckLeavesTheStageAsItWas: to the byte, whatever its journal mode, and
+// although its views are deleted for the time of it.
+func TestACheckLeavesTheStageAsItWas(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "live.sqlite3")
+	var hook func(*sqlite3.SQLiteConn) error
+	sql.Register("hotswap-check-leaves", driver.New(driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
+		if hook == nil {
+			return nil
+		}
+		return hook(c)
+	})))
+	pool, err := sql.Open("hotswap-check-leaves", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	for _, q := range []string{"CREATE TABLE t (v CHECK (v > 0))", "CREATE VIRTUAL TABLE words USING fts4(text)", "INSERT INTO words VALUES ('one two')",
+		"INSERT INTO t VALUES (1)", "CREATE VIEW v AS SELECT * FROM t", "CREATE TRIGGER tr INSTEAD OF DELETE ON v BEGIN SELECT 1; END"} {
+		if _, err := pool.Exec(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var views strings.Builder // of several pages
+	for i := range 200 {
+		fmt.Fprintf(&views, "CREATE VIEW v%d AS SELECT 'a text of some length, since there shall be several pages' FROM t;", i)
+	}
+	if _, err := pool.Exec("BEGIN; " + views.String() + "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, _ := driver.Lookup(path)
+	sets := func(text string) func(*sqlite3.SQLiteConn) error {
+		return func(c *sqlite3.SQLiteConn) error { _, err := c.Exec(text, nil); return err }
+	}
+	for name, f := range map[string]func(*sqlite3.SQLiteConn) error{
+		"no hook": nil, "WAL": sets("PRAGMA journal_mode=WAL"), "TRUNCATE": sets("PRAGMA journal_mode=TRUNCATE"),
+		"a write": sets("PRAGMA user_version=7"), "a table": sets("CREATE TABLE u (v)"), "attach": sets("ATTACH ':memory:' AS other"),
+	} {
+		for _, version := range []byte{1, 2} {
+			for _, quick := range []bool{false, true} {
+				hook = f
+				s, err := createStage(path, kindStage)
+				if err != nil {
+					t.Fatal(err)
+				}
+				content[offWriteVersion], content[offReadVersion] = version, version
+				if _, err := s.file.Write(content); err != nil {
+					t.Fatal(err)
+				}
+				s.size = int64(len(content))
+				if err := s.checkIntegrity(t.Context(), db, integrity{subject: "the source", quick: quick}); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				if after, err := os.ReadFile(s.path); err != nil || !bytes.Equal(after, content) || s.assertAlone() != nil {
+					t.Errorf("%s, version %d: the check changed the stage, or left a file beside it: %v, %v", name, version, err, s.assertAlone())
+				}
+				s.discard()
+				hook = nil
+			}
+		}
 	}
 }
 

@@ -20,6 +20,9 @@ var (
 	// ErrSchema: the schema differs from the live one. Such an error is an
 	// ErrBadDatabase too.
 	ErrSchema = errors.New("schema differs")
+	// ErrConstraint: the database is not damaged, but has rows that break its own
+	// constraints. Such an error is an ErrBadDatabase too.
+	ErrConstraint = errors.New("constraint violated")
 	// ErrBusy: try again later. Another push is in progress, another process
 	// has the database open, or something held it longer than the timeout
 	// (then errors.As finds a *driver.HeldError).

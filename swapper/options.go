@@ -16,9 +16,14 @@ type PushOptions struct {
 	// Size is the number of bytes that the source will yield; a source that
 	// ends before or after it is refused. 0 means unknown.
 	Size int64
-	// SkipIntegrityCheck leaves out PRAGMA integrity_check. The header and the
-	// length are checked all the same.
+	// SkipIntegrityCheck leaves out PRAGMA integrity_check, and with it the look at
+	// constraints. The header and the length are checked all the same.
 	SkipIntegrityCheck bool
+	// SkipConstraintCheck accepts rows that break a constraint of their own table, which
+	// else are an ErrConstraint: NOT NULL, CHECK, UNIQUE, the type of a column.
+	// Damage is refused all the same. Foreign keys are not looked at in any case:
+	// for those there is Validate, and PRAGMA foreign_key_check.
+	SkipConstraintCheck bool
 	// Quick runs PRAGMA quick_check instead: it does not compare indexes with
 	// their tables.
 	Quick bool

@@ -206,18 +206,19 @@ func (p *push) check(ctx context.Context) error {
 			return err
 		}
 	}
+	if !p.opts.SkipIntegrityCheck {
+		p.step(StepIntegrity, string(StepIntegrity), nil)
+		what := integrity{subject: "the source", quick: p.opts.Quick, skipConstraints: p.opts.SkipConstraintCheck}
+		if err := p.stage.checkIntegrity(ctx, p.db, what); err != nil {
+			return err
+		}
+		p.step(StepIntegrityPassed, string(StepIntegrityPassed), nil)
+	}
 	pool, err := p.stage.openReadOnly(ctx, p.db)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
-	if !p.opts.SkipIntegrityCheck {
-		p.step(StepIntegrity, string(StepIntegrity), nil)
-		if err := p.stage.checkIntegrity(ctx, pool, p.opts.Quick); err != nil {
-			return err
-		}
-		p.step(StepIntegrityPassed, string(StepIntegrityPassed), nil)
-	}
 	// Read in any case: what has no readable schema is no database.
 	staged, err := readSchema(ctx, pool)
 	if err != nil {

@@ -12,19 +12,20 @@ import (
 type cpCmd struct {
 	sockets `embed:""`
 
-	SkipIntegrityCheck bool          `help:"Push without PRAGMA integrity_check; the length and the header are checked all the same."`
-	SkipSchemaCheck    bool          `help:"Push a database whose schema differs from the live one's."`
-	Quick              bool          `help:"Push with PRAGMA quick_check instead: faster, and blind to bad indexes."`
-	Method             string        `default:"auto" enum:"auto,rename,in-place" help:"How a push replaces the database: rename drains the program's connections and needs the file to itself; in-place writes over it through SQLite, for when another process or a long reader has it open; auto renames if it can."`
-	Timeout            time.Duration `placeholder:"30s" help:"How long a push waits for transactions and open rows to end; by default as the program is set, else 30s."`
-	MaxPause           time.Duration `placeholder:"1s" help:"The longest a single attempt of a push may hold up the program's calls; by default as the program is set, else 1s."`
-	Force              bool          `help:"At the timeout of a push, interrupt what is still running and roll its transactions back."`
-	Backup             bool          `short:"b" help:"Keep the replaced file beside the new one, as DST~."`
-	IfChanged          bool          `help:"Push nothing, and say unchanged, if the last push to DST had the same bytes and nothing was written to DST since. The program remembers that until it ends."`
-	DryRun             bool          `short:"n" help:"Check everything, replace nothing."`
-	Quiet              bool          `short:"q" help:"Print nothing but errors."`
-	Progress           string        `enum:"auto,always,never" default:"auto" help:"Show progress on stderr: auto, always or never. With auto, if that is a terminal; never with --quiet."`
-	JSON               bool          `name:"json" help:"Print a report as a JSON object instead of OK, also of a failure; on stderr where stdout takes the database."`
+	SkipIntegrityCheck  bool          `help:"Push without PRAGMA integrity_check, and without a look at constraints; the length and the header are checked all the same."`
+	SkipConstraintCheck bool          `help:"Push a database that has rows which break a constraint of their own table (NOT NULL, CHECK, UNIQUE, a column's type); damage is refused all the same."`
+	SkipSchemaCheck     bool          `help:"Push a database whose schema differs from the live one's."`
+	Quick               bool          `help:"Push with PRAGMA quick_check instead: faster, and blind to bad indexes."`
+	Method              string        `default:"auto" enum:"auto,rename,in-place" help:"How a push replaces the database: rename drains the program's connections and needs the file to itself; in-place writes over it through SQLite, for when another process or a long reader has it open; auto renames if it can."`
+	Timeout             time.Duration `placeholder:"30s" help:"How long a push waits for transactions and open rows to end; by default as the program is set, else 30s."`
+	MaxPause            time.Duration `placeholder:"1s" help:"The longest a single attempt of a push may hold up the program's calls; by default as the program is set, else 1s."`
+	Force               bool          `help:"At the timeout of a push, interrupt what is still running and roll its transactions back."`
+	Backup              bool          `short:"b" help:"Keep the replaced file beside the new one, as DST~."`
+	IfChanged           bool          `help:"Push nothing, and say unchanged, if the last push to DST had the same bytes and nothing was written to DST since. The program remembers that until it ends."`
+	DryRun              bool          `short:"n" help:"Check everything, replace nothing."`
+	Quiet               bool          `short:"q" help:"Print nothing but errors."`
+	Progress            string        `enum:"auto,always,never" default:"auto" help:"Show progress on stderr: auto, always or never. With auto, if that is a terminal; never with --quiet."`
+	JSON                bool          `name:"json" help:"Print a report as a JSON object instead of OK, also of a failure; on stderr where stdout takes the database."`
 
 	Src string `arg:"" name:"SRC" help:"A file, a managed database, or - for standard input."`
 	Dst string `arg:"" name:"DST" help:"A managed database, a file, a directory, or - for standard output."`
@@ -118,14 +119,15 @@ func (c *cpCmd) checkArguments() error {
 // checkPullFlags refuses what only a push can heed, rather than ignoring it.
 func (c *cpCmd) checkPullFlags() error {
 	for flag, given := range map[string]bool{
-		"--skip-integrity-check": c.SkipIntegrityCheck,
-		"--skip-schema-check":    c.SkipSchemaCheck,
-		"--quick":                c.Quick,
-		"--timeout":              c.Timeout != 0,
-		"--max-pause":            c.MaxPause != 0,
-		"--force":                c.Force,
-		"--method":               c.Method != string(swapper.MethodAuto),
-		"--if-changed":           c.IfChanged,
+		"--skip-integrity-check":  c.SkipIntegrityCheck,
+		"--skip-constraint-check": c.SkipConstraintCheck,
+		"--skip-schema-check":     c.SkipSchemaCheck,
+		"--quick":                 c.Quick,
+		"--timeout":               c.Timeout != 0,
+		"--max-pause":             c.MaxPause != 0,
+		"--force":                 c.Force,
+		"--method":                c.Method != string(swapper.MethodAuto),
+		"--if-changed":            c.IfChanged,
 	} {
 		if given {
 			return usagef("%s is for a push, and %s is not a managed database", flag, c.Dst)
@@ -136,16 +138,17 @@ func (c *cpCmd) checkPullFlags() error {
 
 func (c *cpCmd) pushParams(source *source) sockserver.PushParams {
 	return sockserver.PushParams{
-		ID:                 sockserver.NewID(),
-		Source:             source.name,
-		Size:               source.size,
-		SkipIntegrityCheck: c.SkipIntegrityCheck,
-		SkipSchemaCheck:    c.SkipSchemaCheck,
-		Quick:              c.Quick,
-		Force:              c.Force,
-		Backup:             c.Backup,
-		DryRun:             c.DryRun,
-		Method:             swapper.Method(c.Method),
+		ID:                  sockserver.NewID(),
+		Source:              source.name,
+		Size:                source.size,
+		SkipIntegrityCheck:  c.SkipIntegrityCheck,
+		SkipConstraintCheck: c.SkipConstraintCheck,
+		SkipSchemaCheck:     c.SkipSchemaCheck,
+		Quick:               c.Quick,
+		Force:               c.Force,
+		Backup:              c.Backup,
+		DryRun:              c.DryRun,
+		Method:              swapper.Method(c.Method),
 		// Beside a check it costs nothing, and a later --if-changed compares with it.
 		Digest:   c.JSON || c.IfChanged || !c.SkipIntegrityCheck && !c.Quick,
 		Timeout:  c.Timeout,

@@ -32,7 +32,7 @@ var exitCodes = []struct {
 	{exitOK, "done"},
 	{exitFailed, "failed"},
 	{exitUsage, "usage"},
-	{exitBadDatabase, "the database is bad (corrupt, cut, of another schema)"},
+	{exitBadDatabase, "the database is bad (corrupt, cut, against a constraint, of another schema)"},
 	{exitNoServer, "no server there"},
 	{exitTryAgain, "try again (busy, held)"},
 	{exitNotAllowed, "not allowed"},

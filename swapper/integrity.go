@@ -1,0 +1,245 @@
+package swapper
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"hotswap/driver"
+	"hotswap/internal/dbpath"
+)
+
+// integrity is a run of integrity_check, or quick_check, on a stage: what it is
+// called in messages, and what of it matters.
+type integrity struct {
+	subject         string // "the source", say
+	quick           bool
+	skipConstraints bool
+}
+
+// checkIntegrity runs it. Three things would make SQLite's check less than whole:
+//
+//   - on a connection that can only read, CHECK constraints are not parsed. So it
+//     is one that may write, by its mode; query_only keeps it from that, and nolock
+//     keeps a connect hook from making it a WAL database;
+//   - if the first of the root pages that it collects is 0, of a view or a virtual
+//     table, it takes the check for one of a single table, and looks neither at
+//     the freelist nor for pages that belong to nothing, or to two. So it is run
+//     on a schema without those: see withoutRootless;
+//   - it looks at every attached database, so a hook that attaches another would
+//     have that one checked, too. So it is told which.
+//
+// The stage is left as it was, to the byte, which is looked at in its header: no
+// transaction of SQLite's leaves that as it was.
+func (s *stage) checkIntegrity(ctx context.Context, db *driver.Database, what integrity) (err error) {
+	head, restore, err := s.asRollback()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, restore()) }()
+	v := verdict{subject: what.subject, skipConstraints: what.skipConstraints}
+	pool, err := s.openToCheck(ctx, db, &v)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	c := &checkup{pool: pool, verdict: &v, pragma: "integrity_check"}
+	if what.quick {
+		c.pragma = "quick_check"
+	}
+	if err := c.run(ctx, s.readQuickly()); err != nil {
+		return err
+	}
+	if err := pool.Close(); err != nil {
+		return failed("close the stage after its check", err)
+	}
+	after := make([]byte, headerSize)
+	if _, err := s.file.ReadAt(after, 0); err != nil {
+		return failed("read the stage's header", err)
+	}
+	if !bytes.Equal(head, after) {
+		return &failure{text: "the program's connect hook wrote into " + what.subject + " while it was checked", kinds: []error{ErrBadDatabase},
+			hint: "let the hook write nothing that is not the program's own"}
+	}
+	return s.assertAlone()
+}
+
+// asRollback makes the stage a file that is opened without a WAL, if it is not,
+// until restore. No connection may be open on it.
+func (s *stage) asRollback() (head []byte, restore func() error, err error) {
+	head = make([]byte, headerSize)
+	if _, err := s.file.ReadAt(head, 0); err != nil {
+		return nil, nil, failed("read the stage's header", err)
+	}
+	versions := [2]byte(head[offWriteVersion:])
+	if versions == [2]byte{1, 1} {
+		return head, func() error { return nil }, nil
+	}
+	if err := setJournalVersion(s.file, false); err != nil {
+		return nil, nil, failed("open the stage without a WAL", err)
+	}
+	head[offWriteVersion], head[offReadVersion] = 1, 1
+	return head, func() error {
+		if _, err := s.file.WriteAt(versions[:], offWriteVersion); err != nil {
+			return failed("give the stage its journal mode back", err)
+		}
+		return nil
+	}, nil
+}
+
+// openToCheck opens the stage with the program's own functions and collations,
+// which its schema may need; if the connect hook fails on it, without, and then
+// the verdict knows why.
+func (s *stage) openToCheck(ctx context.Context, db *driver.Database, v *verdict) (*sql.DB, error) {
+	uri := dbpath.URI(s.path, "mode=rw", "nolock=1", "_query_only=1")
+	pool := db.OpenFile(uri, true)
+	if v.hook = pool.PingContext(ctx); v.hook == nil {
+		return pool, nil
+	}
+	pool.Close()
+	pool = db.OpenFile(uri, false)
+	if err := pool.PingContext(ctx); err != nil {
+		pool.Close()
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, failed("open the stage to check it", err)
+	}
+	return pool, nil
+}
+
+// checkup is one check on its one connection.
+type checkup struct {
+	pool    *sql.DB
+	verdict *verdict
+	pragma  string
+}
+
+func (c *checkup) run(ctx context.Context, readQuickly string) error {
+	if err := c.exec(ctx, readQuickly); err != nil {
+		return err
+	}
+	virtual, rootless, err := c.rootless(ctx)
+	if err != nil {
+		return err
+	}
+	// A virtual table that its module can check is checked by name.
+	for _, name := range virtual {
+		if err := c.look(ctx, c.pragma+`("`+strings.ReplaceAll(name, `"`, `""`)+`")`); err != nil {
+			return err
+		}
+	}
+	if rootless {
+		if err := c.withoutRootless(ctx); err != nil {
+			return err
+		}
+	}
+	if err := c.look(ctx, c.pragma); err != nil {
+		return err
+	}
+	// It stops at a hundred lines, behind which may be others of more weight.
+	if c.verdict.full() {
+		c.verdict.forget()
+		if err := c.look(ctx, fmt.Sprintf("%s(%d)", c.pragma, math.MaxInt32)); err != nil {
+			return err
+		}
+	}
+	return c.verdict.err()
+}
+
+// rootless returns the virtual tables, and whether there are entries of the
+// schema without a root page that count among the tables.
+func (c *checkup) rootless(ctx context.Context) (virtual []string, some bool, err error) {
+	rows, err := c.pool.QueryContext(ctx, "SELECT name, type = 'virtual' FROM pragma_table_list WHERE schema = 'main' AND type IN ('view', 'virtual')")
+	if err != nil {
+		return nil, false, c.verdict.sort(ctx, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		var isVirtual bool
+		if err := rows.Scan(&name, &isVirtual); err != nil {
+			return nil, false, failed("read the list of tables", err)
+		}
+		if some = true; isVirtual {
+			virtual = append(virtual, name)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, false, c.verdict.sort(ctx, err)
+	}
+	return virtual, some, nil
+}
+
+// withoutRootless makes the connection believe that the schema has no views and
+// virtual tables. It deletes them, loads the schema, and rolls the deletion back:
+// as the schema's cookie has not moved, what was loaded stays. Nothing of it
+// reaches the file.
+func (c *checkup) withoutRootless(ctx context.Context) error {
+	for _, text := range []string{
+		"PRAGMA journal_mode=MEMORY", // nothing beside the stage
+		"PRAGMA cache_spill=OFF",     // nothing in it
+		"PRAGMA query_only=OFF",
+		"BEGIN",
+		"PRAGMA writable_schema=ON",
+		`DELETE FROM main.sqlite_schema WHERE type = 'trigger' OR name IN
+			(SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('view', 'virtual'))`,
+		"PRAGMA writable_schema=RESET",
+	} {
+		if err := c.exec(ctx, text); err != nil {
+			return err
+		}
+	}
+	if _, _, err := c.rootless(ctx); err != nil { // which loads it
+		return err
+	}
+	for _, text := range []string{"ROLLBACK", "PRAGMA query_only=ON"} {
+		if err := c.exec(ctx, text); err != nil {
+			return err
+		}
+	}
+	_, still, err := c.rootless(ctx)
+	if err == nil && still {
+		return bad("drop its views and virtual tables and make them anew; if the program's hook sets SQLite's defensive mode, push with --skip-integrity-check",
+			"%s can't be checked: its schema has views or virtual tables under other names than their own", c.verdict.subject)
+	}
+	return err
+}
+
+// exec runs a statement of the checkup's own. A schema or a freelist that it
+// finds damaged is looked at once more, for SQLite's words of what is wrong.
+func (c *checkup) exec(ctx context.Context, text string) error {
+	_, err := c.pool.ExecContext(ctx, text)
+	if err == nil {
+		return nil
+	}
+	err = c.verdict.sort(ctx, err)
+	if errors.Is(err, ErrBadDatabase) && c.look(ctx, "quick_check(sqlite_schema)") == nil && c.verdict.err() != nil {
+		return c.verdict.err()
+	}
+	return err
+}
+
+// look runs a check and takes down what it says.
+func (c *checkup) look(ctx context.Context, pragma string) error {
+	rows, err := c.pool.QueryContext(ctx, "PRAGMA main."+pragma)
+	if err != nil {
+		return c.verdict.sort(ctx, err)
+	}
+	defer rows.Close()
+	for rows.Next() && !c.verdict.enough() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return failed("read the integrity check's result", err)
+		}
+		c.verdict.take(text)
+	}
+	if err := rows.Err(); err != nil {
+		return c.verdict.sort(ctx, err)
+	}
+	return nil
+}
