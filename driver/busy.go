@@ -10,11 +10,22 @@ import (
 	"hotswap/internal/sqltext"
 )
 
-// overwriting is the time during which a new content is written in place: the
-// one who does has SQLite's write lock, for longer than a busy timeout may last.
+// overwriting is the time during which a connection that is not the program's may
+// keep its locks from it: a new content is written in place, for longer than a busy
+// timeout may last, or a push looks at the database.
 type overwriting struct {
 	ended chan struct{}
 	end   time.Time // valid once ended is closed
+}
+
+func newOverwriting() *overwriting { return &overwriting{ended: make(chan struct{})} }
+
+// finish ends it, once; its maker's goroutine alone calls it.
+func (o *overwriting) finish() {
+	if o != nil && !o.over() {
+		o.end = time.Now()
+		close(o.ended)
+	}
 }
 
 func (o *overwriting) over() bool {
@@ -26,11 +37,9 @@ func (o *overwriting) over() bool {
 	}
 }
 
-func (d *Database) endOverwriting() {
-	if o := d.overwriting.Load(); o != nil && o.end.IsZero() {
-		o.end = time.Now()
-		close(o.ended)
-	}
+func isBusy(err error) bool {
+	var se sqlite3.Error
+	return errors.As(err, &se) && se.Code == sqlite3.ErrBusy
 }
 
 // busyRace is how long after an overwriting a call may still come back with the
@@ -43,21 +52,27 @@ var readonlyMoved = sqlite3.ErrReadonly.Extend(4)
 
 // again reports whether a call that returned err is to be made again, once it
 // has waited for the end of the overwriting that was in its way, or has seen the
-// connections move to the file that is at the path now. Within a transaction it
-// is not: what the transaction has read is gone. Neither is a text of several
-// statements, of which the first may have been done. The call is over, but for
-// the rows that it is the first step of.
+// connections move to the file that is at the path now. Within a transaction
+// SQLite judges: a write of one that has read what was there before fails for good
+// then. A text of several statements is not made again, since the first may have
+// been done. The call is over, but for the rows that it is the first step of.
 func (c *conn) again(ctx context.Context, query string, err error, rows *rows) bool {
 	var se sqlite3.Error
 	if !errors.As(err, &se) || se.Code != sqlite3.ErrBusy && se.ExtendedCode != readonlyMoved {
 		return false
 	}
-	if sqltext.Classify(query).Several || c.transacting(rows) {
+	if sqltext.Classify(query).Several {
 		return false
 	}
 	if se.ExtendedCode == readonlyMoved {
-		return c.db != nil && rows == nil && c.leaves(ctx)
+		return c.db != nil && rows == nil && !c.transacting(rows) && c.leaves(ctx)
 	}
+	return c.repeatable(rows, se) && c.sitOut(ctx, query)
+}
+
+// sitOut reports whether what got SQLITE_BUSY did so from an overwriting, and is to
+// be tried again, since that is over now.
+func (c *conn) sitOut(ctx context.Context, query string) bool {
 	o := c.overwriting()
 	if o == nil {
 		return false
@@ -118,6 +133,23 @@ func (c *conn) awaitOverwriting(ctx context.Context, query string, o *overwritin
 	}
 	waited.end()
 	return nil
+}
+
+// repeatable reports whether the call of c that got SQLITE_BUSY left everything as
+// it was: if it was within a transaction that one is still open.
+func (c *conn) repeatable(but *rows, err sqlite3.Error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reopening != nil {
+		return true // somebody else is about it, since it holds nothing
+	}
+	if state := c.state.Load() & stateMask; state == stateBusy || but != nil && state != stateHeld {
+		return false
+	}
+	if c.inTransaction() {
+		return err.ExtendedCode != sqlite3.ErrBusySnapshot // what it has read is gone
+	}
+	return !c.raw && c.holds == c.countRows()
 }
 
 // transacting reports whether c, between two calls, is in a transaction or has

@@ -144,6 +144,15 @@ func (c *conn) queryContext(ctx context.Context, query string, args []driver.Nam
 }
 
 func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	for {
+		s, err := c.prepareContext(ctx, query)
+		if err == nil || !c.again(ctx, query, err, nil) {
+			return s, err
+		}
+	}
+}
+
+func (c *conn) prepareContext(ctx context.Context, query string) (driver.Stmt, error) {
 	if err := c.enter(ctx, query); err != nil {
 		return nil, err
 	}

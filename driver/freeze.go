@@ -22,9 +22,9 @@ type FreezeOptions struct {
 	// connection: reads go on. It is for who writes a new content through SQLite
 	// in WAL mode. Freeze waits for open transactions to end, MaxPause at most,
 	// and returns no HeldError: those that are left read the old content to their
-	// end and, should they write then, get SQLITE_BUSY as from any other writer.
-	// Until Thaw a call outside of a transaction that gets SQLITE_BUSY all the
-	// same waits and is made again.
+	// end. Until Thaw a call that gets SQLITE_BUSY all the same waits, and is made
+	// again; within a transaction that has read an old content which is gone then,
+	// it gets SQLITE_BUSY after all, as from any other writer.
 	WritesOnly bool
 	// Logger gets a line for every call that is queued and that resumes, unless
 	// the driver has a logger of its own.
@@ -69,7 +69,8 @@ type Frozen struct {
 	Holders []Holder
 
 	db       *Database
-	closedAt time.Time // when the first of the calls that wait now began to
+	over     *overwriting // whoever froze may be in the way of; ends with the freeze
+	closedAt time.Time    // when the first of the calls that wait now began to
 	replaced bool
 	thawed   bool
 }
@@ -116,7 +117,7 @@ func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, err
 		}
 	}()
 	if opts.WritesOnly {
-		d.overwriting.Store(&overwriting{ended: make(chan struct{})})
+		f.overwrites()
 		if err := dr.writers(ctx); err != nil {
 			return nil, err
 		}
@@ -125,10 +126,17 @@ func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, err
 			return nil, err
 		}
 		f.Connections = dr.killed + d.closeAll()
+		f.overwrites() // connections of other databases that have this one attached
 		opts.Notify(FreezeEvent{Step: FreezeClosed, Count: f.Connections})
 	}
 	succeeded = true
 	return f, nil
+}
+
+// overwrites has calls that get SQLITE_BUSY wait for the end of the freeze.
+func (f *Frozen) overwrites() {
+	f.over = newOverwriting()
+	f.db.overwriting.Store(f.over)
 }
 
 // Replaced says that another file is at the path now: Thaw will begin a new
@@ -171,7 +179,7 @@ func (f *Frozen) open() {
 	f.db.mu.Lock()
 	f.db.frozen = false
 	f.db.mu.Unlock()
-	f.db.endOverwriting()
+	f.over.finish()
 	f.db.openGate(nil)
 }
 

@@ -24,6 +24,9 @@ func (t *tx) Commit() error {
 	c.holds--
 	c.raw = false
 	err := c.control.commit.run(context.Background(), c)
+	for isBusy(err) && c.inTransaction() && c.sitOut(context.Background(), "COMMIT") {
+		err = c.control.commit.run(context.Background(), c)
+	}
 	if err != nil {
 		c.control.rollback.run(context.Background(), c)
 	}
