@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"io/fs"
 	"reflect"
 	"strings"
 
@@ -69,11 +69,6 @@ func (onlyCp) Run() error {
 		"not moved away from under its program, removed or linked; use `hotswap cp SRC DST`, then remove SRC yourself")
 }
 
-// streams are the standard streams.
-type streams struct {
-	in, out, err *os.File
-}
-
 // printJSON prints one JSON object.
 func printJSON(w io.Writer, value any) error {
 	encoder := json.NewEncoder(w)
@@ -99,6 +94,9 @@ func dispatch(ctx context.Context, args []string, stdio *streams) error {
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
+		if unwritten, ok := errors.AsType[*fs.PathError](err); ok { // the help, or the version
+			return unwritten
+		}
 		var parseError *kong.ParseError
 		if errors.As(err, &parseError) {
 			return &failure{code: exitUsage, err: err, hint: hintFor(parseError.Context)}
@@ -147,7 +145,9 @@ type versionFlag bool
 
 // BeforeReset prints it, and ends the process as --help does.
 func (versionFlag) BeforeReset(app *kong.Kong, stdio *streams) error {
-	fmt.Fprintf(stdio.out, "hotswap %s\n", describeVersion(sockserver.BuildVersion()))
-	app.Exit(exitOK)
-	return nil
+	_, err := fmt.Fprintf(stdio.out, "hotswap %s\n", describeVersion(sockserver.BuildVersion()))
+	if err == nil {
+		app.Exit(exitOK)
+	}
+	return err
 }

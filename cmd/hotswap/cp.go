@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -63,7 +64,7 @@ func (c *cpCmd) Run(ctx context.Context, stdio *streams) error {
 
 // copy decides what the two sides are and copies one to the other.
 func (c *cpCmd) copy(ctx context.Context, out *output) error {
-	if err := c.checkArguments(); err != nil {
+	if err := cmp.Or(c.checkArguments(), c.checkStreams(out)); err != nil {
 		return err
 	}
 	client := c.client()
@@ -111,6 +112,23 @@ func (c *cpCmd) checkArguments() error {
 		return usagef("--timeout and --max-pause can't be negative")
 	case c.Quick && c.SkipIntegrityCheck:
 		return usagef("--quick and --skip-integrity-check exclude each other")
+	default:
+		return nil
+	}
+}
+
+// checkStreams refuses to do without a stream that was asked for.
+func (c *cpCmd) checkStreams(out *output) error {
+	switch {
+	case c.Src == stdioName && out.closed[0]:
+		return usagef("standard input is closed").
+			withHint("give it the database, `hotswap cp - DST <new.sqlite3`, or name the file")
+	case c.Dst == stdioName && out.closed[1] && !c.DryRun:
+		return usagef("standard output is closed, and the copy would go nowhere").
+			withHint("redirect it to a file, or name one")
+	case c.JSON && (out.report == out.out && out.closed[1] || out.report == out.err && out.closed[2]):
+		return usagef("%s is closed, and the report would go nowhere", out.report.Name()).
+			withHint("redirect it, or do without --json")
 	default:
 		return nil
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 func main() {
-	stdio := &streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	stdio := standardStreams()
 	ctx, stop := interruptible(context.Background(), stdio)
 	code := run(ctx, os.Args[1:], stdio)
 	stop()

@@ -46,7 +46,7 @@ func (o *output) done(report swapper.Report) error {
 	switch {
 	case o.json:
 		err = printJSON(o.report, reportOf(report))
-	case o.quiet || o.report != o.out:
+	case o.quiet || o.report != o.out || o.closed[1]: // nobody is to be told
 	case report.Unchanged:
 		_, err = io.WriteString(o.out, "unchanged\n")
 	default:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -36,13 +37,13 @@ func (c *versionCmd) Run(ctx context.Context, stdio *streams) error {
 	if c.JSON {
 		return printJSON(stdio.out, info)
 	}
-	fmt.Fprintf(stdio.out, "hotswap %s\n", describeVersion(info.Client))
+	_, printErr := fmt.Fprintf(stdio.out, "hotswap %s\n", describeVersion(info.Client))
 	if err != nil {
 		fmt.Fprintf(stdio.err, "hotswap: the program's version: %v\n", err)
-		return nil
+		return printErr
 	}
-	fmt.Fprintf(stdio.out, "program %s, process %d\n", describeVersion(server), server.PID)
-	return nil
+	_, err = fmt.Fprintf(stdio.out, "program %s, process %d\n", describeVersion(server), server.PID)
+	return cmp.Or(printErr, err)
 }
 
 func describeVersion(v sockserver.VersionInfo) string {

@@ -1,0 +1,14 @@
+#include <errno.h>
+#include <fcntl.h>
+
+/* Which of the standard descriptors were closed, a bit each, when the process
+   began. It is looked at before Go's runtime starts, which opens /dev/null on
+   them. */
+int hotswap_closed_at_start;
+
+__attribute__((constructor)) static void look_at_standard_descriptors(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) == -1 && errno == EBADF)
+			hotswap_closed_at_start |= 1 << fd;
+}

@@ -1,0 +1,43 @@
+package main
+
+// extern int hotswap_closed_at_start;
+import "C"
+
+import (
+	"os"
+	"syscall"
+)
+
+// streams are the standard streams.
+type streams struct {
+	in, out, err *os.File
+	closed       [3]bool // those that the process was started without
+}
+
+// standardStreams returns the process's. Go's runtime opens /dev/null for one
+// that is closed, lest a file that is opened later be taken for it. But what is
+// written there would be gone, and done by all appearances; nor can it be told
+// from a /dev/null that somebody chose. So a closed one is replaced by one that
+// fails as a closed one does.
+func standardStreams() *streams {
+	s := &streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	for fd := range s.closed {
+		s.closed[fd] = C.hotswap_closed_at_start>>fd&1 != 0
+	}
+	if s.closed[0] {
+		s.in = unusable("standard input", syscall.O_WRONLY)
+	}
+	if s.closed[1] {
+		s.out = unusable("standard output", syscall.O_RDONLY)
+	}
+	return s
+}
+
+// unusable is a file that can't be used in the other direction: EBADF.
+func unusable(name string, direction int) *os.File {
+	fd, err := syscall.Open(os.DevNull, direction|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		fd = -1
+	}
+	return os.NewFile(uintptr(fd), name)
+}
