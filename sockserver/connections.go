@@ -2,6 +2,7 @@ package sockserver
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net"
@@ -13,18 +14,101 @@ import (
 // program's own descriptors, and its databases need some.
 const maxConnections = 256
 
-// connections knows the state of each connection of a server, so that stopping
-// can wait for those with a request, and for no other. (http.Server.Shutdown
-// would wait five seconds for one that never sent any.)
+// What others than the program's own user and root may have of those: each user,
+// and all of them together. The rest is for who has to look what they do.
+const (
+	maxOfOneUser = maxConnections / 4
+	maxOfOthers  = maxConnections * 3 / 4
+)
+
+// maxRefusals bounds the connections of users who may not come in, beside
+// maxConnections. They are only there to be told so, in answer to their request;
+// who comes when there are as many is told at once.
+const maxRefusals = 16
+
+// connections knows who is at the other end of each connection of a server, and
+// its state, so that stopping can wait for those with a request, and for no other.
+// (http.Server.Shutdown would wait five seconds for one that never sent any.)
 type connections struct {
+	cfg Config
+
 	mu       sync.Mutex // guards what follows
-	states   map[net.Conn]http.ConnState
+	all      map[net.Conn]*connection
 	stopping bool
 	quiet    chan struct{} // closed once stopping, and no connection is left
 }
 
-func newConnections() *connections {
-	return &connections{states: make(map[net.Conn]http.ConnState), quiet: make(chan struct{})}
+type connection struct {
+	state   http.ConnState
+	peer    peer
+	refusal *Problem // nil for a peer that may come in
+}
+
+func newConnections(cfg Config) *connections {
+	return &connections{cfg: cfg, all: make(map[net.Conn]*connection), quiet: make(chan struct{})}
+}
+
+// enter lets a new connection in, be it only to hear its refusal. A problem is to
+// be answered at once: there is no room for it.
+func (c *connections) enter(conn net.Conn) *Problem {
+	entered := &connection{state: http.StateNew}
+	entered.peer, entered.refusal = c.cfg.admit(conn)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p := c.noRoomLocked(entered); p != nil {
+		return p
+	}
+	c.all[conn] = entered
+	return nil
+}
+
+func (c *connections) noRoomLocked(entered *connection) *Problem {
+	var let, refused, others, same int
+	for _, one := range c.all {
+		switch {
+		case one.refusal != nil:
+			refused++
+			continue
+		case !one.peer.ours():
+			others++
+			if one.peer.uid == entered.peer.uid {
+				same++
+			}
+		}
+		let++
+	}
+	switch {
+	case entered.refusal != nil && refused >= maxRefusals:
+		return entered.refusal
+	case entered.refusal != nil:
+		return nil
+	case let >= maxConnections:
+		return tooMany("%d clients are connected, and no more are allowed at once", let)
+	case !entered.peer.ours() && same >= maxOfOneUser:
+		return tooMany("%d clients of user %d are connected, and no more are allowed at once", same, entered.peer.uid)
+	case !entered.peer.ours() && others >= maxOfOthers:
+		return tooMany("%d clients of other users are connected, and no more are allowed at once", others)
+	}
+	return nil
+}
+
+// context is a server's ConnContext hook: a connection's requests find there who
+// sends them, or why they are refused.
+func (c *connections) context(ctx context.Context, conn net.Conn) context.Context {
+	c.mu.Lock()
+	entered := c.all[conn]
+	c.mu.Unlock()
+	if entered == nil {
+		return ctx // closed meanwhile
+	}
+	ctx = context.WithValue(ctx, connKey{}, conn)
+	if entered.peer.known {
+		ctx = context.WithValue(ctx, peerKey{}, entered.peer)
+	}
+	if entered.refusal != nil {
+		ctx = context.WithValue(ctx, refusalKey{}, entered.refusal)
+	}
+	return ctx
 }
 
 // track is a server's ConnState hook.
@@ -32,11 +116,13 @@ func (c *connections) track(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if state == http.StateClosed || state == http.StateHijacked {
-		delete(c.states, conn)
+		delete(c.all, conn)
 		c.checkQuietLocked()
 		return
 	}
-	c.states[conn] = state
+	if one := c.all[conn]; one != nil {
+		one.state = state
+	}
 	if c.stopping && state != http.StateActive {
 		conn.Close()
 	}
@@ -52,8 +138,8 @@ func (c *connections) stop() <-chan struct{} {
 		return c.quiet
 	}
 	c.stopping = true
-	for conn, state := range c.states {
-		if state != http.StateActive {
+	for conn, one := range c.all {
+		if one.state != http.StateActive {
 			conn.Close()
 		}
 	}
@@ -61,34 +147,29 @@ func (c *connections) stop() <-chan struct{} {
 	return c.quiet
 }
 
-// full reports whether there are as many connections as there may be.
-func (c *connections) full() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.states) >= maxConnections
-}
-
 // refuseConnection answers a connection that there is no room for, without
 // waiting for its request: in a new one the answer always has room.
-func refuseConnection(conn net.Conn) {
+func refuseConnection(conn net.Conn, p *Problem) {
 	defer conn.Close()
-	p := tooMany("%d clients are connected, and no more are allowed at once", maxConnections)
 	body, err := json.Marshal(p)
 	if err != nil {
 		return
 	}
 	answer := http.Response{
 		StatusCode: p.Status, ProtoMajor: 1, ProtoMinor: 1,
-		Header:        http.Header{"Content-Type": {problemMediaType}, "Retry-After": {"1"}},
+		Header:        http.Header{"Content-Type": {problemMediaType}},
 		Body:          io.NopCloser(bytes.NewReader(body)),
 		ContentLength: int64(len(body)),
 		Close:         true,
+	}
+	if p.Exit == exitTryAgain {
+		answer.Header.Set("Retry-After", "1")
 	}
 	answer.Write(conn)
 }
 
 func (c *connections) checkQuietLocked() {
-	if c.stopping && len(c.states) == 0 {
+	if c.stopping && len(c.all) == 0 {
 		close(c.quiet)
 	}
 }

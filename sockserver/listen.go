@@ -35,8 +35,8 @@ type listener struct {
 	made os.FileInfo // the socket that is ours to remove
 
 	keepers keepers // of the descriptors that come over its connections
-	// full says whether there is room for one more connection.
-	full func() bool
+	// enter, if set, says why a connection is to be refused; nil if it is not.
+	enter func(net.Conn) *Problem
 
 	closing  sync.Once
 	closeErr error // set by closing
@@ -106,10 +106,15 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if l.full == nil || !l.full() {
-			return newServerConn(conn, l.keepers), nil
+		served := newServerConn(conn, l.keepers)
+		if l.enter == nil {
+			return served, nil
 		}
-		refuseConnection(conn)
+		p := l.enter(served)
+		if p == nil {
+			return served, nil
+		}
+		refuseConnection(conn, p)
 	}
 }
 

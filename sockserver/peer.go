@@ -1,7 +1,6 @@
 package sockserver
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -22,32 +21,33 @@ type (
 	refusalKey struct{} // of the *Problem of a peer that may not come in
 )
 
-// admit puts the peer of a new connection into its context, with the refusal
-// if it is not to be served: the HTTP answer is where it can be said clearly.
-func (c Config) admit(ctx context.Context, conn net.Conn) context.Context {
+// admit says who is at the other end of a new connection, with the refusal if
+// that one is not to be served: the HTTP answer is where it can be said clearly.
+func (c Config) admit(conn net.Conn) (p peer, refusal *Problem) {
 	below, ok := unixConn(conn)
 	if !ok {
-		return ctx
+		return peer{}, nil
 	}
-	ctx = context.WithValue(ctx, connKey{}, conn)
-	peer, err := peerOf(below)
+	p, err := peerOf(below)
 	if err != nil {
-		return context.WithValue(ctx, refusalKey{}, notAllowed(fmt.Sprintf("the peer's user is unknown: %v", err)))
+		return peer{}, notAllowed(fmt.Sprintf("the peer's user is unknown: %v", err))
 	}
-	ctx = context.WithValue(ctx, peerKey{}, peer)
-	if !c.allows(peer) {
-		ctx = context.WithValue(ctx, refusalKey{}, notAllowed(fmt.Sprintf(
-			"user %d may not use this socket: it is for user %d", peer.uid, os.Geteuid())))
+	if !c.allows(p) {
+		return p, notAllowed(fmt.Sprintf("user %d may not use this socket: it is for user %d", p.uid, os.Geteuid()))
 	}
-	return ctx
+	return p, nil
+}
+
+// ours reports whether the peer is of the process's own user, or of root; where
+// the system does not tell, everybody is.
+func (p peer) ours() bool {
+	return !p.known || p.uid == 0 || p.uid == uint32(os.Geteuid())
 }
 
 // allows is the rule. Where the system does not tell who the peer is, the
 // socket's mode 0600 is the rule; Start refuses AllowUIDs and AllowGIDs there.
 func (c Config) allows(p peer) bool {
-	return !p.known ||
-		p.uid == 0 ||
-		p.uid == uint32(os.Geteuid()) ||
+	return p.ours() ||
 		slices.Contains(c.AllowUIDs, p.uid) ||
 		slices.Contains(c.AllowGIDs, p.gid)
 }

@@ -3,6 +3,7 @@ package sockserver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"hotswap/internal/testenv"
 	"net"
 	"net/http"
@@ -18,12 +19,22 @@ const nobody = 65534
 // thread that connects. The thread ends with the goroutine that it is locked to.
 func dialAs(t *testing.T, uid int, path string) (net.Conn, error) {
 	t.Helper()
+	conns, err := dialManyAs(t, uid, path, 1)
+	if err != nil {
+		return nil, err
+	}
+	return conns[0], nil
+}
+
+// dialManyAs is dialAs n times.
+func dialManyAs(t *testing.T, uid int, path string, n int) ([]net.Conn, error) {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		testenv.Skip(t, "only root can be another user")
 	}
 	type result struct {
-		conn net.Conn
-		err  error
+		conns []net.Conn
+		err   error
 	}
 	dialled := make(chan result)
 	go func() {
@@ -35,14 +46,21 @@ func dialAs(t *testing.T, uid int, path string) (net.Conn, error) {
 				return
 			}
 		}
-		conn, err := dialSocket(context.Background(), path)
-		dialled <- result{conn, err}
+		var all result
+		for range n {
+			var conn net.Conn
+			if conn, all.err = dialSocket(context.Background(), path); all.err != nil {
+				break
+			}
+			all.conns = append(all.conns, conn)
+		}
+		dialled <- all
 	}()
 	got := <-dialled
-	if got.conn != nil {
-		t.Cleanup(func() { got.conn.Close() })
+	for _, conn := range got.conns {
+		t.Cleanup(func() { conn.Close() })
 	}
-	return got.conn, got.err
+	return got.conns, got.err
 }
 
 func TestAnotherUserCantReachTheSocket(t *testing.T) {
@@ -101,4 +119,49 @@ func versionOver(t *testing.T, conn net.Conn) error {
 	defer c.Close()
 	_, err := c.Version(t.Context())
 	return err
+}
+
+func TestUsersWhoMayNotComeInTakeNobodysPlace(t *testing.T) {
+	dir := shortDir(t)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := startServer(t, dir, Config{AllowUIDs: []uint32{12345}}, nil)
+	conns, err := dialManyAs(t, nobody, s.SocketPath(), maxConnections+maxRefusals)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newTestClient(t, s).Version(t.Context()); err != nil {
+		t.Fatalf("the program's own user: %v", err)
+	}
+	// Who said nothing yet may still say it, and hear why not, up to a bound; the
+	// others have heard.
+	for i, conn := range conns {
+		if i < maxRefusals {
+			fmt.Fprint(conn, "GET /v1/version HTTP/1.1\r\nHost: hotswap\r\n\r\n")
+		}
+		if p := assertProblem(t, answerOf(t, conn), ProblemNotAllowed, exitNotAllowed); p.Status != http.StatusForbidden {
+			t.Fatalf("connection %d: got %d", i, p.Status)
+		}
+		conn.Close()
+	}
+}
+
+func TestUserWhoIsLetInLeavesRoomForTheProgramsOwn(t *testing.T) {
+	dir := shortDir(t)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := startServer(t, dir, Config{AllowUIDs: []uint32{nobody, nobody - 1, nobody - 2, nobody - 3, nobody - 4}}, nil)
+	for uid := nobody - 4; uid <= nobody; uid++ {
+		conns, err := dialManyAs(t, uid, s.SocketPath(), maxConnections/4+1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The last one is one too many for its user.
+		assertProblem(t, answerOf(t, conns[len(conns)-1]), ProblemBusy, exitTryAgain)
+	}
+	if _, err := newTestClient(t, s).Version(t.Context()); err != nil {
+		t.Fatalf("the program's own user: %v", err)
+	}
 }

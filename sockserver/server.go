@@ -118,11 +118,11 @@ func serve(cfg Config, l *listener, handler http.Handler) *socketServer {
 	base, cancel := context.WithCancelCause(context.Background())
 	s := &socketServer{
 		listener: l,
-		conns:    newConnections(),
+		conns:    newConnections(cfg),
 		cancel:   cancel,
 		served:   make(chan struct{}),
 	}
-	l.full = s.conns.full
+	l.enter = s.conns.enter
 	s.http = &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -131,7 +131,7 @@ func serve(cfg Config, l *listener, handler http.Handler) *socketServer {
 		ErrorLog:          log.New(cfg.Logger, "", 0),
 		ConnState:         s.conns.track,
 		BaseContext:       func(net.Listener) context.Context { return base },
-		ConnContext:       cfg.admit,
+		ConnContext:       s.conns.context,
 	}
 	go func() {
 		defer close(s.served)
