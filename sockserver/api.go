@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 
+	"hotswap/internal/printable"
 	"hotswap/swapper"
 )
 
@@ -161,7 +162,7 @@ func answerJSON(w http.ResponseWriter, value any) error {
 	if err != nil {
 		return err
 	}
-	body = append(body, '\n')
+	body = append(printable.JSON(body), '\n')
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.Header().Set("Cache-Control", "no-store")

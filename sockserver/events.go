@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"hotswap/internal/printable"
 )
 
 const (
@@ -72,7 +74,7 @@ func formatNDJSON(line Line, _ bool) []byte {
 	if err != nil { // a time beyond the year 9999; there is no other way to fail
 		return nil
 	}
-	return append(body, '\n')
+	return append(printable.JSON(body), '\n')
 }
 
 // formatText writes a line for people; named says which command it is of,
@@ -87,7 +89,7 @@ func formatText(line Line, named bool) []byte {
 		fmt.Fprintf(&b, "%s(%d lines dropped: this reader was too slow)\n", prefix, line.Dropped)
 	}
 	// A text of several lines stays one command's.
-	for text := range strings.SplitSeq(line.Text, "\n") {
+	for text := range strings.SplitSeq(printable.Lines(line.Text), "\n") {
 		fmt.Fprintf(&b, "%s%s\n", prefix, text)
 	}
 	return []byte(b.String())

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"hotswap/driver"
+	"hotswap/internal/printable"
 	"hotswap/swapper"
 )
 
@@ -215,7 +216,7 @@ func (p *Problem) write(w http.ResponseWriter) {
 	if err != nil { // a holder's query is not UTF-8: json replaces that; nothing else can fail
 		body = []byte(`{}`)
 	}
-	body = append(body, '\n')
+	body = append(printable.JSON(body), '\n')
 	h := w.Header()
 	h.Del("Trailer")
 	h.Set("Content-Type", problemMediaType)

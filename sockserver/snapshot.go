@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"hotswap/internal/printable"
 	"hotswap/swapper"
 )
 
@@ -81,7 +82,7 @@ func (a *api) serveSnapshot(w http.ResponseWriter, r *http.Request, cmd *command
 	if err != nil {
 		return err
 	}
-	w.Header().Set(trailerReport, string(encoded))
+	w.Header().Set(trailerReport, string(printable.JSON(encoded))) // a control character would break the field
 	cmd.succeed(report, swapper.StepPullComplete)
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"hotswap/driver"
+	"hotswap/internal/printable"
 )
 
 // The keys of log fields.
@@ -95,7 +96,10 @@ func (op *operation) progress(s Step, text string, done, total int64) {
 	op.enqueue(line{Event{Time: op.progressed, Step: s, Text: text, Done: done, Total: total}, zerolog.NoLevel, true, nil})
 }
 
+// enqueue tells a line. Much of a text may come from elsewhere: it is for people,
+// who read it on terminals.
 func (op *operation) enqueue(l line) {
+	l.event.Text = printable.Lines(l.event.Text)
 	op.mu.Lock()
 	op.lines = append(op.lines, l)
 	op.mu.Unlock()

@@ -16,6 +16,7 @@ import (
 
 	"hotswap/driver"
 	"hotswap/internal/dbpath"
+	"hotswap/internal/printable"
 )
 
 // stepBytes is how much of the database one step of a backup copies. Between
@@ -34,7 +35,7 @@ func Pull(ctx context.Context, db *driver.Database, dst io.Writer, opts PullOpti
 	op := newOperation(db, opts.Logger, opts.Notify)
 	defer op.end()
 	op.report.Source, op.report.Target = db.Path(), opts.Dest
-	op.step(StepPullStarted, fmt.Sprintf("pull started: %s to %s", db.Path(), opts.Dest),
+	op.step(StepPullStarted, fmt.Sprintf("pull started: %s to %s", printable.Line(db.Path()), printable.Line(opts.Dest)),
 		map[string]any{fieldSource: db.Path(), fieldTarget: opts.Dest})
 	err := op.pull(ctx, dst, opts)
 	op.phase("")

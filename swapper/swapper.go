@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"hotswap/driver"
+	"hotswap/internal/printable"
 )
 
 // Push replaces the live database with the one that src yields. Unless it
@@ -26,7 +27,7 @@ func Push(ctx context.Context, db *driver.Database, src io.Reader, opts PushOpti
 	defer p.end()
 	p.report.Source, p.report.Target = opts.Source, db.Path()
 	p.report.DryRun = opts.DryRun
-	p.step(StepPushStarted, fmt.Sprintf("push started: %s to %s", opts.Source, db.Path()),
+	p.step(StepPushStarted, fmt.Sprintf("push started: %s to %s", printable.Line(opts.Source), printable.Line(db.Path())),
 		map[string]any{fieldSource: opts.Source, fieldTarget: db.Path()})
 	err := p.run(ctx, src)
 	p.phase("")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"hotswap/internal/printable"
 	"hotswap/sockserver"
 )
 
@@ -71,10 +73,20 @@ func (onlyCp) Run() error {
 
 // printJSON prints one JSON object.
 func printJSON(w io.Writer, value any) error {
-	encoder := json.NewEncoder(w)
+	return encodeJSON(w, value, "  ")
+}
+
+// encodeJSON writes a value and a newline.
+func encodeJSON(w io.Writer, value any, indent string) error {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(value)
+	encoder.SetIndent("", indent)
+	if err := encoder.Encode(value); err != nil {
+		return err
+	}
+	_, err := w.Write(printable.JSON(b.Bytes()))
+	return err
 }
 
 // run runs the command line and returns its exit code. Every error is printed

@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"hotswap/internal/printable"
 	"hotswap/sockserver"
 )
 
@@ -210,7 +211,9 @@ func (l *commandLine) databases(ctx context.Context) (paths []string) {
 		return nil
 	}
 	for _, db := range list {
-		paths = append(paths, db.Path)
+		if printable.Line(db.Path) == db.Path { // else the shell could not take the word
+			paths = append(paths, db.Path)
+		}
 	}
 	if len(paths) == 1 {
 		paths = append(paths, sockserver.TheDatabase)

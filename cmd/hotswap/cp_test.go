@@ -28,24 +28,31 @@ func fakeProgram(t *testing.T, snapshot http.HandlerFunc) (socket, database stri
 // bareProgram says that it manages a database, and serves what the test adds.
 func bareProgram(t *testing.T) (mux *http.ServeMux, socket, database string) {
 	t.Helper()
+	mux = http.NewServeMux()
+	mux.HandleFunc("/v1/databases", func(w http.ResponseWriter, r *http.Request) {
+		json.NewEncoder(w).Encode([]sockserver.DatabaseInfo{{Path: database}})
+	})
+	socket, database = serveHandler(t, mux)
+	return mux, socket, database
+}
+
+// serveHandler serves at a socket; database is a path beside it.
+func serveHandler(t *testing.T, handler http.Handler) (socket, database string) {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "hs")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	socket, database = filepath.Join(dir, "s"), filepath.Join(dir, "live.db")
-	mux = http.NewServeMux()
-	mux.HandleFunc("/v1/databases", func(w http.ResponseWriter, r *http.Request) {
-		json.NewEncoder(w).Encode([]sockserver.DatabaseInfo{{Path: database}})
-	})
+	socket = filepath.Join(dir, "s")
 	l, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: mux}
+	server := &http.Server{Handler: handler}
 	go server.Serve(l)
 	t.Cleanup(func() { server.Close() })
-	return mux, socket, database
+	return socket, filepath.Join(dir, "live.db")
 }
 
 // runCaptured runs a command line in this process.

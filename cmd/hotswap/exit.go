@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/printable"
 	"hotswap/sockserver"
 )
 
@@ -171,14 +172,14 @@ func printError(w io.Writer, err error) {
 // it, for how long at least.
 func describeHolder(h driver.Holder) string {
 	if h.For == 0 {
-		return fmt.Sprintf("%s: %s", h.Kind, indent(h.Query))
+		return fmt.Sprintf("%s: %s", printable.Line(string(h.Kind)), indent(h.Query))
 	}
-	return fmt.Sprintf("%s, held for %s: %s", h.Kind, roundDuration(h.For), indent(h.Query))
+	return fmt.Sprintf("%s, held for %s: %s", printable.Line(string(h.Kind)), roundDuration(h.For), indent(h.Query))
 }
 
-// indent keeps the lines of one message together.
+// indent keeps the lines of one message together, and shows what does not print.
 func indent(text string) string {
-	return strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
+	return strings.ReplaceAll(strings.TrimSpace(printable.Lines(text)), "\n", "\n  ")
 }
 
 // roundDuration shows three digits or so.

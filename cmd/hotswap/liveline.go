@@ -7,6 +7,8 @@ import (
 
 	"github.com/cheggaaa/pb/v3"
 	"golang.org/x/sys/unix"
+
+	"hotswap/internal/printable"
 )
 
 const (
@@ -107,7 +109,7 @@ func (l *liveLine) showActivityLocked(text string, same bool) {
 	if !same || l.activity == "" {
 		l.since = time.Now()
 	}
-	l.transfer, l.activity = nil, text
+	l.transfer, l.activity = nil, printable.Line(text)
 }
 
 // interrupt shows that from now on, and nothing else.

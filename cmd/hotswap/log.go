@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/mattn/go-isatty"
 
+	"hotswap/internal/printable"
 	"hotswap/sockserver"
 	"hotswap/swapper"
 )
@@ -41,7 +41,7 @@ func (c *logCmd) Run(ctx context.Context, stdio *streams) error {
 	defer sub.Close()
 	defer context.AfterFunc(ctx, func() { sub.Close() })()
 	if isatty.IsTerminal(stdio.err.Fd()) {
-		fmt.Fprintf(stdio.err, "hotswap: following %s from now on; Ctrl-C ends it\n", client.StderrSocketPath())
+		fmt.Fprintf(stdio.err, "hotswap: following %s from now on; Ctrl-C ends it\n", printable.Line(client.StderrSocketPath()))
 	}
 	for {
 		line, err := sub.Next()
@@ -63,9 +63,7 @@ func (c *logCmd) Run(ctx context.Context, stdio *streams) error {
 
 func (c *logCmd) print(w io.Writer, line sockserver.Line) error {
 	if c.JSON {
-		encoder := json.NewEncoder(w)
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(line)
+		return encodeJSON(w, line, "")
 	}
 	_, err := io.WriteString(w, formatLine(line))
 	return err
@@ -73,7 +71,7 @@ func (c *logCmd) print(w io.Writer, line sockserver.Line) error {
 
 // formatLine writes a line for people; of progress there is none.
 func formatLine(line sockserver.Line) string {
-	prefix := line.Time.Local().Format(time.TimeOnly) + " " + line.Command + " "
+	prefix := line.Time.Local().Format(time.TimeOnly) + " " + printable.Line(line.Command) + " "
 	var b strings.Builder
 	if line.Dropped > 0 {
 		fmt.Fprintf(&b, "%s(%d lines dropped: this command was too slow)\n", prefix, line.Dropped)
@@ -86,7 +84,7 @@ func formatLine(line sockserver.Line) string {
 	if line.Problem != nil {
 		text = "failed: " + text
 	}
-	for part := range strings.SplitSeq(text, "\n") {
+	for part := range strings.SplitSeq(printable.Lines(text), "\n") {
 		fmt.Fprintf(&b, "%s%s\n", prefix, part)
 	}
 	return b.String()

@@ -20,12 +20,13 @@ type output struct {
 
 // say prints a line on stderr.
 func (o *output) say(format string, args ...any) {
+	print := func() { fmt.Fprintln(o.err, indent(fmt.Sprintf(format, args...))) }
 	switch {
 	case o.quiet:
 	case o.live != nil:
-		o.live.above(func() { fmt.Fprintf(o.err, format+"\n", args...) })
+		o.live.above(print)
 	default:
-		fmt.Fprintf(o.err, format+"\n", args...)
+		print()
 	}
 }
 

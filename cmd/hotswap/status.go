@@ -10,6 +10,7 @@ import (
 	"github.com/cheggaaa/pb/v3"
 	"github.com/mattn/go-isatty"
 
+	"hotswap/internal/printable"
 	"hotswap/sockserver"
 )
 
@@ -118,9 +119,9 @@ func printStatus(w io.Writer, list []sockserver.DatabaseInfo, now time.Time) {
 		if i > 0 {
 			io.WriteString(w, "\n")
 		}
-		fmt.Fprintln(w, db.Path)
+		fmt.Fprintln(w, printable.Line(db.Path))
 		row := func(name, format string, args ...any) {
-			fmt.Fprintf(w, "  %-12s %s\n", name, fmt.Sprintf(format, args...))
+			fmt.Fprintf(w, "  %-12s %s\n", name, indent(fmt.Sprintf(format, args...)))
 		}
 		size := formatSize(db.Size)
 		if db.WALSize > 0 {

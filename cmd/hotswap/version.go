@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 
+	"hotswap/internal/printable"
 	"hotswap/sockserver"
 )
 
@@ -39,7 +40,7 @@ func (c *versionCmd) Run(ctx context.Context, stdio *streams) error {
 	}
 	_, printErr := fmt.Fprintf(stdio.out, "hotswap %s\n", describeVersion(info.Client))
 	if err != nil {
-		fmt.Fprintf(stdio.err, "hotswap: the program's version: %v\n", err)
+		fmt.Fprintf(stdio.err, "hotswap: the program's version: %s\n", indent(err.Error()))
 		return printErr
 	}
 	_, err = fmt.Fprintf(stdio.out, "program %s, process %d\n", describeVersion(server), server.PID)
@@ -47,5 +48,5 @@ func (c *versionCmd) Run(ctx context.Context, stdio *streams) error {
 }
 
 func describeVersion(v sockserver.VersionInfo) string {
-	return fmt.Sprintf("%s, %s, SQLite %s", v.Version, v.Go, v.SQLite)
+	return printable.Line(fmt.Sprintf("%s, %s, SQLite %s", v.Version, v.Go, v.SQLite))
 }

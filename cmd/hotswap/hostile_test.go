@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"hotswap/driver"
+	"hotswap/sockserver"
+	"hotswap/swapper"
+)
+
+// hostile is what a client, a path, a query or a process's name may be: it sets
+// the window's title, in two ways, turns the direction of writing, and begins a line.
+const hostile = "x\x1b]0;owned\a\u009b31m\u202e\x7f\r\nhotswap: owned"
+
+// assertPrintable fails for what a terminal would obey, and for a line that only
+// hostile begins.
+func assertPrintable(t *testing.T, what, printed string) {
+	t.Helper()
+	for _, r := range printed {
+		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
+			t.Errorf("%s prints %q:\n%q", what, r, printed)
+			break
+		}
+	}
+	if strings.Contains("\n"+printed, "\nhotswap: owned") {
+		t.Errorf("%s prints a line that is not its own:\n%q", what, printed)
+	}
+}
+
+func TestNothingThatCameFromElsewhereCommandsTheTerminal(t *testing.T) {
+	size := int64(1)
+	holders := []driver.Holder{{Kind: driver.HoldRows, Query: hostile, For: time.Hour}}
+	problem := &sockserver.Problem{Type: sockserver.ProblemBusy, Title: hostile, Status: 409, Detail: hostile, Hint: hostile, Exit: 75, Holders: holders}
+	program := http.NewServeMux()
+	socket, database := serveHandler(t, program)
+	program.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(problem.Status)
+		json.NewEncoder(w).Encode(problem)
+	})
+	program.HandleFunc("/v1/databases", func(w http.ResponseWriter, r *http.Request) {
+		json.NewEncoder(w).Encode([]sockserver.DatabaseInfo{
+			{Path: database, Open: true, Size: &size, JournalMode: hostile, Holders: holders,
+				OpenIn: []swapper.Opener{{PID: 1, Command: hostile}}, Warnings: []string{hostile}},
+			{Path: "/" + hostile},
+		})
+	})
+	program.HandleFunc("/v1/version", func(w http.ResponseWriter, r *http.Request) {
+		json.NewEncoder(w).Encode(sockserver.VersionInfo{Version: hostile, Go: hostile, SQLite: hostile})
+	})
+	program.HandleFunc("/v1/events", func(w http.ResponseWriter, r *http.Request) {
+		line := func(step swapper.Step) sockserver.Line {
+			return sockserver.Line{Command: hostile, Path: hostile, Event: swapper.Event{Step: step, Text: hostile, Holders: holders}}
+		}
+		encoder := json.NewEncoder(w)
+		for _, step := range []swapper.Step{swapper.StepPushStarted, swapper.StepReopened, swapper.StepWaiting, swapper.StepGateClosed} {
+			encoder.Encode(line(step))
+		}
+		last := line(swapper.StepPushFailed)
+		last.Last, last.Problem = true, problem
+		encoder.Encode(last)
+	})
+	dir := t.TempDir()
+	source := filepath.Join(dir, "x\x1b]0;owned\a\u009b31m.db")
+	if err := os.WriteFile(source, []byte("SQLite format 3\x00"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"status"},
+		{"status", "--json"},
+		{"log"},
+		{"log", "--json"},
+		{"version"},
+		{"version", "--json"},
+		{"cp", source, database},
+		{"cp", "--json", source, database},
+		{"cp", database, source},
+		{"cp", database, hostile + "/nosuch"},
+		{"cp", source, hostile},
+		{"cp", "--" + hostile},
+		{hostile},
+		{"complete", "bash", "--", "cp", "--socket=" + socket, ""},
+	} {
+		if args[0] != "complete" {
+			args = slices.Insert(args, 1, "--socket="+socket, "--stderr-socket="+socket)
+		}
+		_, stdout, stderr := runCaptured(t, t.Context(), args...)
+		if stdout+stderr == "" {
+			t.Errorf("%q prints nothing", args)
+		}
+		assertPrintable(t, strings.Join(args[:1], " ")+" on stdout", stdout)
+		assertPrintable(t, strings.Join(args[:1], " ")+" on stderr", stderr)
+	}
+}
