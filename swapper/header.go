@@ -19,7 +19,12 @@ const (
 	offValidFor     = 92
 )
 
-const completeHint = "send a complete SQLite database file"
+const (
+	completeHint = "send a complete SQLite database file"
+	cutHint      = completeHint + "; of one that is in use, make a copy with: sqlite3 FILE \".backup 'new.sqlite3'\""
+	tailHint     = "they may be space that was preallocated: make a database without them with: sqlite3 FILE \"VACUUM INTO 'new.sqlite3'\""
+	wholeHint    = completeHint + ": this one was cut, or has something behind it, of which it is rid by: sqlite3 FILE \"VACUUM INTO 'new.sqlite3'\""
+)
 
 // checkMagic looks at the first bytes of a source, so that noise is refused
 // before the rest of it is received.
@@ -53,19 +58,21 @@ func checkLength(h []byte, size int64) error {
 			return bad("make it with a version of SQLite that this program has", "the source has an unknown file format version %d", v)
 		}
 	}
-	if size%pageSize != 0 {
-		return bad(completeHint, "the source is cut: %d bytes are no whole number of %d-byte pages", size, pageSize)
-	}
 	// The count is valid only if the file was last written by an SQLite that
 	// keeps it, which these two fields tell.
-	if binary.BigEndian.Uint32(h[offChange:]) == binary.BigEndian.Uint32(h[offValidFor:]) {
-		if want := pageSize * int64(binary.BigEndian.Uint32(h[offPages:])); want != 0 && want != size {
-			what := "cut"
-			if size > want {
-				what = "too long"
-			}
-			return bad(completeHint, "the source is %s: its header says %d bytes, %d arrived", what, want, size)
+	pages := int64(binary.BigEndian.Uint32(h[offPages:]))
+	if pages > 0 && binary.BigEndian.Uint32(h[offChange:]) == binary.BigEndian.Uint32(h[offValidFor:]) {
+		switch want := pages * pageSize; {
+		case size < want:
+			return bad(cutHint, "the source is cut: its header says %d bytes, and %d arrived: %d are missing", want, size, want-size)
+		case size > want:
+			return bad(tailHint, "the source is too long: its header says %d bytes, and behind the database are %d bytes more", want, size-want)
 		}
+		return nil
+	}
+	if rest := size % pageSize; rest != 0 {
+		return bad(wholeHint, "the source is no whole number of pages: %d bytes are %d pages of %d bytes, and %d bytes more",
+			size, size/pageSize, pageSize, rest)
 	}
 	return nil
 }

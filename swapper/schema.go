@@ -6,10 +6,46 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"hotswap/internal/sqltext"
 )
 
-// schema maps "table users" and the like to the SQL text that made it.
-type schema map[string]string
+// schema maps "table users" and the like to what made it.
+type schema map[string]definition
+
+// definition is the SQL text that made something.
+type definition struct {
+	tokens string // to compare
+	shown  string // to show
+}
+
+// define reads a text as SQLite does: by its tokens, between which white space and
+// comments mean nothing. All else does: names keep their case, by which a program
+// may know its columns, and quotes, within which a word is no keyword. A virtual
+// table's module gets what is in its brackets as it is written, so there
+// everything counts.
+func define(text string) definition {
+	d := definition{tokens: text, shown: text}
+	tokens := sqltext.Tokens(text)
+	if len(tokens) > 1 && tokens[1].Is("VIRTUAL") {
+		return d
+	}
+	var exact, plain strings.Builder
+	end := 0
+	for i, t := range tokens {
+		if i > 0 {
+			exact.WriteByte(0) // which no text has
+			if t.Pos > end && !t.IsOp("(") && !t.IsOp(")") && !t.IsOp(",") && !tokens[i-1].IsOp("(") && !tokens[i-1].IsOp(",") {
+				plain.WriteByte(' ')
+			}
+		}
+		exact.WriteString(t.Text)
+		plain.WriteString(t.Text)
+		end = t.Pos + len(t.Text)
+	}
+	d.tokens, d.shown = exact.String(), plain.String()
+	return d
+}
 
 // readSchema reads what a program made: not sqlite_sequence, sqlite_stat1 and
 // their like, which SQLite makes by itself.
@@ -28,49 +64,20 @@ func readSchema(ctx context.Context, q interface {
 		if err := rows.Scan(&kind, &name, &text); err != nil {
 			return nil, err
 		}
-		s[kind+" "+name] = collapse(text)
+		s[kind+" "+name] = define(text)
 	}
 	return s, rows.Err()
-}
-
-// collapse puts the white space outside of quotes into its plainest form: a
-// dump and its restore may lay the same table out differently.
-func collapse(text string) string {
-	var b strings.Builder
-	var quote byte
-	space := false
-	for i := 0; i < len(text); i++ {
-		c := text[i]
-		if quote == 0 && (c == ' ' || c == '\t' || c == '\n' || c == '\r') {
-			space = true
-			continue
-		}
-		if space && b.Len() > 0 && !strings.ContainsRune("(),", rune(c)) && !strings.HasSuffix(b.String(), "(") && !strings.HasSuffix(b.String(), ",") {
-			b.WriteByte(' ')
-		}
-		space = false
-		b.WriteByte(c)
-		switch {
-		case quote != 0 && c == quote:
-			quote = 0
-		case quote == 0 && (c == '\'' || c == '"' || c == '`'):
-			quote = c
-		case quote == 0 && c == '[':
-			quote = ']'
-		}
-	}
-	return b.String()
 }
 
 // compare returns the error that says how the new schema differs.
 func (live schema) compare(new schema) error {
 	var diffs []string
-	for name, text := range live {
+	for name, old := range live {
 		switch other, ok := new[name]; {
 		case !ok:
 			diffs = append(diffs, name+" is missing")
-		case other != text:
-			diffs = append(diffs, fmt.Sprintf("%s differs (live: %s) (new: %s)", name, text, other))
+		case other.tokens != old.tokens:
+			diffs = append(diffs, fmt.Sprintf("%s differs (live: %s) (new: %s)", name, old.shown, other.shown))
 		}
 	}
 	for name := range new {
