@@ -4,6 +4,8 @@ import (
 	"context"
 	"runtime"
 	"sync"
+
+	"hotswap/internal/door"
 )
 
 // A Go function that SQLite calls (one registered for SQL, a hook, an authorizer)
@@ -89,9 +91,10 @@ func (c *conn) abandon() {
 	abandoned.Lock()
 	abandoned.all = append(abandoned.all, kept)
 	abandoned.Unlock()
+	door.Abandon(c)
 	if c.db != nil {
 		if opened {
-			c.db.watch.abandon(c.db.path)
+			c.db.watch.noteClosed()
 		}
 		c.db.remove(c)
 	}

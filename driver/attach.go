@@ -5,13 +5,13 @@ import (
 	"slices"
 	"strings"
 
-	"hotswap/internal/dbpath"
+	"hotswap/internal/door"
 )
 
-// noteAttached notes which files c has attached, by their real paths, and returns
-// the names of their schemas. The caller owns c.
+// noteAttached returns the names of the schemas that c has attached, which have
+// changed, and sees to it that their files are known to be c's: go-sqlite3 may have
+// run the ATTACH on a goroutine of its own. The caller owns c.
 func (c *conn) noteAttached() (schemas []string) {
-	var files []string
 	rows, err := c.inner.Query("PRAGMA database_list", nil)
 	if err == nil {
 		defer rows.Close()
@@ -22,38 +22,45 @@ func (c *conn) noteAttached() (schemas []string) {
 				continue
 			}
 			schemas = append(schemas, strings.ToLower(name))
-			if real, err := dbpath.Real(file); file != "" && err == nil {
-				files = append(files, real)
+			if file != "" {
+				door.Claim(c, file)
 			}
 		}
 	}
-	c.attached.Store(&files)
 	// One that was compiled before locks only what there was then.
 	c.control.begin.close()
 	return schemas
 }
 
-func (c *conn) hasAttached(path string) bool {
-	files := c.attached.Load()
-	return files != nil && slices.Contains(*files, path)
+// Attachers returns the other managed databases of which a connection has this
+// one attached, in whatever way: those have its file open, too, and are not closed
+// by its Freeze.
+func (d *Database) Attachers() []*Database {
+	var all []*Database
+	for _, h := range door.Open(d.Path()) {
+		if c, ok := h.Opener.(*conn); ok && c.db != nil && c.db != d && !slices.Contains(all, c.db) {
+			all = append(all, c.db)
+		}
+	}
+	slices.SortFunc(all, func(a, b *Database) int { return strings.Compare(a.Path(), b.Path()) })
+	return all
 }
 
-// Attachers returns the other managed databases of which a connection has this
-// one attached: those have its file open, too, and are not closed by its Freeze.
-func (d *Database) Attachers() []*Database {
-	return slices.DeleteFunc(Databases(), func(o *Database) bool {
-		if o == d {
-			return true
-		}
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		for c := range o.conns {
-			if c.hasAttached(d.path) {
-				return false
+// strangers counts the opens of the database's file in this process that are no
+// managed connection's: nobody can have those closed.
+func (d *Database) strangers() (n int) {
+	for _, h := range door.Open(d.Path()) {
+		switch o := h.Opener.(type) {
+		case *conn:
+			if o.db == nil {
+				n++
 			}
+		case *Database: // a push's own, and soon closed
+		default:
+			n++
 		}
-		return true
-	})
+	}
+	return n
 }
 
 // overwriting returns the one that c may be in the way of: one that goes on, of
@@ -65,16 +72,25 @@ func (c *conn) overwriting() *overwriting {
 			return latest
 		}
 	}
-	if files := c.attached.Load(); files != nil {
-		for _, path := range *files {
-			d, ok := Lookup(path)
-			if !ok {
-				continue
-			}
-			if o := d.overwriting.Load(); o != nil && (latest == nil || !o.over()) {
-				latest = o
-			}
+	for _, h := range door.Of(c) {
+		d, ok := managed(h.Path)
+		if !ok || d == c.db {
+			continue
+		}
+		if o := d.overwriting.Load(); o != nil && (latest == nil || !o.over()) {
+			latest = o
 		}
 	}
 	return latest
+}
+
+// attaching runs what may attach a file, for c: its files are known by whose hand
+// opened them. If one is refused, since another file is open at its path, the error
+// says so.
+func attaching[T any](c *conn, run func() (T, error)) (out T, err error) {
+	scope := door.As(c, func() { out, err = run() })
+	if refused := scope.Refused(); err != nil && len(refused) > 0 {
+		err = &refusedError{refused, err}
+	}
+	return out, err
 }

@@ -57,6 +57,10 @@ var readonlyMoved = sqlite3.ErrReadonly.Extend(4)
 // then. A text of several statements is not made again, since the first may have
 // been done. The call is over, but for the rows that it is the first step of.
 func (c *conn) again(ctx context.Context, query string, err error, rows *rows) bool {
+	var refused *refusedError
+	if errors.As(err, &refused) {
+		return !sqltext.Classify(query).Several && !c.transacting(rows) && c.settle(ctx, err) == nil
+	}
 	var se sqlite3.Error
 	if !errors.As(err, &se) || se.Code != sqlite3.ErrBusy && se.ExtendedCode != readonlyMoved {
 		return false
@@ -102,11 +106,16 @@ func (c *conn) leaves(ctx context.Context) bool {
 		return c.inner
 	}
 	was := current()
-	for began := time.Now(); c.db.leave(ctx) == nil; {
-		if now := current(); now == nil || now != was || c.db.moved() {
+	for began := time.Now(); ; {
+		select {
+		case <-c.db.adopt().ended:
+		case <-ctx.Done():
+			return false
+		}
+		if now := current(); now == nil || now != was {
 			return true
 		}
-		if time.Since(began) > watchEvery {
+		if c.db.refusing() || !c.db.moved() && time.Since(began) > watchEvery || time.Since(began) > adoptTimeout {
 			return false
 		}
 		select {
@@ -115,7 +124,6 @@ func (c *conn) leaves(ctx context.Context) bool {
 			return false
 		}
 	}
-	return false
 }
 
 func (c *conn) awaitOverwriting(ctx context.Context, query string, o *overwriting) error {

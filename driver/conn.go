@@ -47,9 +47,6 @@ type conn struct {
 	cache     stmtCache // owned
 	session   session   // owned
 
-	// attached are the files that it has attached, by their real paths.
-	attached atomic.Pointer[[]string]
-
 	drv *Driver
 	dsn *dsn
 	db  *Database // nil for a database that is not managed
@@ -63,6 +60,9 @@ type conn struct {
 	closed bool
 	// reopening is set while Reconnect owns c, and closed at the end of that.
 	reopening chan struct{}
+	// closing is set while the SQLite connection that was c's is being closed, with
+	// nothing locked, and closed at the end of that.
+	closing chan struct{}
 
 	// interruptMu guards interrupter, which runs on another goroutine than the
 	// user's. After mu in order; never taken by a call.
@@ -103,11 +103,13 @@ func (c *conn) execContext(ctx context.Context, query string, args []driver.Name
 		c.cache.put(s, err == nil)
 		return res, c.explain(err)
 	}
-	res, err := c.inner.ExecContext(call, query, args)
-	err = c.unwatch(ctx, stop, err)
-	if sqltext.MayChangeSession(query) {
-		c.recordSession(query, args, err)
+	if !sqltext.MayChangeSession(query) {
+		res, err := c.inner.ExecContext(call, query, args)
+		return res, c.explain(c.unwatch(ctx, stop, err))
 	}
+	res, err := attaching(c, func() (driver.Result, error) { return c.inner.ExecContext(call, query, args) })
+	err = c.unwatch(ctx, stop, err)
+	c.recordSession(query, args, err)
 	return res, c.explain(err)
 }
 
@@ -133,14 +135,21 @@ func (c *conn) queryContext(ctx context.Context, query string, args []driver.Nam
 		}
 		return c.openRows(inner, s, query), nil
 	}
-	inner, err := c.inner.QueryContext(ctx, query, args)
-	if sqltext.MayChangeSession(query) {
-		c.recordSession(query, args, err)
+	if !sqltext.MayChangeSession(query) {
+		inner, err := c.inner.QueryContext(ctx, query, args)
+		if err != nil {
+			return nil, c.explain(err)
+		}
+		return c.openRows(inner, nil, query), nil
 	}
+	inner, err := attaching(c, func() (driver.Rows, error) { return c.inner.QueryContext(ctx, query, args) })
+	c.recordSession(query, args, err)
 	if err != nil {
 		return nil, c.explain(err)
 	}
-	return c.openRows(inner, nil, query), nil
+	r := c.openRows(inner, nil, query)
+	r.attaches = true
+	return r, nil
 }
 
 func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
@@ -237,7 +246,7 @@ func (c *conn) ResetSession(ctx context.Context) error {
 	if c.db != nil {
 		if looks := c.db.looks.Load(); looks != c.watched {
 			c.watched = looks
-			c.db.follow(ctx) // if that fails, the call will say so
+			c.db.awaitGate(ctx)
 		}
 	}
 	return nil
@@ -257,25 +266,28 @@ func (c *conn) Close() error {
 		return nil
 	}
 	c.closed = true
-	err := c.closeInner()
+	inner := c.detach()
 	for {
 		w := c.state.Load()
 		if c.state.CompareAndSwap(w, w|stateFrozen) {
 			break
 		}
 	}
+	closed := c.beginClosing(inner)
 	c.mu.Unlock()
+	err := c.closeSQLite(inner)
+	closed()
 	if c.db != nil {
 		c.db.remove(c)
 	}
 	return err
 }
 
-// closeInner finalizes every statement and closes the SQLite connection. Both,
-// and in this order: sqlite3_close_v2, which go-sqlite3 uses, returns SQLITE_OK
-// with the files still open while a statement is left
+// detach takes the SQLite connection away from c, to be closed, and finalizes
+// every statement. Both, and in this order: sqlite3_close_v2, which go-sqlite3
+// uses, returns SQLITE_OK with the files still open while a statement is left
 // (https://www.sqlite.org/c3ref/close.html). The caller owns c and holds mu.
-func (c *conn) closeInner() error {
+func (c *conn) detach() (inner *sqlite3.SQLiteConn) {
 	if c.inner == nil {
 		return nil
 	}
@@ -288,17 +300,25 @@ func (c *conn) closeInner() error {
 	c.cache.close()
 	c.control.close()
 	c.closeInterrupter()
-	var closed func()
-	if c.db != nil {
-		closed = c.db.closing(c.inner)
-	}
-	err := c.inner.Close()
-	if closed != nil {
-		closed()
-	}
-	c.inner = nil
+	inner, c.inner = c.inner, nil
 	c.holds = 0
 	c.raw = false
 	c.endWriting()
-	return err
+	return inner
+}
+
+// beginClosing lets a freeze know that what was c's is still being closed, until
+// closed is called. The caller holds mu.
+func (c *conn) beginClosing(inner *sqlite3.SQLiteConn) (closed func()) {
+	if inner == nil {
+		return func() {}
+	}
+	closing := make(chan struct{})
+	c.closing = closing
+	return func() {
+		c.mu.Lock()
+		c.closing = nil
+		c.mu.Unlock()
+		close(closing)
+	}
 }

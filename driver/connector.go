@@ -5,9 +5,14 @@ import (
 	"database/sql/driver"
 	"errors"
 	"io"
+	"runtime"
+	"strings"
 	"sync"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/internal/door"
+	"hotswap/internal/fileid"
 )
 
 var (
@@ -24,6 +29,7 @@ type connector struct {
 	mu     sync.Mutex // guards what follows; before the registry in order
 	dsn    *dsn
 	db     *Database // nil for a database that is not managed
+	letGo  func()    // ends that; set with db
 	closed bool
 }
 
@@ -33,8 +39,8 @@ func (c *connector) Driver() driver.Driver                            { return c
 func (c *connector) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.db != nil && !c.closed {
-		c.db.letGo()
+	if c.letGo != nil {
+		c.letGo()
 	}
 	c.closed = true
 	return nil
@@ -47,6 +53,14 @@ func (c *connector) manage() {
 		return
 	}
 	c.db = acquire(c.dsn.path)
+	// A wrapper of drivers may hide Close from the pool: then the database is given
+	// up when nobody refers to the connector any more.
+	unnamed := c.db.named(c.dsn.name)
+	c.letGo = sync.OnceFunc(func() {
+		unnamed()
+		c.db.letGo()
+	})
+	runtime.AddCleanup(c, func(letGo func()) { letGo() }, c.letGo)
 	c.db.watch.configure(c.drv)
 	if len(c.drv.sqlite.Extensions) > 0 || c.drv.sqlite.ConnectHook != nil {
 		c.db.drv.Store(c.drv)
@@ -77,13 +91,11 @@ func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
 			c.Close()
 		}
 	}()
-	err := c.open()
+	err := c.open(ctx)
 	c.exit()
-	if errors.Is(err, ErrReplaced) {
-		if err = c.db.settle(ctx); err == nil {
-			if err = c.enter(ctx, "connect"); err == nil {
-				c.exit()
-			}
+	if err = c.settle(ctx, err); err == nil && c.inner == nil {
+		if err = c.enter(ctx, "connect"); err == nil {
+			c.exit()
 		}
 	}
 	if err != nil {
@@ -109,31 +121,100 @@ func (b *baseConnector) database() (*dsn, *Database) {
 }
 
 // open opens the SQLite connection. The caller owns c.
-func (c *conn) open() error {
-	var before fileID
+func (c *conn) open(ctx context.Context) error {
 	if c.db != nil {
 		if err := c.db.mayOpen(); err != nil {
 			return err
 		}
-		before = statID(c.db.path)
+		if path := c.db.Path(); path != c.dsn.path {
+			c.dsn = c.dsn.at(path)
+		}
+		if c.dsn.setsJournal {
+			defer c.db.openFirst(ctx, c.dsn.busyTimeout)()
+		}
 	}
-	opened, err := c.drv.sqlite.Open(c.dsn.forSQLite())
+	var inner *sqlite3.SQLiteConn
+	var err error
+	scope := door.As(c, func() { inner, err = c.openSQLite() })
 	if err != nil {
-		return err
-	}
-	inner := opened.(*sqlite3.SQLiteConn)
-	if err := c.session.replay(inner); err != nil {
-		inner.Close()
-		return err
-	}
-	if err := c.prepareInterrupter(inner); err != nil {
-		inner.Close()
+		if refused := scope.Refused(); len(refused) > 0 {
+			err = &refusedError{refused, err}
+		}
 		return err
 	}
 	c.interrupted.Store(false)
 	c.inner = inner
 	if c.db != nil {
-		c.db.noteOpened(before)
+		c.db.noteOpened(c.file())
+	}
+	return nil
+}
+
+// openSQLite opens a connection and tells it what the last one was told.
+func (c *conn) openSQLite() (*sqlite3.SQLiteConn, error) {
+	opened, err := c.drv.sqlite.Open(c.dsn.forSQLite())
+	if err != nil {
+		return nil, err
+	}
+	inner := opened.(*sqlite3.SQLiteConn)
+	if err := c.session.replay(inner); err != nil {
+		inner.Close()
+		return nil, err
+	}
+	if err := c.prepareInterrupter(inner); err != nil {
+		inner.Close()
+		return nil, err
+	}
+	return inner, nil
+}
+
+// file is what c has open as its main database.
+func (c *conn) file() fileid.ID {
+	for _, h := range door.Of(c) {
+		if h.Path == c.dsn.path {
+			return h.File
+		}
+	}
+	return fileid.Of(c.dsn.path) // this SQLite's files can't be seen
+}
+
+// refusedError is SQLite's error of an open of a file beside another one, which is
+// open at the same path: its own, or one that it attaches.
+type refusedError struct {
+	paths []string
+	err   error
+}
+
+func (e *refusedError) Error() string {
+	return ErrReplaced.Error() + " (" + strings.Join(e.paths, ", ") + "): " + e.err.Error()
+}
+func (e *refusedError) Unwrap() []error { return []error{ErrReplaced, e.err} }
+
+// settle waits, if err is of an open that was refused, until it may be made again;
+// any other error it returns. The caller is in no call: what is waited for may have
+// to wait for the calls of c.
+func (c *conn) settle(ctx context.Context, err error) error {
+	if !errors.Is(err, ErrReplaced) {
+		return err
+	}
+	dbs := []*Database{}
+	var refused *refusedError
+	if errors.As(err, &refused) {
+		for _, path := range refused.paths {
+			if d, ok := managed(path); ok {
+				dbs = append(dbs, d)
+			}
+		}
+	} else if c.db != nil {
+		dbs = append(dbs, c.db)
+	}
+	if len(dbs) == 0 {
+		return err
+	}
+	for _, d := range dbs {
+		if err := d.settle(ctx, c.dsn.busyTimeout); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -142,12 +223,13 @@ func (c *conn) open() error {
 // error it ends the call.
 func (c *conn) revive(ctx context.Context, query string) error {
 	err := c.reopen(ctx)
-	if errors.Is(err, ErrReplaced) {
-		if err = c.db.settle(ctx); err == nil {
-			return c.enter(ctx, query)
-		}
+	if err == nil {
+		return nil
 	}
-	return err
+	if err = c.settle(ctx, err); err != nil {
+		return err
+	}
+	return c.enter(ctx, query)
 }
 
 func (c *conn) reopen(ctx context.Context) error {
@@ -163,7 +245,7 @@ func (c *conn) reopen(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := c.open(); err != nil {
+	if err := c.open(ctx); err != nil {
 		return err
 	}
 	opened = true

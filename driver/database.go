@@ -13,15 +13,20 @@ import (
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 	"github.com/rs/zerolog"
+
+	"hotswap/internal/door"
 )
 
 // Database is one managed database file: managed from sql.Open on, until the
 // last pool that has it is closed. Several sql.DB on one file share it.
 type Database struct {
-	path       string
+	// path changes only while nothing of the database is open.
+	path       atomic.Pointer[string]
 	generation atomic.Uint64
 	waiting    atomic.Int64
-	refs       int // guarded by registry
+	refs       int            // guarded by registry
+	names      map[string]int // by which pools have it, as they were given; guarded by registry
+	unguard    func()         // at the door, while refs is not 0; guarded by registry
 	// drv is the latest pool's driver that has hooks or extensions, for OpenFile.
 	drv atomic.Pointer[Driver]
 
@@ -31,6 +36,8 @@ type Database struct {
 	freezing sync.Mutex
 	// drainage gets a value, at most one, whenever a connection drains.
 	drainage chan struct{}
+	// first has room for one: the connection that is the first to open a file.
+	first chan struct{}
 	// filter says, while it is set, that marked connections may be used by the
 	// calls that it does not stop.
 	filter atomic.Pointer[filter]
@@ -60,20 +67,23 @@ type Database struct {
 
 func newDatabase(path string) *Database {
 	d := &Database{
-		path:      path,
+		names:     map[string]int{},
 		writers:   newWriterQueue(),
 		drainage:  make(chan struct{}, 1),
+		first:     make(chan struct{}, 1),
 		conns:     map[*conn]struct{}{},
 		reopened:  make(chan struct{}),
 		sightings: map[*conn]sighting{},
 		callbacks: map[int]func(Swap){},
 	}
+	d.path.Store(&path)
 	d.generation.Store(1)
 	return d
 }
 
-// Path returns the real path of the file.
-func (d *Database) Path() string { return d.path }
+// Path returns the real path of the file. It changes if the database was opened
+// by a name with a symlink in it that is turned to another file.
+func (d *Database) Path() string { return *d.path.Load() }
 
 // Generation counts the databases that have been live at the path, from 1. It
 // advances before the first call reaches a new file; of a content written in
@@ -88,7 +98,7 @@ func (d *Database) Generation() uint64 { return d.generation.Load() }
 // before it becomes this database. If the program has no pool open, or hooks is
 // false, the connection is a plain one. The caller closes it.
 func (d *Database) OpenFile(uri string, hooks bool) *sql.DB {
-	c := fileConnector{uri: uri}
+	c := fileConnector{uri: uri, db: d}
 	if drv := d.drv.Load(); hooks && drv != nil {
 		c.drv = drv.sqlite
 	}
@@ -98,12 +108,16 @@ func (d *Database) OpenFile(uri string, hooks bool) *sql.DB {
 }
 
 type fileConnector struct {
+	db  *Database
 	drv sqlite3.SQLiteDriver
 	uri string
 }
 
-func (c fileConnector) Connect(context.Context) (driver.Conn, error) { return c.drv.Open(c.uri) }
-func (c fileConnector) Driver() driver.Driver                        { return &c.drv }
+func (c fileConnector) Connect(context.Context) (conn driver.Conn, err error) {
+	door.As(c.db, func() { conn, err = c.drv.Open(c.uri) })
+	return conn, err
+}
+func (c fileConnector) Driver() driver.Driver { return &c.drv }
 
 // Stats returns the counters of this moment. It does not wait at the gate.
 func (d *Database) Stats() Stats {
@@ -162,10 +176,10 @@ func (d *Database) runCallbacks(s Swap) {
 				if p := recover(); p != nil {
 					const text = "an OnSwap callback panicked"
 					if log := d.gateLog.Load(); log != nil {
-						log.Error().Str(fieldDatabase, d.path).Str("panic", fmt.Sprint(p)).Msg(text)
+						log.Error().Str(fieldDatabase, d.Path()).Str("panic", fmt.Sprint(p)).Msg(text)
 						return
 					}
-					d.watch.warn(d.path).Str("panic", fmt.Sprint(p)).Msg(text)
+					d.watch.warn(d.Path()).Str("panic", fmt.Sprint(p)).Msg(text)
 				}
 			}()
 			fn(s)
@@ -257,7 +271,7 @@ type wait struct {
 }
 
 func (d *Database) beginWait(c *conn, query string) *wait {
-	w := &wait{c.drv.log, d.path, query, time.Now()}
+	w := &wait{c.drv.log, d.Path(), query, time.Now()}
 	if w.log == nil {
 		w.log = d.gateLog.Load()
 	}

@@ -247,7 +247,7 @@ func (dr *drain) blame(holding map[*conn]uint64) []Holder {
 }
 
 func (dr *drain) heldBy(holders []Holder) *HeldError {
-	return &HeldError{Path: dr.d.path, Waited: time.Since(dr.start), Attempts: dr.frozen.Attempts, Holders: holders}
+	return &HeldError{Path: dr.d.Path(), Waited: time.Since(dr.start), Attempts: dr.frozen.Attempts, Holders: holders}
 }
 
 // mergeHolders adds to all those of more that are not in it by kind and query.

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,9 @@ import (
 type dsn struct {
 	raw  string // of a managed database, with its real path
 	path string // the real path; "" if there is no file to manage
+	name string // the absolute path as it was given, symlinks and all
+	uri  bool   // the name is a file: URI
+	tail string // what follows the path: the fragment and the parameters
 	// unresolved is set if there is a file to manage, and no telling yet where:
 	// its directory does not exist.
 	unresolved bool
@@ -24,6 +28,7 @@ type dsn struct {
 	// busyTimeout is _busy_timeout, 5 s by default.
 	busyTimeout time.Duration
 	noMutex     bool // _mutex=no
+	setsJournal bool // _journal_mode
 }
 
 // forSQLite is the name for go-sqlite3. Its own cache of statements stays off:
@@ -66,6 +71,7 @@ func parseDSN(name string) *dsn {
 	case "exclusive":
 		d.begin = "BEGIN EXCLUSIVE"
 	}
+	d.setsJournal = params.Get("_journal") != "" || params.Get("_journal_mode") != ""
 	d.noMutex = strings.EqualFold(params.Get("_mutex"), "no")
 	if vfs := params.Get("vfs"); vfs != "" && vfs != "unix" {
 		return d
@@ -97,23 +103,30 @@ func parseDSN(name string) *dsn {
 		d.unresolved = true
 		return d
 	}
-	// go-sqlite3 gets the real path, so that a chdir or a moved symlink can't
-	// lead a reopened connection to another file than the managed one.
-	switch {
-	case isURI:
-		_, fragment, hasFragment := strings.Cut(base, "#")
-		d.raw = "file:" + dbpath.Escape(real)
-		if hasFragment {
-			d.raw += "#" + fragment
-		}
-	case strings.IndexByte(real, '?') >= 0:
+	if !isURI && strings.IndexByte(real, '?') >= 0 {
 		return d // only reached through a symlink; a plain name can't say it
-	default:
-		d.raw = real
+	}
+	if d.name, err = filepath.Abs(file); err != nil || strings.Contains(file, "..") {
+		d.name = real // what ".." behind a symlink is the name alone does not tell
+	}
+	d.uri = isURI
+	if _, fragment, ok := strings.Cut(base, "#"); ok && isURI {
+		d.tail = "#" + fragment
 	}
 	if hasQuery {
-		d.raw += "?" + query
+		d.tail += "?" + query
 	}
-	d.path = real
-	return d
+	return d.at(real)
+}
+
+// at is the name of the same database by another real path. go-sqlite3 gets the
+// real path, so that a chdir or a turned symlink can't lead one connection to
+// another file than the rest.
+func (d *dsn) at(real string) *dsn {
+	at := *d
+	at.path, at.raw = real, real+d.tail
+	if d.uri {
+		at.raw = "file:" + dbpath.Escape(real) + d.tail
+	}
+	return &at
 }

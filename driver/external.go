@@ -5,10 +5,12 @@ import (
 	"errors"
 	stdlog "log"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"hotswap/internal/door"
+	"hotswap/internal/fileid"
 )
 
 // ExternalReplace is what becomes of a program's connections when something else
@@ -18,8 +20,15 @@ type ExternalReplace int
 const (
 	// AdoptReplaced moves all connections to the new file together, once what
 	// is under way has ended; what has not after some seconds is interrupted, as
-	// by FreezeOptions.Force: it works on a file that is gone. Nothing checks
-	// the new file. It is a swap: a new generation begins and OnSwap runs.
+	// by FreezeOptions.Force: it works on a file that is gone. It is a swap: a new
+	// generation begins and OnSwap runs, on a goroutine of the driver's.
+	//
+	// A file is adopted only when it is whole, by its header and its length, and
+	// nobody has written to it for a moment. Until then the old one stays open and
+	// serves; connections that have to be opened wait for as long as their busy
+	// timeout (5 s by default) and fail with ErrReplaced then; and the log and
+	// Database.Warning say what is wrong with the new one. Nothing else of its
+	// content is checked.
 	AdoptReplaced ExternalReplace = iota
 	// RefuseReplaced fails every new call with ErrReplaced until the old file is
 	// back at the path, or the program starts anew. The old file stays open.
@@ -29,7 +38,15 @@ const (
 // ErrReplaced: something else than a swap has put another file at the database's
 // path, or removed the file.
 var ErrReplaced = errors.New("hotswap: the database file was replaced or removed by something else than a swap: " +
-	"put the old one back, or restart the program to use what is there now")
+	"put the old one back, or a whole one in its place")
+
+// replacedError is an ErrReplaced with what is wrong with what is there now.
+type replacedError struct{ path, why string }
+
+func (e *replacedError) Error() string {
+	return ErrReplaced.Error() + " (" + e.path + ": " + e.why + ")"
+}
+func (e *replacedError) Is(target error) bool { return target == ErrReplaced }
 
 const (
 	// watchEvery is how often it is looked whether the file was replaced.
@@ -38,33 +55,26 @@ const (
 	adoptTimeout = 5 * time.Second
 )
 
-// fileID names a file, whatever its path; zero for none.
-type fileID struct{ dev, ino uint64 }
-
-func statID(path string) fileID {
-	var st syscall.Stat_t
-	if syscall.Stat(path, &st) != nil {
-		return fileID{}
-	}
-	return fileID{uint64(st.Dev), uint64(st.Ino)}
-}
-
 // watch knows which file the connections have open, and sees when another one is
 // at the path: writes into the old one would be lost, and its WAL, found beside
 // the new one by whoever opens that, would be replayed into it.
 //
 // It looks by stat, which opens nothing: closing any descriptor of the file would
-// drop the connections' locks.
+// drop the connections' locks. That nobody opens the new one in the meantime is
+// the door's part.
 type watch struct {
-	mu      sync.Mutex // guards what follows; after every other lock in order
-	file    fileID     // that the connections have open, or had last
-	open    int        // SQLite connections
-	left    bool       // they have left a replaced file since the last Thaw
-	timer   *time.Timer
-	refused bool // RefuseReplaced has come true; then freezing is held
-	refuses bool // RefuseReplaced is wanted
-	missing int  // looks in a row that found nothing at the path
-	log     *zerolog.Logger
+	mu       sync.Mutex // guards what follows; after every other lock in order
+	file     fileid.ID  // that the connections have open, or had last
+	open     int        // SQLite connections
+	timer    *time.Timer
+	refused  bool      // RefuseReplaced has come true; then freezing is held
+	refuses  bool      // RefuseReplaced is wanted
+	missing  int       // looks in a row that found nothing at the path
+	adoption *adoption // under way; nil for none
+	seen     sight     // of the file that is to be adopted
+	warning  string    // why it is not
+	kept     keptOut
+	log      *zerolog.Logger
 }
 
 func (w *watch) configure(d *Driver) {
@@ -76,72 +86,87 @@ func (w *watch) configure(d *Driver) {
 	}
 }
 
-// mayOpen refuses to open a connection beside others that have another file
-// open: it would find the old one's WAL.
+// mayOpen refuses to open a connection where another file is at the path than the
+// one that is, or was last, open: as long as that is not adopted. It must not be
+// called with a lock held.
 func (d *Database) mayOpen() error {
 	w := &d.watch
+	path := d.Path()
+	opened := door.File(path)
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.open == 0 && !w.refuses || w.file == (fileID{}) || statID(d.path) == w.file {
+	known, refuses, warning := w.file, w.refuses, w.warning
+	w.mu.Unlock()
+	now := fileid.Of(path)
+	turned, isTurned := d.turnedTo()
+	switch {
+	case opened != fileid.None && opened == now && !isTurned:
 		return nil
+	case opened != fileid.None, refuses && known != fileid.None && known != now:
+		if warning == "" && now == fileid.None {
+			warning = "nothing is there"
+		}
+		if warning == "" {
+			return ErrReplaced
+		}
+		return &replacedError{path, warning}
 	}
-	return ErrReplaced
+	// Nothing is open: whoever comes first moves to what is there.
+	if isTurned {
+		path, now = turned, fileid.Of(turned)
+	}
+	if known != fileid.None && known != now {
+		if ready, why, _ := d.ready(path, now); !ready {
+			return &replacedError{path, why}
+		}
+	}
+	if isTurned && !d.moveTo(turned) {
+		return &replacedError{path, "the program has another database of that path open"}
+	}
+	return nil
 }
 
-// noteOpened counts a connection. If it is the first after a while, on another
-// file than those before it, that is a replacement, too. The file is the one that
-// was at the path before it was opened, if one was: should another be there by
-// now, SQLite may have opened either, and the next look will find it moved.
-func (d *Database) noteOpened(before fileID) {
+// noteOpened counts a connection, and what file it has. If it is the first after
+// a while, on another file than those before it, that is a replacement, too, and
+// the generation begins before its call reads anything.
+func (d *Database) noteOpened(file fileid.ID) {
 	w := &d.watch
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	now := before
-	if now == (fileID{}) {
-		now = statID(d.path)
+	external := w.file != fileid.None && w.file != file // then none has that open any more
+	if external {
+		d.generation.Add(1)
 	}
-	if w.open == 0 || w.file == (fileID{}) {
-		if w.file != (fileID{}) && w.file != now && now != (fileID{}) {
-			w.left = true
-		}
-		if w.left {
-			go d.announce()
-		}
-		w.file = now
-	}
+	w.file, w.warning, w.seen = file, "", sight{}
 	w.open++
 	if w.timer == nil {
 		w.timer = time.AfterFunc(watchEvery, d.look)
 	}
-}
-
-// announce begins the generation of a file that was put there while no
-// connection was open.
-func (d *Database) announce() {
-	if frozen, err := d.Freeze(context.Background(), FreezeOptions{Timeout: adoptTimeout}); err == nil {
-		frozen.Thaw()
+	w.mu.Unlock()
+	if external {
+		go d.announce(Swap{Path: d.Path(), Generation: d.Generation(), External: true})
 	}
 }
 
-// forget is what a thaw does: it reports whether the connections have left a file
-// that something else replaced. What a swap has put at the path is no surprise.
-func (w *watch) forget(swapped bool) (external bool) {
+// forgetFile ends the watch, with the last reference to a managed database.
+func (d *Database) forgetFile() {
+	w := &d.watch
+	w.mu.Lock()
+	if w.timer != nil {
+		w.timer.Stop()
+		w.timer = nil
+	}
+	refused := w.refused
+	w.refused, w.refuses, w.file, w.warning, w.seen, w.missing = false, false, fileid.None, "", sight{}, 0
+	w.mu.Unlock()
+	if refused {
+		d.openGate(nil)
+		d.freezing.Unlock()
+	}
+}
+
+// noteClosed is the end of what noteOpened counted.
+func (w *watch) noteClosed() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	external, w.left = w.left && !swapped, false
-	if (swapped || external) && w.open == 0 {
-		w.file = fileID{}
-	}
-	return external
-}
-
-// abandon notes that one of the connections was given up, open as it may be.
-func (w *watch) abandon(path string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.open == 1 && w.movedLocked(path) {
-		w.left = true
-	}
 	w.open--
 }
 
@@ -150,13 +175,11 @@ func (w *watch) abandon(path string) {
 func (d *Database) look() {
 	w := &d.watch
 	d.looks.Add(1)
+	now := fileid.Of(d.Path())
 	w.mu.Lock()
 	w.timer = nil
-	if w.file == (fileID{}) && w.open > 0 {
-		w.file = statID(d.path) // SQLite makes a new file with the first write
-	}
 	goOn := w.open > 0 || w.refused
-	if w.open > 0 && statID(d.path) == (fileID{}) {
+	if w.open > 0 && now == fileid.None {
 		w.missing++
 	} else {
 		w.missing = 0
@@ -164,126 +187,122 @@ func (d *Database) look() {
 	gone := w.missing == 2
 	w.mu.Unlock()
 	if gone {
-		w.warn(d.path).Msg("the database file was removed or moved away by something else: what the program writes is lost when it ends, unless the file is moved back")
+		if _, turned := d.turnedTo(); !turned {
+			w.warn(d.Path()).Msg("the database file was removed or moved away by something else: what the program writes is lost when it ends, unless the file is moved back")
+		}
 	}
 	if !goOn {
 		return
 	}
-	d.follow(context.Background())
+	<-d.adopt().ended
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.timer == nil {
+	if w.timer == nil && (w.open > 0 || w.refused) {
 		w.timer = time.AfterFunc(watchEvery, d.look)
 	}
 }
 
-// moved reports whether another file is at the path than the one that the
-// connections have open. A path with nothing at it is not that yet: the new file
-// may be on its way.
+// moved reports whether another file is at the path than the one that is open in
+// this process, or the path is another one. A path with nothing at it is not that
+// yet: the new file may be on its way.
 func (d *Database) moved() bool {
-	d.watch.mu.Lock()
-	defer d.watch.mu.Unlock()
-	return d.watch.movedLocked(d.path)
-}
-
-func (w *watch) movedLocked(path string) bool {
-	if w.open == 0 || w.file == (fileID{}) {
+	if _, turned := d.turnedTo(); turned {
+		return true
+	}
+	path := d.Path()
+	opened := door.File(path)
+	if opened == fileid.None {
 		return false
 	}
-	now := statID(path)
-	return now != fileID{} && now != w.file
+	now := fileid.Of(path)
+	return now != fileid.None && now != opened
+}
+
+// Warning says what keeps the connections from a file that something else put at
+// the path, and that is not whole, say; "" if there is nothing of the kind.
+func (d *Database) Warning() string {
+	if !d.moved() {
+		return ""
+	}
+	d.watch.mu.Lock()
+	defer d.watch.mu.Unlock()
+	return d.watch.warning
 }
 
 // CheckFile looks whether something else than a swap has replaced the file, and
 // deals with it as WithExternalReplace says. The driver does so by itself, twice
 // a second and on a connection's first use after it idled; it is for who is about
-// to open the path by other means. It returns ErrReplaced if the new file is
-// refused.
-func (d *Database) CheckFile(ctx context.Context) error { return d.follow(ctx) }
-
-// settle is follow for who could not open a connection: it returns once one may
-// be opened. While nothing is at the path it is an error.
-func (d *Database) settle(ctx context.Context) error {
-	for {
-		if err := d.leave(ctx); err != nil {
-			return err
-		}
-		if err := d.mayOpen(); err == nil || !d.moved() {
-			return err
-		}
-	}
-}
-
-// follow deals with a replaced file. It must not be called within a call.
-func (d *Database) follow(ctx context.Context) error {
-	w := &d.watch
-	w.mu.Lock()
-	moved, refuses, refused := w.movedLocked(d.path), w.refuses, w.refused
-	back := refused && statID(d.path) == w.file
-	if back {
-		w.refused = false
-	}
-	w.mu.Unlock()
-	switch {
-	case back:
-		d.openGate(nil)
-		d.freezing.Unlock()
-		w.warn(d.path).Msg("the database file is back at its path: calls go on")
+// to open the path by other means. It returns an error that is ErrReplaced if the
+// connections don't move to the file that is there now. It must not be called with
+// Rows or a transaction of the database open.
+func (d *Database) CheckFile(ctx context.Context) error {
+	if !d.moved() && !d.refusing() {
 		return nil
-	case refused:
-		return ErrReplaced
-	case !moved:
-		return nil
-	case refuses:
-		return d.refuse()
-	}
-	frozen, err := d.Freeze(ctx, FreezeOptions{Timeout: adoptTimeout, Force: true})
-	if errors.Is(err, ErrFreezing) {
-		return nil // who freezes it closes the connections, and that is all there is to it
-	}
-	if err != nil {
-		w.warn(d.path).Err(err).Msg("the database file was replaced by something else, and the connections can't leave the old one yet")
-		return err
-	}
-	frozen.Thaw()
-	return nil
-}
-
-// leave is follow for who can't use the old file: it returns once the connections
-// have left that, or are about to, by another's hand.
-func (d *Database) leave(ctx context.Context) error {
-	if err := d.follow(ctx); err != nil || !d.moved() {
-		return err
 	}
 	select {
-	case <-time.After(firstWindow):
-		return nil
+	case <-d.adopt().ended:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	switch {
+	case d.refusing():
+		return ErrReplaced
+	case d.moved() && door.File(d.Path()) == fileid.None:
+		return d.mayOpen()
+	case d.moved():
+		return &replacedError{d.Path(), d.Warning()}
+	}
+	return nil
 }
 
-// refuse has new calls fail.
-func (d *Database) refuse() error {
-	if !d.freezing.TryLock() {
-		return nil // the next look comes
+// settle is for who could not open a connection: it returns once one may be
+// opened, or with an error after as long as the program waits for a lock.
+func (d *Database) settle(ctx context.Context, patience time.Duration) error {
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for {
+		select {
+		case <-d.adopt().ended:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		err := d.mayOpen()
+		if err == nil || d.refusesReplaced() {
+			return err
+		}
+		select {
+		case <-time.After(settleEvery):
+		case <-late.C:
+			if fileid.Of(d.Path()) == fileid.None && door.File(d.Path()) == fileid.None {
+				d.forgetMissing() // SQLite makes a new one
+				return nil
+			}
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	w := &d.watch
-	w.mu.Lock()
-	w.refused = true
-	w.mu.Unlock()
-	d.shutGate()
-	d.mu.Lock()
-	d.wakeLocked() // who waits is refused, too
-	d.mu.Unlock()
-	w.warn(d.path).Msg("the database file was replaced by something else: calls are refused until it is back")
-	return ErrReplaced
+}
+
+// settleEvery is how often it is looked again whether a file has become whole.
+const settleEvery = 20 * time.Millisecond
+
+func (d *Database) forgetMissing() {
+	d.watch.mu.Lock()
+	defer d.watch.mu.Unlock()
+	d.watch.file = fileid.None
 }
 
 func (d *Database) refusing() bool {
 	d.watch.mu.Lock()
 	defer d.watch.mu.Unlock()
 	return d.watch.refused
+}
+
+func (d *Database) refusesReplaced() bool {
+	d.watch.mu.Lock()
+	defer d.watch.mu.Unlock()
+	return d.watch.refuses
 }
 
 // warn logs, by the standard logger if the driver was not given one: what was
@@ -297,4 +316,19 @@ func (w *watch) warn(path string) *zerolog.Event {
 	}
 	std := zerolog.New(stdlog.Writer()).With().Timestamp().Logger()
 	return std.Warn().Str(fieldDatabase, path)
+}
+
+// sight is one look at a file that is to be adopted.
+type sight struct {
+	file     fileid.ID
+	size     int64
+	modified time.Time
+	since    time.Time // seen so
+}
+
+// keptOut is what the log is told of a file that is not adopted.
+type keptOut struct {
+	file   fileid.ID
+	since  time.Time
+	logged bool
 }

@@ -93,8 +93,13 @@ func (dr *drain) killAll(left map[*conn]uint64) bool {
 		c.mu.Lock()
 		if c.claim() {
 			dr.killed++
-			c.kill()
+			inner := c.kill()
 			c.unclaim(stateIdle)
+			closed := c.beginClosing(inner)
+			c.mu.Unlock()
+			c.closeSQLite(inner)
+			closed()
+			continue
 		} else if !drained(c.state.Load()) {
 			all = false
 		}

@@ -125,6 +125,9 @@ func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, err
 		if err := dr.run(ctx); err != nil {
 			return nil, err
 		}
+		if err := d.mayLeave(); err != nil {
+			return nil, err
+		}
 		f.Connections = dr.killed + d.closeAll()
 		f.overwrites() // connections of other databases that have this one attached
 		opts.Notify(FreezeEvent{Step: FreezeClosed, Count: f.Connections})
@@ -153,7 +156,7 @@ func (f *Frozen) Thaw() (pause time.Duration) {
 	f.thawed = true
 	defer f.end()
 	d := f.db
-	external := d.watch.forget(f.replaced)
+	external := d.arrive(f.replaced)
 	if f.replaced = f.replaced || external; f.replaced {
 		d.generation.Add(1) // before any call can see the new file
 	}
@@ -165,11 +168,10 @@ func (f *Frozen) Thaw() (pause time.Duration) {
 		d.swaps++
 		d.lastSwap, d.lastPause, d.maxPause = now, pause, max(d.maxPause, pause)
 		d.mu.Unlock()
-		d.runCallbacks(Swap{Path: d.path, Generation: d.generation.Load(), Pause: pause, External: external})
-	}
-	if external {
-		d.watch.warn(d.path).Uint64("generation", d.Generation()).Dur("pause", pause).
-			Msg("the database file was replaced by something else: all connections use the new one now")
+		if external {
+			d.warnReplaced(pause)
+		}
+		d.runCallbacks(Swap{Path: d.Path(), Generation: d.generation.Load(), Pause: pause, External: external})
 	}
 	return pause
 }
@@ -191,22 +193,33 @@ func (f *Frozen) end() {
 
 // closeAll closes the SQLite connections, all drained, one after another: of
 // two that close at once neither may be the last one, which has to remove the
-// WAL.
+// WAL. While it does nothing is locked.
 func (d *Database) closeAll() (n int) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
+	all := make([]*conn, 0, len(d.conns))
 	for c := range d.conns {
+		all = append(all, c)
+	}
+	d.mu.Unlock()
+	for _, c := range all {
 		c.mu.Lock()
-		if c.inner != nil {
-			n++
-		}
+		inner := c.detach()
 		if !c.closed {
-			c.closeInner()
 			w := c.state.Load()
 			c.mustSwap(w, w-w&stateMask+stateFrozen)
 		}
+		byPool := c.closing // at the same time
 		c.mu.Unlock()
+		if inner != nil {
+			n++
+			c.closeSQLite(inner)
+		}
+		if byPool != nil {
+			<-byPool
+		}
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.frozen = true
 	return n
 }

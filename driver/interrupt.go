@@ -72,8 +72,9 @@ func (c *conn) closeInterrupter() {
 	}
 }
 
-// kill ends everything that c holds; the caller claimed c and holds mu.
-func (c *conn) kill() {
+// kill ends everything that c holds, and returns what is to be closed yet; the
+// caller claimed c and holds mu.
+func (c *conn) kill() (inner *sqlite3.SQLiteConn) {
 	c.interrupted.Store(true)
 	c.interrupt()
 	kind := int32(0)
@@ -87,8 +88,8 @@ func (c *conn) kill() {
 		kind = lostTx
 		c.holds = 0
 	}
-	c.closeInner() // rolls back: https://www.sqlite.org/c3ref/close.html
 	c.lost.Store(kind)
+	return c.detach() // its close rolls back: https://www.sqlite.org/c3ref/close.html
 }
 
 // lostError is what a call gets whose transaction a forced freeze took.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/internal/door"
 )
 
 // Raw calls fn with the SQLite connection inside of c, for what database/sql
@@ -31,7 +33,8 @@ func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 			return err
 		}
 		defer base.exit()
-		err := fn(base.inner)
+		var err error
+		door.As(base, func() { err = fn(base.inner) })
 		base.raw = base.inTransaction()
 		base.control.begin.close() // fn may have attached a file
 		return err

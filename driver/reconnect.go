@@ -1,6 +1,9 @@
 package driver
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+)
 
 // Reconnect opens the SQLite connections of the idle connections that a swap
 // closed, rather than leave that to their next call. It returns how many it
@@ -53,6 +56,6 @@ func (c *conn) reconnect() (opened bool, err error) {
 		c.mu.Unlock()
 		c.db.signal() // a freeze may have come meanwhile
 	}()
-	err = c.open()
+	err = c.open(context.Background())
 	return err == nil, err
 }

@@ -1,30 +1,57 @@
 package driver
 
 import (
-	"hotswap/internal/dbpath"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"weak"
+
+	"hotswap/internal/dbpath"
+	"hotswap/internal/door"
 )
 
-// registry holds the managed databases by their real path.
+// registry holds the databases by their real path: one for a path as long as
+// anybody refers to it, be it only a program that has kept a *Database over the
+// closing of its pools. It is managed while refs is not 0.
 var registry = struct {
-	sync.Mutex // guards the map and every Database.refs; before Database.mu in order
-	byPath     map[string]*Database
-}{byPath: map[string]*Database{}}
+	sync.Mutex // guards the map, and of every Database refs, names and unguard; before Database.mu in order
+	byPath     map[string]weak.Pointer[Database]
+}{byPath: map[string]weak.Pointer[Database]{}}
 
 // acquire returns the database of a real path, and keeps it managed until the
 // matching letGo.
 func acquire(path string) *Database {
 	registry.Lock()
 	defer registry.Unlock()
-	d := registry.byPath[path]
+	d := registry.byPath[path].Value()
 	if d == nil {
 		d = newDatabase(path)
-		registry.byPath[path] = d
+		registerLocked(d, path)
 	}
-	d.refs++
+	d.keepLocked()
 	return d
+}
+
+// registerLocked enters d under a path, until nobody refers to it.
+func registerLocked(d *Database, path string) {
+	entry := weak.Make(d)
+	registry.byPath[path] = entry
+	runtime.AddCleanup(d, func(entry weak.Pointer[Database]) {
+		registry.Lock()
+		defer registry.Unlock()
+		if registry.byPath[path] == entry {
+			delete(registry.byPath, path)
+		}
+	}, entry)
+}
+
+// Keep keeps the database managed, whatever becomes of its pools, until release
+// is called.
+func (d *Database) Keep() (release func()) {
+	d.keep()
+	return sync.OnceFunc(d.letGo)
 }
 
 // keep adds a reference for a connection or a freeze. The pool may have been
@@ -32,31 +59,127 @@ func acquire(path string) *Database {
 func (d *Database) keep() {
 	registry.Lock()
 	defer registry.Unlock()
-	d.refs++
-	if registry.byPath[d.path] == nil {
-		registry.byPath[d.path] = d
+	d.keepLocked()
+}
+
+func (d *Database) keepLocked() {
+	if d.refs++; d.refs == 1 {
+		door.Install()
+		d.unguard = door.Guard(d.Path())
 	}
 }
 
 func (d *Database) letGo() {
 	registry.Lock()
-	defer registry.Unlock()
-	if d.refs--; d.refs == 0 && registry.byPath[d.path] == d {
-		delete(registry.byPath, d.path)
+	last := false
+	if d.refs--; d.refs == 0 {
+		last = true
+		d.unguard()
+	}
+	registry.Unlock()
+	if last {
+		d.forgetFile()
 	}
 }
 
+// named counts a name, absolute, by which a pool has opened the database: where it
+// has symlinks in it, they may be turned to another file.
+func (d *Database) named(name string) (unnamed func()) {
+	registry.Lock()
+	defer registry.Unlock()
+	d.names[name]++
+	return func() {
+		registry.Lock()
+		defer registry.Unlock()
+		if d.names[name]--; d.names[name] == 0 {
+			delete(d.names, name)
+		}
+	}
+}
+
+// turnedTo returns the path that the database's names lead to now, if that is not
+// its path any more, and they agree on it.
+func (d *Database) turnedTo() (path string, turned bool) {
+	registry.Lock()
+	names := make([]string, 0, len(d.names))
+	for name := range d.names {
+		if name != d.Path() {
+			names = append(names, name)
+		} else {
+			names = nil // this one has no symlink in it
+			break
+		}
+	}
+	registry.Unlock()
+	for i, name := range names {
+		real, err := dbpath.Real(name)
+		if err != nil || i > 0 && real != path {
+			return "", false
+		}
+		path = real
+	}
+	if len(names) == 0 || path == d.Path() {
+		return "", false
+	}
+	if other, ok := managed(path); ok && other != d {
+		return "", false // two can't be one: this one stays where it is
+	}
+	return path, true
+}
+
+// moveTo makes path the database's. It is false if another one has that path.
+// Nothing of the database may be open.
+func (d *Database) moveTo(path string) bool {
+	registry.Lock()
+	defer registry.Unlock()
+	if other := registry.byPath[path].Value(); other != nil && other != d {
+		if other.refs > 0 {
+			return false
+		}
+	}
+	if old := d.Path(); registry.byPath[old].Value() == d {
+		delete(registry.byPath, old)
+	}
+	d.path.Store(&path)
+	registerLocked(d, path)
+	if d.refs > 0 {
+		d.unguard()
+		d.unguard = door.Guard(path)
+	}
+	return true
+}
+
 // Lookup returns the managed database that path leads to, by whatever symlinks
-// or relative name; false if there is none.
+// or relative name; false if there is none. One whose symlink was just turned to
+// another file is found by that name before it has moved there, too.
 func Lookup(path string) (*Database, bool) {
 	real, err := dbpath.Real(path)
 	if err != nil {
 		return nil, false
 	}
+	name, err := filepath.Abs(path)
+	if err != nil {
+		return nil, false
+	}
 	registry.Lock()
 	defer registry.Unlock()
-	d, ok := registry.byPath[real]
-	return d, ok
+	if d := registry.byPath[real].Value(); d != nil && d.refs > 0 {
+		return d, true
+	}
+	for _, entry := range registry.byPath {
+		if d := entry.Value(); d != nil && d.refs > 0 && d.names[name] > 0 {
+			return d, true
+		}
+	}
+	return nil, false
+}
+
+// managed returns the managed database of a real path.
+func managed(path string) (*Database, bool) {
+	registry.Lock()
+	defer registry.Unlock()
+	d := registry.byPath[path].Value()
+	return d, d != nil && d.refs > 0
 }
 
 // Databases returns every managed database, sorted by path.
@@ -64,10 +187,12 @@ func Databases() []*Database {
 	registry.Lock()
 	defer registry.Unlock()
 	all := make([]*Database, 0, len(registry.byPath))
-	for _, d := range registry.byPath {
-		all = append(all, d)
+	for _, entry := range registry.byPath {
+		if d := entry.Value(); d != nil && d.refs > 0 {
+			all = append(all, d)
+		}
 	}
-	slices.SortFunc(all, func(a, b *Database) int { return strings.Compare(a.path, b.path) })
+	slices.SortFunc(all, func(a, b *Database) int { return strings.Compare(a.Path(), b.Path()) })
 	return all
 }
 

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/internal/door"
 )
 
 var (
@@ -32,6 +34,7 @@ type rows struct {
 	query string
 	names []string // to copy the names of columns to, for many queries
 
+	attaches   bool        // a step may open a file
 	begun      bool        // Next has returned a row
 	killed     atomic.Bool // by a forced freeze
 	mu         sync.Mutex  // only if stmt is nil: Next against killRows
@@ -46,7 +49,7 @@ func (c *conn) openRows(inner driver.Rows, s *stmt, query string) *rows {
 	} else {
 		r = &rows{conn: c}
 	}
-	r.inner, r.stmt, r.query, r.begun = inner.(*sqlite3.SQLiteRows), s, query, false
+	r.inner, r.stmt, r.query, r.begun, r.attaches = inner.(*sqlite3.SQLiteRows), s, query, false, false
 	r.prev, r.next = nil, c.rows
 	if r.next != nil {
 		r.next.prev = r
@@ -75,7 +78,7 @@ func (r *rows) Next(dest []driver.Value) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 	}
-	err := r.inner.Next(dest)
+	err := r.step(dest)
 	if err == nil {
 		r.begun = true
 		return nil
@@ -85,11 +88,19 @@ func (r *rows) Next(dest []driver.Value) error {
 	}
 	// SQLite has reset the statement: the next step is its first again.
 	for err != io.EOF && !r.begun && r.conn.again(context.Background(), r.query, err, r) {
-		if err = r.inner.Next(dest); err == nil {
+		if err = r.step(dest); err == nil {
 			r.begun = true
 		}
 	}
 	return r.conn.explain(err)
+}
+
+func (r *rows) step(dest []driver.Value) (err error) {
+	if !r.attaches {
+		return r.inner.Next(dest)
+	}
+	door.As(r.conn, func() { err = r.inner.Next(dest) })
+	return err
 }
 
 // Close never waits at the gate.
@@ -108,6 +119,9 @@ func (r *rows) Close() error {
 		c.cache.put(s, err == nil)
 	}
 	c.unlinkRows(r)
+	if r.attaches {
+		c.noteAttached()
+	}
 	r.inner, r.stmt, r.query = nil, nil, ""
 	r.next, c.freeRows = c.freeRows, r
 	return err

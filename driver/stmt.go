@@ -52,11 +52,13 @@ func (s *stmt) execContext(ctx context.Context, args []driver.NamedValue) (drive
 		return nil, err
 	}
 	call, stop := c.watch(ctx)
-	res, err := s.inner.ExecContext(call, args)
-	err = c.unwatch(ctx, stop, err)
-	if s.session {
-		c.recordSession(s.query, args, err)
+	if !s.session {
+		res, err := s.inner.ExecContext(call, args)
+		return res, c.explain(c.unwatch(ctx, stop, err))
 	}
+	res, err := attaching(c, func() (driver.Result, error) { return s.inner.ExecContext(call, args) })
+	err = c.unwatch(ctx, stop, err)
+	c.recordSession(s.query, args, err)
 	return res, c.explain(err)
 }
 
@@ -82,7 +84,9 @@ func (s *stmt) queryContext(ctx context.Context, args []driver.NamedValue) (driv
 	if err != nil {
 		return nil, c.explain(err)
 	}
-	return c.openRows(inner, s, s.query), nil
+	r := c.openRows(inner, s, s.query)
+	r.attaches = s.session
+	return r, nil
 }
 
 // enter begins a call on the statement's connection and prepares the statement

@@ -79,6 +79,8 @@ func (p *push) freezeFailed(err error) error {
 			}
 		}
 		return f
+	case errors.Is(err, driver.ErrReplaced):
+		return failed("close the connections", err)
 	case errors.Is(err, driver.ErrFreezing):
 		return &failure{text: "the program has the database frozen", cause: err, kinds: []error{ErrBusy}, hint: "try again"}
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"hotswap/internal/door"
 )
 
 // replacement puts the stage in the live file's place, with every connection
@@ -27,6 +29,7 @@ import (
 // and beside it a stage, or an old file under an undo name: RemoveOrphans.
 type replacement struct {
 	*push
+	door  func() // opens the path to the rest of the program; nil while it is open
 	guard *guard // on the live file, from "be alone" on
 	undo  string // its second name, from "keep the old" on
 }
@@ -34,6 +37,9 @@ type replacement struct {
 // run returns with report.Swapped saying which database is live.
 func (r *replacement) run(ctx context.Context) error {
 	if err := r.checkpoint(); err != nil {
+		return err
+	}
+	if err := r.shutDoor(ctx); err != nil {
 		return err
 	}
 	if err := r.beAlone(); err != nil {
@@ -81,6 +87,31 @@ func (r *replacement) checkpoint() error {
 	return nil
 }
 
+// shutDoor has everybody in the program who would open the path wait: through
+// another driver, say, or by an ATTACH. Until the door is opened again, nobody comes
+// to the file that was proven to be nobody's, or sees the new one too early.
+func (r *replacement) shutDoor(ctx context.Context) error {
+	patient, cancel := context.WithTimeout(ctx, lockWait*time.Millisecond)
+	defer cancel()
+	open, err := door.Shut(patient, r.target.path)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		return &failure{text: "something in the program is opening the live file, and does not come to an end", cause: err, kinds: []error{ErrBusy},
+			hint: "try again"}
+	}
+	r.door = open
+	return nil
+}
+
+func (r *replacement) openDoor() {
+	if r.door != nil {
+		r.door()
+		r.door = nil
+	}
+}
+
 // beAlone proves that nobody has the live file open any more, in this process
 // or another, and keeps it so: who did would go on with the old file after the
 // rename.
@@ -101,7 +132,7 @@ func (r *replacement) beAlone() error {
 	if err != nil {
 		return failed("look through the program's descriptors", err)
 	}
-	if open {
+	if open || len(door.Open(r.target.path)) > 0 {
 		return &failure{
 			text:    "the program itself still has the live file open, outside of the driver's connections",
 			kinds:   []error{ErrBusy},

@@ -32,6 +32,7 @@ const stepBytes = 4 << 20
 // The error is an *Error. Bytes that were written before an error are no
 // database; a caller that sends them on must say so at the end.
 func Pull(ctx context.Context, db *driver.Database, dst io.Writer, opts PullOptions) (Report, error) {
+	defer db.Keep()()
 	op := newOperation(db, opts.Logger, opts.Notify)
 	defer op.end()
 	op.report.Source, op.report.Target = db.Path(), opts.Dest

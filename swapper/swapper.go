@@ -23,13 +23,14 @@ import (
 // src is read to its end, unless it is a [FileSource]. It must return an error,
 // not io.EOF, if it was cut.
 func Push(ctx context.Context, db *driver.Database, src io.Reader, opts PushOptions) (Report, error) {
+	defer db.Keep()() // its last pool may be closed meanwhile, and another one opened
 	p := &push{operation: newOperation(db, opts.Logger, opts.Notify), opts: opts}
 	defer p.end()
 	p.report.Source, p.report.Target = opts.Source, db.Path()
 	p.report.DryRun = opts.DryRun
 	p.step(StepPushStarted, fmt.Sprintf("push started: %s to %s", printable.Line(opts.Source), printable.Line(db.Path())),
 		map[string]any{fieldSource: opts.Source, fieldTarget: db.Path()})
-	err := p.run(ctx, src)
+	err := p.overtaken(p.run(ctx, src))
 	p.phase("")
 	if err != nil {
 		return p.report, p.fail(err)
@@ -119,12 +120,14 @@ func (p *push) byRename(ctx context.Context) error {
 	others, err := p.freezeAttachers(ctx)
 	defer others.thaw()
 	r := &replacement{push: p}
+	defer r.openDoor() // a no-op by then, as well
 	if err == nil {
 		err = r.run(ctx)
 	}
 	if !p.report.Swapped {
 		err = errors.Join(err, r.abandon())
 	}
+	r.openDoor()
 	p.thaw(frozen)
 	others.thaw()
 	return errors.Join(err, r.cleanUp())

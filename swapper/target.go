@@ -96,6 +96,18 @@ func (t *target) still() (size int64, err error) {
 	return info.Size(), nil
 }
 
+// overtaken makes an error of a push, which somebody else has overtaken by putting
+// another file at the path, say so: whatever step failed for that.
+func (p *push) overtaken(err error) error {
+	if err == nil || p.report.Swapped || p.target == nil || !p.target.exists {
+		return err
+	}
+	if _, stillErr := p.target.still(); stillErr != nil && !errors.Is(err, stillErr) {
+		return fmt.Errorf("%w (%w)", stillErr, err)
+	}
+	return err
+}
+
 // stillEmpty refuses what was written into a database whose schema was not
 // compared, since it had none.
 func (t *target) stillEmpty(size int64) error {

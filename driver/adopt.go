@@ -1,0 +1,355 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"hotswap/internal/door"
+	"hotswap/internal/fileid"
+	"hotswap/internal/sqlitefile"
+)
+
+// adoption is one move of a database's connections to a file that something else
+// put at its path; or a look that there is none. It has a goroutine of its own: a
+// caller's may hold Rows that the move has to wait for, or the pool's only
+// connection, which an OnSwap callback asks for.
+type adoption struct {
+	begun chan struct{} // closed when calls wait for it at the gate, or it has ended
+	ended chan struct{}
+}
+
+// adopt begins an adoption, if none is under way.
+func (d *Database) adopt() *adoption {
+	w := &d.watch
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if a := w.adoption; a != nil {
+		return a
+	}
+	a := &adoption{begun: make(chan struct{}), ended: make(chan struct{})}
+	if w.open == 0 && !w.refused {
+		close(a.begun)
+		close(a.ended)
+		return a
+	}
+	w.adoption = a
+	go d.runAdoption(a)
+	return a
+}
+
+func (d *Database) runAdoption(a *adoption) {
+	begin := sync.OnceFunc(func() { close(a.begun) })
+	release := d.Keep()
+	defer func() {
+		d.watch.mu.Lock()
+		d.watch.adoption = nil
+		d.watch.mu.Unlock()
+		begin()
+		close(a.ended)
+		release()
+	}()
+	w := &d.watch
+	w.mu.Lock()
+	refused, refuses := w.refused, w.refuses
+	w.mu.Unlock()
+	if refused {
+		d.reconsider()
+		return
+	}
+	if !d.moved() {
+		return
+	}
+	if refuses {
+		d.refuse()
+		return
+	}
+	if !d.becomesReady() {
+		return
+	}
+	d.move(begin)
+}
+
+// becomesReady waits, while that is a matter of a moment, until the file at the
+// path may be adopted.
+func (d *Database) becomesReady() bool {
+	for {
+		path := d.Path()
+		if turned, ok := d.turnedTo(); ok {
+			path = turned
+		}
+		ready, why, soon := d.ready(path, fileid.Of(path))
+		if ready {
+			return true
+		}
+		if !soon {
+			d.keepOut(path, fileid.Of(path), why)
+			return false
+		}
+		time.Sleep(stillFor / 4)
+		if !d.moved() {
+			return false
+		}
+	}
+}
+
+// stillFor is for how long nobody may have written to a file that is adopted.
+const stillFor = 200 * time.Millisecond
+
+// ready reports whether a file may be adopted, or why not; soon, that this may
+// change within stillFor.
+func (d *Database) ready(path string, file fileid.ID) (ready bool, why string, soon bool) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return false, "nothing is there", false
+	case err != nil:
+		return false, err.Error(), false
+	case info.Size() == 0:
+		return false, "the file that was put there is empty", false
+	}
+	now := sight{file: file, size: info.Size(), modified: info.ModTime(), since: time.Now()}
+	w := &d.watch
+	w.mu.Lock()
+	if was := w.seen; was.file == now.file && was.size == now.size && was.modified.Equal(now.modified) {
+		now.since = was.since
+	}
+	w.seen = now
+	w.mu.Unlock()
+	if err := checkWhole(path, file); err != nil {
+		return false, err.Error(), false
+	}
+	if time.Since(now.modified) < stillFor && time.Since(now.since) < stillFor {
+		return false, "it is being written", true
+	}
+	return true, "", false
+}
+
+// checkWhole looks at the file at a path of which nothing, or another file, is
+// open. Who would open it through SQLite waits meanwhile; if it is open by another
+// name, it is read through that descriptor.
+func checkWhole(path string, file fileid.ID) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stillFor)
+	defer cancel()
+	open, err := door.Shut(ctx, path)
+	if err != nil {
+		return errors.New("it is being replaced")
+	}
+	defer open()
+	if fd, ok := openedHere(file); ok {
+		return sqlitefile.CheckWholeFD(fd)
+	}
+	return sqlitefile.CheckWhole(path)
+}
+
+// openedHere looks for a descriptor of the file in this process.
+func openedHere(file fileid.ID) (fd int, ok bool) {
+	dir, err := os.Open("/proc/self/fd")
+	if err != nil {
+		return 0, false
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	for _, name := range names {
+		var st syscall.Stat_t
+		if fd, err := strconv.Atoi(name); err == nil && syscall.Fstat(fd, &st) == nil && st.Ino == file.Ino && uint64(st.Dev) == file.Dev {
+			return fd, true
+		}
+	}
+	return 0, false
+}
+
+// keepOut notes why the file at the path is not adopted, and logs it once if that
+// lasts: a file that is just being copied there is cut, too.
+func (d *Database) keepOut(path string, file fileid.ID, why string) {
+	w := &d.watch
+	w.mu.Lock()
+	w.warning = why
+	if w.kept.file != file || w.kept.since.IsZero() {
+		w.kept = keptOut{file: file, since: time.Now()}
+	}
+	tell := !w.kept.logged && time.Since(w.kept.since) >= watchEvery*9/10
+	w.kept.logged = w.kept.logged || tell
+	w.mu.Unlock()
+	if tell {
+		w.warn(path).Str("because", why).
+			Msg("another file was put at the database's path, and is not used: the old one stays open and serves; put a whole database there (mv)")
+	}
+}
+
+// move closes the connections, those of other databases that have the old file
+// attached among them, and lets them reopen on the file that is at the path now.
+func (d *Database) move(begin func()) {
+	attachers := d.Attachers()
+	if strangers := d.strangers(); strangers > 0 {
+		d.keepOut(d.Path(), fileid.Of(d.Path()), "the program itself has the old file open outside of this driver's connections")
+		return
+	}
+	if len(attachers) > 0 {
+		begin() // theirs may take long
+	}
+	for _, other := range attachers {
+		frozen, err := other.Freeze(context.Background(), FreezeOptions{Timeout: adoptTimeout, Force: true})
+		if errors.Is(err, ErrFreezing) {
+			return // the next look comes
+		}
+		if err != nil {
+			d.cantLeave(err)
+			return
+		}
+		defer frozen.Thaw()
+	}
+	opts := FreezeOptions{Timeout: adoptTimeout, Force: true,
+		Notify: func(e FreezeEvent) {
+			if e.Step == FreezeGateClosed {
+				begin()
+			}
+		}}
+	frozen, err := d.Freeze(context.Background(), opts)
+	if errors.Is(err, ErrFreezing) {
+		return // who freezes it closes the connections, and that is all there is to it
+	}
+	if err != nil {
+		d.cantLeave(err)
+		return
+	}
+	frozen.Thaw()
+}
+
+func (d *Database) cantLeave(err error) {
+	d.watch.warn(d.Path()).Err(err).Msg("the database file was replaced by something else, and the connections can't leave the old one yet")
+}
+
+// refuse has new calls fail.
+func (d *Database) refuse() {
+	if !d.freezing.TryLock() {
+		return // the next look comes
+	}
+	w := &d.watch
+	w.mu.Lock()
+	w.refused = true
+	w.mu.Unlock()
+	d.shutGate()
+	d.mu.Lock()
+	d.wakeLocked() // who waits is refused, too
+	d.mu.Unlock()
+	w.warn(d.Path()).Msg("the database file was replaced by something else: calls are refused until it is back")
+}
+
+// reconsider ends a refusal if the old file is back.
+func (d *Database) reconsider() {
+	w := &d.watch
+	now := fileid.Of(d.Path())
+	_, turned := d.turnedTo()
+	w.mu.Lock()
+	back := w.refused && now == w.file && !turned
+	if back {
+		w.refused = false
+	}
+	w.mu.Unlock()
+	if !back {
+		return
+	}
+	d.openGate(nil)
+	d.freezing.Unlock()
+	w.warn(d.Path()).Msg("the database file is back at its path: calls go on")
+}
+
+// awaitGate is a connection's first use after it idled: if another file is at the
+// path it waits, not for the move to that, which may have to wait for what the
+// caller itself holds, but until calls wait for it at the gate.
+func (d *Database) awaitGate(ctx context.Context) {
+	if !d.moved() {
+		return
+	}
+	select {
+	case <-d.adopt().begun:
+	case <-ctx.Done():
+	}
+}
+
+// mayLeave refuses to close the connections, all drained, for what is at the path,
+// if that is another file and can't be opened in its stead.
+func (d *Database) mayLeave() error {
+	if !d.moved() {
+		return nil
+	}
+	path := d.Path()
+	if turned, ok := d.turnedTo(); ok {
+		path = turned
+	}
+	if ready, why, _ := d.ready(path, fileid.Of(path)); !ready {
+		return &replacedError{path, why}
+	}
+	return nil
+}
+
+// arrive is the end of a freeze, with no connection open: it notes which file is
+// at the path, and reports whether something else than a swap has put it there.
+func (d *Database) arrive(swapped bool) (external bool) {
+	if turned, ok := d.turnedTo(); ok && !swapped && d.watch.idle() {
+		d.moveTo(turned)
+	}
+	now := fileid.Of(d.Path())
+	w := &d.watch
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.open > 0 || w.file == fileid.None && !swapped || now == fileid.None {
+		return false
+	}
+	external = !swapped && w.file != now
+	w.file = now
+	if external || swapped {
+		w.warning, w.seen = "", sight{}
+	}
+	return external
+}
+
+func (w *watch) idle() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.open == 0
+}
+
+// announce tells of a file that was put there while no connection was open.
+func (d *Database) announce(s Swap) {
+	d.freezing.Lock() // as during the callbacks of any other swap
+	defer d.freezing.Unlock()
+	d.mu.Lock()
+	d.swaps++
+	d.lastSwap, d.lastPause = time.Now(), 0
+	d.mu.Unlock()
+	d.warnReplaced(0)
+	d.runCallbacks(s)
+}
+
+func (d *Database) warnReplaced(pause time.Duration) {
+	d.watch.warn(d.Path()).Uint64("generation", d.Generation()).Dur("pause", pause).
+		Msg("the database file was replaced by something else: all connections use the new one now")
+}
+
+// openFirst is for connections whose DSN sets a journal mode. It lets one alone be
+// the first on a file, while others wait: to convert a file that is not in that
+// mode yet it needs the file to itself. It returns the end of that.
+func (d *Database) openFirst(ctx context.Context, patience time.Duration) (opened func()) {
+	if door.File(d.Path()) != fileid.None {
+		return func() {}
+	}
+	late := time.NewTimer(patience) // a hook may open another connection
+	defer late.Stop()
+	select {
+	case d.first <- struct{}{}:
+		if door.File(d.Path()) != fileid.None {
+			<-d.first
+			return func() {}
+		}
+		return func() { <-d.first }
+	case <-late.C:
+	case <-ctx.Done():
+	}
+	return func() {}
+}

@@ -1,0 +1,36 @@
+package door
+
+// #include <stdint.h>
+import "C"
+
+// SQLite calls these from within sqlite3_open_v2, ATTACH and sqlite3_close_v2:
+// under its mutex of the connection, and with cache=shared under those of the
+// process. What they lock is theirs alone, and they wait for nothing but a path
+// that is shut.
+
+// SQLite's result codes (https://www.sqlite.org/rescode.html).
+const (
+	sqliteOK       = 0
+	sqliteBusy     = 5
+	sqliteCantOpen = 14
+)
+
+//export hotswapDoorEnter
+func hotswapDoorEnter(name *C.char, mayWait C.int, opener C.uintptr_t, token *C.int64_t) C.int {
+	path := C.GoString(name)
+	scope := scopeOf(opener)
+	id, rc := all.enter(path, scope, mayWait != 0)
+	if rc == sqliteCantOpen {
+		scope.refuse(path)
+	}
+	*token = C.int64_t(id)
+	return C.int(rc)
+}
+
+//export hotswapDoorOpened
+func hotswapDoorOpened(token C.int64_t, moved C.int) C.int {
+	return C.int(all.opened(int64(token), moved != 0))
+}
+
+//export hotswapDoorClosed
+func hotswapDoorClosed(token C.int64_t) { all.closed(int64(token)) }

@@ -1,0 +1,100 @@
+// Package door sees every database file that SQLite opens in this process, by
+// whoever's hand: this module's driver, an ATTACH, a connect hook, driver.Raw, the
+// plain go-sqlite3. For a path that is guarded it sees to one rule:
+//
+//	at no time does the process have two files of one path open
+//
+// SQLite knows a file's shared memory by its inode but finds -wal and -shm by
+// name (https://www.sqlite.org/howtocorrupt.html, section 4.2 ff.). With two files
+// open under one name, one of them just put there by somebody, both map the same
+// -shm, their locks do not meet, and the old file's log is replayed into the new
+// one. So whoever would open the other file is refused, with SQLITE_CANTOPEN,
+// until the first one is closed. And a path can be shut for a moment, while the
+// file at it is replaced: who opens it then waits.
+//
+// The door is SQLite's default VFS itself: its xOpen is replaced, for main
+// databases only. A second copy of SQLite in the process (another port of it, one
+// that a plugin brings) has VFSes of its own, and is not seen.
+package door
+
+/*
+#cgo darwin LDFLAGS: -Wl,-undefined,dynamic_lookup
+#include <stdint.h>
+int hotswap_door_install(void);
+uintptr_t hotswap_door_set_opener(uintptr_t);
+*/
+import "C"
+
+import (
+	"runtime"
+	"sync"
+)
+
+// Install puts the door up, once; later calls do nothing. Not at a package's
+// initialisation: it initialises SQLite, after which a program can't configure
+// it any more (sqlite3_config). Files that are open by then are not seen.
+var Install = sync.OnceFunc(func() { C.hotswap_door_install() })
+
+// An Opener is whose hand it is that opens a file; nil is a stranger's.
+type Opener any
+
+var openers = struct {
+	sync.Mutex // guards the map; a leaf: nothing is called under it
+	byID       map[C.uintptr_t]*Scope
+	next       C.uintptr_t
+}{byID: map[C.uintptr_t]*Scope{}}
+
+// Scope is one run of As.
+type Scope struct {
+	opener  Opener
+	mu      sync.Mutex // guards refused; a leaf
+	refused []string
+}
+
+// Refused returns the guarded paths that were refused to the scope's opens, since
+// another file is open there.
+func (s *Scope) Refused() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refused
+}
+
+func (s *Scope) refuse(path string) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused = append(s.refused, path)
+}
+
+// As runs fn, and has what fn's own goroutine opens through SQLite be the
+// opener's. It may be nested: the innermost counts.
+func As(opener Opener, fn func()) *Scope {
+	s := &Scope{opener: opener}
+	openers.Lock()
+	openers.next++
+	id := openers.next
+	openers.byID[id] = s
+	openers.Unlock()
+	runtime.LockOSThread()
+	was := C.hotswap_door_set_opener(id)
+	defer func() {
+		C.hotswap_door_set_opener(was)
+		runtime.UnlockOSThread()
+		openers.Lock()
+		delete(openers.byID, id)
+		openers.Unlock()
+	}()
+	fn()
+	return s
+}
+
+func scopeOf(id C.uintptr_t) *Scope {
+	if id == 0 {
+		return nil
+	}
+	openers.Lock()
+	defer openers.Unlock()
+	return openers.byID[id]
+}

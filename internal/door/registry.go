@@ -1,0 +1,341 @@
+package door
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"hotswap/internal/fileid"
+)
+
+// Handle is one open of a database file.
+type Handle struct {
+	// Opener is whose it is; nil for a stranger's.
+	Opener Opener
+	// File is the file that it has open.
+	File fileid.ID
+
+	// Path is the real path by which it was opened.
+	Path string
+
+	before  fileid.ID // what was at the path before it was opened
+	scope   *Scope
+	leaving bool // its opener is about to close it
+}
+
+// registry is what is open. Its mutex is a leaf: nothing that may block is done
+// under it, no system call either.
+type registry struct {
+	mu      sync.Mutex
+	paths   map[string]*place
+	handles map[int64]*Handle // by their tokens, those that are being opened, too
+	openers map[Opener]map[*Handle]struct{}
+	next    int64
+}
+
+// place is what is known of a path.
+type place struct {
+	open    map[int64]*Handle // as of the registry
+	opening int               // opens under way
+	settled chan struct{}     // closed when opening falls to 0; nil if nobody waits for it
+	guards  int
+	shut    chan struct{} // closed when the path is opened again; nil if it is not shut
+}
+
+var all = registry{paths: map[string]*place{}, handles: map[int64]*Handle{}, openers: map[Opener]map[*Handle]struct{}{}}
+
+// shutPatience bounds the wait of an open for a path that is shut. It is SQLite's
+// callback that waits, which nothing can cancel.
+const shutPatience = 10 * time.Second
+
+// atLocked returns the place of a path, made if need be; drop it when done.
+func (r *registry) atLocked(path string) *place {
+	p := r.paths[path]
+	if p == nil {
+		p = &place{open: map[int64]*Handle{}}
+		r.paths[path] = p
+	}
+	return p
+}
+
+func (r *registry) dropLocked(path string, p *place) {
+	if len(p.open) == 0 && p.opening == 0 && p.guards == 0 && p.shut == nil && r.paths[path] == p {
+		delete(r.paths, path)
+	}
+}
+
+// enter is before an open: it waits while the path is shut, if it may, and
+// refuses to open a file beside another one that is open, before that makes an
+// empty one.
+func (r *registry) enter(path string, scope *Scope, mayWait bool) (token int64, rc int) {
+	deadline := time.Now().Add(shutPatience)
+	for {
+		r.mu.Lock()
+		p := r.atLocked(path)
+		if shut := p.shut; shut != nil {
+			r.mu.Unlock()
+			if !mayWait {
+				return 0, sqliteBusy
+			}
+			late := time.NewTimer(time.Until(deadline))
+			select {
+			case <-shut:
+				late.Stop()
+				continue
+			case <-late.C:
+				return 0, sqliteBusy
+			}
+		}
+		r.next++
+		token = r.next
+		h := &Handle{Path: path, scope: scope}
+		if scope != nil {
+			h.Opener = scope.opener
+		}
+		r.handles[token] = h
+		p.opening++
+		guarded, others := p.guards > 0, p.fileLocked()
+		r.mu.Unlock()
+		h.before = fileid.Of(path)
+		if guarded && others != fileid.None && others != h.before {
+			r.closed(token)
+			return 0, sqliteCantOpen
+		}
+		return token, sqliteOK
+	}
+}
+
+// fileLocked is the file that is open at the place; None if there is none.
+func (p *place) fileLocked() fileid.ID {
+	for _, h := range p.open {
+		return h.File
+	}
+	return fileid.None
+}
+
+// opened is after an open that succeeded. A negative code wants it closed and
+// made again: between a look before it and one after, another file has come to
+// the path, and which of them it is nobody can tell. That SQLite says whether it
+// has moved does not do: without locks it does not know.
+func (r *registry) opened(token int64, moved bool) (rc int) {
+	r.mu.Lock()
+	h := r.handles[token]
+	r.mu.Unlock()
+	now := fileid.Of(h.Path)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.paths[h.Path]
+	if p.guards > 0 {
+		if moved || now == fileid.None || h.before != fileid.None && now != h.before {
+			return again
+		}
+		if other := p.fileLocked(); other != fileid.None && other != now {
+			h.scope.refuse(h.Path)
+			return sqliteCantOpen
+		}
+	}
+	h.File = now
+	p.open[token] = h
+	if h.Opener != nil {
+		r.ownLocked(h, h.Opener)
+	}
+	p.openedLocked()
+	return sqliteOK
+}
+
+// again is no code of SQLite's.
+const again = -1
+
+func (p *place) openedLocked() {
+	if p.opening--; p.opening == 0 && p.settled != nil {
+		close(p.settled)
+		p.settled = nil
+	}
+}
+
+// closed is after a close, and after an open that came to nothing.
+func (r *registry) closed(token int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := r.handles[token]
+	if h == nil {
+		return // given up before
+	}
+	p := r.paths[h.Path]
+	if p.open[token] == nil {
+		p.openedLocked()
+	}
+	r.forgetLocked(token, h, p)
+}
+
+func (r *registry) forgetLocked(token int64, h *Handle, p *place) {
+	delete(r.handles, token)
+	delete(p.open, token)
+	if of := r.openers[h.Opener]; of != nil {
+		if delete(of, h); len(of) == 0 {
+			delete(r.openers, h.Opener)
+		}
+	}
+	r.dropLocked(h.Path, p)
+}
+
+// Guard has the rule hold for a path, which must be a resolved real one, until
+// release is called. Guards are counted.
+func Guard(path string) (release func()) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	p := all.atLocked(path)
+	p.guards++
+	return sync.OnceFunc(func() {
+		all.mu.Lock()
+		defer all.mu.Unlock()
+		p.guards--
+		all.dropLocked(path, p)
+	})
+}
+
+// Open returns what is open at a path.
+func Open(path string) []Handle {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	p := all.paths[path]
+	if p == nil {
+		return nil
+	}
+	out := make([]Handle, 0, len(p.open))
+	for _, h := range p.open {
+		out = append(out, *h)
+	}
+	return out
+}
+
+// File returns the file that is open at a path, None for none. If the path is
+// guarded there is no other one open.
+func File(path string) fileid.ID {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if p := all.paths[path]; p != nil {
+		return p.fileLocked()
+	}
+	return fileid.None
+}
+
+// Shut has everybody in the process who would open the path wait until open is
+// called. It returns once no open is under way any more, which began before, or
+// with the error of ctx, and then nothing is shut. One at a time may shut a path:
+// a second one waits.
+func Shut(ctx context.Context, path string) (open func(), err error) {
+	for {
+		all.mu.Lock()
+		p := all.atLocked(path)
+		if other := p.shut; other != nil {
+			all.mu.Unlock()
+			select {
+			case <-other:
+				continue
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		shut := make(chan struct{})
+		p.shut = shut
+		var settled chan struct{}
+		if p.opening > 0 {
+			if p.settled == nil {
+				p.settled = make(chan struct{})
+			}
+			settled = p.settled
+		}
+		all.mu.Unlock()
+		open = sync.OnceFunc(func() {
+			all.mu.Lock()
+			defer all.mu.Unlock()
+			p.shut = nil
+			close(shut)
+			all.dropLocked(path, p)
+		})
+		if settled != nil {
+			select {
+			case <-settled:
+			case <-ctx.Done():
+				open()
+				return nil, ctx.Err()
+			}
+		}
+		return open, nil
+	}
+}
+
+// Of returns what an opener has open.
+func Of(opener Opener) []Handle {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	var out []Handle
+	for h := range all.openers[opener] {
+		out = append(out, *h)
+	}
+	return out
+}
+
+// Leaving says that an opener is about to close all that it has open, and returns
+// those of its files that nobody else in the process has open by the same path, or
+// goes on to have: of several that leave at once one is the last.
+func Leaving(opener Opener) (last []Handle) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	for h := range all.openers[opener] {
+		h.leaving = true
+	}
+next:
+	for h := range all.openers[opener] {
+		for _, other := range all.paths[h.Path].open {
+			if !other.leaving {
+				continue next
+			}
+		}
+		last = append(last, *h)
+	}
+	return last
+}
+
+// Abandon forgets what an opener has open: it will not be used any more, and never
+// be closed.
+func Abandon(opener Opener) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	for token, h := range all.handles {
+		if h.Opener == opener {
+			all.forgetLocked(token, h, all.paths[h.Path])
+		}
+	}
+}
+
+// Claim makes a stranger's open of the path the opener's, if that has none there:
+// for an open that the opener made on a goroutine that As does not know.
+func Claim(opener Opener, path string) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	p := all.paths[path]
+	if p == nil {
+		return
+	}
+	for h := range all.openers[opener] {
+		if h.Path == path {
+			return
+		}
+	}
+	for _, h := range p.open {
+		if h.Opener == nil {
+			all.ownLocked(h, opener)
+			return
+		}
+	}
+}
+
+func (r *registry) ownLocked(h *Handle, opener Opener) {
+	h.Opener = opener
+	if r.openers[opener] == nil {
+		r.openers[opener] = map[*Handle]struct{}{}
+	}
+	r.openers[opener][h] = struct{}{}
+}
