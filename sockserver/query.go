@@ -21,6 +21,7 @@ const (
 	paramSkipIntegrityCheck  = "skip_integrity_check"
 	paramSkipSchemaCheck     = "skip_schema_check"
 	paramSkipConstraintCheck = "skip_constraint_check"
+	paramCheck               = "check"
 	paramQuick               = "quick"
 	paramMethod              = "method"
 	paramTimeout             = "timeout"

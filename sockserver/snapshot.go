@@ -23,7 +23,7 @@ const databaseMediaType = "application/vnd.sqlite3"
 // serveSnapshot is GET /v1/snapshot: the body is a consistent copy of the
 // database. One that fails on the way is cut, and has no trailer.
 func (a *api) serveSnapshot(w http.ResponseWriter, r *http.Request, cmd *command) error {
-	q, err := parseQuery(r, paramPath, paramID, paramDest, paramDigest)
+	q, err := parseQuery(r, paramPath, paramID, paramDest, paramDigest, paramCheck, paramQuick, paramSkipConstraintCheck)
 	if err != nil {
 		return err
 	}
@@ -33,13 +33,21 @@ func (a *api) serveSnapshot(w http.ResponseWriter, r *http.Request, cmd *command
 	}
 	defer done()
 
-	digest := q.boolean(paramDigest)
+	opts := swapper.PullOptions{
+		Dest:                q.Get(paramDest),
+		Digest:              q.boolean(paramDigest),
+		Check:               q.boolean(paramCheck),
+		Quick:               q.boolean(paramQuick),
+		SkipConstraintCheck: q.boolean(paramSkipConstraintCheck),
+	}
 	if q.err != nil {
 		return q.err
 	}
-	dest := q.Get(paramDest)
-	if dest == "" {
-		dest = "the answer's body"
+	if !opts.Check && (opts.Quick || opts.SkipConstraintCheck) {
+		return badRequest("parameters %q and %q mean nothing without %q", paramQuick, paramSkipConstraintCheck, paramCheck)
+	}
+	if opts.Dest == "" {
+		opts.Dest = "the answer's body"
 	}
 	body := newSnapshotBody(r.Context(), w, a)
 	defer body.guard.linger()
@@ -60,13 +68,8 @@ func (a *api) serveSnapshot(w http.ResponseWriter, r *http.Request, cmd *command
 		body.filled, dst = true, d.dest()
 	}
 	cmd.operated = true
-	report, err := a.pull(r.Context(), db, dst, swapper.PullOptions{
-		Dest:   dest,
-		Digest: digest,
-		Begin:  body.begin,
-		Logger: cmd.log,
-		Notify: cmd.notify,
-	})
+	opts.Begin, opts.Logger, opts.Notify = body.begin, cmd.log, cmd.notify
+	report, err := a.pull(r.Context(), db, dst, opts)
 	cmd.report = &report
 	if err != nil {
 		return causeOf(r.Context(), err)

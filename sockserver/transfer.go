@@ -178,6 +178,8 @@ type SnapshotParams struct {
 	Dest string
 	// Digest is as in PushParams.
 	Digest bool
+	// Check has the copy checked before it is sent, as in [swapper.PullOptions].
+	Check, Quick, SkipConstraintCheck bool
 	// Begin, if set, is called before the first byte, with the size in bytes,
 	// or 0 if that is not known.
 	Begin func(size int64)
@@ -196,8 +198,12 @@ func (c *Client) Snapshot(ctx context.Context, path string, dst io.Writer, param
 	if params.Dest != "" {
 		query.Set(paramDest, params.Dest)
 	}
-	if params.Digest {
-		query.Set(paramDigest, "1")
+	for name, value := range map[string]bool{
+		paramDigest: params.Digest, paramCheck: params.Check, paramQuick: params.Quick, paramSkipConstraintCheck: params.SkipConstraintCheck,
+	} {
+		if value {
+			query.Set(name, "1")
+		}
 	}
 	req, err := newRequest(ctx, http.MethodGet, "/v1/snapshot", query, nil)
 	if err != nil {

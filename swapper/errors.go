@@ -118,9 +118,18 @@ func failed(doing string, cause error) error {
 
 // hintOf returns the hint of the first failure in err's tree that has one.
 func hintOf(err error) string {
-	var f *failure
-	if errors.As(err, &f) {
+	if f, ok := err.(*failure); ok && f.hint != "" {
 		return f.hint
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		return hintOf(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			if hint := hintOf(inner); hint != "" {
+				return hint
+			}
+		}
 	}
 	return ""
 }

@@ -46,7 +46,7 @@ func (p *push) openLive(ctx context.Context) (err error) {
 	if p.target.empty() {
 		return nil
 	}
-	p.live, err = openLive(ctx, p.db, p.opts.timeout())
+	p.live, err = openPatiently(ctx, p.db, p.opts.timeout())
 	switch {
 	case err == nil:
 		p.wal = p.live.wal
@@ -64,7 +64,7 @@ func liveBusy(doing string, err error) error {
 		return failed(doing, err)
 	}
 	return &failure{text: doing, cause: err, kinds: []error{ErrBusy},
-		hint: "something holds it locked (a long write, locking_mode=EXCLUSIVE, or another process): let it go and try again"}
+		hint: "something holds it locked (a long write, another process, or a connection of either with locking_mode=EXCLUSIVE): let it go and try again"}
 }
 
 func (p *push) closeLive() error {

@@ -113,6 +113,10 @@ type PullOptions struct {
 	// Begin, if set, is called once the snapshot is complete, before its first
 	// byte is written, with its size in bytes.
 	Begin func(size int64)
+	// Check runs PRAGMA integrity_check on the copy before its first byte is written:
+	// a damaged live database makes a damaged copy, which else nobody notices. Quick
+	// and SkipConstraintCheck are as in PushOptions, and mean nothing without it.
+	Check, Quick, SkipConstraintCheck bool
 	// Digest computes the SHA-256 for a FileDest, too; to any other destination
 	// the Report always has it.
 	Digest bool

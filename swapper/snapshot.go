@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
@@ -23,11 +24,17 @@ import (
 // steps it can be cancelled, and tells its progress.
 const stepBytes = 4 << 20
 
+// lockPatience is how long a pull waits for another's lock.
+const lockPatience = 10 * time.Second
+
 // Pull writes a consistent snapshot of the live database to dst, while reads
 // and writes go on. It first copies the snapshot to a file beside the database,
 // under one read transaction, and then sends that file: a slow dst holds
 // nothing up. In WAL mode writers are not blocked; with a rollback journal they
 // wait while it copies, up to their busy timeout.
+//
+// A copy of a damaged database is as damaged, and that is not looked at unless
+// opts.Check says so.
 //
 // The error is an *Error. Bytes that were written before an error are no
 // database; a caller that sends them on must say so at the end.
@@ -79,6 +86,15 @@ func (op *operation) pull(ctx context.Context, dst io.Writer, opts PullOptions) 
 		return err
 	}
 	op.step(StepSnapshotDone, fmt.Sprintf("snapshot taken: %d bytes", s.size), map[string]any{fieldBytes: s.size})
+	if opts.Check {
+		op.phase("check")
+		op.step(StepIntegrity, string(StepIntegrity), nil)
+		what := integrity{subject: "the live database", quick: opts.Quick, skipConstraints: opts.SkipConstraintCheck}
+		if err := s.checkIntegrity(ctx, op.db, what); err != nil {
+			return err
+		}
+		op.step(StepIntegrityPassed, string(StepIntegrityPassed), nil)
+	}
 	op.phase("send")
 	if opts.Begin != nil {
 		opts.Begin(s.size)
@@ -92,18 +108,27 @@ func (op *operation) pull(ctx context.Context, dst io.Writer, opts PullOptions) 
 // snapshot copies the database into the stage over a connection of the driver:
 // it waits at the gate like any call, and a swap waits for it.
 func (op *operation) snapshot(ctx context.Context, s *stage) error {
-	connector, err := driver.New().OpenConnector(dbpath.URI(op.db.Path(), "mode=rw", "_busy_timeout=10000"))
+	connector, err := driver.New().OpenConnector(dbpath.URI(op.db.Path(), "mode=rw", fmt.Sprintf("_busy_timeout=%d", exclusiveLook.Milliseconds())))
 	if err != nil {
 		return err
 	}
 	pool := sql.OpenDB(connector)
 	defer pool.Close()
-	conn, err := pool.Conn(ctx)
+	var conn *sql.Conn
+	err = patiently(ctx, op.db, lockPatience, func(time.Duration) (err error) {
+		conn, err = pool.Conn(ctx)
+		return err
+	})
 	if err != nil {
 		return snapshotFailed(ctx, "open the database", err)
 	}
 	defer conn.Close()
-	err = driver.Raw(conn, func(src *sqlite3.SQLiteConn) error { return op.backup(ctx, src, s) })
+	err = driver.Raw(conn, func(src *sqlite3.SQLiteConn) error {
+		if _, err := src.Exec(setBusyTimeout(lockPatience), nil); err != nil {
+			return err
+		}
+		return op.backup(ctx, src, s)
+	})
 	if err != nil {
 		return snapshotFailed(ctx, "take the snapshot", err)
 	}

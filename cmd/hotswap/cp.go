@@ -14,9 +14,10 @@ type cpCmd struct {
 	sockets `embed:""`
 
 	SkipIntegrityCheck  bool          `help:"Push without PRAGMA integrity_check, and without a look at constraints; the length and the header are checked all the same."`
-	SkipConstraintCheck bool          `help:"Push a database that has rows which break a constraint of their own table (NOT NULL, CHECK, UNIQUE, a column's type); damage is refused all the same."`
+	SkipConstraintCheck bool          `help:"Take a database that has rows which break a constraint of their own table (NOT NULL, CHECK, UNIQUE, a column's type); damage is refused all the same."`
+	Check               bool          `help:"Check the copy of a pull with PRAGMA integrity_check before it is written to DST: else a damaged live database makes a damaged copy, and OK. A push is checked without it."`
 	SkipSchemaCheck     bool          `help:"Push a database whose schema differs from the live one's."`
-	Quick               bool          `help:"Push with PRAGMA quick_check instead: faster, and blind to bad indexes."`
+	Quick               bool          `help:"Check with PRAGMA quick_check instead: faster, and blind to bad indexes."`
 	Method              string        `default:"auto" enum:"auto,rename,in-place" help:"How a push replaces the database: rename drains the program's connections and needs the file to itself; in-place writes over it through SQLite, for when another process or a long reader has it open; auto renames if it can."`
 	Timeout             time.Duration `placeholder:"30s" help:"How long a push waits for transactions and open rows to end; by default as the program is set, else 30s."`
 	MaxPause            time.Duration `placeholder:"1s" help:"The longest a single attempt of a push may hold up the program's calls; by default as the program is set, else 1s."`
@@ -37,10 +38,12 @@ func (cpCmd) Help() string {
 	return `One of SRC and DST must be a database that the running program manages; both may be. ` +
 		`The word "database" stands for the program's only managed database, unless the working directory ` +
 		`has a file of that name (./database is always the file). ` +
-		`Files are opened by this command, in its working directory and with your rights; the program gets their bytes.` +
+		`Files are opened by this command, in its working directory and with your rights; the program gets their bytes. ` +
+		`A push is checked before it goes live; a pull copies what is there, and checks the copy with --check only.` +
 		"\n\n" + examples(
 		"push, and keep the replaced file as db/production.sqlite3~", "hotswap cp --backup new.sqlite3 db/production.sqlite3",
 		"look first: check everything, replace nothing", "hotswap cp --dry-run new.sqlite3 db/production.sqlite3",
+		"a copy that is known to be sound", "hotswap cp --check db/production.sqlite3 copy.sqlite3",
 		"from a timer: only if it is another file than the last", "hotswap cp --if-changed -q reference.sqlite3 database",
 		"to another machine, and from it", "cat new.sqlite3 | ssh prod 'cd app && hotswap cp - db/production.sqlite3'",
 		"", "ssh prod 'cd app && hotswap cp db/production.sqlite3 -' | gzip > copy.gz",
@@ -78,6 +81,8 @@ func (c *cpCmd) copy(ctx context.Context, out *output) error {
 		return err
 	}
 	switch {
+	case dst.managed && c.Check:
+		return usagef("--check is for a pull, and %s is a managed database", c.Dst).withHint("a push is checked without it")
 	case src.managed && dst.managed:
 		return c.pushFromDatabase(ctx, client, src, dst, out)
 	case dst.managed:
@@ -138,9 +143,9 @@ func (c *cpCmd) checkStreams(out *output) error {
 func (c *cpCmd) checkPullFlags() error {
 	for flag, given := range map[string]bool{
 		"--skip-integrity-check":  c.SkipIntegrityCheck,
-		"--skip-constraint-check": c.SkipConstraintCheck,
+		"--skip-constraint-check": c.SkipConstraintCheck && !c.Check,
 		"--skip-schema-check":     c.SkipSchemaCheck,
-		"--quick":                 c.Quick,
+		"--quick":                 c.Quick && !c.Check,
 		"--timeout":               c.Timeout != 0,
 		"--max-pause":             c.MaxPause != 0,
 		"--force":                 c.Force,
@@ -148,7 +153,11 @@ func (c *cpCmd) checkPullFlags() error {
 		"--if-changed":            c.IfChanged,
 	} {
 		if given {
-			return usagef("%s is for a push, and %s is not a managed database", flag, c.Dst)
+			f := usagef("%s is for a push, and %s is not a managed database", flag, c.Dst)
+			if flag == "--quick" || flag == "--skip-constraint-check" {
+				f = f.withHint("a pull takes it with --check")
+			}
+			return f
 		}
 	}
 	return nil

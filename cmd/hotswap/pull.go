@@ -21,6 +21,7 @@ func (c *cpCmd) pull(ctx context.Context, client *sockserver.Client, src, dst si
 	defer lines.close()
 	report, err := client.Snapshot(ctx, src.path, out.counting(dest), sockserver.SnapshotParams{
 		ID: id, Dest: dst.arg, Digest: c.JSON,
+		Check: c.Check, Quick: c.Quick, SkipConstraintCheck: c.SkipConstraintCheck,
 		Begin: func(size int64) {
 			out.current.reached(0, size)
 			if out.live != nil {

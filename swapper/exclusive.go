@@ -1,0 +1,64 @@
+package swapper
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"hotswap/driver"
+)
+
+// exclusiveLook is how long a lock is waited for before it is looked whose it is.
+const exclusiveLook = 250 * time.Millisecond
+
+// exclusive is the error of a database that a connection of the program itself
+// keeps locked, which no waiting helps with; nil of any other.
+func exclusive(db *driver.Database) error {
+	how := db.Exclusive()
+	if how == "" {
+		return nil
+	}
+	return &failure{
+		text:  fmt.Sprintf("a connection of the program itself keeps the database locked, also between its transactions: %s", how),
+		kinds: []error{ErrTarget},
+		hint:  "no push and no pull can read it as long as that is so: leave the locking mode NORMAL (in WAL mode an exclusive one ends with its connection only)",
+	}
+}
+
+// patiently opens a connection, each time for as long as exclusiveLook, until
+// the timeout, unless to wait is in vain.
+func patiently(ctx context.Context, db *driver.Database, timeout time.Duration, open func(wait time.Duration) error) error {
+	for deadline := time.Now().Add(timeout); ; {
+		err := open(min(max(time.Until(deadline), 0), exclusiveLook))
+		if !busyElsewhere(err) || ctx.Err() != nil {
+			return err
+		}
+		if inVain := exclusive(db); inVain != nil {
+			return inVain
+		}
+		if time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
+// openPatiently is openLive with a look, now and then, whether to wait is in vain.
+func openPatiently(ctx context.Context, db *driver.Database, timeout time.Duration) (l *live, err error) {
+	err = patiently(ctx, db, timeout, func(wait time.Duration) (err error) {
+		l, err = openLive(ctx, db, wait)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := l.pool.ExecContext(ctx, setBusyTimeout(timeout)); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func setBusyTimeout(wait time.Duration) (pragma string) {
+	return fmt.Sprintf("PRAGMA busy_timeout=%d", min(wait.Milliseconds(), math.MaxInt32))
+}
