@@ -55,10 +55,10 @@ func (c *connector) manage() {
 	c.db = acquire(c.dsn.path)
 	// A wrapper of drivers may hide Close from the pool: then the database is given
 	// up when nobody refers to the connector any more.
-	unnamed := c.db.named(c.dsn.name)
+	db, unnamed := c.db, c.db.named(c.dsn.name)
 	c.letGo = sync.OnceFunc(func() {
 		unnamed()
-		c.db.letGo()
+		db.letGo()
 	})
 	runtime.AddCleanup(c, func(letGo func()) { letGo() }, c.letGo)
 	c.db.watch.configure(c.drv)

@@ -77,3 +77,13 @@ func Interrupting(d *Database) bool {
 	}
 	return false
 }
+
+// Looked has connections look at the file on their next first use.
+func Looked(d *Database) { d.looks.Add(1) }
+
+// Watched reports whether a look at the file is to come.
+func Watched(d *Database) bool {
+	d.watch.mu.Lock()
+	defer d.watch.mu.Unlock()
+	return d.watch.timer != nil || d.watch.adoption != nil
+}

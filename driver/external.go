@@ -248,6 +248,7 @@ func (d *Database) CheckFile(ctx context.Context) error {
 	case d.refusing():
 		return ErrReplaced
 	case d.moved() && door.File(d.Path()) == fileid.None:
+		d.becomesReady()
 		return d.mayOpen()
 	case d.moved():
 		return &replacedError{d.Path(), d.Warning()}

@@ -1,0 +1,143 @@
+package driver_test
+
+import (
+	"context"
+	"database/sql"
+	sqldriver "database/sql/driver"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+
+	"hotswap/driver"
+	"hotswap/internal/testenv"
+)
+
+// TestADatabaseIsOneForAsLongAsAnybodyRefersToIt: what a program has kept over the
+// closing of its pools freezes, tells and counts what its next pool does.
+func TestADatabaseIsOneForAsLongAsAnybodyRefersToIt(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "live.sqlite3")
+	open := func() *sql.DB {
+		pool, err := sql.Open(driver.Name, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustExec(t, pool, "CREATE TABLE IF NOT EXISTS t (x)")
+		return pool
+	}
+	pool := open()
+	kept, _ := driver.Lookup(path)
+	told := make(chan driver.Swap, 1)
+	kept.OnSwap(func(s driver.Swap) { told <- s })
+	pool.Close()
+	if all := driver.Databases(); len(all) != 0 {
+		t.Errorf("managed without a pool: %v", all)
+	}
+	pool = open()
+	defer pool.Close()
+	if again, ok := driver.Lookup(path); !ok || again != kept {
+		t.Error("another Database")
+	}
+	frozen, err := kept.Freeze(t.Context(), driver.FreezeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if frozen.Connections != 1 {
+		t.Errorf("%d connections closed", frozen.Connections)
+	}
+	ended := make(chan error)
+	go func() { ended <- pool.Ping() }()
+	testenv.Until(t, "the call waits", func() bool { return kept.Stats().Waiting == 1 })
+	frozen.Replaced()
+	frozen.Thaw()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if len(told) != 1 {
+		t.Error("OnSwap was not told")
+	}
+}
+
+// hiding is a wrapper of drivers that does not know of the connector's Close, as
+// some for tracing and metrics don't.
+type hiding struct{ sqldriver.Connector }
+
+// TestAConnectorThatIsNotClosedIsGivenUpWhenItIsUnreachable.
+func TestAConnectorThatIsNotClosedIsGivenUpWhenItIsUnreachable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "live.sqlite3")
+	func() {
+		connector, err := driver.New().OpenConnector(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pool := sql.OpenDB(hiding{connector})
+		mustExec(t, pool, "CREATE TABLE t (x)")
+		pool.Close()
+	}()
+	testenv.Until(t, "it is no longer managed", func() bool {
+		runtime.GC()
+		_, ok := driver.Lookup(path)
+		return !ok
+	})
+}
+
+// TestAnAttacherThatComesAndGoesBringsNoTwoFilesTogether: no push is about.
+func TestAnAttacherThatComesAndGoesBringsNoTwoFilesTogether(t *testing.T) {
+	r := startReplaced(t, "WAL")
+	other, err := sql.Open(driver.Name, filepath.Join(t.TempDir(), "other.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	other.SetMaxIdleConns(-1)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				conn, err := other.Conn(context.Background())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				var seen string
+				if _, err := conn.ExecContext(context.Background(), "ATTACH ? AS a", r.live); err != nil {
+					t.Error(err)
+				} else if err := conn.QueryRowContext(context.Background(), "SELECT group_concat(DISTINCT stamp) FROM a.t").Scan(&seen); err != nil {
+					t.Error(err)
+				} else if len(seen) != 3 {
+					t.Errorf("it reads a mixture: %s", seen)
+				}
+				conn.Close()
+			}
+		})
+	}
+	content, err := os.ReadFile(r.next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		r.write()
+		next := fmt.Sprintf("%s.%d", r.next, i)
+		if err := os.WriteFile(next, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(next, r.live); err != nil {
+			t.Fatal(err)
+		}
+		testenv.Until(t, "it is adopted", func() bool { return r.db.Generation() == uint64(i+2) })
+		if got := stamps(t, r.pool); got != "new 50" {
+			t.Fatal(got)
+		}
+	}
+	close(stop)
+	wg.Wait()
+	r.sound()
+}

@@ -1,0 +1,181 @@
+package swapper_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/driver"
+	"hotswap/internal/testenv"
+	"hotswap/swapper"
+)
+
+// atEnd is a source that does something when all of it was read.
+type atEnd struct {
+	io.Reader
+	do func()
+}
+
+func (r *atEnd) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err == io.EOF {
+		r.do()
+	}
+	return n, err
+}
+
+// TestAFileMovedThereAtTheEndOfAnUploadStaysWhole: the push opens the live path
+// next, with the program's connections on the old file, whose WAL is not empty.
+func TestAFileMovedThereAtTheEndOfAnUploadStaysWhole(t *testing.T) {
+	for _, method := range []swapper.Method{swapper.MethodAuto, swapper.MethodInPlace} {
+		t.Run(string(method), func(t *testing.T) {
+			t.Parallel()
+			for range 4 {
+				s := start(t, t.TempDir(), "&_journal=WAL")
+				stop := make(chan struct{})
+				var wg sync.WaitGroup
+				var written atomic.Int64
+				wg.Go(func() {
+					for {
+						select {
+						case <-stop:
+							return
+						default:
+						}
+						if _, err := s.pool.Exec("INSERT INTO items (stamp) SELECT stamp FROM items LIMIT 1"); err != nil {
+							t.Error(err)
+							return
+						}
+						written.Add(1)
+					}
+				})
+				testenv.Until(t, "the WAL has something in it", func() bool { return written.Load() > 100 })
+				moved := filepath.Join(s.dir, "moved.sqlite3")
+				makeDatabase(t, moved, "moved", 100)
+				r, err := swapper.Push(t.Context(), s.db, &atEnd{bytes.NewReader(source(t, "new")), func() {
+					if err := os.Rename(moved, s.path); err != nil {
+						t.Error(err)
+					}
+				}}, swapper.PushOptions{Method: method})
+				if !errors.Is(err, swapper.ErrBusy) || !strings.Contains(err.Error(), "replaced by somebody else") || r.Swapped {
+					t.Errorf("%+v, %v", r, err)
+				}
+				testenv.Until(t, "the moved file is adopted", func() bool { return s.db.Generation() == 2 })
+				close(stop)
+				wg.Wait()
+				if got := s.stamp(); got != "moved" {
+					t.Errorf("it has %s", got)
+				}
+				var ok string
+				if err := s.pool.QueryRow("PRAGMA integrity_check").Scan(&ok); err != nil || ok != "ok" {
+					t.Error(ok, err)
+				}
+				s.onlyFiles()
+				s.pool.Close()
+			}
+		})
+	}
+}
+
+// TestAPushClosesTheConnectionsThatHaveItAttachedInWhateverWay: in a connect hook,
+// through Raw, by Query.
+func TestAPushClosesTheConnectionsThatHaveItAttachedInWhateverWay(t *testing.T) {
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	attach := func(c *sqlite3.SQLiteConn) error {
+		_, err := c.Exec("ATTACH '"+s.path+"' AS other", nil)
+		return err
+	}
+	sql.Register("attaches-in-a-hook", driver.New(driver.WithConnectHook(attach)))
+	for name, open := range map[string]func(main string) *sql.DB{
+		"hook": func(main string) *sql.DB {
+			pool, err := sql.Open("attaches-in-a-hook", main)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return pool
+		},
+		"Raw": func(main string) *sql.DB {
+			pool, err := sql.Open(driver.Name, main)
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn, err := pool.Conn(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if err := driver.Raw(conn, attach); err != nil {
+				t.Fatal(err)
+			}
+			return pool
+		},
+		"Query": func(main string) *sql.DB {
+			pool, err := sql.Open(driver.Name, main)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			t.Cleanup(cancel)
+			rows, err := pool.QueryContext(ctx, "ATTACH ? AS other", s.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows.Next()
+			rows.Close()
+			return pool
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pool := open(filepath.Join(t.TempDir(), "main.sqlite3"))
+			defer pool.Close()
+			was := s.stamp()
+			if got := attached(t, pool); got != was {
+				t.Fatalf("attached it reads %s, not %s", got, was)
+			}
+			if of := s.db.Attachers(); len(of) != 1 {
+				t.Errorf("attached by %v", of)
+			}
+			s.mustPush(source(t, "new "+name), swapper.PushOptions{Method: swapper.MethodRename})
+			if name == "hook" { // which attaches it anew
+				if got := attached(t, pool); got != "new hook" {
+					t.Errorf("attached it reads %s", got)
+				}
+			}
+		})
+	}
+}
+
+// TestAPushOutlivesItsPool: the program closes it meanwhile, and opens another.
+func TestAPushOutlivesItsPool(t *testing.T) {
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	told := make(chan driver.Swap, 1)
+	r := s.mustPush(source(t, "new"), swapper.PushOptions{Method: swapper.MethodRename, Validate: func(context.Context, *sql.DB) error {
+		s.pool.Close()
+		pool, err := sql.Open(driver.Name, s.path)
+		if err != nil {
+			return err
+		}
+		s.pool = pool
+		d, ok := driver.Lookup(s.path)
+		if !ok || d != s.db {
+			t.Errorf("another Database: %v", d)
+			return nil
+		}
+		d.OnSwap(func(s driver.Swap) { told <- s })
+		return pool.Ping()
+	}})
+	defer s.pool.Close()
+	if got := s.stamp(); got != "new" || s.db.Generation() != r.Generation || len(told) != 1 {
+		t.Errorf("%s, generation %d, OnSwap told %d times; %+v", got, s.db.Generation(), len(told), r)
+	}
+}
