@@ -46,6 +46,9 @@ type conn struct {
 	freeRows  *rows     // closed ones, for the next query; owned
 	cache     stmtCache // owned
 	session   session   // owned
+	hooked    []schema  // that the connect hook attached; owned
+	// told is a copy of session.settings.
+	told atomic.Pointer[[]setting]
 
 	drv *Driver
 	dsn *dsn

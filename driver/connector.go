@@ -157,6 +157,9 @@ func (c *conn) openSQLite() (*sqlite3.SQLiteConn, error) {
 		return nil, err
 	}
 	inner := opened.(*sqlite3.SQLiteConn)
+	if c.drv.sqlite.ConnectHook != nil {
+		c.hooked = schemas(inner)
+	}
 	if err := c.session.replay(inner); err != nil {
 		inner.Close()
 		return nil, err

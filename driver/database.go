@@ -187,6 +187,14 @@ func (d *Database) runCallbacks(s Swap) {
 	}
 }
 
+// warn logs: by the logger of the freeze in progress, if there is one.
+func (d *Database) warn() *zerolog.Event {
+	if log := d.gateLog.Load(); log != nil {
+		return log.Warn().Str(fieldDatabase, d.Path())
+	}
+	return d.watch.warn(d.Path())
+}
+
 // add makes c one of the connections, once the gate is open.
 func (d *Database) add(ctx context.Context, c *conn) error {
 	var waited *wait

@@ -38,10 +38,20 @@
 // # What is kept and what is lost across a swap
 //
 // PRAGMA settings of the session and ATTACH, executed as SQL text, are replayed
-// in their order when a connection reopens. TEMP tables, and what was registered
-// or attached through [Raw], are lost: do that in a connect hook, which runs on
-// every reopen. The SQL functions changes, total_changes and
-// last_insert_rowid begin anew; an Exec's Result is not affected.
+// in their order when a connection reopens; an attached file by its absolute path,
+// and it is not made if it is gone: calls fail then, and say so, until it is back.
+//
+// What is in no file is lost: TEMP tables, views and triggers, and databases in
+// memory (':memory:' and an empty name), which are attached anew, empty. A swap that loses some
+// says so in the log. So is what was registered or attached through [Raw], and the
+// settings of a schema that was attached so can't be replayed, which is logged when
+// they are made: do that in a connect hook, which runs on every reopen.
+//
+// The SQL functions changes, total_changes and last_insert_rowid begin anew. An
+// Exec's Result tells what its statement did as ever; of a statement that inserts
+// nothing, LastInsertId is that of an INSERT before it, and of one that is no INSERT,
+// UPDATE or DELETE, RowsAffected is that of one before it: after a swap those are 0
+// until there is one.
 //
 // # Where it differs from go-sqlite3
 //

@@ -93,6 +93,7 @@ func (dr *drain) killAll(left map[*conn]uint64) bool {
 		c.mu.Lock()
 		if c.claim() {
 			dr.killed++
+			dr.frozen.lost = append(dr.frozen.lost, c.losing()...)
 			inner := c.kill()
 			c.unclaim(stateIdle)
 			closed := c.beginClosing(inner)

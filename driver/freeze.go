@@ -2,6 +2,8 @@ package driver
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -73,6 +75,7 @@ type Frozen struct {
 	closedAt time.Time    // when the first of the calls that wait now began to
 	replaced bool
 	thawed   bool
+	lost     []string // schemas of which a connection had some, that is in no file
 }
 
 // Freeze drains the database: new calls wait in the driver, what is under way
@@ -128,7 +131,7 @@ func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, err
 		if err := d.mayLeave(); err != nil {
 			return nil, err
 		}
-		f.Connections = dr.killed + d.closeAll()
+		f.Connections = dr.killed + f.closeAll()
 		f.overwrites() // connections of other databases that have this one attached
 		opts.Notify(FreezeEvent{Step: FreezeClosed, Count: f.Connections})
 	}
@@ -173,6 +176,11 @@ func (f *Frozen) Thaw() (pause time.Duration) {
 		}
 		d.runCallbacks(Swap{Path: d.Path(), Generation: d.generation.Load(), Pause: pause, External: external})
 	}
+	if len(f.lost) > 0 {
+		slices.Sort(f.lost)
+		d.warn().Str("schemas", strings.Join(slices.Compact(f.lost), ", ")).
+			Msg("connections that had TEMP tables or databases in memory were closed: what was in those is lost")
+	}
 	return pause
 }
 
@@ -194,7 +202,8 @@ func (f *Frozen) end() {
 // closeAll closes the SQLite connections, all drained, one after another: of
 // two that close at once neither may be the last one, which has to remove the
 // WAL. While it does nothing is locked.
-func (d *Database) closeAll() (n int) {
+func (f *Frozen) closeAll() (n int) {
+	d := f.db
 	d.mu.Lock()
 	all := make([]*conn, 0, len(d.conns))
 	for c := range d.conns {
@@ -203,6 +212,9 @@ func (d *Database) closeAll() (n int) {
 	d.mu.Unlock()
 	for _, c := range all {
 		c.mu.Lock()
+		if !c.closed {
+			f.lost = append(f.lost, c.losing()...)
+		}
 		inner := c.detach()
 		if !c.closed {
 			w := c.state.Load()

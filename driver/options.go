@@ -11,6 +11,11 @@ type Option func(*Driver)
 
 // WithConnectHook calls hook on every new SQLite connection, the first time
 // and whenever a swap made it reopen. An error fails the call that needed it.
+//
+// The hook must not keep the connection: it is closed by the next swap, and what
+// go-sqlite3 does on a closed one may end the process (its Backup, RegisterFunc
+// and AutoCommit do, by SIGSEGV). Whoever needs it later takes a connection of the
+// pool and has it from [Raw], which also keeps a swap from closing it meanwhile.
 func WithConnectHook(hook func(*sqlite3.SQLiteConn) error) Option {
 	if hook == nil {
 		return func(d *Driver) { d.sqlite.ConnectHook = nil }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -12,58 +13,58 @@ import (
 	"hotswap/internal/sqltext"
 )
 
+// background is the context of what the driver asks of a connection by itself.
+var background = context.Background()
+
 // session is what a connection was told by SQL text and a reopened one must be
 // told again, in order.
 type session struct {
 	settings []setting
 	// countChanges is set once PRAGMA count_changes was: a write may return a row.
 	countChanges bool
+	// temp is set once something was made in the temp schema: it is lost when the
+	// connection closes.
+	temp bool
 }
 
 type setting struct {
 	key   string // a later setting of the same key takes the earlier one's place
+	what  string // for people; without arguments but an attached file's path
 	query string
 	args  []driver.NamedValue
+	file  string // that is attached; "" for none, or one that the system does not know
 }
 
-// done is what a text may have done that its words do not tell.
-type done struct {
-	attach bool     // or detach
-	maybe  []string // the keys of pragmas that do nothing within a transaction
+// telling is a statement that may have told its connection something.
+type telling struct {
+	st   sqltext.Statement
+	args []driver.NamedValue
+	key  string // of a pragma; "" for an ATTACH or a DETACH
 }
 
-// record notes the settings that query, which has succeeded, made.
-func (s *session) record(query string, args []driver.NamedValue) (did done) {
-	if sqltext.Classify(query).All&(sqltext.Sets|sqltext.Attaches) == 0 {
-		return did
-	}
+// tellings returns those of a text.
+func tellings(query string, args []driver.NamedValue) (all []telling) {
 	for _, st := range sqltext.Statements(query) {
-		mine := args
-		if st.Params < len(args) && len(args) > 0 && args[0].Name == "" {
-			mine = args[min(st.FirstParam, len(args)):min(st.FirstParam+st.Params, len(args))]
-		}
-		first, last := st.Tokens[0], st.Tokens[len(st.Tokens)-1]
-		if key, ok := pragmaKey(&st); ok {
-			switch {
-			case strings.HasSuffix(key, ".foreign_keys"):
-				did.maybe = append(did.maybe, "pragma main.foreign_keys") // whatever the schema
-			case strings.HasSuffix(key, ".journal_mode") || first.Is("EXPLAIN"):
-				did.maybe = append(did.maybe, key)
-			default:
-				s.countChanges = s.countChanges || strings.HasSuffix(key, ".count_changes")
-				s.set(key, st.Text, mine)
-			}
-		}
-		switch {
-		case first.Is("ATTACH"):
-			s.set("attach "+last.Name(), st.Text, mine)
-			did.attach = true
-		case first.Is("DETACH"):
-			s.forget(last.Name())
-			did.attach = true
+		key, pragma := pragmaKey(&st)
+		if pragma || st.Tokens[0].Is("ATTACH") || st.Tokens[0].Is("DETACH") {
+			all = append(all, telling{st, argumentsOf(&st, args), key})
 		}
 	}
-	return did
+	return all
+}
+
+// argumentsOf returns the arguments of one statement of a text, as go-sqlite3 deals
+// them out: those in its places, and all that have a name.
+func argumentsOf(st *sqltext.Statement, args []driver.NamedValue) (mine []driver.NamedValue) {
+	from := min(st.FirstParam, len(args))
+	to := min(from+st.Params, len(args))
+	mine = slices.Clone(args[from:to])
+	for i, arg := range args {
+		if arg.Name != "" && (i < from || i >= to) {
+			mine = append(mine, arg)
+		}
+	}
+	return mine
 }
 
 // pragmaKey returns the key of the setting that the statement makes, if it is a
@@ -74,24 +75,32 @@ func pragmaKey(st *sqltext.Statement) (string, bool) {
 	if !ok || value == "" || !sqltext.SessionPragma(name) {
 		return "", false
 	}
-	if schema == "" {
+	if schema == "" || name == "foreign_keys" { // which is of all schemas
 		schema = "main"
 	}
 	return "pragma " + schema + "." + name, true
 }
 
-func (s *session) set(key, query string, args []driver.NamedValue) {
-	s.remove(key)
-	named := slices.Clone(args)
-	for i := range named {
-		if named[i].Name == "" {
-			named[i].Ordinal = i + 1
+// ofPragma takes a pragma's key apart.
+func ofPragma(key string) (schema, name string) {
+	key = strings.TrimPrefix(key, "pragma ")
+	i := strings.LastIndexByte(key, '.')
+	return key[:i], key[i+1:]
+}
+
+func (s *session) set(o setting) {
+	s.remove(o.key)
+	o.query = strings.Clone(o.query)
+	o.args = slices.Clone(o.args)
+	for i, arg := range o.args {
+		if arg.Name == "" {
+			o.args[i].Ordinal = i + 1
 		}
-		if b, ok := named[i].Value.([]byte); ok {
-			named[i].Value = slices.Clone(b)
+		if b, ok := arg.Value.([]byte); ok {
+			o.args[i].Value = slices.Clone(b)
 		}
 	}
-	s.settings = append(s.settings, setting{key, strings.Clone(query), named})
+	s.settings = append(s.settings, o)
 }
 
 func (s *session) remove(key string) {
@@ -103,40 +112,81 @@ func (s *session) has(key string) bool {
 }
 
 // keepAttached forgets the attached schemas that are not there.
-func (s *session) keepAttached(there []string) {
+func (s *session) keepAttached(there []schema) {
 	for _, o := range slices.Clone(s.settings) {
-		if schema, ok := strings.CutPrefix(o.key, "attach "); ok && !slices.Contains(there, schema) {
-			s.forget(schema)
+		if name, ok := strings.CutPrefix(o.key, "attach "); ok {
+			if _, ok := find(there, name); !ok {
+				s.forget(name)
+			}
 		}
 	}
 }
 
 // forget drops an attached schema and its pragmas.
 func (s *session) forget(schema string) {
+	schema = sqltext.Lower(schema)
 	s.settings = slices.DeleteFunc(s.settings, func(o setting) bool {
-		return o.key == "attach "+schema || strings.HasPrefix(o.key, "pragma "+schema+".")
+		return o.key == attachKey(schema) || strings.HasPrefix(o.key, "pragma "+schema+".")
 	})
 }
 
 // replay tells a new connection what the closed one was told.
 func (s *session) replay(inner *sqlite3.SQLiteConn) error {
 	for _, o := range s.settings {
-		if strings.HasSuffix(o.key, ".journal_mode") && isWAL(inner) {
-			continue // on a WAL file it would not be a setting but a conversion
-		}
-		if _, err := inner.ExecContext(context.Background(), o.query, o.args); err != nil {
-			return fmt.Errorf("hotswap: replay of %q on a reopened connection: %w", o.query, err)
+		if err := o.replay(inner); err != nil {
+			return fmt.Errorf("hotswap: a reopened connection could not be told again what it was told: %s: %w", o.what, err)
 		}
 	}
 	return nil
 }
 
+func (o *setting) replay(inner *sqlite3.SQLiteConn) error {
+	if strings.HasSuffix(o.key, ".journal_mode") && isWAL(inner) {
+		return nil // on a WAL file it would not be a setting but a conversion
+	}
+	if o.file != "" {
+		if _, err := os.Stat(o.file); err != nil {
+			return err // SQLite would make it, empty
+		}
+	}
+	_, err := inner.ExecContext(background, o.query, o.args)
+	return err
+}
+
 func isWAL(inner *sqlite3.SQLiteConn) bool {
-	rows, err := inner.Query("PRAGMA journal_mode", nil)
+	rows, err := inner.Query("PRAGMA main.journal_mode", nil)
 	if err != nil {
 		return false
 	}
 	defer rows.Close()
 	v := make([]driver.Value, 1)
 	return rows.Next(v) == nil && v[0] == "wal"
+}
+
+// losing lists the schemas of which the connection, that is about to be closed,
+// loses what they have: they are in no file. The caller owns c.
+func (c *conn) losing() (lost []string) {
+	if c.inner == nil {
+		return nil
+	}
+	loses := func(schema string) {
+		rows, err := c.inner.Query(fmt.Sprintf(`SELECT 1 FROM "%s".sqlite_master LIMIT 1`, strings.ReplaceAll(schema, `"`, `""`)), nil)
+		if err != nil {
+			return
+		}
+		defer rows.Close()
+		if rows.Next(make([]driver.Value, 1)) == nil {
+			lost = append(lost, schema)
+		}
+	}
+	for _, o := range c.session.settings {
+		if name, ok := strings.CutPrefix(o.key, "attach "); ok && o.file == "" {
+			loses(name)
+		}
+	}
+	if c.session.temp {
+		c.session.temp = false
+		loses("temp")
+	}
+	return lost
 }

@@ -134,6 +134,7 @@ func TestTheSessionIsAsItWas(t *testing.T) {
 		{"PRAGMA foreign_keys = 1; PRAGMA cache_size = -77; SELECT * FROM nowhere; PRAGMA recursive_triggers = 1"},
 		{"ATTACH '" + side + "' AS Side; PRAGMA side.cache_size = 44; SELECT * FROM nowhere"},
 		{"ATTACH '" + side + "' AS side", "DETACH side; SELECT * FROM nowhere; ATTACH '" + side + "' AS other"},
+		{"EXPLAIN PRAGMA recursive_triggers = 1", "EXPLAIN QUERY PLAN PRAGMA cache_size = 55"},
 		{"prepare", "PRAGMA recursive_triggers = 1", "PRAGMA cache_size = 55", "PRAGMA journal_mode = MEMORY", "ATTACH '" + side + "' AS side"},
 	} {
 		path := filepath.Join(t.TempDir(), "x.sqlite3")

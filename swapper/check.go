@@ -27,7 +27,7 @@ func (s *stage) prepare(ctx context.Context, db *driver.Database, fn func(contex
 		return err
 	}
 	var mode string
-	if err := pool.QueryRowContext(ctx, "PRAGMA journal_mode=DELETE").Scan(&mode); err != nil || mode != "delete" {
+	if err := pool.QueryRowContext(ctx, "PRAGMA main.journal_mode=DELETE").Scan(&mode); err != nil || mode != "delete" {
 		return failed("leave WAL mode after Prepare", errors.Join(err, fmt.Errorf("journal mode is %q", mode)))
 	}
 	if err := pool.Close(); err != nil {

@@ -28,10 +28,12 @@ const (
 	Changes
 	// Returns: the statement has a RETURNING.
 	Returns
+	// MakesTemp: it makes something in the temp schema.
+	MakesTemp
 )
 
 // Session is all that leaves something behind in its connection.
-const Session = Begins | Commits | RollsBack | Savepoint | Sets | Attaches
+const Session = Begins | Commits | RollsBack | Savepoint | Sets | Attaches | MakesTemp
 
 // Class tells of a text what it may do.
 type Class struct {
@@ -64,12 +66,10 @@ func MayChangeSession(text string) bool {
 		switch b := text[i]; b {
 		case ' ', '\t', '\r', '\n', '\f', '\v':
 			continue
-		case 'p', 'P', 'b', 'B', '-', '/', ';', 0xEF:
-			return true // PRAGMA, BEGIN, a comment, nothing, a byte order mark
-		case 'c', 'C':
-			return !second(text, i, 'r') || several(text[i:]) // CREATE; else COMMIT
-		case 'e', 'E':
-			return true // END, EXPLAIN PRAGMA
+		case 'p', 'P', 'b', 'B', '-', '/', ';', 0xEF, 'c', 'C', 'e', 'E':
+			// PRAGMA, BEGIN, a comment, nothing, a byte order mark; COMMIT,
+			// CREATE TEMP; END, EXPLAIN PRAGMA.
+			return true
 		case 'r', 'R':
 			// REPLACE, REINDEX; else ROLLBACK, RELEASE
 			return !second(text, i, 'e') || second(text, i+1, 'l') || several(text[i:])
@@ -148,6 +148,30 @@ func (c *cutter) classify(t Token) Does {
 		return Savepoint
 	case t.Is("ATTACH"), t.Is("DETACH"):
 		return Attaches
+	case t.Is("CREATE"):
+		return c.create()
+	}
+	return Writes
+}
+
+// create looks for CREATE TEMP TABLE, and CREATE TABLE [IF NOT EXISTS] temp.x.
+func (c *cutter) create() Does {
+	t, _ := c.next()
+	if t.Is("TEMP") || t.Is("TEMPORARY") {
+		return Writes | MakesTemp
+	}
+	for range 6 { // as many words as come before the name, at most
+		name := t
+		var more bool
+		if t, more = c.next(); !more {
+			break
+		}
+		if t.IsOp(".") {
+			if name.Name() == "temp" {
+				return Writes | MakesTemp
+			}
+			break
+		}
 	}
 	return Writes
 }

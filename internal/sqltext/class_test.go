@@ -20,6 +20,7 @@ const (
 	selects  = sqltext.Selects
 	changes  = sqltext.Changes | writes
 	returns  = sqltext.Returns
+	temp     = sqltext.MakesTemp | writes
 )
 
 // texts are those of single statements.
@@ -41,37 +42,41 @@ var texts = map[string]sqltext.Does{
 	"INSERT INTO t WITH a AS (SELECT 1) SELECT * FROM a":                                           changes,
 	"CREATE TABLE u (x)":                                                                           writes,
 	"CREATE TRIGGER r AFTER INSERT ON t BEGIN UPDATE t SET x = CASE x WHEN 1 THEN 2 END; DELETE FROM t; END": writes,
-	"CREATE TEMP TRIGGER IF NOT EXISTS r AFTER INSERT ON t BEGIN SELECT 1; /* END; */ SELECT 2; END":         writes,
+	"CREATE TEMP TRIGGER IF NOT EXISTS r AFTER INSERT ON t BEGIN SELECT 1; /* END; */ SELECT 2; END":         temp,
 	"EXPLAIN CREATE TRIGGER r AFTER INSERT ON t BEGIN SELECT 1; END":                                         0,
-	"EXPLAIN INSERT INTO t VALUES (1)":    0,
-	"EXPLAIN QUERY PLAN SELECT 1":         0,
-	"EXPLAIN PRAGMA foreign_keys = 1":     sets,
-	"BEGIN":                               begins,
-	"begin immediate":                     begins,
-	"SAVEPOINT s":                         begins | save,
-	"RELEASE s":                           save,
-	"COMMIT":                              commits,
-	"END TRANSACTION":                     commits,
-	"ROLLBACK":                            rollback,
-	"ROLLBACK TRANSACTION TO SAVEPOINT s": save,
-	"ROLLBACK TO s":                       save,
-	"PRAGMA foreign_keys":                 0,
-	"PRAGMA foreign_keys = 1":             sets,
-	"\uFEFFPRAGMA foreign_keys(on)":       sets,
-	"PRAGMA main . [cache_size] = 5":      sets,
-	"PRAGMA journal_mode = WAL":           sets | writes,
-	"PRAGMA user_version = 5":             sets | writes,
-	"PRAGMA user_version":                 0,
-	"PRAGMA table_info(t)":                0,
-	"PRAGMA wal_checkpoint(TRUNCATE)":     sets | writes,
-	"PRAGMA optimize":                     writes,
-	"ATTACH 'x' AS y":                     attaches,
-	"DETACH y":                            attaches,
-	"VACUUM":                              writes,
-	"ANALYZE":                             writes,
-	"REINDEX":                             writes,
-	"ALTER TABLE t ADD y":                 writes,
-	"DROP TABLE t":                        writes,
+	"CREATE TEMPORARY TABLE a (x)":                              temp,
+	"CREATE VIRTUAL TABLE IF NOT EXISTS [Temp].v USING fts5(x)": temp,
+	"CREATE UNIQUE INDEX temp.i ON a (x)":                       temp,
+	"CREATE TABLE main.temp (x)":                                writes,
+	"EXPLAIN INSERT INTO t VALUES (1)":                          0,
+	"EXPLAIN QUERY PLAN SELECT 1":                               0,
+	"EXPLAIN PRAGMA foreign_keys = 1":                           sets,
+	"BEGIN":                                                     begins,
+	"begin immediate":                                           begins,
+	"SAVEPOINT s":                                               begins | save,
+	"RELEASE s":                                                 save,
+	"COMMIT":                                                    commits,
+	"END TRANSACTION":                                           commits,
+	"ROLLBACK":                                                  rollback,
+	"ROLLBACK TRANSACTION TO SAVEPOINT s":                       save,
+	"ROLLBACK TO s":                                             save,
+	"PRAGMA foreign_keys":                                       0,
+	"PRAGMA foreign_keys = 1":                                   sets,
+	"\uFEFFPRAGMA foreign_keys(on)":                             sets,
+	"PRAGMA main . [cache_size] = 5":                            sets,
+	"PRAGMA journal_mode = WAL":                                 sets | writes,
+	"PRAGMA user_version = 5":                                   sets | writes,
+	"PRAGMA user_version":                                       0,
+	"PRAGMA table_info(t)":                                      0,
+	"PRAGMA wal_checkpoint(TRUNCATE)":                           sets | writes,
+	"PRAGMA optimize":                                           writes,
+	"ATTACH 'x' AS y":                                           attaches,
+	"DETACH y":                                                  attaches,
+	"VACUUM":                                                    writes,
+	"ANALYZE":                                                   writes,
+	"REINDEX":                                                   writes,
+	"ALTER TABLE t ADD y":                                       writes,
+	"DROP TABLE t":                                              writes,
 }
 
 func TestATextIsToldWhatItMayDo(t *testing.T) {
@@ -125,7 +130,7 @@ func TestSQLiteSaysTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.(*sqlite3.SQLiteConn).Exec("CREATE TABLE t (x)", nil); err != nil {
+	if _, err := c.(*sqlite3.SQLiteConn).Exec("CREATE TABLE t (x); CREATE TEMP TABLE a (x)", nil); err != nil {
 		t.Fatal(err)
 	}
 	params := []string{

@@ -40,7 +40,7 @@ func (t Token) IsOp(sign string) bool { return t.Kind == Operator && t.Text == s
 // far as SQLite takes no notice of case, that is for those of ASCII. A string
 // stands for a name where one is wanted.
 func (t Token) Name() string {
-	return lower(t.Value())
+	return Lower(t.Value())
 }
 
 // Value returns the token's text without its quotes.
@@ -348,7 +348,8 @@ func equalFold(word, keyword string) bool {
 	return true
 }
 
-func lower(s string) string {
+// Lower puts a name into small letters as SQLite compares names: those of ASCII.
+func Lower(s string) string {
 	for i := range len(s) {
 		if 'A' <= s[i] && s[i] <= 'Z' {
 			b := []byte(s)
