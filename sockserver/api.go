@@ -187,10 +187,8 @@ func (a *api) removeOrphans(path string) (first bool) {
 		return false
 	}
 	a.orphansSeen[path] = true
-	removed, err := swapper.RemoveOrphans(path)
-	if len(removed) > 0 {
-		a.cfg.Logger.Warn().Str(fieldPath, path).Strs(fieldRemove, removed).Msg("removed what a killed push left")
-	}
+	orphans, err := swapper.RemoveOrphans(path)
+	orphans.Log(a.cfg.Logger, path)
 	if err != nil {
 		a.cfg.Logger.Warn().Err(err).Str(fieldPath, path).Msg("could not look for what a killed push left")
 	}

@@ -11,7 +11,6 @@ const (
 	fieldPath   = "path"
 	fieldSocket = "socket"
 	fieldDigest = "sha256"
-	fieldRemove = "removed"
 	fieldStatus = "status"
 	fieldTook   = "took"
 	fieldPanic  = "panic"

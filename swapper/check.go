@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"hotswap/driver"
 	"hotswap/internal/dbpath"
@@ -48,7 +45,7 @@ func (s *stage) assertAlone() error {
 		switch {
 		case err == nil:
 			return failed("close the stage", fmt.Errorf("%s is left with %d bytes", s.path+suffix, info.Size()))
-		case !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ENAMETOOLONG): // there can't be one of such a name
+		case !errors.Is(err, os.ErrNotExist):
 			return failed("look for what SQLite left beside the stage", err)
 		}
 	}
@@ -90,9 +87,6 @@ func (s *stage) readQuickly() (pragma string) {
 // owner and mode and beside it a WAL, comes to light before any call waits. It
 // takes as long as the schema is large.
 func (s *stage) rehearse(ctx context.Context, db *driver.Database) error {
-	if len(filepath.Base(s.path)+sidecarSuffixes[0]) > longestName {
-		return nil // the live one's name is shorter, and may bear a sidecar's
-	}
 	pool := db.OpenFile(dbpath.URI(s.path, "mode=rw"), false)
 	defer pool.Close()
 	var version int
@@ -103,11 +97,21 @@ func (s *stage) rehearse(ctx context.Context, db *driver.Database) error {
 		}
 		return failed("open the new database as the program will", err)
 	}
-	return nil
+	return s.removeUnused()
 }
 
-// longestName is NAME_MAX of the usual file systems, in bytes.
-const longestName = 255
+// removeUnused removes what a connection leaves that may not write the stage,
+// which has the live one's mode: an empty WAL, and the index of it.
+func (s *stage) removeUnused() error {
+	if s.taken.perm&0o200 != 0 {
+		return nil
+	}
+	info, err := os.Lstat(s.path + "-wal")
+	if err != nil || info.Size() > 0 {
+		return ignoreNotExist(err) // assertAlone tells of it
+	}
+	return errors.Join(ignoreNotExist(os.Remove(s.path+"-shm")), ignoreNotExist(os.Remove(s.path+"-wal")))
+}
 
 // validate lets the program look at the stage.
 func validate(ctx context.Context, pool *sql.DB, fn func(context.Context, *sql.DB) error) error {

@@ -64,7 +64,7 @@ func TestStageThatTheProgramCouldNotOpenIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := createStage(path, kindStage)
+	s, err := createStage(path, kindStage, private)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestACheckLeavesTheStageAsItWas(t *testing.T) {
 		for _, version := range []byte{1, 2} {
 			for _, quick := range []bool{false, true} {
 				hook = f
-				s, err := createStage(path, kindStage)
+				s, err := createStage(path, kindStage, private)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -183,7 +183,7 @@ func TestOnlyWhatShouldBeInMemoryIsMapped(t *testing.T) {
 // TestReserveDoesNotOverflow: a client says how much it will send.
 func TestReserveDoesNotOverflow(t *testing.T) {
 	for _, after := range []int64{0, 1} {
-		s, err := createStage(filepath.Join(t.TempDir(), "live.sqlite3"), kindStage)
+		s, err := createStage(filepath.Join(t.TempDir(), "live.sqlite3"), kindStage, private)
 		if err != nil {
 			t.Fatal(err)
 		}

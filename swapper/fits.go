@@ -77,7 +77,7 @@ func (o *overwrite) proveRoom(need int64) error {
 	if need <= 0 {
 		return nil
 	}
-	s, err := createStage(o.target.path, kindStage)
+	s, err := createStage(o.target.path, kindStage, private)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ func FuzzSource(f *testing.F) {
 	}
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, data []byte, size int64) {
-		s, err := createStage(filepath.Join(dir, "live.sqlite3"), kindStage)
+		s, err := createStage(filepath.Join(dir, "live.sqlite3"), kindStage, private)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package swapper
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"time"
 
@@ -21,23 +22,37 @@ import (
 //   - the fence, for SQLite: a lock on the bytes that its own locks are on. Who
 //     was waiting in open(2) gets the replaced file; with the fence on it, gets
 //     SQLITE_BUSY, rather than read the old database or write into it in vain;
-//   - an flock, for RemoveOrphans, to which the file's second name looks like an
-//     orphan.
+//   - an flock, for RemoveOrphans, to which the file, once it has given its name
+//     to the new one, looks like an orphan.
+//
+// A file that the program may read and not write (mode 0444, and the program is
+// not root) can't be fenced: that takes a descriptor for writing. One who was
+// waiting in open(2) then reads the replaced database until it opens it anew. It
+// has no right to write, either.
 type guard struct {
-	file   *os.File
-	leased bool
-	since  time.Time // of the rename
+	file     *os.File
+	leased   bool
+	unfenced bool
+	since    time.Time // of the rename
 }
 
 // newGuard opens the file. It returns errLeaseRefused if somebody else has it
 // open. A lease that can't be had for another reason is an error only if the
 // caller wants one.
 func newGuard(path string, wantLease bool) (*guard, error) {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	g := &guard{}
+	f, err := openLiveFile(path, os.O_RDWR)
+	if errors.Is(err, fs.ErrPermission) {
+		g.unfenced = true
+		f, err = openLiveFile(path, os.O_RDONLY)
+	}
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, errLeaseRefused // another has a lease on it
+	}
 	if err != nil {
 		return nil, failed("open the live file", err)
 	}
-	g := &guard{file: f}
+	g.file = f
 	if wantLease {
 		if err := setLease(f); err != nil {
 			f.Close()
@@ -50,15 +65,22 @@ func newGuard(path string, wantLease bool) (*guard, error) {
 		}
 		g.leased = true
 	}
-	if err := fence(f); err != nil {
-		f.Close()
-		return nil, err
+	if !g.unfenced {
+		if err := fence(f); err != nil {
+			f.Close()
+			return nil, err
+		}
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
 		return nil, failed("lock the live file", err)
 	}
 	return g, nil
+}
+
+// openLiveFile waits for nobody, whatever is at the path by now.
+func openLiveFile(path string, access int) (*os.File, error) {
+	return os.OpenFile(path, access|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 }
 
 var (

@@ -164,7 +164,7 @@ func (o *overwrite) keepOld(ctx context.Context) (err error) {
 	if !o.opts.Backup {
 		return nil
 	}
-	if o.kept, err = createStage(o.target.path, kindUndo); err != nil {
+	if o.kept, err = createStage(o.target.path, kindStage, private); err != nil {
 		return err
 	}
 	old := o.dst
@@ -184,6 +184,15 @@ func (o *overwrite) keepOld(ctx context.Context) (err error) {
 	}
 	if err := o.kept.file.Sync(); err != nil {
 		return failed("fsync the backup", err)
+	}
+	// From now on it is complete, and recovery keeps it if the content was
+	// overwritten: it can tell by the schema cookie.
+	name := beside{id: o.kept.id, kind: kindCopy, a: uint64(uint32(o.cookie)), b: o.target.ino}.path(o.target.path)
+	if err := o.kept.rename(name); err != nil {
+		return failed("rename the backup", err)
+	}
+	if err := o.syncDir(); err != nil {
+		return failed("make the backup's name durable", err)
 	}
 	return nil
 }
@@ -245,6 +254,9 @@ func (o *overwrite) undo(cause error) error {
 	switch {
 	case err != nil:
 		o.frozen.Replaced() // it may be so
+		if o.kept != nil {
+			o.report.BackupPath, o.kept.path = o.kept.path, "" // recovery will see
+		}
 		return &failure{text: "neither finished nor undone", cause: errors.Join(cause, err), kinds: []error{ErrOutcomeUnknown},
 			hint: "see to the disk, and look which it is: SQLite recovers it once it can be read again"}
 	case cookie != o.cookie:

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
+	"golang.org/x/sys/unix"
 
 	"hotswap/driver"
 	"hotswap/internal/dbpath"
@@ -99,6 +100,10 @@ func (l *live) checkpoint(path string) error {
 		return failed("read the live database", err)
 	}
 	err := l.pool.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &done)
+	if readOnlyFile(err) {
+		return &failure{text: "checkpoint the live database: what its WAL holds can't be moved into a file that may not be written", cause: err,
+			kinds: []error{ErrNotPermitted}, hint: "give the program's user the right to write it for the time of one push"}
+	}
 	if err != nil {
 		return failed("checkpoint the live database", err)
 	}
@@ -111,6 +116,12 @@ func (l *live) checkpoint(path string) error {
 		}
 	}
 	return nil
+}
+
+// readOnlyFile reports whether err says that the database may only be read.
+func readOnlyFile(err error) bool {
+	var se sqlite3.Error
+	return errors.As(err, &se) && se.Code == sqlite3.ErrReadonly
 }
 
 // unreadable reports whether err says that the live file is no database, so
@@ -132,21 +143,27 @@ var sidecarSuffixes = []string{"-journal", "-wal", "-shm"}
 // clearSidecars proves that the live database's sidecars hold nothing, and
 // removes them: a WAL that stayed would be replayed into the new file. After the
 // last close of a database in WAL mode there are none, unless another process
-// has it open.
-func (t *target) clearSidecars(wal bool) error {
+// has it open, or ours may not write it.
+func (t *target) clearSidecars(wal, readOnly bool) error {
 	for _, suffix := range sidecarSuffixes {
 		name := t.path + suffix
 		info, err := os.Lstat(name)
-		if errors.Is(err, os.ErrNotExist) {
+		if absent(err) {
 			continue
 		}
 		if err != nil {
 			return failed("look at "+name, err)
 		}
+		if !info.Mode().IsRegular() {
+			return &failure{text: fmt.Sprintf("%s is no file but %s", name, kindOf(info.Mode())), kinds: []error{ErrTarget},
+				hint: "see who put it there, and move it away"}
+		}
 		holds := info.Size() > 0
 		switch suffix {
 		case "-shm":
-			holds = wal // only an index of the WAL, but somebody's
+			// Only an index of the WAL, but somebody's; or of a connection of ours that
+			// may not write the database, and so leaves it behind.
+			holds = wal && !readOnly
 		case "-journal":
 			if holds {
 				if holds, err = hotJournal(name); err != nil {
@@ -169,11 +186,17 @@ func (t *target) clearSidecars(wal bool) error {
 	return nil
 }
 
+// absent reports whether err says that there is no such file, or can't be one: of
+// a name that is too long.
+func absent(err error) bool {
+	return errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENAMETOOLONG)
+}
+
 // hotJournal reports whether a journal may have to be rolled back: its header
 // is zeroed when a transaction ends in journal mode PERSIST
 // (https://www.sqlite.org/fileformat2.html#the_rollback_journal).
 func hotJournal(name string) (bool, error) {
-	f, err := os.Open(name)
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return false, err
 	}

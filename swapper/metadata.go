@@ -3,63 +3,105 @@ package swapper
 import (
 	"errors"
 	"fmt"
-	"syscall"
+	"io/fs"
+	"maps"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
 
-// adopt gives the stage what the live file has beyond its bytes: the owner,
-// the mode, and every extended attribute, which ACLs and security labels are.
-func (s *stage) adopt(t *target) error {
-	st, ok := t.info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return nil
-	}
-	if err := s.chown(st); err != nil {
-		return err
-	}
-	// After the owner, since chown clears the set-id bits.
-	if err := s.file.Chmod(t.info.Mode().Perm()); err != nil {
-		return failed("give the new file the live one's mode", err)
-	}
-	return s.copyXattrs(t.path)
+// attributes are what a file has beyond its bytes: the owner, the mode, and every
+// extended attribute, which ACLs and security labels are.
+type attributes struct {
+	uid, gid uint32
+	perm     fs.FileMode
+	xattrs   map[string]string
 }
 
-func (s *stage) chown(st *syscall.Stat_t) error {
-	info, err := s.file.Stat()
+func (a attributes) equal(b attributes) bool {
+	return a.uid == b.uid && a.gid == b.gid && a.perm == b.perm && maps.Equal(a.xattrs, b.xattrs)
+}
+
+// attributesOf reads those of the file at path, of which state was taken.
+func attributesOf(path string, state fileState) (attributes, error) {
+	a := attributes{uid: state.uid, gid: state.gid, perm: state.mode.Perm()}
+	names, err := listXattrs(path)
+	if err != nil {
+		return a, failed("list the live file's extended attributes", err)
+	}
+	for _, name := range names {
+		value, err := getXattr(path, name)
+		if err != nil {
+			return a, failed("read the live file's attribute "+name, err)
+		}
+		if a.xattrs == nil {
+			a.xattrs = map[string]string{}
+		}
+		a.xattrs[name] = string(value)
+	}
+	return a, nil
+}
+
+// adopt gives the stage the live file's attributes as they are now.
+func (s *stage) adopt(t *target) error {
+	state, err := t.still()
+	if err != nil {
+		return err
+	}
+	a, err := attributesOf(t.path, state)
+	if err != nil {
+		return err
+	}
+	return s.take(a)
+}
+
+// take gives the stage the attributes.
+func (s *stage) take(a attributes) error {
+	return s.takeAs(s.path, a)
+}
+
+// takeAs is take of a stage whose path is another one by now.
+func (s *stage) takeAs(path string, a attributes) error {
+	own, err := lookThrough(s.file)
 	if err != nil {
 		return failed("look at the stage", err)
 	}
-	if own, ok := info.Sys().(*syscall.Stat_t); ok && own.Uid == st.Uid && own.Gid == st.Gid {
-		return nil
-	}
-	if err := s.file.Chown(int(st.Uid), int(st.Gid)); err != nil {
-		return &failure{
-			text:  fmt.Sprintf("give the new file the live one's owner %d:%d", st.Uid, st.Gid),
-			cause: err,
-			kinds: []error{ErrNotPermitted},
-			hint:  "let the program's user own the live database, or run the program as its owner",
-			// Where the file stays what it is there is nothing to give.
-			inPlace: true,
+	if own.uid != a.uid || own.gid != a.gid {
+		if err := s.file.Chown(int(a.uid), int(a.gid)); err != nil {
+			return &failure{
+				text:  fmt.Sprintf("give the new file the live one's owner %d:%d", a.uid, a.gid),
+				cause: err,
+				kinds: []error{ErrNotPermitted},
+				hint:  "let the program's user own the live database, or run the program as its owner",
+				// Where the file stays what it is there is nothing to give.
+				inPlace: true,
+			}
 		}
 	}
+	// After the owner, since chown clears the set-id bits.
+	if err := s.file.Chmod(a.perm); err != nil {
+		return failed("give the new file the live one's mode", err)
+	}
+	if err := s.takeXattrs(path, a.xattrs); err != nil {
+		return err
+	}
+	s.taken = a
 	return nil
 }
 
-func (s *stage) copyXattrs(from string) error {
-	names, err := listXattrs(from)
-	if err != nil {
-		return failed("list the live file's extended attributes", err)
-	}
-	for _, name := range names {
-		value, err := getXattr(from, name)
-		if err != nil {
-			return failed("read the live file's attribute "+name, err)
+func (s *stage) takeXattrs(path string, xattrs map[string]string) error {
+	for name := range s.taken.xattrs {
+		if _, ok := xattrs[name]; !ok {
+			if err := unix.Fremovexattr(int(s.file.Fd()), name); err != nil && !errors.Is(err, errNoXattr) {
+				return failed("take the attribute "+name+" from the new file", err)
+			}
 		}
-		if have, err := getXattr(s.path, name); err == nil && string(have) == string(value) {
+	}
+	for _, name := range slices.Sorted(maps.Keys(xattrs)) {
+		if have, err := getXattr(path, name); err == nil && string(have) == xattrs[name] {
 			continue // by a default ACL, or the directory's label
 		}
-		if err := unix.Fsetxattr(int(s.file.Fd()), name, value, 0); err != nil {
+		if err := unix.Fsetxattr(int(s.file.Fd()), name, []byte(xattrs[name]), 0); err != nil {
 			return failed("give the new file the attribute "+name, err)
 		}
 	}

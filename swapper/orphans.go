@@ -2,102 +2,248 @@ package swapper
 
 import (
 	"errors"
-	"io"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strings"
 
+	sqlite3 "github.com/mattn/go-sqlite3"
+	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
+
+	"hotswap/internal/dbpath"
 )
 
-// orphanName matches what besideName makes, and SQLite's sidecars of it.
-var orphanName = regexp.MustCompile(`^\.(.+)\.hotswap-[A-Z2-7]{12}\.(stage|undo|pull)(-journal|-wal|-shm)?$`)
+// Orphans is what [RemoveOrphans] found and did.
+type Orphans struct {
+	// Removed are the files that nobody has a use for.
+	Removed []string
+	// Backup is set if a push was killed before it had named the backup that was
+	// asked for: the replaced database, which has its name now.
+	Backup string
+	// Aside are files that a push had in its hands and that are not its own, under
+	// the names that they were moved to: somebody put them in the live database's
+	// place, in the moment of the swap. They are never removed.
+	Aside []string
+}
 
-// RemoveOrphans removes what pushes and pulls of the database at path left
-// beside it when their process was killed, and returns the names. What belongs
-// to a living process, of this program or another, carries a lock and stays. A
-// server calls it when it starts, and every push before it looks at its target.
-func RemoveOrphans(path string) (removed []string, err error) {
+// Log tells what was found, if anything was.
+func (o Orphans) Log(log zerolog.Logger, path string) {
+	if len(o.Removed) > 0 {
+		log.Warn().Str("database", path).Strs("removed", o.Removed).Msg("removed what an interrupted push left")
+	}
+	if o.Backup != "" {
+		log.Warn().Str("database", path).Str("backup", o.Backup).Msg("named the backup of an interrupted push")
+	}
+	for _, name := range o.Aside {
+		log.Warn().Str("database", path).Str("file", name).
+			Msg("kept a file that is not the interrupted push's own: it was put in the database's place in the moment of the swap; look at it, and push it or remove it")
+	}
+}
+
+// RemoveOrphans cleans up behind pushes and pulls of the database at path whose
+// process was killed: it removes what they left beside it, and finishes the naming
+// of a backup. What belongs to a living process, of this program or another,
+// carries a lock and stays. A server calls it when it starts, and every push before
+// it looks at its target. It may itself be killed at any moment, and called again.
+//
+// Only a regular file is touched that has no other name and is not open in this
+// process: anybody who may write to the directory can give anything such a name.
+func RemoveOrphans(path string) (done Orphans, err error) {
 	dir := filepath.Dir(path)
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return done, nil
 	}
 	if err != nil {
-		return nil, err
+		return done, err
 	}
 	for _, e := range entries {
-		m := orphanName.FindStringSubmatch(e.Name())
-		if m == nil || m[1] != filepath.Base(path) || m[3] != "" {
-			continue
+		if b, ok := parseBeside(e.Name(), filepath.Base(path)); ok {
+			err = errors.Join(err, done.settle(filepath.Join(dir, e.Name()), b, path))
 		}
-		name := filepath.Join(dir, e.Name())
-		lock, lockErr := lockOrphan(name, path)
-		if lockErr != nil {
-			continue // its process lives, or it is gone meanwhile
-		}
-		removeErr := removeOrphan(name)
-		lock.Close() // only now: what is not locked may be locked by its maker
-		if removeErr == nil {
-			removed = append(removed, name)
-		}
-		err = errors.Join(err, ignoreNotExist(removeErr))
 	}
-	slices.Sort(removed)
-	return removed, err
+	slices.Sort(done.Removed)
+	return done, err
+}
+
+// settle does what is to be done with one file.
+func (o *Orphans) settle(name string, b beside, live string) error {
+	state, err := lookAt(name)
+	if err != nil || !state.mode.IsRegular() {
+		return nil // gone meanwhile, or none of ours
+	}
+	if state.nlink > 1 {
+		return o.settleSecondName(name, b, live, state)
+	}
+	lock, err := lockOrphan(name, state)
+	if err != nil {
+		return nil // its process lives, or it is gone meanwhile
+	}
+	defer lock.Close() // only then: what is not locked may be locked by its maker
+	switch b.kind {
+	case kindStage, kindPull:
+		return o.remove(name)
+	case kindCopy:
+		wanted, err := wasOverwritten(live, b)
+		if err != nil {
+			return nil // it is locked for now: another time
+		}
+		if wanted {
+			return o.keepBackup(name, live)
+		}
+		return o.remove(name)
+	}
+	// What is known of the files now must be so after a power loss, too.
+	if err := syncPath(filepath.Dir(live)); err != nil {
+		return err
+	}
+	switch {
+	case state.ino == b.a: // the new file, which never was the live one
+		return o.remove(name)
+	case state.ino == b.b && b.kind == kindBackup:
+		return o.keepBackup(name, live)
+	case state.ino == b.b:
+		return o.remove(name)
+	}
+	return o.moveAside(name, b, live)
+}
+
+// settleSecondName is about a file that has other names, which is never opened. One
+// of them is the live database's if a push was killed that had to do without an
+// exchange of names (replacement.renameOver, takeFreePlace). Any other is none of ours.
+func (o *Orphans) settleSecondName(name string, b beside, live string, state fileState) error {
+	there, err := lookAt(live)
+	if err != nil || !there.is(state) {
+		return nil
+	}
+	switch b.kind {
+	case kindUndo, kindBackup:
+		// Until the rename the stage has the lock of its process.
+		stage := beside{id: b.id, kind: kindStage}.path(live)
+		if state, err := lookAt(stage); err == nil {
+			lock, err := lockOrphan(stage, state)
+			if err != nil {
+				return nil
+			}
+			defer lock.Close()
+		}
+	case kindStage:
+	default:
+		return nil
+	}
+	return o.removed(name, os.Remove(name))
+}
+
+// wasOverwritten reports whether the live database is another one than that which a
+// copy was made of. It is not if it has the same inode and schema cookie: writing in
+// place changes the cookie.
+func wasOverwritten(live string, b beside) (bool, error) {
+	if state, err := lookAt(live); err != nil || state.ino != b.b {
+		return true, nil
+	}
+	conn, err := (&sqlite3.SQLiteDriver{}).Open(dbpath.URI(live, "mode=rw"))
+	if err != nil {
+		return true, nil
+	}
+	defer conn.Close()
+	cookie, err := queryInt(conn.(*sqlite3.SQLiteConn), "PRAGMA schema_version")
+	if busyElsewhere(err) {
+		return false, err
+	}
+	return err != nil || uint64(uint32(cookie)) != b.a, nil
 }
 
 // lockOrphan takes the lock that a process at work with the file would have; an
-// error says that one has it. Until the rename an undo file is a second name of
-// the live one, which must not be opened and closed here while connections hold
-// locks on it: the stage of the same push has the lock then. From the rename on
-// it has its own.
-func lockOrphan(name, livePath string) (io.Closer, error) {
-	for {
-		info, err := os.Lstat(name)
-		if err != nil {
-			return nil, err
-		}
-		live, err := os.Lstat(livePath)
-		if err != nil || !os.SameFile(info, live) {
-			return lock(name)
-		}
-		held, err := lock(strings.TrimSuffix(name, kindUndo) + kindStage)
-		if err == nil {
-			return held, nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-		if again, err := os.Lstat(livePath); err == nil && os.SameFile(live, again) {
-			return io.NopCloser(nil), nil // its process died before it could rename
-		}
-		// Renamed between our two looks.
+// error says that one has it, or that the file must not be opened: to close it
+// again would drop the locks of a connection of this process.
+func lockOrphan(name string, state fileState) (*os.File, error) {
+	if open, err := openedHere(state.dev, state.ino); err != nil || open {
+		return nil, errors.Join(err, unix.EBUSY)
 	}
-}
-
-func lock(name string) (io.Closer, error) {
-	f, err := os.Open(name)
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	for _, look := range []func() (fileState, error){func() (fileState, error) { return lookThrough(f) }, func() (fileState, error) { return lookAt(name) }} {
+		var now fileState
+		if err == nil {
+			now, err = look()
+		}
+		if err == nil && (!now.is(state) || now.nlink != 1) {
+			err = unix.EBUSY // another file by now
+		}
+	}
+	if err != nil {
 		f.Close()
 		return nil, err
 	}
 	return f, nil
 }
 
-func removeOrphan(name string) error {
+func (o *Orphans) remove(name string) error {
 	for _, suffix := range sidecarSuffixes {
+		if info, err := os.Lstat(name + suffix); err != nil || !info.Mode().IsRegular() {
+			continue
+		}
 		if err := ignoreNotExist(os.Remove(name + suffix)); err != nil {
 			return err
 		}
 	}
-	return os.Remove(name)
+	return o.removed(name, os.Remove(name))
+}
+
+func (o *Orphans) removed(name string, err error) error {
+	if err == nil {
+		o.Removed = append(o.Removed, name)
+	}
+	return ignoreNotExist(err)
+}
+
+func (o *Orphans) keepBackup(name, live string) error {
+	path := backupPath(live)
+	if state, err := lookAt(path); err == nil && !state.mode.IsRegular() {
+		b, _ := parseBeside(filepath.Base(name), filepath.Base(live))
+		return o.moveAside(name, b, live)
+	}
+	if err := nameBackup(name, path); err != nil {
+		return fmt.Errorf("name the backup of an interrupted push: %w", err)
+	}
+	o.Backup = path
+	return syncPath(filepath.Dir(live))
+}
+
+func (o *Orphans) moveAside(name string, b beside, live string) error {
+	to, err := moveAside(name, b.id, live)
+	if err != nil {
+		return ignoreNotExist(err)
+	}
+	o.Aside = append(o.Aside, to)
+	return nil
+}
+
+// moveAside gives a file that is not to be lost a name that can be seen.
+func moveAside(name, id, live string) (string, error) {
+	to := filepath.Join(filepath.Dir(live), shorten(filepath.Base(live), 200)+".set-aside-"+id)
+	err := renameFree(name, to)
+	if errors.Is(err, errors.ErrUnsupported) {
+		if _, err := os.Lstat(to); err == nil {
+			return "", &os.PathError{Op: "move aside to", Path: to, Err: fs.ErrExist}
+		}
+		err = os.Rename(name, to)
+	}
+	return to, err
+}
+
+func syncPath(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	return errors.Join(err, d.Close())
 }
 
 func ignoreNotExist(err error) error {

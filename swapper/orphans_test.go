@@ -18,14 +18,15 @@ func TestOrphansOfAKilledProcessAreRemovedAndThoseOfALivingOneStay(t *testing.T)
 	name := func(id, kind string) string {
 		return filepath.Join(s.dir, fmt.Sprintf(".live.sqlite3.hotswap-%s.%s", id, kind))
 	}
-	dead := []string{name("AAAAAAAAAAAA", "stage"), name("BBBBBBBBBBBB", "pull"), name("CCCCCCCCCCCC", "undo")}
+	dead := []string{name("AAAAAAAAAAAA", "stage"), name("BBBBBBBBBBBB", "pull"), name("CCCCCCCCCCCC", "undo-1-2")}
 	for _, n := range dead[:2] {
 		if err := os.WriteFile(n, []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		os.WriteFile(n+"-wal", nil, 0o600)
 	}
-	// Killed between the link and the rename: a second name of the live file.
+	// Killed between the link and the rename, where names can't be exchanged: a
+	// second name of the live file.
 	if err := os.Link(s.path, dead[2]); err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +43,8 @@ func TestOrphansOfAKilledProcessAreRemovedAndThoseOfALivingOneStay(t *testing.T)
 	for _, n := range others {
 		os.WriteFile(n, nil, 0o600)
 	}
-	removed, err := swapper.RemoveOrphans(s.path)
+	orphans, err := swapper.RemoveOrphans(s.path)
+	removed := orphans.Removed
 	if err != nil || fmt.Sprint(removed) != fmt.Sprint(dead) {
 		t.Errorf("removed %v, %v; want %v", removed, err, dead)
 	}

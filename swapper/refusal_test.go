@@ -226,7 +226,7 @@ func TestASwapWhoseDatabaseCantBeReadIsUndone(t *testing.T) {
 				return
 			}
 			defer rows.Close()
-			stages, err := filepath.Glob(filepath.Join(filepath.Dir(s.path), ".*.stage"))
+			stages, err := filepath.Glob(filepath.Join(filepath.Dir(s.path), ".*.undo-*"))
 			if err != nil || len(stages) != 1 {
 				t.Errorf("stages %v, %v", stages, err)
 				return

@@ -3,35 +3,45 @@ package swapper
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
 	"hotswap/internal/door"
+	"hotswap/internal/fileid"
 )
 
 // replacement puts the stage in the live file's place, with every connection
 // of the program closed and no call under way.
 //
-// If the process, or the machine, dies between two steps, this is what is left:
+// The stage has the undo's name by then (push.nameUndo), so that in the one step in
+// which the names are exchanged the old file gets a name that says what it is. If
+// the process, or the machine, dies between two steps, this is what is left:
 //
 //	before "checkpoint"      the old database and its sidecars; SQLite recovers
 //	                         from them as after any crash
 //	after "checkpoint"       the old database, whole in its one file
+//	after "shut the door"    the same
 //	after "be alone"         the same: locks end with their process
 //	after "clear sidecars"   the same; the directory is synced, so that no power
-//	                         loss can bring the old WAL back beside the new file
-//	after "keep the old"     the same, under two names
-//	after "rename"           the old or the new database, each whole: which one
+//	                         loss can bring the old WAL back beside the new file,
+//	                         or the undo's name that the stage had before
+//	after "take the place"   the old or the new database, each whole: which one
 //	                         is up to the disk until the directory is synced
 //	after "sync"             the new database
+//	after "clean up"         the same, and the old one has its backup name or is gone
 //
-// and beside it a stage, or an old file under an undo name: RemoveOrphans.
+// and until then, beside it, a file with the undo's name. RemoveOrphans tells by the
+// inode numbers in it what that is: the new file, which never was the live one, or
+// the old one, which is to be removed or kept. If it is neither, somebody had put a
+// file in the live one's place in the moment before the exchange, and the process
+// died before it could be given back: that is moved aside, and never removed.
 type replacement struct {
 	*push
 	door  func() // opens the path to the rest of the program; nil while it is open
 	guard *guard // on the live file, from "be alone" on
-	undo  string // its second name, from "keep the old" on
+	// undo is the old file's name, or its second one, from "take the place" on.
+	undo      string
+	exchanged bool // undo is what the stage was called
 }
 
 // run returns with report.Swapped saying which database is live.
@@ -48,28 +58,23 @@ func (r *replacement) run(ctx context.Context) error {
 	if err := r.clearSidecars(); err != nil {
 		return err
 	}
-	if err := r.keepOld(); err != nil {
-		return err
-	}
 	if err := ctx.Err(); err != nil {
 		return err // the last chance to stop
 	}
-	if err := r.rename(); err != nil {
+	if err := r.takePlace(); err != nil {
 		return err
 	}
 	// From here on the new database is live, and nothing may fail silently.
 	synced := r.syncDir()
 	r.step(StepRenamed, string(StepRenamed), map[string]any{fieldTarget: r.target.path})
-	if err := r.probe(); err != nil {
-		return r.swapBack(err)
-	}
+	r.stage.letGo()
 	if r.guard != nil {
 		r.guard.endLease()
 	}
 	if synced != nil {
-		synced = durabilityUnknown(synced)
+		return durabilityUnknown(synced)
 	}
-	return errors.Join(synced, r.keepBackup())
+	return nil
 }
 
 // checkpoint brings everything acknowledged into the one file, and closes the
@@ -119,9 +124,12 @@ func (r *replacement) beAlone() error {
 	if !r.target.exists {
 		return nil
 	}
-	size, err := r.target.still()
+	state, err := r.target.still()
 	if err == nil {
-		err = r.target.stillEmpty(size)
+		err = r.target.oneName(state)
+	}
+	if err == nil {
+		err = r.target.stillEmpty(state.size)
 	}
 	if err != nil {
 		return err
@@ -143,6 +151,9 @@ func (r *replacement) beAlone() error {
 	began, patience := time.Now(), unseenPatience
 	for try := 1; ; try++ {
 		r.guard, err = newGuard(r.target.path, r.wantLease)
+		if err == nil {
+			return r.guards()
+		}
 		if !errors.Is(err, errLeaseRefused) && !errors.Is(err, errFenceRefused) {
 			return err
 		}
@@ -157,10 +168,23 @@ func (r *replacement) beAlone() error {
 	}
 }
 
+// guards proves that the guard is on the file that was inspected, and not on one
+// that came to the path a moment ago. As long as it has that open, no other gets
+// its inode's number.
+func (r *replacement) guards() error {
+	if fileid.OfFD(r.guard.file.Fd()) != r.target.id {
+		return errReplaced()
+	}
+	if r.guard.unfenced {
+		r.log.Warn().Str("database", r.target.path).Msg("the live file may only be read, so there is no fence: who opens it in the moment of the swap reads the replaced one until it opens it anew")
+	}
+	return nil
+}
+
 // clearSidecars removes the old database's WAL and journal, which hold nothing
 // now, durably: beside the new file they would be replayed into it.
 func (r *replacement) clearSidecars() error {
-	if err := r.target.clearSidecars(r.wal); err != nil {
+	if err := r.target.clearSidecars(r.wal, r.guard != nil && r.guard.unfenced && r.guard.leased); err != nil {
 		return err
 	}
 	if r.guard != nil {
@@ -174,121 +198,15 @@ func (r *replacement) clearSidecars() error {
 	return nil
 }
 
-// keepOld gives the live file a second name to go back to, so that the path
-// never names nothing.
-func (r *replacement) keepOld() error {
-	if !r.target.exists {
-		return nil
-	}
-	undo := besideName(r.target.path, r.stage.id, kindUndo)
-	if err := os.Link(r.target.path, undo); err != nil {
-		return failed("give the live file a second name to go back to", err)
-	}
-	r.undo = undo
-	return nil
-}
-
-func (r *replacement) rename() error {
-	if !r.target.exists {
-		// A rename would replace what somebody has put there meanwhile.
-		if err := os.Link(r.stage.path, r.target.path); errors.Is(err, os.ErrExist) {
-			return &failure{text: "the live database did not exist at first and does now", kinds: []error{ErrBusy}, hint: "try again"}
-		} else if err != nil {
-			return failed("link the stage to the target", err)
-		}
-		os.Remove(r.stage.path)
-	} else if err := os.Rename(r.stage.path, r.target.path); err != nil {
-		return failed("rename the stage to the target", err)
-	}
-	r.report.Swapped, r.report.Method = true, MethodRename
-	if r.guard != nil {
-		r.guard.since = time.Now()
-	}
-	// Closed before any connection opens the file: see clearSidecars.
-	r.stage.path = ""
-	r.stage.close()
-	return nil
-}
-
-// probe reads the new file's header at the live path. That SQLite can open the
-// file was tried before any call waited (stage.rehearse): it reads the schema,
-// and of a large one that takes longer than all the rest of the pause. No
-// connection of this process has the file open yet, whose locks the close would
-// drop.
-func (r *replacement) probe() error {
-	f, err := os.Open(r.target.path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	_, err = f.ReadAt(make([]byte, headerSize), 0)
-	return err
-}
-
-// swapBack puts the old file back in its place, before any call saw the new one.
-func (r *replacement) swapBack(cause error) error {
-	cause = failed("read the new database in its place", cause)
-	err := r.target.clearSidecars(false)
-	if r.undo == "" {
-		err = errors.Join(err, os.Remove(r.target.path))
-	} else if renameErr := os.Rename(r.undo, r.target.path); renameErr != nil {
-		r.report.BackupPath, r.undo = r.undo, "" // not to be cleaned up
-		return &failure{text: "put the old database back", cause: errors.Join(renameErr, err, cause),
-			hint: fmt.Sprintf("the old one is kept as %s: stop the program and move it to %s", r.report.BackupPath, r.target.path)}
-	}
-	r.undo = ""
-	r.report.Swapped, r.report.Method = false, ""
-	err = errors.Join(err, r.syncDir())
-	r.step(StepSwappedBack, string(StepSwappedBack), nil)
-	if err != nil {
-		return errors.Join(cause, failed("put the old database back durably", err))
-	}
-	return cause
-}
-
-func (p *push) backupPath() string { return p.db.Path() + "~" }
-
-// keepBackup gives the old file its backup name.
-func (r *replacement) keepBackup() error {
-	if !r.opts.Backup || r.undo == "" {
-		return nil
-	}
-	undo := r.undo
-	r.undo = ""
-	return r.nameBackup(undo)
-}
-
-// nameBackup renames what holds the old database to its backup name.
-func (p *push) nameBackup(undo string) error {
-	path := p.backupPath()
-	fail := func(err error) error {
-		p.report.BackupPath = undo
-		return &failure{text: "swapped, but the old database could not be renamed to its backup name", cause: err, hint: "it is kept as " + undo}
-	}
-	// An older backup that somebody opened may have left a WAL, which would be
-	// replayed into this one.
-	for _, suffix := range sidecarSuffixes {
-		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fail(err)
-		}
-	}
-	if err := os.Rename(undo, path); err != nil {
-		return fail(err)
-	}
-	p.report.BackupPath = path
-	if err := p.syncDir(); err != nil {
-		return &failure{text: "swapped, but the backup's name may not survive a power loss", cause: err, kinds: []error{ErrDurabilityUnknown}}
-	}
-	return nil
-}
-
 // cleanUp runs with the gate open again: to free the blocks of a large file
-// takes time. It removes the second name, which is the old file's only one if
-// the swap was made.
+// takes time. It removes the old file, or gives it its backup name.
 func (r *replacement) cleanUp() (err error) {
-	if r.undo != "" && r.report.Swapped {
-		err = os.Remove(r.undo)
-		if err != nil {
+	switch {
+	case r.undo == "" || !r.report.Swapped:
+	case r.opts.Backup:
+		err = r.nameBackup(r.undo)
+	default:
+		if err = os.Remove(r.undo); err != nil {
 			err = failed("remove the replaced file", err)
 		}
 	}

@@ -73,7 +73,7 @@ func (op *operation) pull(ctx context.Context, dst io.Writer, opts PullOptions) 
 		return err
 	}
 	op.phase("snapshot")
-	s, err := createStage(path, kindPull)
+	s, err := createStage(path, kindPull, private)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -24,25 +25,21 @@ type stage struct {
 	// after says how many bytes more the stage's way to the live database takes
 	// per byte of its own, and beyond those.
 	after, besides int64
+	taken          attributes // of the live file
+	state          fileState  // set by push.nameUndo
+	leased         bool
 }
 
-const (
-	kindStage = "stage"
-	kindUndo  = "undo"
-	kindPull  = "pull"
-)
+// private is the mode of a stage that gets another's before it is anything.
+const private = 0o600
 
-// besideName names a file of an operation beside path: hidden, so that no glob
-// for databases takes it for one, and recognisable, so that it can be removed.
-func besideName(path, id, kind string) string {
-	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".hotswap-"+id+"."+kind)
-}
-
-func createStage(path, kind string) (*stage, error) {
+// createStage makes the file, of a kind, beside the database at path. The process's
+// umask counts, as for SQLite's own files.
+func createStage(path, kind string, mode fs.FileMode) (*stage, error) {
 	for range 100 {
 		s := &stage{id: rand.Text()[:12]}
-		s.path = besideName(path, s.id, kind)
-		f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		s.path = beside{id: s.id, kind: kind}.path(path)
+		f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
 		if err != nil {
 			return nil, failed("create the stage", err)
 		}
@@ -86,6 +83,32 @@ func (s *stage) discard() {
 			os.Remove(s.path + suffix)
 		}
 		s.path = ""
+	}
+	s.close()
+}
+
+// rename gives the stage another name, of those that are recognised.
+func (s *stage) rename(path string) error {
+	if err := os.Rename(s.path, path); err != nil {
+		return err
+	}
+	s.path = path
+	return nil
+}
+
+// lease keeps everybody off the new file from the moment that it has the live
+// path, until it has been looked at: who opens it waits in open(2). Where there
+// are no leases it does without.
+func (s *stage) lease() {
+	s.leased = setLease(s.file) == nil
+}
+
+// letGo lets those go on who wait for the new file. None of this process's
+// connections may have it open yet: closing a descriptor drops their locks.
+func (s *stage) letGo() {
+	if s.leased {
+		dropLease(s.file) // a child that was just started may have a copy of the descriptor
+		s.leased = false
 	}
 	s.close()
 }

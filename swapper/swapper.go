@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -141,12 +142,10 @@ func (p *push) look(ctx context.Context) (err error) {
 	if err := checkDir(filepath.Dir(p.db.Path()), "a push puts the new file beside the live one"); err != nil {
 		return err
 	}
-	removed, err := RemoveOrphans(p.db.Path())
+	orphans, err := RemoveOrphans(p.db.Path())
+	orphans.Log(p.log, p.db.Path())
 	if err != nil {
 		return failed("remove what an interrupted push left", err)
-	}
-	if len(removed) > 0 {
-		p.log.Warn().Strs("removed", removed).Msg("removed what an interrupted push left")
 	}
 	if p.target, err = inspect(p.db.Path()); err != nil {
 		return err
@@ -170,13 +169,17 @@ func (p *push) look(ctx context.Context) (err error) {
 
 func (p *push) receive(ctx context.Context, src io.Reader) (err error) {
 	p.phase("receive")
-	if p.stage, err = createStage(p.target.path, kindStage); err != nil {
+	mode := fs.FileMode(private)
+	if !p.target.exists {
+		mode = 0o644 // what SQLite makes its files with
+	}
+	if p.stage, err = createStage(p.target.path, kindStage, mode); err != nil {
 		return err
 	}
 	if p.inPlaceAhead() {
 		p.stage.after = 1 // the WAL, or the journal
 		if p.opts.Backup {
-			p.stage.besides = p.target.info.Size()
+			p.stage.besides = p.target.state.size
 		}
 	}
 	received := func(n int64) {
@@ -274,11 +277,16 @@ func (p *push) adopt(ctx context.Context) error {
 				return failed("keep the journal mode", err)
 			}
 		}
-		if err := p.stage.adopt(p.target); err != nil {
+		state, err := p.target.still()
+		if err == nil {
+			err = p.target.oneName(state)
+		}
+		if err == nil {
+			err = p.stage.adopt(p.target)
+		}
+		if err != nil {
 			return err
 		}
-	} else if err := p.stage.file.Chmod(0o644); err != nil {
-		return failed("set the new file's mode", err)
 	}
 	if err := p.stage.rehearse(ctx, p.db); err != nil {
 		return err
@@ -287,7 +295,10 @@ func (p *push) adopt(ctx context.Context) error {
 		return failed("fsync the stage", err)
 	}
 	p.report.Stamp = p.stage.stamp()
-	return p.stage.assertAlone()
+	if err := p.stage.assertAlone(); err != nil || !p.target.exists || p.opts.DryRun {
+		return err
+	}
+	return p.nameUndo()
 }
 
 // fail makes the error of the whole operation: with it goes how the live

@@ -8,9 +8,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"hotswap/internal/fileid"
 )
 
 // target is the live database's file as a push found it.
@@ -18,14 +19,15 @@ type target struct {
 	path   string
 	dir    string
 	exists bool
-	info   fs.FileInfo
+	state  fileState
+	id     fileid.ID
 	dev    uint64
 	ino    uint64
 }
 
 // empty reports whether there was no live database: no file, or one that was
 // opened and never written to.
-func (t *target) empty() bool { return !t.exists || t.info.Size() == 0 }
+func (t *target) empty() bool { return !t.exists || t.state.size == 0 }
 
 // checkDir refuses a directory that a stage can't be put into; why says what one
 // is for.
@@ -49,26 +51,18 @@ func checkDir(dir, why string) error {
 // inspect refuses what a rename can't replace without harm.
 func inspect(path string) (*target, error) {
 	t := &target{path: path, dir: filepath.Dir(path)}
-	info, err := os.Lstat(path)
+	state, err := lookAt(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return t, nil
 	case err != nil:
 		return nil, failed("look at the target", err)
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	switch {
-	case !info.Mode().IsRegular():
-		return nil, &failure{text: fmt.Sprintf("the target is no regular file but %s", kindOf(info.Mode())), kinds: []error{ErrTarget},
+	case !state.mode.IsRegular():
+		return nil, &failure{text: fmt.Sprintf("the target is no regular file but %s", kindOf(state.mode)), kinds: []error{ErrTarget},
 			hint: "name a database file"}
-	case !ok:
-		return nil, &failure{text: "the target's inode can't be read on this system", kinds: []error{ErrTarget}}
-	case st.Nlink > 1:
-		return nil, &failure{
-			text:  fmt.Sprintf("the target has %d hard links, and a rename would replace only this one of them", st.Nlink),
-			kinds: []error{ErrTarget},
-			hint:  fmt.Sprintf("find the others with: find %s -xdev -inum %d", mountOf(t.dir), st.Ino),
-		}
+	}
+	if err := t.oneName(state); err != nil {
+		return nil, err
 	}
 	if err := checkMountPoint(path); err != nil {
 		return nil, err
@@ -79,21 +73,42 @@ func inspect(path string) (*target, error) {
 		return nil, &failure{text: "the target is marked immutable", cause: err, kinds: []error{ErrNotPermitted},
 			hint: "take the mark off with: chattr -i " + path}
 	}
-	t.exists, t.info, t.dev, t.ino = true, info, uint64(st.Dev), st.Ino
+	t.exists, t.state, t.id, t.dev, t.ino = true, state, fileid.Of(path), state.dev, state.ino
 	return t, nil
 }
 
-// still refuses a file that is not the one that was inspected any more, and
-// returns the size of it if it is.
-func (t *target) still() (size int64, err error) {
-	info, err := os.Lstat(t.path)
+// oneName refuses a file that has other names.
+func (t *target) oneName(state fileState) error {
+	if state.nlink <= 1 {
+		return nil
+	}
+	return &failure{
+		text:  fmt.Sprintf("the target has %d hard links, and a rename would replace only this one of them", state.nlink),
+		kinds: []error{ErrTarget},
+		hint:  fmt.Sprintf("find the others with: find %s -xdev -inum %d", mountOf(t.dir), state.ino),
+	}
+}
+
+// still refuses a file that is not the one that was inspected any more, or has got
+// another name, and returns how it is now.
+func (t *target) still() (fileState, error) {
+	state, err := lookAt(t.path)
 	if err != nil {
-		return 0, failed("look at the live file", err)
+		return state, failed("look at the live file", err)
 	}
-	if !os.SameFile(info, t.info) {
-		return 0, &failure{text: "the live file was replaced by somebody else meanwhile", kinds: []error{ErrBusy}, hint: "see who did, and try again"}
+	return state, t.same(state)
+}
+
+// same refuses what is not the file that was inspected.
+func (t *target) same(state fileState) error {
+	if !state.is(t.state) {
+		return errReplaced()
 	}
-	return info.Size(), nil
+	return nil
+}
+
+func errReplaced() error {
+	return &failure{text: "the live file was replaced by somebody else meanwhile", kinds: []error{ErrBusy}, hint: "see who did, and try again"}
 }
 
 // overtaken makes an error of a push, which somebody else has overtaken by putting

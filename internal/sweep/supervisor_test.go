@@ -219,7 +219,12 @@ func (s *supervisor) describe(n notification) (c call, counts bool) {
 	return c, counts
 }
 
-var operationID = regexp.MustCompile(`hotswap-[A-Z2-7]{12}`)
+// What is of chance in the names beside a database: the operation's id, and the
+// numbers of inodes and cookies.
+var (
+	operationID = regexp.MustCompile(`hotswap-[A-Z2-7]{12}`)
+	numbers     = regexp.MustCompile(`\.(undo|backup|copy)-[0-9a-f]+-[0-9a-f]+`)
+)
 
 // name makes a path the same in every run.
 func (s *supervisor) name(path string) string {
@@ -228,7 +233,7 @@ func (s *supervisor) name(path string) string {
 	if path == own || strings.HasPrefix(path, own+"/") {
 		path = "/proc/self" + strings.TrimPrefix(path, own)
 	}
-	return operationID.ReplaceAllString(s.place.Replace(path), "hotswap-ID")
+	return numbers.ReplaceAllString(operationID.ReplaceAllString(s.place.Replace(path), "hotswap-ID"), ".$1")
 }
 
 // open names what a descriptor of the victim is open on.

@@ -1,0 +1,36 @@
+package swapper
+
+import "os"
+
+// backupPath is where the replaced database at path is kept.
+func backupPath(path string) string { return path + "~" }
+
+// nameBackup gives what holds the old database its backup name. If the process
+// dies in here, the name that it has says that it is to be kept, and RemoveOrphans
+// does all of this again.
+func nameBackup(undo, path string) error {
+	// An older backup that somebody opened may have left a WAL, which would be
+	// replayed into this one.
+	for _, suffix := range sidecarSuffixes {
+		if err := os.Remove(path + suffix); err != nil && !absent(err) {
+			return err
+		}
+	}
+	return os.Rename(undo, path)
+}
+
+// nameBackup renames what holds the old database to its backup name, durably.
+func (p *push) nameBackup(undo string) error {
+	if err := nameBackup(undo, p.backupPath()); err != nil {
+		p.report.BackupPath = undo
+		return &failure{text: "swapped, but the old database could not be renamed to its backup name", cause: err,
+			hint: "it is kept as " + undo + ", and gets its name before the next push"}
+	}
+	p.report.BackupPath = p.backupPath()
+	if err := p.syncDir(); err != nil {
+		return &failure{text: "swapped, but the backup's name may not survive a power loss", cause: err, kinds: []error{ErrDurabilityUnknown}}
+	}
+	return nil
+}
+
+func (p *push) backupPath() string { return backupPath(p.db.Path()) }

@@ -1,0 +1,102 @@
+package swapper
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// beside is the name of an operation's file beside its database: hidden, so that
+// no glob for databases takes it for one, and by what it says recovery knows, when
+// the process was killed, what the file is (see RemoveOrphans):
+//
+//	.NAME.hotswap-ID.stage            a new file, not complete or not live
+//	.NAME.hotswap-ID.pull             a snapshot
+//	.NAME.hotswap-ID.undo-NEW-OLD     the new file, and once the names are exchanged
+//	                                  the old one; told apart by their inode numbers
+//	.NAME.hotswap-ID.backup-NEW-OLD   the same, and the old one is to be kept
+//	.NAME.hotswap-ID.copy-COOKIE-LIVE a copy of what is overwritten in place, to be
+//	                                  kept if that was committed: then the schema
+//	                                  cookie of the live file is another one
+//
+// Numbers are hexadecimal.
+type beside struct {
+	id   string
+	kind string
+	a, b uint64 // the numbers of those kinds that have them
+}
+
+const (
+	kindStage  = "stage"
+	kindPull   = "pull"
+	kindUndo   = "undo"
+	kindBackup = "backup"
+	kindCopy   = "copy"
+)
+
+func (b beside) numbered() bool {
+	return b.kind == kindUndo || b.kind == kindBackup || b.kind == kindCopy
+}
+
+// path names the file beside the database at live.
+func (b beside) path(live string) string {
+	name := besidePrefix(filepath.Base(live)) + b.id + "." + b.kind
+	if b.numbered() {
+		name += fmt.Sprintf("-%x-%x", b.a, b.b)
+	}
+	return filepath.Join(filepath.Dir(live), name)
+}
+
+const (
+	longestName = 255 // NAME_MAX of the usual file systems, in bytes
+	// longestEnd is what may follow a database's name: what besidePrefix and path
+	// put there, and a sidecar's suffix.
+	longestEnd = len(".hotswap-XXXXXXXXXXXX.backup-ffffffffffffffff-ffffffffffffffff-journal")
+)
+
+// besidePrefix is what the names of all files beside the database called base
+// begin with, and those of no other database's. A name that is too long to have
+// more put behind it is cut, and told from others of the same beginning by a
+// digest; the underscore keeps it apart from a database that is called so.
+func besidePrefix(base string) string {
+	if len(".")+len(base)+longestEnd <= longestName {
+		return "." + base + ".hotswap-"
+	}
+	sum := sha256.Sum256([]byte(base))
+	digest := base32.StdEncoding.EncodeToString(sum[:])[:26]
+	return "." + shorten(base, 64) + "." + digest + ".hotswap_"
+}
+
+// shorten cuts a name to n bytes, between two characters.
+func shorten(name string, n int) string {
+	if len(name) <= n {
+		return name
+	}
+	for n > 0 && !utf8.RuneStart(name[n]) {
+		n--
+	}
+	return name[:n]
+}
+
+var besideEnd = regexp.MustCompile(`^([A-Z2-7]{12})\.(?:(stage|pull|undo)|(undo|backup|copy)-([0-9a-f]{1,16})-([0-9a-f]{1,16}))$`)
+
+// parseBeside reads the name of a file beside the database called base; false if
+// it is none of that one's. An undo without numbers is an earlier version's.
+func parseBeside(name, base string) (b beside, ok bool) {
+	end, ok := strings.CutPrefix(name, besidePrefix(base))
+	m := besideEnd.FindStringSubmatch(end)
+	if !ok || m == nil {
+		return b, false
+	}
+	b.id, b.kind = m[1], m[2]+m[3]
+	if m[3] != "" {
+		b.a, _ = strconv.ParseUint(m[4], 16, 64)
+		b.b, _ = strconv.ParseUint(m[5], 16, 64)
+	}
+	return b, true
+}
