@@ -107,8 +107,11 @@ func (t *target) same(state fileState) error {
 	return nil
 }
 
+// errOvertaken: somebody else has put a file at the path.
+var errOvertaken = errors.New("overtaken")
+
 func errReplaced() error {
-	return &failure{text: "the live file was replaced by somebody else meanwhile", kinds: []error{ErrBusy}, hint: "see who did, and try again"}
+	return &failure{text: "the live file was replaced by somebody else meanwhile", kinds: []error{ErrBusy, errOvertaken}, hint: "see who did, and try again"}
 }
 
 // overtaken makes an error of a push, which somebody else has overtaken by putting
@@ -117,7 +120,7 @@ func (p *push) overtaken(err error) error {
 	if err == nil || p.report.Swapped || p.target == nil || !p.target.exists {
 		return err
 	}
-	if _, stillErr := p.target.still(); stillErr != nil && !errors.Is(err, stillErr) {
+	if _, stillErr := p.target.still(); stillErr != nil && !errors.Is(err, errOvertaken) {
 		return fmt.Errorf("%w (%w)", stillErr, err)
 	}
 	return err

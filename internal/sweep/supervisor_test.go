@@ -56,6 +56,7 @@ type supervisor struct {
 	pid    int
 	mem    *os.File
 	within bool
+	thread uint32 // the operation's
 	calls  []call // between the marks
 	wrong  []string
 }
@@ -144,25 +145,24 @@ func (s *supervisor) serve(process *os.Process, socket int) error {
 	}
 }
 
-// isWatch reports whether a call is one too many, and such as the driver makes
-// twice a second to see whether the file is still the one at the path.
-func (s *supervisor) isWatch(c call) bool {
-	at := len(s.calls)
-	return s.record != nil && c.String() == watchCall && at < len(s.record) && s.record[at].String() != watchCall
+// isWatch reports whether a call is such as the driver makes twice a second, to see
+// whether the file is still the one at the path: a look at the path from another
+// thread than the operation's. Those of the operation's other threads are left out,
+// too; they change nothing.
+func (s *supervisor) isWatch(n notification, c call) bool {
+	return n.pid != s.thread && (c.String() == "statx "+databaseFile || c.String() == "name_to_handle_at "+databaseFile)
 }
-
-const watchCall = "newfstatat " + databaseFile
 
 func (s *supervisor) decide(n notification) error {
 	c, counts := s.describe(n)
 	if c.name == "faccessat" && (c.paths[0] == markBegin || c.paths[0] == markEnd) {
-		s.within = c.paths[0] == markBegin
+		s.within, s.thread = c.paths[0] == markBegin, n.pid
 		return s.proceed(n)
 	}
 	if !s.within || !counts {
 		return s.proceed(n)
 	}
-	if s.isWatch(c) {
+	if s.isWatch(n, c) {
 		return s.proceed(n)
 	}
 	s.calls = append(s.calls, c)
