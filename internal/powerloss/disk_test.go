@@ -34,6 +34,8 @@ type change struct {
 	// The entry that goes and the one that comes, "" for none, and their file.
 	goes, comes string
 	entry       *file
+	// The file that an exchange gives the entry that goes; else nil.
+	other *file
 }
 
 // fate is what a power loss makes of a change.
@@ -111,9 +113,12 @@ func (d *disk) apply(e event) error {
 			f = nil
 		}
 		d.sync(f)
-	case opLink, opRename, opUnlink:
+	case opLink, opRename, opExchange, opUnlink:
 		c := change{goes: e.name, comes: e.to, entry: d.now()[e.name]}
-		if c.entry == nil {
+		if e.op == opExchange {
+			c.other = d.now()[e.to]
+		}
+		if c.entry == nil || e.op == opExchange && c.other == nil {
 			return fmt.Errorf("%s: the recording has no such file", e)
 		}
 		if e.op == opLink {
@@ -154,7 +159,11 @@ func (c change) relink(entries map[string]*file) {
 	if c.file != nil {
 		return
 	}
-	if entries[c.goes] == c.entry {
+	switch {
+	case entries[c.goes] != c.entry:
+	case c.other != nil:
+		entries[c.goes] = c.other
+	default:
 		delete(entries, c.goes)
 	}
 	if c.comes != "" {

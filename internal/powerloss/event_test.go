@@ -32,6 +32,7 @@ const (
 	opSync     op = "fsync"
 	opLink     op = "link"
 	opRename   op = "rename"
+	opExchange op = "exchange" // of two names
 	opUnlink   op = "unlink"
 	opMark     op = "mark"
 )
@@ -42,7 +43,7 @@ func (e event) String() string {
 		return fmt.Sprintf("write %s, %d bytes from %d on", e.name, len(e.data), e.off)
 	case opTruncate:
 		return fmt.Sprintf("truncate %s to %d bytes", e.name, e.size)
-	case opLink, opRename:
+	case opLink, opRename, opExchange:
 		return fmt.Sprintf("%s %s to %s", e.op, e.name, e.to)
 	}
 	return string(e.op) + " " + e.name
@@ -96,6 +97,13 @@ func (c *call) event() (*event, error) {
 		return c.names(opRename, unix.AT_FDCWD, a[0], unix.AT_FDCWD, a[1])
 	case unix.SYS_RENAMEAT:
 		return c.names(opRename, int(int32(a[0])), a[1], int(int32(a[2])), a[3])
+	case unix.SYS_RENAMEAT2:
+		switch a[4] {
+		case 0, unix.RENAME_NOREPLACE: // one that finds the name taken fails, and is not recorded
+			return c.names(opRename, int(int32(a[0])), a[1], int(int32(a[2])), a[3])
+		case unix.RENAME_EXCHANGE:
+			return c.names(opExchange, int(int32(a[0])), a[1], int(int32(a[2])), a[3])
+		}
 	case unix.SYS_LINK:
 		return c.names(opLink, unix.AT_FDCWD, a[0], unix.AT_FDCWD, a[1])
 	case unix.SYS_LINKAT:

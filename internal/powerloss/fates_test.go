@@ -21,7 +21,7 @@ const (
 // alone, each and all behind it kept, and more of chance. What is yielded is
 // used again.
 func fates(pending []change, o order, random *rand.Rand) iter.Seq[[]fate] {
-	few, choices := 6, 4
+	few, choices := 7, 4
 	if *every {
 		few, choices = 8, 32
 	}

@@ -54,7 +54,7 @@ var mutants = []mutant{
 }
 
 // isRename reports whether the event is the step that makes a stage live.
-func (e event) isRename() bool { return e.op == opRename && e.isStage() && e.to == liveName }
+func (e event) isRename() bool { return (e.op == opExchange || e.op == opRename) && e.to == liveName }
 
 // without returns the recording with what the mutant omits left out.
 func (r recording) without(m mutant) recording {
