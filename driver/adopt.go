@@ -336,14 +336,14 @@ func (d *Database) warnReplaced(pause time.Duration) {
 // the first on a file, while others wait: to convert a file that is not in that
 // mode yet it needs the file to itself. It returns the end of that.
 func (d *Database) openFirst(ctx context.Context, patience time.Duration) (opened func()) {
-	if door.File(d.Path()) != fileid.None {
+	if !d.watch.idle() {
 		return func() {}
 	}
 	late := time.NewTimer(patience) // a hook may open another connection
 	defer late.Stop()
 	select {
 	case d.first <- struct{}{}:
-		if door.File(d.Path()) != fileid.None {
+		if !d.watch.idle() {
 			<-d.first
 			return func() {}
 		}

@@ -87,6 +87,10 @@ func describe(m managed) DatabaseInfo {
 		if lost := swapper.Lost(m.db); lost != "" {
 			info.Warnings = append(info.Warnings, lost)
 		}
+		if why := m.db.Warning(); why != "" {
+			info.Warnings = append(info.Warnings, "another file was put at the path and is not used ("+why+"): "+
+				"the program goes on with the old one, which has no name any more; put a whole database there (mv)")
+		}
 	}
 	return info
 }

@@ -37,11 +37,7 @@ func shortDir(t testing.TB) string {
 // openDatabase opens a new database through the driver, with rows in it.
 func openDatabase(t testing.TB, path string, rows int) *sql.DB {
 	t.Helper()
-	db, err := sql.Open(driver.Name, "file:"+path+"?_journal=WAL")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
+	db := openDatabaseAt(t, path)
 	if _, err := db.Exec("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)"); err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +46,16 @@ func openDatabase(t testing.TB, path string, rows int) *sql.DB {
 			t.Fatal(err)
 		}
 	}
+	return db
+}
+
+func openDatabaseAt(t testing.TB, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open(driver.Name, "file:"+path+"?_journal=WAL")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
 	return db
 }
 

@@ -25,6 +25,9 @@ type managed struct {
 // open returns the driver's database, managed until release: also if the
 // program closes its last pool on it meanwhile.
 func (m managed) open() (db *driver.Database, release func(), err error) {
+	if m.db != nil {
+		return m.db, m.db.Keep(), nil
+	}
 	return driver.Manage(m.path)
 }
 
@@ -125,8 +128,10 @@ func (a *api) find(path string) (managed, error) {
 	if err != nil {
 		real = filepath.Clean(path)
 	}
+	// A symlink in the name may have been turned a moment ago.
+	db, _ := driver.Lookup(path)
 	for _, m := range list {
-		if m.path == real {
+		if m.path == real || db != nil && m.db == db {
 			return m, nil
 		}
 	}

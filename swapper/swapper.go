@@ -139,6 +139,7 @@ func (p *push) look(ctx context.Context) (err error) {
 	if err := p.db.CheckFile(ctx); err != nil {
 		return failed("look whether the connections have the file open that is there", err)
 	}
+	p.report.Target = p.db.Path() // a symlink may have been turned
 	if err := checkDir(filepath.Dir(p.db.Path()), "a push puts the new file beside the live one"); err != nil {
 		return err
 	}

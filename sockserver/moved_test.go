@@ -1,0 +1,99 @@
+package sockserver
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hotswap/internal/testenv"
+)
+
+// TestCommandsGoToWhatATurnedSymlinkNamesNow: at once, without a restart, and when
+// the directory of before is gone.
+func TestCommandsGoToWhatATurnedSymlinkNamesNow(t *testing.T) {
+	dir := shortDir(t)
+	turn := func(rel string, rows int) {
+		t.Helper()
+		if err := os.Mkdir(filepath.Join(dir, rel), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		makeDatabase(t, filepath.Join(dir, rel, "db"), rows)
+		if err := os.Symlink(rel, filepath.Join(dir, "next")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(dir, "next"), filepath.Join(dir, "current")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	turn("rel1", 1)
+	name := filepath.Join(dir, "current", "db")
+	pool := openDatabaseAt(t, name)
+	c := newTestClient(t, startServer(t, dir, Config{}, nil))
+	if n := rowsIn(t, pool); n != 1 {
+		t.Fatal(n)
+	}
+	turn("rel2", 2)
+	var pulled bytes.Buffer
+	if _, err := c.Snapshot(t.Context(), name, &pulled, SnapshotParams{}); err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(dir, "copy")
+	writeFile(t, copied, pulled.String())
+	if n := rowsIn(t, reopen(t, copied)); n != 2 {
+		t.Errorf("pulled %d rows", n)
+	}
+	turn("rel3", 3)
+	source := filepath.Join(dir, "source")
+	makeDatabase(t, source, 4)
+	content, err := os.ReadFile(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := c.Push(t.Context(), name, bytes.NewReader(content), PushParams{Size: int64(len(content))})
+	if err != nil || report.Target != filepath.Join(dir, "rel3", "db") {
+		t.Errorf("%+v, %v", report, err)
+	}
+	for _, rel := range []string{"rel1", "rel2"} {
+		if err := os.RemoveAll(filepath.Join(dir, rel)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := rowsIn(t, pool); n != 4 {
+		t.Errorf("%d rows", n)
+	}
+}
+
+// TestAStatusWarnsOfAFileThatIsKeptOut.
+func TestAStatusWarnsOfAFileThatIsKeptOut(t *testing.T) {
+	dir := shortDir(t)
+	pool := openDatabase(t, dir+"/db", 3)
+	c := newTestClient(t, startServer(t, dir, Config{}, nil))
+	if w := status(t, c).Warnings; len(w) > 0 && strings.Contains(w[0], "not used") {
+		t.Errorf("%q", w)
+	}
+	writeFile(t, dir+"/bad", "no database")
+	if err := os.Rename(dir+"/bad", dir+"/db"); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Eventually(t, func() error {
+		if w := status(t, c).Warnings; !strings.Contains(strings.Join(w, "\n"), "no SQLite database") && !strings.Contains(strings.Join(w, "\n"), "less than a database's header") {
+			return fmt.Errorf("the warnings: %q", w)
+		}
+		return nil
+	})
+	if n := rowsIn(t, pool); n != 3 {
+		t.Errorf("%d rows", n)
+	}
+	source := filepath.Join(dir, "source")
+	makeDatabase(t, source, 4)
+	content, err := os.ReadFile(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Push(t.Context(), dir+"/db", bytes.NewReader(content), PushParams{}); err == nil || !strings.Contains(err.Error(), "whole one in its place") {
+		t.Errorf("a push: %v", err)
+	}
+}
