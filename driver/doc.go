@@ -64,6 +64,15 @@
 // that has ended before its Exec keeps the Exec from running, which go-sqlite3
 // leaves to chance.
 //
+// # Files that others put at the path
+//
+// The driver looks twice a second whether the file at a database's path, or where a
+// symlink on that path leads, is still the one that its connections have open. If
+// not, they move to the new one together, as in a swap (see [WithExternalReplace]).
+// In the meantime nothing in the process gets it open beside the old one, not the
+// plain go-sqlite3 either: that would be SQLITE_CANTOPEN there, and here the call
+// waits.
+//
 // # Concurrency
 //
 // All exported functions and methods may be called from several goroutines at
