@@ -1,0 +1,226 @@
+package moves
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/driver"
+	"hotswap/internal/dbpath"
+	"hotswap/sockserver"
+)
+
+// programRole is the variable that makes a child the program under test, and
+// holds its settings.
+const programRole = "HOTSWAP_TEST_MOVES_PROGRAM"
+
+// settings are those of the program under test.
+type settings struct {
+	Path    string // of the database, as the program opens it
+	Dir     string // for its other databases and its socket
+	Journal string
+	Creates bool // its connect hook creates the tables
+	One     bool // it has one connection
+	Slow    bool // some of its readers take longer than an adoption waits
+	NoDoor  bool
+}
+
+func (s settings) socket() string { return s.Dir + "/s.sock" }
+
+// program is the program under test: a pool with callers at work on it, other
+// databases that attach the file, and a socket. What each call came to goes to
+// the descriptor 3, a line each. It ends when its stdin does.
+type program struct {
+	settings
+	pool     *sql.DB
+	db       *driver.Database
+	prepared *sql.Stmt
+	out      chan event
+	stop     chan struct{}
+	still    sync.RWMutex // held for reading by every caller's round
+}
+
+// callTimeout is when a call counts as hung.
+const callTimeout = 25 * time.Second
+
+func runProgram(text string) error {
+	p := &program{out: make(chan event, 1024), stop: make(chan struct{})}
+	if err := json.Unmarshal([]byte(text), &p.settings); err != nil {
+		return err
+	}
+	if err := p.open(); err != nil {
+		return err
+	}
+	told := make(chan error, 1)
+	go func() { told <- p.tell(os.NewFile(3, "events")) }()
+	p.db.OnSwap(p.swapped)
+	server, err := sockserver.Start(sockserver.Config{SocketPath: p.socket()})
+	if err != nil {
+		return err
+	}
+	var wg sync.WaitGroup
+	for _, caller := range p.callers() {
+		wg.Go(func() { p.rounds(caller) })
+	}
+	fmt.Println("ready")
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		p.obey(in.Text())
+	}
+	close(p.stop)
+	wg.Wait()
+	err = errors.Join(server.Close(), p.prepared.Close(), p.pool.Close())
+	p.out <- event{} // an OnSwap may still run; what it has to say now is not heard
+	return errors.Join(err, <-told)
+}
+
+func (p *program) open() (err error) {
+	name := driver.Name
+	if p.Creates {
+		name = "moves-creating"
+		sql.Register(name, driver.New(driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
+			_, err := c.Exec(schema, nil)
+			return err
+		})))
+	}
+	if p.pool, err = sql.Open(name, dbpath.URI(p.Path, p.params()...)); err != nil {
+		return err
+	}
+	p.limit()
+	if p.prepared, err = p.pool.Prepare(selectAll); err != nil {
+		return err
+	}
+	var ok bool
+	if p.db, ok = driver.Lookup(p.Path); !ok {
+		return errors.New("the database is not managed")
+	}
+	return nil
+}
+
+// params are those of the program's data source names. Its calls are patient: with
+// a rollback journal readers and writers shut each other out for seconds.
+func (s settings) params() []string {
+	return []string{"_txlock=immediate", "_busy_timeout=20000", "_journal=" + s.Journal}
+}
+
+// limit has the pool keep as many connections as it may open.
+func (p *program) limit() {
+	n := 8
+	if p.One {
+		n = 1
+	}
+	p.pool.SetMaxOpenConns(n)
+	p.pool.SetMaxIdleConns(n)
+}
+
+// obey does what the test says over stdin.
+func (p *program) obey(word string) {
+	switch word {
+	case "pause": // no call runs then, and no connection is open
+		p.still.Lock()
+		p.pool.SetMaxIdleConns(-1)
+	case "resume":
+		p.limit()
+		p.still.Unlock()
+	}
+	fmt.Println(word)
+}
+
+// tell writes the events down, as they come.
+func (p *program) tell(to *os.File) error {
+	w := bufio.NewWriter(to)
+	enc := json.NewEncoder(w)
+	for e := range p.out {
+		if e.Who == "" {
+			break
+		}
+		if err := enc.Encode(e); err != nil {
+			return err
+		}
+		if len(p.out) == 0 {
+			if err := w.Flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return w.Flush()
+}
+
+// swapped is what a program does that drops its caches and reads them anew.
+func (p *program) swapped(s driver.Swap) {
+	p.record(event{Who: "swap", Call: callSwap, First: s.Generation}, func(ctx context.Context, e *event) error {
+		return e.scan(p.pool.QueryRowContext(ctx, selectAll))
+	})
+}
+
+// caller is one of the program's goroutines.
+type caller struct {
+	who   string
+	pause time.Duration // between two rounds
+	round func(c *caller)
+	seq   int64 // of its last write
+}
+
+func (p *program) rounds(c *caller) {
+	for {
+		select {
+		case <-p.stop:
+			return
+		case <-time.After(c.pause):
+		}
+		p.still.RLock()
+		c.round(c)
+		p.still.RUnlock()
+	}
+}
+
+// record has fn make a call, and tells what came of it. The event is told only
+// once the call was: an acknowledgement that is written down was given. A
+// program that is killed may have given more.
+func (p *program) record(e event, fn func(context.Context, *event) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	e.Start = time.Now().UnixNano()
+	if e.First == 0 {
+		e.First = p.db.Generation()
+	}
+	err := fn(ctx, &e)
+	e.Last = p.db.Generation()
+	e.End = time.Now().UnixNano()
+	if err != nil && err.Error() == "sql: database is closed" {
+		return // it ends
+	}
+	if err != nil {
+		e.Fail, e.Text = failureOf(ctx, err), err.Error()
+	}
+	p.out <- e
+}
+
+func failureOf(ctx context.Context, err error) string {
+	var se sqlite3.Error
+	errors.As(err, &se)
+	switch {
+	case errors.Is(err, driver.ErrForced):
+		return failForced
+	case errors.Is(err, driver.ErrReplaced):
+		return failReplaced
+	case ctx.Err() != nil:
+		return failHung
+	case se.ExtendedCode == sqlite3.ErrReadonlyDbMoved:
+		return failMoved
+	case se.Code == sqlite3.ErrIoErr:
+		return failIO
+	case se.Code == sqlite3.ErrBusy:
+		return failBusy
+	case se.Code == sqlite3.ErrCantOpen:
+		return failCantOpen
+	}
+	return failOther
+}
