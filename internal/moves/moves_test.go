@@ -9,8 +9,12 @@ import (
 
 var (
 	moves = flag.Int("moves", 30, "how many things to do to a live path from outside")
-	only  = flag.String("only", "", "a regular expression that the moves must match")
 	seed  = flag.Uint64("seed", 0, "the plan's; 0 is one of chance")
+
+	only        = flag.String("only", "", "regular expression: which moves to do")
+	onlyPush    = flag.String("only-push", "", "regular expression: which pushes and pulls, as \"push rename\"")
+	onlyCaller  = flag.String("only-caller", "", "regular expression: which of the program's callers, as \"w1\"")
+	onlyJournal = flag.String("only-journal", "", "WAL or DELETE")
 )
 
 // TestMoves does things of all sorts to the path of a live database from outside,
@@ -19,7 +23,7 @@ func TestMoves(t *testing.T) {
 	if *seed == 0 {
 		*seed = rand.Uint64()
 	}
-	onlyMoves = regexp.MustCompile(*only)
+	onlyMoves, onlyPushes, onlyCallers = regexp.MustCompile(*only), regexp.MustCompile(*onlyPush), regexp.MustCompile(*onlyCaller)
 	t.Logf("-seed %d", *seed)
 	for _, p := range plan(*seed, *moves) {
 		t.Run(p.String(), func(t *testing.T) {

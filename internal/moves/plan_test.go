@@ -81,22 +81,25 @@ type pushStep struct {
 	gap    time.Duration
 }
 
-// onlyMoves are the moves that a plan may have. It is for looking into one of them.
-var onlyMoves = regexp.MustCompile("")
+// What a plan is limited to, by regular expressions. It is for looking into some
+// part of it.
+var onlyMoves, onlyPushes, onlyCallers = all, all, all
+
+var all = regexp.MustCompile("")
 
 // movesPerWorld is how many moves a program meets before another one starts.
 const movesPerWorld = 10
 
 // plan is what is done in a run of so many moves: the same for the same seed.
 func plan(seed uint64, moves int) []worldPlan {
-	var all []worldPlan
+	var worlds []worldPlan
 	for n := 0; moves > 0; n++ {
 		r := rand.New(rand.NewPCG(seed, uint64(n)))
 		count := min(moves, movesPerWorld)
 		moves -= count
-		all = append(all, planWorld(r, n, count))
+		worlds = append(worlds, planWorld(r, n, count))
 	}
-	return all
+	return worlds
 }
 
 func planWorld(r *rand.Rand, n, moves int) worldPlan {
@@ -107,6 +110,9 @@ func planWorld(r *rand.Rand, n, moves int) worldPlan {
 		creates: r.IntN(2) == 0,
 		one:     r.IntN(6) == 0,
 	}
+	if *onlyJournal != "" {
+		w.journal = *onlyJournal
+	}
 	w.slow = n%16 == 15 && w.journal == "WAL" && !w.one
 	for range moves {
 		w.steps = append(w.steps, planStep(r, w))
@@ -115,7 +121,9 @@ func planWorld(r *rand.Rand, n, moves int) worldPlan {
 		w.steps = append(w.steps, step{move: moveOver, journal: w.journal, rows: 90, await: true})
 	}
 	for range 40 {
-		w.pushes = append(w.pushes, planPush(r))
+		if p := planPush(r); onlyPushes.MatchString(string(p.kind) + " " + p.method) {
+			w.pushes = append(w.pushes, p)
+		}
 	}
 	return w
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"sync"
 	"time"
 
@@ -27,10 +28,10 @@ type settings struct {
 	Path    string // of the database, as the program opens it
 	Dir     string // for its other databases and its socket
 	Journal string
-	Creates bool // its connect hook creates the tables
-	One     bool // it has one connection
-	Slow    bool // some of its readers take longer than an adoption waits
-	NoDoor  bool
+	Creates bool   // its connect hook creates the tables
+	One     bool   // it has one connection
+	Slow    bool   // some of its readers take longer than an adoption waits
+	Callers string // a regular expression: which of them are at work
 }
 
 func (s settings) socket() string { return s.Dir + "/s.sock" }
@@ -67,7 +68,11 @@ func runProgram(text string) error {
 		return err
 	}
 	var wg sync.WaitGroup
+	chosen := regexp.MustCompile(p.Callers)
 	for _, caller := range p.callers() {
+		if !chosen.MatchString(caller.who) {
+			continue
+		}
 		wg.Go(func() { p.rounds(caller) })
 	}
 	fmt.Println("ready")

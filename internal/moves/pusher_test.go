@@ -18,7 +18,7 @@ import (
 
 // pushes goes through the plan's pushes and pulls until it is told to stop.
 func (w *world) pushes(stop <-chan struct{}) {
-	for i := 0; ; i++ {
+	for i := 0; len(w.plan.pushes) > 0; i++ {
 		s := w.plan.pushes[i%len(w.plan.pushes)]
 		select {
 		case <-stop:

@@ -99,7 +99,7 @@ func (w *world) turn(release string) {
 // start starts the program.
 func (w *world) start() {
 	s := settings{Path: w.path, Dir: filepath.Join(w.dir, "prog"), Journal: w.plan.journal,
-		Creates: w.plan.creates, One: w.plan.one, Slow: w.plan.slow}
+		Creates: w.plan.creates, One: w.plan.one, Slow: w.plan.slow, Callers: onlyCallers.String()}
 	text, err := json.Marshal(s)
 	w.must(err)
 	read, write, err := os.Pipe()
