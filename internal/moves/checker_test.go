@@ -19,9 +19,11 @@ const (
 	faultUnknown   fault = "unknown"   // in a file, and nobody wrote it
 	faultHidden    fault = "hidden"    // a whole file's items are not to be seen
 	faultVanished  fault = "vanished"  // a whole file that was at the path, and is no more
+	faultConjured  fault = "conjured"  // a file that nobody put there, without items
 	faultTouched   fault = "touched"   // something wrote into a file that is not whole
 	faultStale     fault = "stale"     // a read of a version that was no longer served
 	faultUnnoted   fault = "unnoted"   // another file under the old generation's number
+	faultUntold    fault = "untold"    // OnSwap did not run for a generation
 	faultSwallowed fault = "swallowed" // a push that succeeded over a file that was not served yet
 	faultGhost     fault = "ghost"     // a refused push's content was seen
 	faultFailed    fault = "failed"    // a call that failed, and that nothing excuses
@@ -87,6 +89,7 @@ func check(h history) verdict {
 	c := checker{&h, &v, h.generations()}
 	c.calls()
 	c.order()
+	c.told()
 	c.pushes()
 	c.files()
 	if h.Crash == "" { // or what is beside a file was not brought into it
@@ -136,6 +139,8 @@ func (c *checker) excused(e event) bool {
 		return e.Call == callLong && e.End-e.Start > 4e9
 	case failReplaced:
 		return c.unwhole(e.Start, e.End)
+	case failOther:
+		return e.Call == callPull && c.unwhole(e.Start, e.End)
 	case failCantOpen:
 		return (e.Call == callAttach || e.Call == callAttachWrite) && c.unwhole(e.Start, e.End)
 	case failMoved, failIO:
@@ -190,6 +195,25 @@ func (c *checker) order() {
 	}
 }
 
+// told looks whether OnSwap has run for each generation.
+func (c *checker) told() {
+	if c.Crash != "" {
+		return
+	}
+	begun, told := map[uint64]bool{}, map[uint64]bool{1: true}
+	for _, e := range c.Events {
+		if e.Call == callSwap {
+			told[e.First] = true
+		}
+		begun[e.Last] = e.Call != callPull
+	}
+	for _, g := range slices.Sorted(maps.Keys(begun)) {
+		if begun[g] && !told[g] {
+			c.v.add(faultUntold, "OnSwap did not run for generation %d", g)
+		}
+	}
+}
+
 // seenBy lists what a generation was seen to be.
 func seenBy(stamps map[string]event) string {
 	var all []string
@@ -231,6 +255,8 @@ func (c *checker) files() {
 	for _, f := range c.Files {
 		found[f.stamp] = true
 		switch {
+		case f.stamp == "" && f.bare:
+			c.v.add(faultConjured, "%s: %s", f.name, f.damage)
 		case f.damage != "":
 			c.v.add(faultCorrupt, "%s (%s): %s", f.name, f.stamp, f.damage)
 		case f.stamp == "":
@@ -242,7 +268,7 @@ func (c *checker) files() {
 		}
 	}
 	for _, p := range c.Puts {
-		if p.State == stateWhole && !found[p.Stamp] {
+		if p.State == stateWhole && p.Stamp != "" && !found[p.Stamp] {
 			c.v.add(faultVanished, "%s (%s) was put at the path and is nowhere", p.Stamp, p.Text)
 		}
 	}

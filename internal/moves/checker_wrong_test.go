@@ -19,6 +19,11 @@ func sound() history {
 		e.Who, e.Call, e.Seq = "w1", callWrite, seq
 		return e
 	}
+	swap := func(stamp string, g uint64, at int64) event {
+		e := read(stamp, g, at)
+		e.Who, e.Call = "swap", callSwap
+		return e
+	}
 	file := func(stamp string, seqs ...int64) contents {
 		c := contents{name: "file of " + stamp, stamp: stamp, stamps: []string{stamp}, digest: digestOf(stamp), acks: map[ackID]int{}}
 		for _, seq := range seqs {
@@ -32,6 +37,7 @@ func sound() history {
 			read(m1, 2, 110), write(2, m1, 2, 120), write(3, m1, 2, 130),
 			read(p1, 3, 210), write(4, p1, 3, 220),
 			read(m2, 4, 310), write(5, m2, 4, 320),
+			swap(m1, 2, 111), swap(p1, 3, 211), swap(m2, 4, 311),
 		},
 		Puts: []put{
 			{State: stateWhole, Stamp: m1, From: 100, Until: 101},
@@ -80,18 +86,22 @@ func TestTheCheckerFindsWhatIsWrongWithAHistory(t *testing.T) {
 		{"a read sees half of the items", func(h *history) { h.Events[5].Rows = 2 }, []fault{faultMixed}},
 		{"a read sees items that are not the version's", func(h *history) { h.Events[5].Bad = 1 }, []fault{faultMixed}},
 		{"a read sees nothing", func(h *history) { h.Events[7].Low, h.Events[7].High, h.Events[7].Rows = "", "", 0 }, []fault{faultHidden}},
+		{"a file that nobody put there", func(h *history) {
+			h.Files = append(h.Files, contents{name: "other", bare: true, damage: "no such table: item"})
+		}, []fault{faultConjured}},
 		{"a file's items are hidden", func(h *history) {
 			h.Files[3].stamp, h.Files[3].stamps, h.Files[3].acks = "", nil, map[ackID]int{}
 		}, []fault{faultHidden, faultVanished, faultLost}},
 		{"a read sees the old version after the new generation began", func(h *history) {
 			h.Events[7].Low, h.Events[7].High, h.Events[7].Rows = "m0001-3", "m0001-3", 3
-			h.Events[7].Last = 5
+			h.Events[7].First = 3
 		}, []fault{faultStale}},
 		{"the new version is read under the old number", func(h *history) { h.Events[7].First, h.Events[7].Last = 3, 3 }, []fault{faultUnnoted}},
 		{"a version of a push in place is read under the old number", func(h *history) {
 			h.Events[5].First, h.Events[5].Last = 2, 2
 			h.Pushes[0].InPlace = true
 		}, nil},
+		{"OnSwap is not called", func(h *history) { h.Events = slices.Delete(h.Events, 9, 10) }, []fault{faultUntold}},
 		{"a push replaced a file that was not served yet", func(h *history) { h.Pushes[0].Backup = "m0002-5" }, []fault{faultSwallowed}},
 		{"a refused push is read", func(h *history) { h.Pushes[0].Outcome, h.Pushes[0].Exit = pushRefused, 75 }, []fault{faultGhost}},
 		{"a push is refused for no reason", func(h *history) {

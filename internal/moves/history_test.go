@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"time"
 )
 
 // The calls of the program under test.
@@ -97,6 +98,7 @@ type broken struct {
 
 // history is all that a run has shown.
 type history struct {
+	Began    int64
 	Rollback bool // the program's journal mode
 	Events   []event
 	Puts     []put
@@ -116,7 +118,7 @@ type recorder struct {
 }
 
 func newRecorder(rollback bool) *recorder {
-	return &recorder{h: history{Rollback: rollback}, seen: map[string]bool{}, more: make(chan struct{})}
+	return &recorder{h: history{Began: time.Now().UnixNano(), Rollback: rollback}, seen: map[string]bool{}, more: make(chan struct{})}
 }
 
 func (r *recorder) addEvent(e event) {

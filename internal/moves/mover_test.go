@@ -50,7 +50,17 @@ func (w *world) step(s step) {
 			return
 		}
 		w.over(stateWhole, stamp, string(s.move))
+		if s.held {
+			w.say("hold")
+		}
 		w.say("resume")
+	case moveReopen:
+		stamp = w.newVersion(s)
+		if !w.say("close") {
+			return
+		}
+		w.over(stateWhole, stamp, string(s.move))
+		w.say("open")
 	case moveTurn:
 		stamp = newStamp("t", w.nextMade(), s.rows)
 		w.turnTo(s, stamp)

@@ -1,9 +1,13 @@
 package moves
 
 import (
+	"cmp"
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -33,7 +37,7 @@ func TestMoves(t *testing.T) {
 			v := check(h)
 			w.tell(h)
 			if len(v.problems) > 0 {
-				t.Errorf("\n%s", v.String())
+				t.Errorf("\n%s\nwhat happened, in milliseconds:\n%s", v.String(), h.story())
 			}
 		})
 	}
@@ -56,7 +60,34 @@ func (w *world) tell(h history) {
 	}
 	w.t.Logf("%d moves, %d calls, %d acknowledged writes, pushes %v, files %d, failed calls that are excused: %v",
 		len(w.plan.steps), len(h.Events), acked, outcomes, len(h.Files)+len(h.Broken), failed)
-	for _, s := range w.plan.steps {
-		w.t.Logf("  %s", s.move)
+}
+
+// story tells what was done to the path, and when which version was seen first.
+func (h *history) story() string {
+	type line struct {
+		at   int64
+		text string
 	}
+	var lines []line
+	for _, p := range h.Puts {
+		lines = append(lines, line{p.From, fmt.Sprintf("%s: %s %s (%.1f ms)", p.Text, p.State, p.Stamp, float64(p.Until-p.From)/1e6)})
+	}
+	for _, p := range h.Pushes {
+		lines = append(lines, line{p.Start, fmt.Sprintf("push of %s until %d: %s, in place %v, generation %d, replaced %q: %.200s",
+			p.Stamp, (p.End-h.Began)/1e6, p.Outcome, p.InPlace, p.Generation, p.Backup, p.Text)})
+	}
+	seen := map[string]bool{}
+	for _, e := range h.Events {
+		key := fmt.Sprintf("%s %s %d", e.Call, e.High, e.Last)
+		if e.Fail == "" && !seen[key] {
+			lines = append(lines, line{e.Start, fmt.Sprintf("    until %d: %s saw %s", (e.End-h.Began)/1e6, e, e.High)})
+		}
+		seen[key] = true
+	}
+	slices.SortStableFunc(lines, func(a, b line) int { return cmp.Compare(a.at, b.at) })
+	var b strings.Builder
+	for _, l := range lines {
+		fmt.Fprintf(&b, "%6d %s\n", (l.at-h.Began)/1e6, l.text)
+	}
+	return b.String()
 }

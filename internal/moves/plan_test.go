@@ -28,6 +28,7 @@ const (
 	moveBroken  move = "mv broken live"
 	moveBack    move = "mv live aside; mv aside live"
 	moveIdle    move = "mv new live, with no connection open"
+	moveReopen  move = "mv new live, while the program closes its pool and opens another"
 	moveTurn    move = "ln -s new-release current"
 	moveNone    move = "nothing"
 )
@@ -41,6 +42,7 @@ type step struct {
 	pause   time.Duration // within the move
 	gap     time.Duration // after it
 	await   bool          // until the new version is served, rather than for the gap
+	held    bool          // of moveIdle, whether the first call is Rows that are held
 	remove  bool          // of moveTurn, whether the old release is removed at once
 }
 
@@ -129,7 +131,7 @@ func planWorld(r *rand.Rand, n, moves int) worldPlan {
 }
 
 func planStep(r *rand.Rand, w worldPlan) step {
-	kinds := []move{moveOver, moveOver, moveOver, moveUnlink, moveGap, moveRewrite, moveRewrite, moveBroken, moveBroken, moveBack, moveIdle}
+	kinds := []move{moveOver, moveOver, moveOver, moveUnlink, moveGap, moveRewrite, moveRewrite, moveBroken, moveBroken, moveBack, moveIdle, moveIdle, moveReopen}
 	if w.layout != layoutPlain {
 		kinds = append(kinds, moveTurn, moveTurn, moveTurn, moveTurn)
 	}
@@ -146,6 +148,7 @@ func planStep(r *rand.Rand, w worldPlan) step {
 		pause:   upTo(r, 250*time.Millisecond),
 		gap:     upTo(r, 600*time.Millisecond),
 		await:   r.IntN(3) == 0,
+		held:    r.IntN(2) == 0,
 		remove:  r.IntN(2) == 0,
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -41,8 +42,10 @@ func (s settings) socket() string { return s.Dir + "/s.sock" }
 // the descriptor 3, a line each. It ends when its stdin does.
 type program struct {
 	settings
+	driver   string
 	pool     *sql.DB
 	db       *driver.Database
+	swaps    atomic.Uint64 // the latest generation that OnSwap was told of
 	prepared *sql.Stmt
 	out      chan event
 	stop     chan struct{}
@@ -77,36 +80,45 @@ func runProgram(text string) error {
 	}
 	fmt.Println("ready")
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-		p.obey(in.Text())
+		if err := p.obey(in.Text()); err != nil {
+			return err
+		}
+		fmt.Println(in.Text())
 	}
 	close(p.stop)
 	wg.Wait()
+	p.awaitSwapped()
 	err = errors.Join(server.Close(), p.prepared.Close(), p.pool.Close())
 	p.out <- event{} // an OnSwap may still run; what it has to say now is not heard
 	return errors.Join(err, <-told)
 }
 
-func (p *program) open() (err error) {
-	name := driver.Name
+func (p *program) open() error {
+	p.driver = driver.Name
 	if p.Creates {
-		name = "moves-creating"
-		sql.Register(name, driver.New(driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
+		p.driver = "moves-creating"
+		sql.Register(p.driver, driver.New(driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
 			_, err := c.Exec(schema, nil)
 			return err
 		})))
 	}
-	if p.pool, err = sql.Open(name, dbpath.URI(p.Path, p.params()...)); err != nil {
-		return err
-	}
-	p.limit()
-	if p.prepared, err = p.pool.Prepare(selectAll); err != nil {
+	if err := p.openPool(); err != nil {
 		return err
 	}
 	var ok bool
-	if p.db, ok = driver.Lookup(p.Path); !ok {
+	if p.db, ok = driver.Lookup(p.Path); !ok { // it is kept for good, whatever becomes of the pool
 		return errors.New("the database is not managed")
 	}
 	return nil
+}
+
+func (p *program) openPool() (err error) {
+	if p.pool, err = sql.Open(p.driver, dbpath.URI(p.Path, p.params()...)); err != nil {
+		return err
+	}
+	p.limit()
+	p.prepared, err = p.pool.Prepare(selectAll)
+	return err
 }
 
 // params are those of the program's data source names. Its calls are patient: with
@@ -125,17 +137,45 @@ func (p *program) limit() {
 	p.pool.SetMaxIdleConns(n)
 }
 
-// obey does what the test says over stdin.
-func (p *program) obey(word string) {
+// obey does what the test says over stdin. Between "pause" or "close" and
+// "resume" or "open" no call runs.
+func (p *program) obey(word string) error {
 	switch word {
-	case "pause": // no call runs then, and no connection is open
+	case "pause": // no connection is open then
 		p.still.Lock()
 		p.pool.SetMaxIdleConns(-1)
 	case "resume":
 		p.limit()
 		p.still.Unlock()
+	case "hold":
+		p.hold()
+	case "close":
+		p.still.Lock()
+		return errors.Join(p.prepared.Close(), p.pool.Close())
+	case "open":
+		defer p.still.Unlock()
+		return p.openPool()
 	}
-	fmt.Println(word)
+	return nil
+}
+
+// hold is the first call after a pause. It holds its Rows for a while, longer than
+// an adoption waits if the world is slow.
+func (p *program) hold() {
+	nap := 50 * time.Millisecond
+	if p.Slow {
+		nap = 5600 * time.Millisecond
+	}
+	held := false
+	p.record(event{Who: "hold", Call: callLong}, func(ctx context.Context, e *event) error {
+		return p.loop(ctx, p.pool, e, 1, func(context.Context, *event) error {
+			if !held {
+				held = true
+				time.Sleep(nap)
+			}
+			return nil
+		})
+	})
 }
 
 // tell writes the events down, as they come.
@@ -160,9 +200,22 @@ func (p *program) tell(to *os.File) error {
 
 // swapped is what a program does that drops its caches and reads them anew.
 func (p *program) swapped(s driver.Swap) {
+	p.still.RLock() // not while there is no pool
+	defer p.still.RUnlock()
 	p.record(event{Who: "swap", Call: callSwap, First: s.Generation}, func(ctx context.Context, e *event) error {
 		return e.scan(p.pool.QueryRowContext(ctx, selectAll))
 	})
+	p.swaps.Store(max(p.swaps.Load(), s.Generation))
+}
+
+// awaitSwapped waits until OnSwap has run for the present generation, for some
+// seconds: it runs after the first calls.
+func (p *program) awaitSwapped() {
+	for began := time.Now(); time.Since(began) < 10*time.Second; time.Sleep(2 * time.Millisecond) {
+		if g := p.db.Generation(); g == 1 || p.swaps.Load() >= g {
+			return
+		}
+	}
 }
 
 // caller is one of the program's goroutines.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"hotswap/sockserver"
@@ -62,7 +63,7 @@ func (w *world) pushOne(s pushStep) {
 	case pushSlowly:
 		src = &slowReader{body, s.after / 4}
 	case pushCancel:
-		time.AfterFunc(s.after, cancel)
+		src = &noticedReader{src, sync.OnceFunc(func() { time.AfterFunc(s.after, cancel) })}
 	case pushBad:
 		src = bytes.NewReader(bytes.Repeat([]byte("garbage "), 2000))
 	}
@@ -180,6 +181,17 @@ func (s *slowReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// noticedReader tells when it is first read from: the push has been let in then.
+type noticedReader struct {
+	io.Reader
+	read func()
+}
+
+func (n *noticedReader) Read(p []byte) (int, error) {
+	n.read()
+	return n.Reader.Read(p)
+}
+
 // clientRole is the variable that makes a child a client that pushes a file.
 const clientRole = "HOTSWAP_TEST_MOVES_CLIENT"
 
@@ -197,9 +209,9 @@ func runClient(text string) {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println("ready")
 	client := sockserver.NewClient(sockserver.ClientConfig{SocketPath: s.Socket})
-	client.Push(context.Background(), s.Path, file, s.Params)
+	src := &noticedReader{file, sync.OnceFunc(func() { fmt.Println("reading") })}
+	client.Push(context.Background(), s.Path, src, s.Params)
 }
 
 // killedClient has a process push the file, and kills it after a while.
@@ -217,7 +229,7 @@ func (w *world) killedClient(file string, params sockserver.PushParams, after ti
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	out.Read(make([]byte, 1))
+	out.Read(make([]byte, 1)) // or it has been refused
 	time.Sleep(after / 3)
 	cmd.Process.Kill()
 	cmd.Wait()

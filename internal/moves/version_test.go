@@ -98,6 +98,7 @@ type contents struct {
 	stamps []string // all that its rows have
 	digest string   // of its items
 	acks   map[ackID]int
+	bare   bool   // it does not even have the table of items
 	damage string // what SQLite's own check says, if not "ok", or why it can't be read
 }
 
@@ -133,6 +134,7 @@ func (c *contents) read(path string) error {
 		c.damage, _, _ = strings.Cut(strings.TrimPrefix(check, "*** in database main ***\n"), "\n")
 	}
 	if err := c.readItems(db); err != nil {
+		c.bare = strings.Contains(err.Error(), "no such table")
 		return err
 	}
 	return c.readAcks(db)
