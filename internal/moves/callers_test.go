@@ -96,31 +96,38 @@ func (p *program) readPinned(c *caller) {
 	}
 }
 
-// querier is a pool or a transaction.
+// querier is a pool or a connection of it.
 type querier interface {
 	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
-	QueryRowContext(context.Context, string, ...any) *sql.Row
 }
 
-// readNested queries on another connection while it has Rows open. With a
-// rollback journal it must be the same one: a writer that waits for the Rows to
-// end lets no new reader in, on any SQLite.
+// readNested queries on one connection while it has Rows open on another. Both have
+// the file open before: to open it, the second one might have to wait for the first.
+// With a rollback journal it must be the same one: a writer that waits for the
+// Rows to end lets no new reader in, on any SQLite.
 func (p *program) readNested(c *caller) {
-	nested := func(ctx context.Context, on querier, e *event) error {
-		return p.loop(ctx, on, e, 8, func(ctx context.Context, e *event) error {
-			return e.scan(on.QueryRowContext(ctx, selectAll))
-		})
-	}
 	p.record(event{Who: c.who, Call: callNested}, func(ctx context.Context, e *event) error {
-		if p.Journal == "WAL" {
-			return nested(ctx, p.pool, e)
-		}
-		conn, err := p.pool.Conn(ctx)
+		outer, err := p.pool.Conn(ctx)
 		if err != nil {
 			return err
 		}
-		defer conn.Close()
-		return nested(ctx, conn, e)
+		defer outer.Close()
+		inner := outer
+		if p.Journal == "WAL" {
+			if inner, err = p.pool.Conn(ctx); err != nil {
+				return err
+			}
+			defer inner.Close()
+			for _, conn := range []*sql.Conn{outer, inner} {
+				if err := (&event{}).scan(conn.QueryRowContext(ctx, selectAll)); err != nil {
+					return err
+				}
+			}
+		}
+		e.First, e.Start = p.db.Generation(), time.Now().UnixNano()
+		return p.loop(ctx, outer, e, 8, func(ctx context.Context, e *event) error {
+			return e.scan(inner.QueryRowContext(ctx, selectAll))
+		})
 	})
 }
 

@@ -91,8 +91,8 @@ func check(h history) verdict {
 	c.order()
 	c.told()
 	c.pushes()
-	c.files()
 	if h.Crash == "" { // or what is beside a file was not brought into it
+		c.files()
 		c.writes()
 	}
 	return v
@@ -140,7 +140,7 @@ func (c *checker) excused(e event) bool {
 	case failReplaced:
 		return c.unwhole(e.Start, e.End)
 	case failOther:
-		return e.Call == callPull && c.unwhole(e.Start, e.End)
+		return e.Call == callPull && (c.unwhole(e.Start, e.End) || c.closed(e.Start, e.End))
 	case failCantOpen:
 		return (e.Call == callAttach || e.Call == callAttachWrite) && c.unwhole(e.Start, e.End)
 	case failMoved, failIO:
@@ -244,9 +244,14 @@ func (c *checker) pushes() {
 }
 
 // mayRefuse tells whether a push may be refused so: 75 says that it may be tried
-// again; anything else must be about what is at the path.
+// again; anything else must be about what is at the path, or that the program does
+// not manage it at the time.
 func (c *checker) mayRefuse(p push) bool {
-	return p.Exit == 75 || c.unwhole(p.Start, p.End)
+	return p.Exit == 75 || c.unwhole(p.Start, p.End) || c.closed(p.Start, p.End)
+}
+
+func (c *checker) closed(start, end int64) bool {
+	return slices.ContainsFunc(c.Closed, func(p put) bool { return p.From <= end && start <= p.Until })
 }
 
 // files looks at each file by itself, and for those that are missing.

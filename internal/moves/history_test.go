@@ -19,6 +19,7 @@ const (
 	callLong        = "long"         // Rows that are read slowly
 	callAttach      = "attach"       // a read through another database's connection
 	callAttachWrite = "attach-write" // a write through one
+	callOpen        = "open"         // the first read of a new pool
 	callSwap        = "swap"         // OnSwap, and what a query in it reads
 	callPull        = "pull"         // a snapshot, which its client has looked through
 )
@@ -102,6 +103,7 @@ type history struct {
 	Rollback bool // the program's journal mode
 	Events   []event
 	Puts     []put
+	Closed   []put // while the program had no pool
 	Pushes   []push
 	Files    []contents
 	Broken   []broken

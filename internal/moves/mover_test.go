@@ -61,6 +61,7 @@ func (w *world) step(s step) {
 		}
 		w.over(stateWhole, stamp, string(s.move))
 		w.say("open")
+		w.h.Closed = append(w.h.Closed, put{From: from, Until: time.Now().UnixNano()})
 	case moveTurn:
 		stamp = newStamp("t", w.nextMade(), s.rows)
 		w.turnTo(s, stamp)
@@ -70,6 +71,9 @@ func (w *world) step(s step) {
 		return
 	}
 	if !w.await(stamp, from) {
+		if *dump {
+			w.child.Process.Signal(syscall.SIGQUIT)
+		}
 		w.h.Stuck = append(w.h.Stuck, fmt.Sprintf("%s: %s was not served within %v", s.move, stamp, servedWithin))
 	}
 }

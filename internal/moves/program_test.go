@@ -154,9 +154,27 @@ func (p *program) obey(word string) error {
 		return errors.Join(p.prepared.Close(), p.pool.Close())
 	case "open":
 		defer p.still.Unlock()
-		return p.openPool()
+		return p.reopenPool()
 	}
 	return nil
+}
+
+// reopenPool opens the pool, which may have to be tried again: the file may not be
+// whole, or a push may be busy with the one before it.
+func (p *program) reopenPool() (err error) {
+	for began := time.Now(); time.Since(began) < 3*callTimeout; time.Sleep(10 * time.Millisecond) {
+		p.record(event{Who: "open", Call: callOpen}, func(ctx context.Context, e *event) error {
+			if err = p.openPool(); err != nil {
+				return err
+			}
+			return e.scan(p.prepared.QueryRowContext(ctx))
+		})
+		if err == nil {
+			return nil
+		}
+		p.pool.Close()
+	}
+	return err
 }
 
 // hold is the first call after a pause. It holds its Rows for a while, longer than

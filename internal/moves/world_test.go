@@ -164,6 +164,9 @@ func (w *world) end() {
 	slow := time.AfterFunc(2*callTimeout, func() { w.child.Process.Kill() })
 	defer slow.Stop()
 	if err := w.child.End(); err != nil {
+		if *dump {
+			w.t.Logf("%s", w.stderr.Bytes())
+		}
 		w.h.Crash = fmt.Sprintf("%v: %s", err, firstLines(w.stderr.Bytes()))
 	}
 	w.events.Wait()
