@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,6 +25,7 @@ type world struct {
 	dir    string // of everything
 	path   string // as the program opens the file
 	child  *testenv.Child
+	hung   atomic.Bool
 	stderr bytes.Buffer
 	events sync.WaitGroup
 	client *sockserver.Client
@@ -126,9 +129,16 @@ func (w *world) start() {
 	w.client = sockserver.NewClient(sockserver.ClientConfig{SocketPath: s.socket()})
 }
 
+// hungAfter is how long a world may take, whose moves take some seconds.
+const hungAfter = 100 * time.Second
+
 // run goes through the plan and returns what the program showed.
 func (w *world) run() history {
 	w.start()
+	defer time.AfterFunc(hungAfter, func() {
+		w.hung.Store(true)
+		w.child.Process.Signal(syscall.SIGQUIT) // it prints its stacks
+	}).Stop()
 	stop := make(chan struct{})
 	var clients sync.WaitGroup
 	clients.Go(func() { w.pushes(stop) })
@@ -167,7 +177,10 @@ func (w *world) end() {
 		if *dump {
 			w.t.Logf("%s", w.stderr.Bytes())
 		}
-		w.h.Crash = fmt.Sprintf("%v: %s", err, firstLines(w.stderr.Bytes()))
+		w.h.Crash = fmt.Sprintf("%v: %s", err, lastLines(w.stderr.Bytes()))
+		if w.hung.Load() {
+			w.h.Crash = fmt.Sprintf("it hung, and was ended after %v (-dump shows where)", hungAfter)
+		}
 	}
 	w.events.Wait()
 	w.harvest()
@@ -199,6 +212,13 @@ func (w *world) end() {
 	}
 }
 
-func firstLines(b []byte) []byte {
-	return b[:min(len(b), 1500)]
+// lastLines are the last of what the program has said, or what it said when it
+// died.
+func lastLines(b []byte) []byte {
+	for _, sign := range []string{"fatal error:", "panic:", "SIGBUS", "SIGSEGV"} {
+		if i := bytes.Index(b, []byte(sign)); i >= 0 {
+			return b[i:min(len(b), i+2000)]
+		}
+	}
+	return b[max(0, len(b)-1000):]
 }
