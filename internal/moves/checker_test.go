@@ -143,7 +143,9 @@ func (c *checker) excused(e event) bool {
 		return e.Call == callPull && (c.unwhole(e.Start, e.End) || c.closed(e.Start, e.End))
 	case failCantOpen:
 		return (e.Call == callAttach || e.Call == callAttachWrite) && c.unwhole(e.Start, e.End)
-	case failMoved, failIO:
+	case failMoved: // without a WAL, or on the way to one
+		return c.pending(e.Start, e.End)
+	case failIO: // the journal can't be made, where the directory is gone
 		return c.Rollback && e.Seq > 0 && c.pending(e.Start, e.End)
 	}
 	return false
