@@ -112,6 +112,8 @@ func (c *checker) calls() {
 			if !c.excused(e) {
 				c.v.add(faultFailed, "%s: %s: %s", e, e.Fail, e.Text)
 			}
+		case e.Call == callTold:
+			// It saw nothing of the file.
 		case e.Low != e.High && e.Call == callNested && c.inPlaceDuring(e):
 			// Its Rows read the old content, and what it queries inside, the new one.
 		case e.Low != e.High:
@@ -204,7 +206,7 @@ func (c *checker) told() {
 	}
 	begun, told := map[uint64]bool{}, map[uint64]bool{1: true}
 	for _, e := range c.Events {
-		if e.Call == callSwap {
+		if e.Call == callSwap || e.Call == callTold {
 			told[e.First] = true
 		}
 		begun[e.Last] = e.Call != callPull

@@ -21,6 +21,7 @@ const (
 	callAttachWrite = "attach-write" // a write through one
 	callOpen        = "open"         // the first read of a new pool
 	callSwap        = "swap"         // OnSwap, and what a query in it reads
+	callTold        = "told"         // OnSwap alone
 	callPull        = "pull"         // a snapshot, which its client has looked through
 )
 

@@ -52,6 +52,9 @@ type program struct {
 	still    sync.RWMutex // held for reading by every caller's round
 }
 
+// chosen tells whether a caller is to be at work.
+func (s settings) chosen(who string) bool { return regexp.MustCompile(s.Callers).MatchString(who) }
+
 // callTimeout is when a call counts as hung.
 const callTimeout = 25 * time.Second
 
@@ -71,9 +74,8 @@ func runProgram(text string) error {
 		return err
 	}
 	var wg sync.WaitGroup
-	chosen := regexp.MustCompile(p.Callers)
 	for _, caller := range p.callers() {
-		if !chosen.MatchString(caller.who) {
+		if !p.chosen(caller.who) {
 			continue
 		}
 		wg.Go(func() { p.rounds(caller) })
@@ -220,10 +222,14 @@ func (p *program) tell(to *os.File) error {
 func (p *program) swapped(s driver.Swap) {
 	p.still.RLock() // not while there is no pool
 	defer p.still.RUnlock()
+	defer func() { p.swaps.Store(max(p.swaps.Load(), s.Generation)) }()
+	if !p.chosen("swap") {
+		p.record(event{Who: "swap", Call: callTold, First: s.Generation}, func(context.Context, *event) error { return nil })
+		return
+	}
 	p.record(event{Who: "swap", Call: callSwap, First: s.Generation}, func(ctx context.Context, e *event) error {
 		return e.scan(p.pool.QueryRowContext(ctx, selectAll))
 	})
-	p.swaps.Store(max(p.swaps.Load(), s.Generation))
 }
 
 // awaitSwapped waits until OnSwap has run for the present generation, for some
