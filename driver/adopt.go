@@ -11,6 +11,7 @@ import (
 
 	"hotswap/internal/door"
 	"hotswap/internal/fileid"
+	"hotswap/internal/lognote"
 	"hotswap/internal/sqlitefile"
 )
 
@@ -176,8 +177,7 @@ func (d *Database) keepOut(path string, file fileid.ID, why string) {
 	w.kept.logged = w.kept.logged || tell
 	w.mu.Unlock()
 	if tell {
-		w.warn(path).Str("because", why).
-			Msg("another file was put at the database's path, and is not used: the old one stays open and serves; put a whole database there (mv)")
+		lognote.Send(w.warn(path).Str("because", why), "another file was put at the database's path, and is not used: the old one stays open and serves; put a whole database there (mv)")
 	}
 }
 
@@ -221,7 +221,7 @@ func (d *Database) move(begin func()) {
 }
 
 func (d *Database) cantLeave(err error) {
-	d.watch.warn(d.Path()).Err(err).Msg("the database file was replaced by something else, and the connections can't leave the old one yet")
+	lognote.Send(d.watch.warn(d.Path()).Err(err), "the database file was replaced by something else, and the connections can't leave the old one yet")
 }
 
 // refuse has new calls fail.
@@ -237,7 +237,7 @@ func (d *Database) refuse() {
 	d.mu.Lock()
 	d.wakeLocked() // who waits is refused, too
 	d.mu.Unlock()
-	w.warn(d.Path()).Msg("the database file was replaced by something else: calls are refused until it is back")
+	lognote.Send(w.warn(d.Path()), "the database file was replaced by something else: calls are refused until it is back")
 }
 
 // reconsider ends a refusal if the old file is back.
@@ -256,7 +256,7 @@ func (d *Database) reconsider() {
 	}
 	d.openGate(nil)
 	d.freezing.Unlock()
-	w.warn(d.Path()).Msg("the database file is back at its path: calls go on")
+	lognote.Send(w.warn(d.Path()), "the database file is back at its path: calls go on")
 }
 
 // awaitGate is a connection's first use after it idled: if another file is at the
@@ -328,8 +328,7 @@ func (d *Database) announce(s Swap) {
 }
 
 func (d *Database) warnReplaced(pause time.Duration) {
-	d.watch.warn(d.Path()).Uint64("generation", d.Generation()).Dur("pause", pause).
-		Msg("the database file was replaced by something else: all connections use the new one now")
+	lognote.Send(d.watch.warn(d.Path()).Uint64("generation", d.Generation()).Dur("pause", pause), "the database file was replaced by something else: all connections use the new one now")
 }
 
 // openFirst is for connections whose DSN sets a journal mode. It lets one alone be

@@ -8,11 +8,13 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/internal/door"
 	"hotswap/internal/fileid"
+	"hotswap/internal/lognote"
 )
 
 var (
@@ -38,13 +40,19 @@ func (c *connector) Driver() driver.Driver                            { return c
 
 func (c *connector) Close() error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.letGo != nil {
 		c.letGo()
 	}
 	c.closed = true
+	c.mu.Unlock()
+	if c.drv.log != nil {
+		lognote.Flush(flushPatience)
+	}
 	return nil
 }
+
+// flushPatience bounds the wait for the log when a pool is closed.
+const flushPatience = 250 * time.Millisecond
 
 // manage makes the database of the name a managed one, if it is a file whose
 // path can be told.

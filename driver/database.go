@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"hotswap/internal/door"
+	"hotswap/internal/lognote"
 )
 
 // Database is one managed database file: managed from sql.Open on, until the
@@ -176,10 +177,10 @@ func (d *Database) runCallbacks(s Swap) {
 				if p := recover(); p != nil {
 					const text = "an OnSwap callback panicked"
 					if log := d.gateLog.Load(); log != nil {
-						log.Error().Str(fieldDatabase, d.Path()).Str("panic", fmt.Sprint(p)).Msg(text)
+						lognote.Send(log.Error().Str(fieldDatabase, d.Path()).Str("panic", fmt.Sprint(p)), text)
 						return
 					}
-					d.watch.warn(d.Path()).Str("panic", fmt.Sprint(p)).Msg(text)
+					lognote.Send(d.watch.warn(d.Path()).Str("panic", fmt.Sprint(p)), text)
 				}
 			}()
 			fn(s)
@@ -284,7 +285,7 @@ func (d *Database) beginWait(c *conn, query string) *wait {
 		w.log = d.gateLog.Load()
 	}
 	if w.log != nil {
-		w.log.Info().Str(fieldDatabase, w.path).Str(fieldQuery, query).Msg("call queued")
+		lognote.Send(w.log.Info().Str(fieldDatabase, w.path).Str(fieldQuery, query), "call queued")
 	}
 	return w
 }
@@ -292,6 +293,6 @@ func (d *Database) beginWait(c *conn, query string) *wait {
 // end tells that the call resumed; of a call that never waited, nothing.
 func (w *wait) end() {
 	if w != nil && w.log != nil {
-		w.log.Info().Str(fieldDatabase, w.path).Str(fieldQuery, w.query).Dur("waited", time.Since(w.since)).Msg("call resumed")
+		lognote.Send(w.log.Info().Str(fieldDatabase, w.path).Str(fieldQuery, w.query).Dur("waited", time.Since(w.since)), "call resumed")
 	}
 }

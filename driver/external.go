@@ -11,6 +11,7 @@ import (
 
 	"hotswap/internal/door"
 	"hotswap/internal/fileid"
+	"hotswap/internal/lognote"
 )
 
 // ExternalReplace is what becomes of a program's connections when something else
@@ -188,7 +189,7 @@ func (d *Database) look() {
 	w.mu.Unlock()
 	if gone {
 		if _, turned := d.turnedTo(); !turned {
-			w.warn(d.Path()).Msg("the database file was removed or moved away by something else: what the program writes is lost when it ends, unless the file is moved back")
+			lognote.Send(w.warn(d.Path()), "the database file was removed or moved away by something else: what the program writes is lost when it ends, unless the file is moved back")
 		}
 	}
 	if !goOn {

@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"hotswap/driver"
+	"hotswap/internal/lognote"
 	"hotswap/internal/testenv"
 )
 
@@ -201,6 +202,7 @@ func TestCallsThatWaitedAreLoggedWithoutTheirArguments(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustExec(t, db, "INSERT INTO t (v) VALUES ('not queued')")
+	lognote.Flush(time.Minute)
 	out := buf.String()
 	if strings.Count(out, "call queued") != 1 || strings.Count(out, "call resumed") != 1 || strings.Count(out, "INSERT INTO t (v) VALUES (?)") != 2 || strings.Contains(out, "secret") || strings.Contains(out, "not queued") {
 		t.Errorf("log:\n%s", out)
@@ -283,6 +285,7 @@ func TestAPanicInOnSwapIsLogged(t *testing.T) {
 	f := mustFreeze(t, d, driver.FreezeOptions{})
 	f.Replaced()
 	f.Thaw()
+	lognote.Flush(time.Minute)
 	if !strings.Contains(log.String(), "a user's mistake") {
 		t.Errorf("log: %s", log.String())
 	}

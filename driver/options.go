@@ -44,6 +44,11 @@ func WithExtensions(files ...string) Option {
 // queued by a swap and that resumed, and what goes wrong on a reconnect. It
 // never logs arguments. The default logs nothing; a swap that has a logger of
 // its own then uses that.
+//
+// No call waits for the logger's writer: lines are written on another goroutine,
+// in order. Of a writer that takes none for a second 1,024 are kept, further ones
+// are dropped, and the next line has their number as lines_dropped; one that is
+// written much later than it happened has the time as happened.
 func WithLogger(log zerolog.Logger) Option {
 	return func(d *Driver) { d.log = &log }
 }

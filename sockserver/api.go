@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 
+	"hotswap/internal/lognote"
 	"hotswap/internal/printable"
 	"hotswap/swapper"
 )
@@ -123,7 +124,7 @@ func (a *api) endpoint(verb string, e endpoint) http.Handler {
 			case http.ErrAbortHandler:
 				panic(caught) // a snapshot cut on purpose: net/http drops the connection
 			default:
-				cmd.log.Error().Interface(fieldPanic, caught).Bytes(fieldStack, debug.Stack()).Msg("panic in a handler")
+				lognote.Send(cmd.log.Error().Interface(fieldPanic, caught).Bytes(fieldStack, debug.Stack()), "panic in a handler")
 				cmd.answer(tracked, &Problem{
 					Type:   ProblemInternal,
 					Title:  "the server panicked",
@@ -190,7 +191,7 @@ func (a *api) removeOrphans(path string) (first bool) {
 	orphans, err := swapper.RemoveOrphans(path)
 	orphans.Log(a.cfg.Logger, path)
 	if err != nil {
-		a.cfg.Logger.Warn().Err(err).Str(fieldPath, path).Msg("could not look for what a killed push left")
+		lognote.Send(a.cfg.Logger.Warn().Err(err).Str(fieldPath, path), "could not look for what a killed push left")
 	}
 	return true
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"hotswap/driver"
+	"hotswap/internal/lognote"
 	"hotswap/swapper"
 )
 
@@ -66,7 +67,7 @@ func newCommand(a *api, verb string, r *http.Request) *command {
 	if peer, ok := r.Context().Value(peerKey{}).(peer); ok && peer.known {
 		line = line.Uint32(fieldUID, peer.uid).Uint32(fieldGID, peer.gid).Int(fieldPID, peer.pid).Str(fieldComm, peer.command)
 	}
-	line.Str(fieldVerb, verb).Str(fieldPath, cmd.path).Msg("command")
+	lognote.Send(line.Str(fieldVerb, verb).Str(fieldPath, cmd.path), "command")
 	return cmd
 }
 
@@ -139,12 +140,12 @@ func (c *command) succeed(report swapper.Report, step swapper.Step) {
 // answers with it.
 func (c *command) fail(w *responseWriter, err error) {
 	if err == errAnswerLost {
-		c.log.Warn().Err(err).Str(fieldVerb, c.verb).Msg("answer lost")
+		lognote.Send(c.log.Warn().Err(err).Str(fieldVerb, c.verb), "answer lost")
 		return
 	}
 	p := newProblem(err)
 	if !c.operated {
-		c.log.Warn().Err(err).Str(fieldVerb, c.verb).Int(fieldStatus, p.Status).Msg("command failed")
+		lognote.Send(c.log.Warn().Err(err).Str(fieldVerb, c.verb).Int(fieldStatus, p.Status), "command failed")
 	}
 	c.answer(w, p)
 }

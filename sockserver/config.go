@@ -41,7 +41,8 @@ type Config struct {
 	DatabasePaths []string
 
 	// Logger gets a line per command, then a line per step of it; its zero
-	// value logs nothing.
+	// value logs nothing. Nobody waits for its writer, as with
+	// [hotswap/driver.WithLogger]; Close does for a second at most.
 	Logger zerolog.Logger
 
 	// Prepare and Validate go into the options of every push; see

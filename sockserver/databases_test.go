@@ -19,6 +19,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"hotswap/driver"
+	"hotswap/internal/lognote"
 	"hotswap/internal/testenv"
 )
 
@@ -173,6 +174,7 @@ func TestADatabaseThatIsOpenedLaterIsWarnedOfAtItsFirstCommand(t *testing.T) {
 			t.Fatalf("got %d: %s", w.Code, w.Body)
 		}
 	}
+	lognote.Flush(time.Minute)
 	if text := log.String(); strings.Count(text, "may not last") != 1 {
 		t.Errorf("the log says:\n%s", text)
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"hotswap/driver"
+	"hotswap/internal/lognote"
 	"hotswap/swapper"
 )
 
@@ -51,7 +52,7 @@ func (a *api) unchanged(w http.ResponseWriter, r *http.Request, cmd *command, db
 		GenerationBefore: db.Generation(), Generation: db.Generation(),
 	}
 	cmd.report = &report
-	cmd.log.Info().Str(fieldPath, db.Path()).Str(fieldDigest, digest).Msg("unchanged: the last push had the same bytes")
+	lognote.Send(cmd.log.Info().Str(fieldPath, db.Path()).Str(fieldDigest, digest), "unchanged: the last push had the same bytes")
 	cmd.succeed(report, swapper.StepUnchanged)
 	return true, answerJSON(w, report)
 }

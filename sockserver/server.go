@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"hotswap/internal/lognote"
 )
 
 // Bounds on a connection beside its transfers; see stallGuard for those.
@@ -19,6 +21,9 @@ const (
 
 // closeGrace is how long Close leaves a client to take its answer.
 const closeGrace = 5 * time.Second
+
+// logGrace is how long it leaves the log to take what there is.
+const logGrace = time.Second
 
 // Server serves the protocol on its two sockets, from Start to Close. Its
 // methods may be called from any goroutine.
@@ -73,7 +78,7 @@ func (a *api) start() (*Server, error) {
 		api: a, socket: serve(cfg, commands, a.handler()), events: serve(cfg, events, a.eventsHandler()),
 		stopWatch: a.startWatch(),
 	}
-	cfg.Logger.Info().Str(fieldSocket, commands.path).Msg("listening")
+	lognote.Send(cfg.Logger.Info().Str(fieldSocket, commands.path), "listening")
 	return s, nil
 }
 
@@ -102,7 +107,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.api.feed.close()
 	grace, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
-	return errors.Join(err, s.events.shutdown(grace))
+	err = errors.Join(err, s.events.shutdown(grace))
+	lognote.Flush(logGrace)
+	return err
 }
 
 // socketServer is an HTTP server on one socket.
@@ -128,7 +135,7 @@ func serve(cfg Config, l *listener, handler http.Handler) *socketServer {
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          log.New(cfg.Logger, "", 0),
+		ErrorLog:          log.New(lognote.Writer(cfg.Logger), "", 0),
 		ConnState:         s.conns.track,
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ConnContext:       s.conns.context,
@@ -136,7 +143,7 @@ func serve(cfg Config, l *listener, handler http.Handler) *socketServer {
 	go func() {
 		defer close(s.served)
 		if err := s.http.Serve(l); !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
-			cfg.Logger.Error().Err(err).Str(fieldSocket, l.path).Msg("the socket is no longer served")
+			lognote.Send(cfg.Logger.Error().Err(err).Str(fieldSocket, l.path), "the socket is no longer served")
 		}
 	}()
 	return s

@@ -1,5 +1,7 @@
 package sockserver
 
+import "hotswap/internal/lognote"
+
 // The file systems whose files end with a container, or with the machine.
 const (
 	fsOverlay = "overlayfs"
@@ -36,6 +38,6 @@ func (a *api) meet(path string) {
 		return
 	}
 	for _, text := range warnings(path) {
-		a.cfg.Logger.Warn().Str(fieldPath, path).Msg("the database may not last: " + text)
+		lognote.Send(a.cfg.Logger.Warn().Str(fieldPath, path), "the database may not last: "+text)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"time"
+
+	"hotswap/internal/lognote"
 )
 
 // mayRename says whether the live file may be replaced by rename at all, as far
@@ -19,7 +21,7 @@ func (p *push) mayRename() error {
 		if p.opts.method() == MethodAuto && leasesExist {
 			return &failure{text: doubt, inPlace: true}
 		}
-		p.log.Warn().Str("database", p.target.path).Msg("renaming all the same: " + doubt)
+		lognote.Send(p.log.Warn().Str("database", p.target.path), "renaming all the same: "+doubt)
 	} else {
 		p.wantLease = true
 	}

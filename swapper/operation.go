@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"hotswap/driver"
+	"hotswap/internal/lognote"
 	"hotswap/internal/printable"
 )
 
@@ -27,8 +28,7 @@ const (
 // steps told to the log and to Notify.
 //
 // Steps are told by a goroutine of their own. While the gate is closed nothing
-// may wait for the one who reads a log: a terminal that was stopped with
-// Ctrl-S would stop the service.
+// may wait for who gets them; nor does anything ever for who reads a log.
 type operation struct {
 	db     *driver.Database
 	log    zerolog.Logger
@@ -122,7 +122,7 @@ func (op *operation) tell() {
 		op.mu.Unlock()
 		for _, l := range lines {
 			if !l.silent {
-				op.log.WithLevel(l.level).Fields(l.fields).Str("database", op.db.Path()).Msg(l.event.Text)
+				lognote.Send(op.log.WithLevel(l.level).Fields(l.fields).Str("database", op.db.Path()), l.event.Text)
 			}
 			if op.notify != nil {
 				op.notify(l.event)
@@ -141,7 +141,11 @@ func (op *operation) end() {
 	op.mu.Unlock()
 	op.wake()
 	<-op.told
+	lognote.Flush(flushPatience)
 }
+
+// flushPatience bounds the wait for the log at the end of an operation.
+const flushPatience = 250 * time.Millisecond
 
 // phase ends the current phase of the report and begins the next, if named.
 func (op *operation) phase(name string) {

@@ -53,7 +53,9 @@ type PushOptions struct {
 	// Rows or a transaction.
 	Validate func(context.Context, *sql.DB) error
 	// Logger gets a line for every step. Use zerolog.Nop() for none: the zero
-	// Logger of zerolog has no writer and logs nothing either.
+	// Logger of zerolog has no writer and logs nothing either. Nothing waits for
+	// its writer, as with [hotswap/driver.WithLogger], but for the end of the
+	// operation: a quarter of a second at most.
 	Logger zerolog.Logger
 	// Notify, if set, gets every step and the progress within long ones, one
 	// at a time and in order, on a goroutine of its own so that a slow

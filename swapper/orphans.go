@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hotswap/internal/dbpath"
+	"hotswap/internal/lognote"
 )
 
 // Orphans is what [RemoveOrphans] found and did.
@@ -31,10 +32,10 @@ type Orphans struct {
 // Log tells what was found, if anything was.
 func (o Orphans) Log(log zerolog.Logger, path string) {
 	if len(o.Removed) > 0 {
-		log.Warn().Str("database", path).Strs("removed", o.Removed).Msg("removed what an interrupted push left")
+		lognote.Send(log.Warn().Str("database", path).Strs("removed", o.Removed), "removed what an interrupted push left")
 	}
 	if o.Backup != "" {
-		log.Warn().Str("database", path).Str("backup", o.Backup).Msg("named the backup of an interrupted push")
+		lognote.Send(log.Warn().Str("database", path).Str("backup", o.Backup), "named the backup of an interrupted push")
 	}
 	for _, name := range o.Aside {
 		log.Warn().Str("database", path).Str("file", name).

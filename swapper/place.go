@@ -6,6 +6,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"hotswap/internal/lognote"
 )
 
 // nameUndo gives the stage the name that the old file has after the exchange, with
@@ -197,7 +199,7 @@ func (r *replacement) exchangeBack() error {
 	kept, moveErr := moveAside(r.stage.path, r.stage.id, r.target.path)
 	if moveErr == nil {
 		r.stage.path = ""
-		r.log.Warn().Str("database", r.target.path).Str("file", kept).Msg("kept a file that was replaced by somebody in the moment of the swap")
+		lognote.Send(r.log.Warn().Str("database", r.target.path).Str("file", kept), "kept a file that was replaced by somebody in the moment of the swap")
 	}
 	return errors.Join(err, moveErr)
 }

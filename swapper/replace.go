@@ -8,6 +8,7 @@ import (
 
 	"hotswap/internal/door"
 	"hotswap/internal/fileid"
+	"hotswap/internal/lognote"
 )
 
 // replacement puts the stage in the live file's place, with every connection
@@ -176,7 +177,7 @@ func (r *replacement) guards() error {
 		return errReplaced()
 	}
 	if r.guard.unfenced {
-		r.log.Warn().Str("database", r.target.path).Msg("the live file may only be read, so there is no fence: who opens it in the moment of the swap reads the replaced one until it opens it anew")
+		lognote.Send(r.log.Warn().Str("database", r.target.path), "the live file may only be read, so there is no fence: who opens it in the moment of the swap reads the replaced one until it opens it anew")
 	}
 	return nil
 }
@@ -212,7 +213,7 @@ func (r *replacement) cleanUp() (err error) {
 	}
 	if r.guard != nil && r.report.Swapped {
 		r.guard.lift(r.opts.Backup, func() {
-			r.log.Warn().Str("database", r.target.path).Msg("somebody opened the replaced file in the moment of the swap: SQLite tells them it is busy until they open the database anew")
+			lognote.Send(r.log.Warn().Str("database", r.target.path), "somebody opened the replaced file in the moment of the swap: SQLite tells them it is busy until they open the database anew")
 		})
 	}
 	return err

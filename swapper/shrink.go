@@ -8,6 +8,7 @@ import (
 
 	"hotswap/driver"
 	"hotswap/internal/dbpath"
+	"hotswap/internal/lognote"
 )
 
 // largeWAL is the size of a WAL, in bytes, whose removal takes time.
@@ -72,7 +73,7 @@ func (o *overwrite) shrink(ctx context.Context) error {
 	}
 	if !done {
 		name := filepath.Base(o.target.path) + "-wal"
-		o.log.Warn().Str("database", o.target.path).Msg(name + " keeps its size until a long read has ended")
+		lognote.Send(o.log.Warn().Str("database", o.target.path), name+" keeps its size until a long read has ended")
 		shrinkLater(o.db)
 	}
 	return nil
