@@ -100,7 +100,7 @@ func (c *conn) execContext(ctx context.Context, query string, args []driver.Name
 		return nil, err
 	}
 	call, stop := c.watch(ctx)
-	if s := c.cachedStmt(query, len(args), true); s != nil {
+	if s := c.cachedStmt(query, args, true); s != nil {
 		res, err := s.inner.ExecContext(call, args)
 		err = c.unwatch(ctx, stop, err)
 		c.cache.put(s, err == nil)
@@ -130,7 +130,7 @@ func (c *conn) queryContext(ctx context.Context, query string, args []driver.Nam
 		return nil, err
 	}
 	defer c.exit()
-	if s := c.cachedStmt(query, len(args), false); s != nil {
+	if s := c.cachedStmt(query, args, false); s != nil {
 		inner, err := s.inner.QueryContext(ctx, args)
 		if err != nil {
 			c.cache.put(s, false)

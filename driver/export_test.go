@@ -87,3 +87,16 @@ func Watched(d *Database) bool {
 	defer d.watch.mu.Unlock()
 	return d.watch.timer != nil || d.watch.adoption != nil
 }
+
+// KeptStatements lists the texts of the statements that the database's
+// connections, of which none may be in use, keep compiled.
+func KeptStatements(d *Database) (texts []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for c := range d.conns {
+		for _, s := range c.cache.stmts {
+			texts = append(texts, s.query)
+		}
+	}
+	return texts
+}

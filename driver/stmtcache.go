@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"database/sql/driver"
 	"hash/maphash"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -25,6 +26,24 @@ type stmtCache struct {
 	seen  [128]uint64 // hashes of texts, each where a text of its hash goes
 }
 
+// mostBound bounds the bytes of the arguments that a kept statement is run with,
+// since SQLite keeps its copies of them for as long: beside those of 64 KiB the
+// compiling is no matter.
+const mostBound = 64 << 10
+
+func large(args []driver.NamedValue) bool {
+	sum := 0
+	for i := range args {
+		switch v := args[i].Value.(type) {
+		case string:
+			sum += len(v)
+		case []byte:
+			sum += len(v)
+		}
+	}
+	return sum > mostBound
+}
+
 // longestCached bounds the texts that are kept, in bytes.
 const longestCached = 16 << 10
 
@@ -47,8 +66,8 @@ func (sc *stmtCache) again(query string) bool {
 // the arguments is wanted; go-sqlite3 then runs the text. For exec, only a
 // write without RETURNING will do, and none with PRAGMA count_changes: go-sqlite3
 // leaves a statement that returned a row open.
-func (c *conn) cachedStmt(query string, args int, exec bool) *stmt {
-	if c.cache.size == 0 {
+func (c *conn) cachedStmt(query string, args []driver.NamedValue, exec bool) *stmt {
+	if c.cache.size == 0 || large(args) {
 		return nil
 	}
 	if c.rows != nil && c.inner.AutoCommit() {
@@ -72,7 +91,7 @@ func (c *conn) cachedStmt(query string, args int, exec bool) *stmt {
 		s = &stmt{conn: c, query: query, inner: inner.(*sqlite3.SQLiteStmt), class: class}
 		s.numInput = s.inner.NumInput()
 	}
-	if s.numInput != args || exec && (!execs(s.class) || c.session.countChanges) {
+	if s.numInput != len(args) || exec && (!execs(s.class) || c.session.countChanges) {
 		c.cache.put(s, true)
 		return nil
 	}

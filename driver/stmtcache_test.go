@@ -1,0 +1,57 @@
+package driver_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"hotswap/driver"
+)
+
+// What SQLite has been given as an argument it keeps until the next is bound.
+func TestNoKeptStatementHoldsLargeArguments(t *testing.T) {
+	db, d := open(t, "", 1)
+	db.SetMaxOpenConns(1)
+	const insert, query = "INSERT INTO t (v) SELECT length(?) + length(?)", "SELECT length(?) + length(?) FROM t"
+	run := func(a, b any) {
+		t.Helper()
+		want := 0
+		for _, arg := range []any{a, b} {
+			switch v := arg.(type) {
+			case string:
+				want += len(v)
+			case []byte:
+				want += len(v)
+			}
+		}
+		mustExec(t, db, insert, a, b)
+		var got int
+		if err := db.QueryRow(query, a, b).Scan(&got); err != nil || got != want {
+			t.Fatalf("got %d, %v, want %d", got, err, want)
+		}
+		if err := db.QueryRow("SELECT v FROM t ORDER BY id DESC LIMIT 1").Scan(&got); err != nil || got != want {
+			t.Fatalf("wrote %d, %v, want %d", got, err, want)
+		}
+	}
+	kept := func(text string) bool { return slices.Contains(driver.KeptStatements(d), text) }
+	for _, large := range [][2]any{
+		{make([]byte, 64<<10), "x"},
+		{"x", strings.Repeat("x", 1<<20)},
+		{make([]byte, 40<<10), make([]byte, 40<<10)}, // together
+	} {
+		for range 3 {
+			run(large[0], large[1])
+		}
+		if kept(insert) || kept(query) {
+			t.Fatal("a statement is kept with its large arguments")
+		}
+	}
+	for range 2 {
+		run("small", []byte("ones"))
+	}
+	if !kept(insert) || !kept(query) {
+		t.Fatal("a statement with small arguments is not kept")
+	}
+	run(make([]byte, 1<<20), "x") // the kept one is not touched
+	run(make([]byte, 32<<10), make([]byte, 32<<10))
+}
