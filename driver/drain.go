@@ -95,6 +95,9 @@ func (dr *drain) run(ctx context.Context) error {
 	window := min(firstWindow, dr.opts.MaxPause)
 	var holders []Holder // of the attempt before
 	for {
+		if err := dr.takeTurn(ctx, dr.remaining()); err != nil {
+			return err
+		}
 		f.Attempts++
 		began := time.Now()
 		ended := true
@@ -124,6 +127,7 @@ func (dr *drain) run(ctx context.Context) error {
 		dr.opts.Notify(FreezeEvent{Step: FreezeGateReopened, Holders: holders})
 		if !ended || window > eagerWindow || window == dr.opts.MaxPause {
 			d.openGate(holding)
+			f.endTurn()
 			long := ended && window > lockSleep
 			if err := dr.rest(ctx, holding, 2*time.Since(began), long); err != nil {
 				return err

@@ -16,6 +16,9 @@ const forceGrace = 2 * time.Second
 // transaction, and calls no more than the grace.
 func (dr *drain) force(ctx context.Context) error {
 	d, f := dr.d, dr.frozen
+	if err := dr.takeTurn(ctx, dr.opts.Timeout); err != nil {
+		return err
+	}
 	f.Attempts++
 	f.closedAt = time.Now()
 	d.shutGate()

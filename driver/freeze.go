@@ -28,6 +28,11 @@ type FreezeOptions struct {
 	// again; within a transaction that has read an old content which is gone then,
 	// it gets SQLITE_BUSY after all, as from any other writer.
 	WritesOnly bool
+	// InTurn has the freeze wait, before it closes the gate and with calls flowing,
+	// until few enough other databases of the program have theirs closed by such a
+	// freeze: as many as there are processors, 2 at least and 8 at most. Pushes do
+	// so. It is not for who freezes another database meanwhile.
+	InTurn bool
 	// Logger gets a line for every call that is queued and that resumes, unless
 	// the driver has a logger of its own.
 	Logger *zerolog.Logger
@@ -76,6 +81,7 @@ type Frozen struct {
 	replaced bool
 	thawed   bool
 	lost     []string // schemas of which a connection had some, that is in no file
+	turn     bool     // it has one of the turns
 }
 
 // Freeze drains the database: new calls wait in the driver, what is under way
@@ -90,7 +96,7 @@ type Frozen struct {
 // begins the moment they have.
 //
 // It returns a *HeldError at the timeout, ErrFreezing if another freeze is in
-// progress, and ctx.Err() if ctx ends first; then calls flow as before. After
+// progress (or, with InTurn, those of others left it no turn), and ctx.Err() if ctx ends first; then calls flow as before. After
 // nil, Thaw must be called.
 func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, error) {
 	if opts.Timeout <= 0 {
@@ -191,6 +197,7 @@ func (f *Frozen) open() {
 	f.db.mu.Unlock()
 	f.over.finish()
 	f.db.openGate(nil)
+	f.endTurn()
 }
 
 func (f *Frozen) end() {

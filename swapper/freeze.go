@@ -24,6 +24,7 @@ func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
 	}
 	frozen, err := p.db.Freeze(ctx, driver.FreezeOptions{
 		Timeout: p.opts.Timeout, MaxPause: p.opts.MaxPause, Force: p.opts.Force,
+		InTurn: true,
 		Logger: &p.opts.Logger,
 		Notify: p.freezeStep,
 	})

@@ -1,0 +1,41 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"time"
+)
+
+// turns has a value for each database whose gate is closed by a freeze that waits
+// its turn. What one does while calls wait (it closes files, looks through the
+// descriptors, syncs the disk) takes longer for each that does the same: two
+// hundred at once would have their callers wait for seconds, where one after
+// another each waits for its own milliseconds.
+var turns = make(chan struct{}, max(2, min(runtime.GOMAXPROCS(0), 8)))
+
+// takeTurn waits, with the gate open, until the freeze may close it.
+func (dr *drain) takeTurn(ctx context.Context, most time.Duration) error {
+	if !dr.opts.InTurn || dr.frozen.turn {
+		return nil
+	}
+	timeout := time.NewTimer(most)
+	defer timeout.Stop()
+	select {
+	case turns <- struct{}{}:
+		dr.frozen.turn = true
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timeout.C:
+		return fmt.Errorf("%w: %s waits for those of other databases of the program", ErrFreezing, dr.d.Path())
+	}
+}
+
+// endTurn does nothing the second time. The gate is open.
+func (f *Frozen) endTurn() {
+	if f.turn {
+		f.turn = false
+		<-turns
+	}
+}
