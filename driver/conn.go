@@ -50,9 +50,10 @@ type conn struct {
 	// told is a copy of session.settings.
 	told atomic.Pointer[[]setting]
 
-	drv *Driver
-	dsn *dsn
-	db  *Database // nil for a database that is not managed
+	drv  *Driver
+	dsn  *dsn
+	made *dsn      // as its pool names it; does not change
+	db   *Database // nil for a database that is not managed
 
 	// mu guards the moves that are not a call's own: marking, claiming,
 	// freezing and closing, and the list of statements, which Stmt.Close

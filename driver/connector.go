@@ -63,9 +63,10 @@ func (c *connector) manage() {
 	c.db = acquire(c.dsn.path)
 	// A wrapper of drivers may hide Close from the pool: then the database is given
 	// up when nobody refers to the connector any more.
-	db, unnamed := c.db, c.db.named(c.dsn.name)
+	db, unnamed, closed := c.db, c.db.named(c.dsn.name), c.db.opens(c.drv, c.dsn)
 	c.letGo = sync.OnceFunc(func() {
 		unnamed()
+		closed()
 		db.letGo()
 	})
 	runtime.AddCleanup(c, func(letGo func()) { letGo() }, c.letGo)
@@ -83,7 +84,7 @@ func (b *baseConnector) Driver() driver.Driver { return b.drv }
 // Connect waits at the gate like a call.
 func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	dsn, db := b.database()
-	c := &conn{drv: b.drv, dsn: dsn, db: db}
+	c := &conn{drv: b.drv, dsn: dsn, made: dsn, db: db}
 	c.cache.size = dsn.cacheSize
 	c.control = newControl(dsn.begin)
 	c.noteQuery(0, "connect")
@@ -168,7 +169,7 @@ func (c *conn) openSQLite() (*sqlite3.SQLiteConn, error) {
 	if c.drv.sqlite.ConnectHook != nil {
 		c.hooked = schemas(inner)
 	}
-	if err := c.session.replay(inner); err != nil {
+	if err := c.replay(inner); err != nil {
 		inner.Close()
 		return nil, err
 	}

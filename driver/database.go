@@ -30,6 +30,8 @@ type Database struct {
 	unguard    func()         // at the door, while refs is not 0; guarded by registry
 	// drv is the latest pool's driver that has hooks or extensions, for OpenFile.
 	drv atomic.Pointer[Driver]
+	// forgives is set after a swap of which it was not rehearsed how connections open.
+	forgives atomic.Bool
 
 	writers writerQueue
 
@@ -54,8 +56,9 @@ type Database struct {
 	// callback, no log line and no wait for the gate under it.
 	mu        sync.Mutex
 	conns     map[*conn]struct{}
-	shut      bool          // new connections wait
-	reopened  chan struct{} // closed, and made anew, whenever waiting calls should look again
+	pools     map[*kind]struct{} // those that are open, by how they open connections
+	shut      bool               // new connections wait
+	reopened  chan struct{}      // closed, and made anew, whenever waiting calls should look again
 	frozen    bool
 	swaps     uint64
 	lastSwap  time.Time
@@ -114,9 +117,37 @@ type fileConnector struct {
 	uri string
 }
 
-func (c fileConnector) Connect(context.Context) (conn driver.Conn, err error) {
-	door.As(c.db, func() { conn, err = c.drv.Open(c.uri) })
-	return conn, err
+// Connect returns when ctx ends, also if the connect hook does not.
+func (c fileConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	type result struct {
+		conn     driver.Conn
+		err      error
+		panicked any
+	}
+	opened := make(chan result)
+	go func() {
+		var r result
+		defer func() {
+			r.panicked = recover()
+			select {
+			case opened <- r:
+			case <-ctx.Done():
+				if r.conn != nil {
+					r.conn.Close()
+				}
+			}
+		}()
+		door.As(c.db, func() { r.conn, r.err = c.drv.Open(c.uri) })
+	}()
+	select {
+	case r := <-opened:
+		if r.panicked != nil {
+			panic(r.panicked) // as it would on this goroutine
+		}
+		return r.conn, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 func (c fileConnector) Driver() driver.Driver { return &c.drv }
 

@@ -79,6 +79,7 @@ type Frozen struct {
 	over     *overwriting // whoever froze may be in the way of; ends with the freeze
 	closedAt time.Time    // when the first of the calls that wait now began to
 	replaced bool
+	forgives bool
 	thawed   bool
 	lost     []string // schemas of which a connection had some, that is in no file
 	turn     bool     // it has one of the turns
@@ -155,6 +156,12 @@ func (f *Frozen) overwrites() {
 // generation and run the OnSwap callbacks.
 func (f *Frozen) Replaced() { f.replaced = true }
 
+// ForgiveReplay says that nobody looked whether connections can be told again, with
+// the new file, what they were told by SQL text: what can't be, since it is gone or
+// does not fit, is left out then with a line in the log, rather than that every call
+// of such a connection fails. It holds until the next swap.
+func (f *Frozen) ForgiveReplay() { f.forgives = true }
+
 // Thaw opens the gate: calls resume, each reopening its connection. It returns
 // the pause, from gate closed to gate open, as the longest waiting call felt
 // it. Callbacks have run when it returns. A second Thaw does nothing.
@@ -167,6 +174,7 @@ func (f *Frozen) Thaw() (pause time.Duration) {
 	d := f.db
 	external := d.arrive(f.replaced)
 	if f.replaced = f.replaced || external; f.replaced {
+		d.forgives.Store(f.forgives)
 		d.generation.Add(1) // before any call can see the new file
 	}
 	f.open()

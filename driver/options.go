@@ -10,7 +10,9 @@ import (
 type Option func(*Driver)
 
 // WithConnectHook calls hook on every new SQLite connection, the first time
-// and whenever a swap made it reopen. An error fails the call that needed it.
+// and whenever a swap made it reopen. An error fails the call that needed it. It
+// is called for the new database of a push, too, before that is live: a push is
+// refused if it fails on that. If it writes, it does so into a copy then.
 //
 // The hook must not keep the connection: it is closed by the next swap, and what
 // go-sqlite3 does on a closed one may end the process (its Backup, RegisterFunc

@@ -3,7 +3,9 @@ package driver
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -131,13 +133,31 @@ func (s *session) forget(schema string) {
 }
 
 // replay tells a new connection what the closed one was told.
-func (s *session) replay(inner *sqlite3.SQLiteConn) error {
-	for _, o := range s.settings {
-		if err := o.replay(inner); err != nil {
+func (c *conn) replay(inner *sqlite3.SQLiteConn) error {
+	for _, o := range slices.Clone(c.session.settings) {
+		err := o.replay(inner)
+		switch {
+		case err == nil:
+		case c.db != nil && c.db.forgives.Load() && forgivable(err):
+			schema, isAttach := strings.CutPrefix(o.key, "attach ")
+			if c.session.remove(o.key); isAttach {
+				c.session.forget(schema)
+			}
+			c.publish()
+			c.db.warn().Str(fieldQuery, o.what).Err(err).Msg("a reopened connection could not be told again what it was told, and goes on without")
+		case !c.session.has(o.key): // forgotten with its schema
+		default:
 			return fmt.Errorf("hotswap: a reopened connection could not be told again what it was told: %s: %w", o.what, err)
 		}
 	}
 	return nil
+}
+
+// forgivable reports whether err will not pass by itself.
+func forgivable(err error) bool {
+	var se sqlite3.Error
+	return errors.Is(err, fs.ErrNotExist) ||
+		errors.As(err, &se) && (se.Code == sqlite3.ErrError || se.Code == sqlite3.ErrCantOpen || se.Code == sqlite3.ErrNotADB || se.Code == sqlite3.ErrCorrupt)
 }
 
 func (o *setting) replay(inner *sqlite3.SQLiteConn) error {
@@ -154,13 +174,22 @@ func (o *setting) replay(inner *sqlite3.SQLiteConn) error {
 }
 
 func isWAL(inner *sqlite3.SQLiteConn) bool {
-	rows, err := inner.Query("PRAGMA main.journal_mode", nil)
+	mode, err := pragma(inner, "main.journal_mode")
+	return err == nil && mode == "wal"
+}
+
+// pragma asks for the value of a pragma.
+func pragma(inner *sqlite3.SQLiteConn, name string) (string, error) {
+	rows, err := inner.Query("PRAGMA "+name, nil)
 	if err != nil {
-		return false
+		return "", err
 	}
 	defer rows.Close()
 	v := make([]driver.Value, 1)
-	return rows.Next(v) == nil && v[0] == "wal"
+	if err := rows.Next(v); err != nil {
+		return "", err
+	}
+	return fmt.Sprint(v[0]), nil
 }
 
 // losing lists the schemas of which the connection, that is about to be closed,

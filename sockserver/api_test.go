@@ -97,7 +97,7 @@ func TestEveryPushOptionReachesTheSwapper(t *testing.T) {
 		t.Helper()
 		if got.Source != want.Source || got.Size != want.Size || got.Timeout != want.Timeout || got.MaxPause != want.MaxPause ||
 			got.SkipIntegrityCheck != want.SkipIntegrityCheck || got.SkipSchemaCheck != want.SkipSchemaCheck ||
-			got.SkipConstraintCheck != want.SkipConstraintCheck ||
+			got.SkipConstraintCheck != want.SkipConstraintCheck || got.SkipRehearsal != want.SkipRehearsal ||
 			got.Quick != want.Quick || got.Force != want.Force || got.Backup != want.Backup || got.DryRun != want.DryRun {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
@@ -110,6 +110,7 @@ func TestEveryPushOptionReachesTheSwapper(t *testing.T) {
 		func(p *PushParams, o *swapper.PushOptions) { p.SkipIntegrityCheck, o.SkipIntegrityCheck = true, true },
 		func(p *PushParams, o *swapper.PushOptions) { p.SkipSchemaCheck, o.SkipSchemaCheck = true, true },
 		func(p *PushParams, o *swapper.PushOptions) { p.SkipConstraintCheck, o.SkipConstraintCheck = true, true },
+		func(p *PushParams, o *swapper.PushOptions) { p.SkipRehearsal, o.SkipRehearsal = true, true },
 		func(p *PushParams, o *swapper.PushOptions) { p.Quick, o.Quick = true, true },
 		func(p *PushParams, o *swapper.PushOptions) { p.Force, o.Force = true, true },
 		func(p *PushParams, o *swapper.PushOptions) { p.Backup, o.Backup = true, true },

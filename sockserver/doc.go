@@ -28,7 +28,7 @@
 //	GET /v1/events[?id=]       the status lines; on the stderr socket, at any path
 //
 // path is absolute, or the word "database" for the only managed one. A PUT
-// takes skip_integrity_check, skip_constraint_check, skip_schema_check, quick, force, backup, dry_run
+// takes skip_integrity_check, skip_constraint_check, skip_schema_check, skip_rehearsal, quick, force, backup, dry_run
 // and digest (1 or 0), method (auto, rename or in-place), timeout and max_pause
 // ("1m30s"), source (a name for the log), size (in bytes, if the body is
 // chunked) and id (the command's); and if_changed, the body's SHA-256 in

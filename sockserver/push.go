@@ -69,7 +69,7 @@ func (a *api) pushDescriptor(w http.ResponseWriter, r *http.Request, cmd *comman
 
 // pushOptions reads the options of a push from the query.
 func (a *api) pushOptions(r *http.Request) (swapper.PushOptions, error) {
-	q, err := parseQuery(r, paramPath, paramID, paramSource, paramSize, paramSkipIntegrityCheck, paramSkipConstraintCheck, paramSkipSchemaCheck,
+	q, err := parseQuery(r, paramPath, paramID, paramSource, paramSize, paramSkipIntegrityCheck, paramSkipConstraintCheck, paramSkipSchemaCheck, paramSkipRehearsal,
 		paramQuick, paramMethod, paramTimeout, paramMaxPause, paramForce, paramBackup, paramDryRun, paramDigest, paramIfChanged)
 	if err != nil {
 		return swapper.PushOptions{}, err
@@ -80,6 +80,7 @@ func (a *api) pushOptions(r *http.Request) (swapper.PushOptions, error) {
 		SkipIntegrityCheck:  q.boolean(paramSkipIntegrityCheck),
 		SkipConstraintCheck: q.boolean(paramSkipConstraintCheck),
 		SkipSchemaCheck:     q.boolean(paramSkipSchemaCheck),
+		SkipRehearsal:       q.boolean(paramSkipRehearsal),
 		Quick:               q.boolean(paramQuick),
 		Method:              q.method(),
 		Timeout:             q.duration(paramTimeout, a.cfg.Timeout),

@@ -20,6 +20,7 @@ const (
 	paramDest                = "dest"
 	paramSkipIntegrityCheck  = "skip_integrity_check"
 	paramSkipSchemaCheck     = "skip_schema_check"
+	paramSkipRehearsal       = "skip_rehearsal"
 	paramSkipConstraintCheck = "skip_constraint_check"
 	paramCheck               = "check"
 	paramQuick               = "quick"

@@ -41,6 +41,7 @@ type PushParams struct {
 	SkipIntegrityCheck  bool
 	SkipConstraintCheck bool
 	SkipSchemaCheck     bool
+	SkipRehearsal       bool
 	Quick               bool
 	Force               bool
 	Backup              bool
@@ -74,6 +75,7 @@ func (p PushParams) query(path string) url.Values {
 		paramSkipIntegrityCheck:  p.SkipIntegrityCheck,
 		paramSkipConstraintCheck: p.SkipConstraintCheck,
 		paramSkipSchemaCheck:     p.SkipSchemaCheck,
+		paramSkipRehearsal:       p.SkipRehearsal,
 		paramQuick:               p.Quick,
 		paramForce:               p.Force,
 		paramBackup:              p.Backup,

@@ -58,16 +58,29 @@ func (s *stage) openReadOnly(ctx context.Context, db *driver.Database) (*sql.DB,
 	// With the program's own functions and collations if its hook runs on a
 	// read-only file, without them if not.
 	pool := db.OpenFile(uri, true)
-	if err := pool.PingContext(ctx); err == nil {
+	if err := pingHook(ctx, pool); err == nil {
 		return pool, nil
 	}
 	pool.Close()
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	pool = db.OpenFile(uri, false)
 	if err := pool.PingContext(ctx); err != nil {
 		pool.Close()
 		return nil, failed("open the stage", err)
 	}
 	return pool, nil
+}
+
+// hookPatience is how long a connect hook may take on a stage.
+const hookPatience = 30 * time.Second
+
+// pingHook opens the pool's connection, which runs the program's connect hook.
+func pingHook(ctx context.Context, pool *sql.DB) error {
+	ctx, cancel := context.WithTimeout(ctx, hookPatience)
+	defer cancel()
+	return pool.PingContext(ctx)
 }
 
 // readQuickly is how the check reads a stage: mapped, which takes two thirds of
@@ -85,7 +98,8 @@ func (s *stage) readQuickly() (pragma string) {
 // rehearse opens the stage as the program will open the live database, and
 // closes it again: what SQLite or the system has against that file, with that
 // owner and mode and beside it a WAL, comes to light before any call waits. It
-// takes as long as the schema is large.
+// takes as long as the schema is large. With the program's hooks that was done before:
+// see push.rehearse.
 func (s *stage) rehearse(ctx context.Context, db *driver.Database) error {
 	pool := db.OpenFile(dbpath.URI(s.path, "mode=rw"), false)
 	defer pool.Close()

@@ -8,16 +8,17 @@
 //
 // # Life cycle of a push
 //
-//	stage -> check -> adopt -> rehearse -> freeze -> replace -> probe -> thaw
-//	              |
-//	              +-> lock -> copy -> commit -> thaw -> checkpoint
+//	stage -> check -> rehearse -> adopt -> freeze -> replace -> probe -> thaw
+//	                          |
+//	                          +-> lock -> copy -> commit -> thaw -> checkpoint
 //
 // The first line is a rename, the second goes in place; a rename that finds
 // somebody else with the file open turns to the second, with the gate open again.
 //
 // Up to the rename inside of replace, any failure leaves the live database as
 // it was, and removes the stage; that SQLite opens the new file, with that owner
-// and mode, is tried before. From the rename on the new database is live; a
+// and mode, is tried before, and that the program's own connections can: with their
+// connect hook and extensions, and told again what they were told by SQL text. From the rename on the new database is live; a
 // probe that can't read it puts the old one back before any call sees it. Only
 // one push of a database runs at a time, others get [ErrBusy] at once; pulls
 // may run beside one another, and a push waits for those that are copying.

@@ -135,6 +135,9 @@ func (p *push) reconnect() (int, error) {
 func (p *push) thaw(frozen *driver.Frozen) {
 	if p.report.Swapped {
 		frozen.Replaced()
+		if p.opts.SkipRehearsal {
+			frozen.ForgiveReplay()
+		}
 	}
 	pause := frozen.Thaw()
 	p.report.Pause, p.report.Generation = pause, p.db.Generation()

@@ -16,6 +16,7 @@ const (
 	offReadVersion  = 19
 	offChange       = 24
 	offPages        = 28
+	offEncoding     = 56
 	offValidFor     = 92
 )
 

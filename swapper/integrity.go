@@ -97,7 +97,7 @@ func (s *stage) asRollback() (head []byte, restore func() error, err error) {
 func (s *stage) openToCheck(ctx context.Context, db *driver.Database, v *verdict) (*sql.DB, error) {
 	uri := dbpath.URI(s.path, "mode=rw", "nolock=1", "_query_only=1")
 	pool := db.OpenFile(uri, true)
-	if v.hook = pool.PingContext(ctx); v.hook == nil {
+	if v.hook = pingHook(ctx, pool); v.hook == nil {
 		return pool, nil
 	}
 	pool.Close()

@@ -29,6 +29,11 @@ type PushOptions struct {
 	Quick bool
 	// SkipSchemaCheck accepts a database whose schema differs from the live one.
 	SkipSchemaCheck bool
+	// SkipRehearsal leaves out opening the new database as the program's own
+	// connections will: with their connect hook and extensions, and told again what
+	// they were told by SQL text (PRAGMA, ATTACH). What they can't be told again then
+	// they go on without; a hook that fails fails their calls.
+	SkipRehearsal bool
 	// Method is how the live database is replaced; "" means MethodAuto.
 	Method Method
 	// Timeout bounds the wait for holds to drain; 0 means 30 s.

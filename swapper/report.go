@@ -71,6 +71,8 @@ const (
 	StepSchemaPassed    Step = "schema check passed"
 	StepValidate        Step = "running the program's validation"
 	StepValidatePassed  Step = "validation passed"
+	StepRehearsal       Step = "opening it as the program will"
+	StepRehearsalPassed Step = "the program can open it"
 	StepWaiting         Step = "waiting for holds"
 	StepGateClosed      Step = "gate closed: calls are queued"
 	StepReopened        Step = "gate open again: holds did not drain in time"

@@ -93,6 +93,9 @@ func (p *push) run(ctx context.Context, src io.Reader) error {
 	if err := p.check(ctx); err != nil {
 		return err
 	}
+	if err := p.rehearse(ctx); err != nil {
+		return err
+	}
 	err = p.byRename(ctx)
 	if why := errInPlace(err); why != nil && p.opts.method() != MethodRename {
 		return p.inPlace(ctx, why)

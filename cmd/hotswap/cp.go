@@ -17,6 +17,7 @@ type cpCmd struct {
 	SkipConstraintCheck bool          `help:"Take a database that has rows which break a constraint of their own table (NOT NULL, CHECK, UNIQUE, a column's type); damage is refused all the same."`
 	Check               bool          `help:"Check the copy of a pull with PRAGMA integrity_check before it is written to DST: else a damaged live database makes a damaged copy, and OK. A push is checked without it."`
 	SkipSchemaCheck     bool          `help:"Push a database whose schema differs from the live one's."`
+	SkipRehearsal       bool          `help:"Push without opening the new database as the program's own connections will (connect hook, PRAGMA, ATTACH). What they can't be told again they go on without; a hook that fails fails their calls."`
 	Quick               bool          `help:"Check with PRAGMA quick_check instead: faster, and blind to bad indexes."`
 	Method              string        `default:"auto" enum:"auto,rename,in-place" help:"How a push replaces the database: rename drains the program's connections and needs the file to itself; in-place writes over it through SQLite, for when another process or a long reader has it open; auto renames if it can."`
 	Timeout             time.Duration `placeholder:"30s" help:"How long a push waits for transactions and open rows to end; by default as the program is set, else 30s."`
@@ -145,6 +146,7 @@ func (c *cpCmd) checkPullFlags() error {
 		"--skip-integrity-check":  c.SkipIntegrityCheck,
 		"--skip-constraint-check": c.SkipConstraintCheck && !c.Check,
 		"--skip-schema-check":     c.SkipSchemaCheck,
+		"--skip-rehearsal":        c.SkipRehearsal,
 		"--quick":                 c.Quick && !c.Check,
 		"--timeout":               c.Timeout != 0,
 		"--max-pause":             c.MaxPause != 0,
@@ -171,6 +173,7 @@ func (c *cpCmd) pushParams(source *source) sockserver.PushParams {
 		SkipIntegrityCheck:  c.SkipIntegrityCheck,
 		SkipConstraintCheck: c.SkipConstraintCheck,
 		SkipSchemaCheck:     c.SkipSchemaCheck,
+		SkipRehearsal:       c.SkipRehearsal,
 		Quick:               c.Quick,
 		Force:               c.Force,
 		Backup:              c.Backup,

@@ -1,0 +1,251 @@
+package driver
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/internal/dbpath"
+	"hotswap/internal/door"
+)
+
+// RehearsalError says which step of opening a connection fails on a file.
+type RehearsalError struct {
+	// What is the step: "the connect hook", a PRAGMA, an ATTACH.
+	What string
+	// Err is the program's own error, or SQLite's.
+	Err error
+}
+
+func (e *RehearsalError) Error() string { return e.What + ": " + e.Err.Error() }
+func (e *RehearsalError) Unwrap() error { return e.Err }
+
+// kind is a way in which connections of the database are opened.
+type kind struct {
+	drv      *Driver
+	dsn      *dsn
+	settings []setting
+}
+
+// special reports whether such a connection may fail to open where a plain one opens.
+func (k *kind) special() bool {
+	return k.drv.sqlite.ConnectHook != nil || len(k.drv.sqlite.Extensions) > 0 || len(k.settings) > 0
+}
+
+func (k *kind) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%p %s", k.drv, k.dsn.raw)
+	for _, o := range k.settings {
+		fmt.Fprintf(&b, "\n%s %v", o.query, o.args)
+	}
+	return b.String()
+}
+
+// opens notes that a pool opens connections of this kind, until it is closed.
+func (d *Database) opens(drv *Driver, dsn *dsn) (closed func()) {
+	k := &kind{drv: drv, dsn: dsn}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.pools == nil {
+		d.pools = map[*kind]struct{}{}
+	}
+	d.pools[k] = struct{}{}
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.pools, k)
+	}
+}
+
+// kinds lists those kinds of connections that are special: of the pools, and of the
+// connections with what each was told.
+func (d *Database) kinds() (all []kind) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	known := map[string]bool{}
+	add := func(k kind) {
+		if name := k.String(); k.special() && !known[name] {
+			known[name] = true
+			all = append(all, k)
+		}
+	}
+	for k := range d.pools {
+		add(*k)
+	}
+	for c := range d.conns {
+		k := kind{drv: c.drv, dsn: c.made}
+		if told := c.told.Load(); told != nil {
+			k.settings = *told
+		}
+		add(k)
+	}
+	return all
+}
+
+// NeedsRehearsal reports whether connections of the database are opened in a way
+// that may fail on a file which SQLite opens: with a connect hook or extensions, or
+// because they are told again what they were told by SQL text.
+func (d *Database) NeedsRehearsal() bool { return len(d.kinds()) > 0 }
+
+// Rehearse opens the file as each kind of connection that the database has will
+// open it once it is the database: with its data source name, extensions and connect
+// hook, and told again what it was told by SQL text. With readOnly the file can't be
+// written to, nor can what is attached to it then; a hook that would write fails, so
+// that only its success means something. A managed database that is attached is asked
+// for its encoding, by a call like any other, and nothing more; no other file is made
+// where one is missing.
+//
+// The error is a *RehearsalError. Rehearse returns when ctx ends, also if a hook does
+// not; the connection is closed once it does.
+func (d *Database) Rehearse(ctx context.Context, file string, readOnly bool) error {
+	r := &rehearsal{d: d, ctx: ctx, file: file, readOnly: readOnly}
+	done := make(chan error, 1)
+	go func() {
+		for _, k := range d.kinds() {
+			var err error
+			door.As(d, func() { err = r.open(&k) })
+			if err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		what, _ := r.at.Load().(string)
+		return &RehearsalError{what, fmt.Errorf("it has not returned: %w", ctx.Err())}
+	}
+}
+
+type rehearsal struct {
+	d        *Database
+	ctx      context.Context
+	file     string
+	readOnly bool
+	at       atomic.Value // what goes on
+}
+
+// step runs a step, of which a panic is an error, too.
+func (r *rehearsal) step(what string, fn func() error) (err error) {
+	r.at.Store(what)
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("it panicked: %v", p)
+		}
+		var already *RehearsalError
+		if err != nil && !errors.As(err, &already) {
+			err = &RehearsalError{what, err}
+		}
+	}()
+	if err := r.ctx.Err(); err != nil {
+		return err
+	}
+	return fn()
+}
+
+func (r *rehearsal) open(k *kind) error {
+	var inner *sqlite3.SQLiteConn
+	sqlite := k.drv.sqlite
+	if hook := sqlite.ConnectHook; hook != nil {
+		sqlite.ConnectHook = func(c *sqlite3.SQLiteConn) error {
+			return r.step("the connect hook", func() error { return hook(c) })
+		}
+	}
+	err := r.step("opening it", func() error {
+		opened, err := sqlite.Open(r.name(k.dsn))
+		if err == nil {
+			inner = opened.(*sqlite3.SQLiteConn)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer inner.Close()
+	for _, o := range k.settings {
+		if err := r.step(o.what, func() error { return r.replay(inner, o) }); err != nil {
+			return err
+		}
+	}
+	return r.step("reading it", func() error {
+		rows, err := inner.Query("SELECT 1 FROM main.sqlite_master LIMIT 1", nil)
+		if err == nil {
+			err = rows.Close()
+		}
+		return err
+	})
+}
+
+// name is the data source name for the file.
+func (r *rehearsal) name(dsn *dsn) string {
+	name := dsn.at(r.file).forSQLite()
+	if !r.readOnly {
+		return name
+	}
+	params := []string{"mode=ro", "immutable=1"}
+	if i := strings.IndexByte(name, '?'); i >= 1 {
+		for param := range strings.SplitSeq(name[i+1:], "&") {
+			key, _, _ := strings.Cut(param, "=")
+			switch key {
+			case "mode", "immutable", "nolock", "cache", "vfs", "_journal", "_journal_mode", "_auto_vacuum", "_vacuum", "_locking", "_locking_mode":
+				// SQLite's own, or what would write
+			default:
+				params = append(params, param)
+			}
+		}
+	}
+	return dbpath.URI(r.file, params...)
+}
+
+func (r *rehearsal) replay(inner *sqlite3.SQLiteConn, o setting) error {
+	if o.file != "" {
+		switch other, ok := managed(o.file); {
+		case ok && other == r.d:
+			o.args = append(o.args[:0:0], o.args...)
+			o.args[0].Value = r.file
+			if r.readOnly {
+				o.args[0].Value = dbpath.URI(r.file, "mode=ro", "immutable=1")
+			}
+			o.file = ""
+		case ok:
+			return r.standIn(inner, o, other)
+		}
+	}
+	return o.replay(inner)
+}
+
+// standIn attaches an empty database in memory for one that is managed.
+func (r *rehearsal) standIn(inner *sqlite3.SQLiteConn, o setting, other *Database) error {
+	if _, err := os.Stat(o.file); err != nil {
+		return err
+	}
+	pool, err := sql.Open(Name, dbpath.URI(other.Path(), "mode=ro"))
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	var theirs string
+	if err := pool.QueryRowContext(r.ctx, "PRAGMA encoding").Scan(&theirs); err != nil {
+		return err
+	}
+	ours, err := pragma(inner, "main.encoding")
+	if err != nil {
+		return err
+	}
+	if ours != theirs {
+		return fmt.Errorf("attached databases must use the same text encoding as main database (%s and %s)", theirs, ours)
+	}
+	o.args = append(o.args[:0:0], o.args...)
+	o.args[0].Value = ":memory:"
+	o.file = ""
+	return o.replay(inner)
+}

@@ -1,0 +1,136 @@
+package swapper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"hotswap/driver"
+)
+
+// rehearse opens the new database as the program's own connections will, so that a
+// push which would leave the program unable to open them is refused: with the
+// program's own error, before any call waits. A program whose connections have
+// neither hook nor extensions, and were told nothing by SQL text, has nothing to
+// rehearse but what stage.rehearse does.
+//
+// At first the stage is opened read-only, which costs no more than the hook does. A
+// hook that writes fails on that, and shows only on a copy what it comes to: that is
+// made then, for this alone, by sharing blocks where the file system can. No hook
+// can so change what is pushed, or keep it open.
+func (p *push) rehearse(ctx context.Context) error {
+	if p.opts.SkipRehearsal {
+		return nil
+	}
+	if err := p.fitsAttachers(ctx); err != nil {
+		return err
+	}
+	if !p.db.NeedsRehearsal() {
+		return nil
+	}
+	p.phase("rehearse")
+	p.step(StepRehearsal, string(StepRehearsal), nil)
+	bounded, cancel := context.WithTimeout(ctx, p.opts.timeout())
+	defer cancel()
+	err := p.db.Rehearse(bounded, p.stage.path, true)
+	if err != nil && bounded.Err() == nil {
+		err = p.rehearseOnCopy(bounded)
+	}
+	if err != nil {
+		return p.rehearsalFailed(ctx, err)
+	}
+	p.step(StepRehearsalPassed, string(StepRehearsalPassed), nil)
+	return p.stage.assertAlone()
+}
+
+func (p *push) rehearseOnCopy(ctx context.Context) error {
+	if len(filepath.Base(p.stage.path)+sidecarSuffixes[0]) > longestName {
+		return nil // as in stage.rehearse
+	}
+	throwaway, err := createStage(p.target.path, kindStage, private)
+	if err != nil {
+		return err
+	}
+	defer throwaway.discard()
+	if err := p.stage.copyTo(ctx, throwaway); err != nil {
+		return err
+	}
+	if p.live != nil {
+		if err := setJournalVersion(throwaway.file, p.live.wal); err != nil {
+			return failed("keep the journal mode", err)
+		}
+	}
+	return p.db.Rehearse(ctx, throwaway.path, false)
+}
+
+// copyTo makes a copy of the stage in another one, which is empty.
+func (s *stage) copyTo(ctx context.Context, other *stage) error {
+	if reflink(other.file, s.file) {
+		return nil
+	}
+	if err := other.reserve(0, s.size); err != nil {
+		var f *failure
+		if errors.As(err, &f) && errors.Is(err, ErrNoSpace) {
+			f.text = "no room for a copy of the new database, on which the program's connect hook is tried: " + f.text
+			f.hint += ", or push with --skip-rehearsal"
+		}
+		return err
+	}
+	src, err := os.Open(s.path)
+	if err != nil {
+		return failed("copy the stage", err)
+	}
+	defer src.Close()
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if n, err := io.CopyN(other.file, src, fileChunk); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return failed(fmt.Sprintf("copy the stage, of which %d bytes came", n), err)
+		}
+	}
+}
+
+const rehearsalHint = "send a database that the program can open, or mend what fails in the program (DETACH what is gone, say); to push all the same: --skip-rehearsal"
+
+func (p *push) rehearsalFailed(ctx context.Context, err error) error {
+	var failing *driver.RehearsalError
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case !errors.As(err, &failing):
+		return err
+	}
+	kind := ErrBadDatabase
+	if busyElsewhere(err) {
+		kind = ErrBusy
+	}
+	return &failure{text: "the program could not open its connections to the new database", cause: failing, kinds: []error{kind}, hint: rehearsalHint}
+}
+
+// fitsAttachers refuses another text encoding than the live database's if other
+// databases' connections have it attached: SQLite would not let them any more.
+func (p *push) fitsAttachers(ctx context.Context) error {
+	others := p.db.Attachers()
+	if len(others) == 0 || p.live == nil || p.target.empty() {
+		return nil
+	}
+	var live string
+	if err := p.live.pool.QueryRowContext(ctx, "PRAGMA encoding").Scan(&live); err != nil {
+		return liveBusy("read the live database's text encoding", err)
+	}
+	head := make([]byte, headerSize)
+	if _, err := p.stage.file.ReadAt(head, 0); err != nil {
+		return failed("read the stage's header", err)
+	}
+	encodings := map[byte]string{0: live, 1: "UTF-8", 2: "UTF-16le", 3: "UTF-16be"}
+	if new := encodings[head[offEncoding+3]]; new != live {
+		return bad(rehearsalHint, "%s could not attach the new database any more: its text encoding is %s, and attached databases must have that of the main one, %s", others[0].Path(), new, live)
+	}
+	return nil
+}
