@@ -22,19 +22,21 @@ type world struct {
 	t    *testing.T
 	plan worldPlan
 	*recorder
-	dir    string // of everything
-	path   string // as the program opens the file
-	child  *testenv.Child
-	hung   atomic.Bool
-	stderr bytes.Buffer
-	events sync.WaitGroup
-	client *sockserver.Client
-	pushed int        // how many versions were made for pushes
-	pushMu sync.Mutex // held during a push
-	made   int        // how many releases there are
-	moved  int        // how many versions were made for moves
-	kept   int        // how many files have left the path
-	keptMu sync.Mutex // guards kept, which the pusher counts up, too
+	dir     string // of everything
+	noDoor  bool
+	callers string // a regular expression
+	path    string // as the program opens the file
+	child   *testenv.Child
+	hung    atomic.Bool
+	stderr  bytes.Buffer
+	events  sync.WaitGroup
+	client  *sockserver.Client
+	pushed  int        // how many versions were made for pushes
+	pushMu  sync.Mutex // held during a push
+	made    int        // how many releases there are
+	moved   int        // how many versions were made for moves
+	kept    int        // how many files have left the path
+	keptMu  sync.Mutex // guards kept, which the pusher counts up, too
 
 	brokenFiles []brokenFile
 }
@@ -50,7 +52,7 @@ type brokenFile struct {
 const liveName = "live.db"
 
 func newWorld(t *testing.T, plan worldPlan) *world {
-	w := &world{t: t, plan: plan, recorder: newRecorder(plan.journal == "DELETE")}
+	w := &world{t: t, plan: plan, recorder: newRecorder(plan.journal == "DELETE"), callers: onlyCallers.String()}
 	dir, err := os.MkdirTemp("", "moves") // t.TempDir makes a path too long for a socket
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +104,7 @@ func (w *world) turn(release string) {
 // start starts the program.
 func (w *world) start() {
 	s := settings{Path: w.path, Dir: filepath.Join(w.dir, "prog"), Journal: w.plan.journal,
-		Creates: w.plan.creates, One: w.plan.one, Slow: w.plan.slow, Callers: onlyCallers.String()}
+		Creates: w.plan.creates, One: w.plan.one, Slow: w.plan.slow, Callers: w.callers, NoDoor: w.noDoor}
 	text, err := json.Marshal(s)
 	w.must(err)
 	read, write, err := os.Pipe()
