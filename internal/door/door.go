@@ -32,8 +32,11 @@ import (
 
 // Install puts the door up, once; later calls do nothing. Not at a package's
 // initialisation: it initialises SQLite, after which a program can't configure
-// it any more (sqlite3_config). Files that are open by then are not seen.
-var Install = sync.OnceFunc(func() { C.hotswap_door_install() })
+// it any more (sqlite3_config).
+var Install = sync.OnceFunc(func() {
+	C.hotswap_door_install()
+	all.noteUnseen()
+})
 
 // An Opener is whose hand it is that opens a file; nil is a stranger's.
 type Opener any

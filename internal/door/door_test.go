@@ -20,7 +20,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	door.Install()
+	if os.Getenv("DOOR_TEST_LATE") == "" {
+		door.Install()
+	}
 	m.Run()
 }
 
@@ -34,7 +36,7 @@ func open(t *testing.T, dsn string) *sql.DB {
 	return db
 }
 
-func exec(t *testing.T, db *sql.DB, query string, args ...any) {
+func mustExec(t *testing.T, db *sql.DB, query string, args ...any) {
 	t.Helper()
 	if _, err := db.Exec(query, args...); err != nil {
 		t.Fatalf("%s: %v", query, err)
@@ -46,25 +48,25 @@ func exec(t *testing.T, db *sql.DB, query string, args ...any) {
 func TestEveryOpenOfAMainDatabaseIsSeen(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a.db")
-	exec(t, open(t, path), "CREATE TABLE t (x)")
+	mustExec(t, open(t, path), "CREATE TABLE t (x)")
 	other := open(t, filepath.Join(dir, "other.db"))
 	other.SetMaxOpenConns(1)
-	exec(t, other, "CREATE TABLE t (x)")
+	mustExec(t, other, "CREATE TABLE t (x)")
 	t.Chdir(dir)
 	if err := os.Symlink(path, "link.db"); err != nil {
 		t.Fatal(err)
 	}
 	before := len(door.Open(path))
 	for name, open := range map[string]func() func(){
-		"attached by text":      func() func() { exec(t, other, "ATTACH 'a.db' AS a"); return nil },
-		"attached by parameter": func() func() { exec(t, other, "ATTACH ? AS a", path); return nil },
-		"attached by a URI":     func() func() { exec(t, other, "ATTACH 'file:link.db?mode=ro' AS a"); return nil },
+		"attached by text":      func() func() { mustExec(t, other, "ATTACH 'a.db' AS a"); return nil },
+		"attached by parameter": func() func() { mustExec(t, other, "ATTACH ? AS a", path); return nil },
+		"attached by a URI":     func() func() { mustExec(t, other, "ATTACH 'file:link.db?mode=ro' AS a"); return nil },
 	} {
 		open()
 		if n := len(door.Open(path)); n != before+1 {
 			t.Errorf("%s: %d opens, %d before", name, n, before)
 		}
-		exec(t, other, "DETACH a")
+		mustExec(t, other, "DETACH a")
 		if n := len(door.Open(path)); n != before {
 			t.Errorf("%s, and detached: %d opens, %d before", name, n, before)
 		}
@@ -92,12 +94,12 @@ func TestASecondFileOfAGuardedPathIsRefused(t *testing.T) {
 	path, next := filepath.Join(dir, "a.db"), filepath.Join(dir, "next.db")
 	for _, p := range []string{path, next} {
 		db := open(t, p)
-		exec(t, db, "PRAGMA journal_mode=WAL; CREATE TABLE t (x)")
+		mustExec(t, db, "PRAGMA journal_mode=WAL; CREATE TABLE t (x)")
 		db.Close()
 	}
 	defer door.Guard(path)()
 	first := open(t, path)
-	exec(t, first, "INSERT INTO t VALUES (1)")
+	mustExec(t, first, "INSERT INTO t VALUES (1)")
 	refused := func(when string) {
 		t.Helper()
 		err := open(t, path).Ping()
@@ -130,7 +132,7 @@ func TestASecondFileOfAGuardedPathIsRefused(t *testing.T) {
 // TestAPathThatIsShutKeepsOpenersWaiting and tells who is just at it.
 func TestAPathThatIsShutKeepsOpenersWaiting(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
-	exec(t, open(t, path), "CREATE TABLE t (x)")
+	mustExec(t, open(t, path), "CREATE TABLE t (x)")
 	n := len(door.Open(path))
 	reopen, err := door.Shut(t.Context(), path)
 	if err != nil {
@@ -200,7 +202,7 @@ func TestAnOpenIsKnownByItsHand(t *testing.T) {
 		}
 	})
 	inB = open(t, b)
-	exec(t, inB, "CREATE TABLE t (x)")
+	mustExec(t, inB, "CREATE TABLE t (x)")
 	for _, h := range door.Open(b) {
 		if h.Opener != nil {
 			t.Errorf("a stranger's open is %v's", h.Opener)
@@ -218,7 +220,7 @@ func TestMovesBesideOpensNeverLeaveTwoFilesOpen(t *testing.T) {
 	path := filepath.Join(dir, "a.db")
 	defer door.Guard(path)()
 	first := open(t, path)
-	exec(t, first, "PRAGMA journal_mode=WAL; CREATE TABLE t (x)")
+	mustExec(t, first, "PRAGMA journal_mode=WAL; CREATE TABLE t (x)")
 	first.Close()
 	content, err := os.ReadFile(path)
 	if err != nil {

@@ -31,6 +31,7 @@ type registry struct {
 	handles map[int64]*Handle // by their tokens, those that are being opened, too
 	openers map[Opener]map[*Handle]struct{}
 	next    int64
+	unseen  map[int]fileid.ID // open when the door was put up, by descriptor
 }
 
 // place is what is known of a path.
@@ -38,6 +39,7 @@ type place struct {
 	open    map[int64]*Handle // as of the registry
 	opening int               // opens under way
 	settled chan struct{}     // closed when opening falls to 0; nil if nobody waits for it
+	unseen  []unseen          // opens from before the door
 	guards  int
 	shut    chan struct{} // closed when the path is opened again; nil if it is not shut
 }
@@ -109,6 +111,9 @@ func (r *registry) enter(path string, scope *Scope, mayWait bool) (token int64, 
 func (p *place) fileLocked() fileid.ID {
 	for _, h := range p.open {
 		return h.File
+	}
+	for _, u := range p.unseenLocked() {
+		return u.file
 	}
 	return fileid.None
 }
@@ -182,10 +187,13 @@ func (r *registry) forgetLocked(token int64, h *Handle, p *place) {
 // Guard has the rule hold for a path, which must be a resolved real one, until
 // release is called. Guards are counted.
 func Guard(path string) (release func()) {
+	now := fileid.Of(path)
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	p := all.atLocked(path)
-	p.guards++
+	if p.guards++; p.guards == 1 {
+		all.findUnseenLocked(p, now)
+	}
 	return sync.OnceFunc(func() {
 		all.mu.Lock()
 		defer all.mu.Unlock()
@@ -205,6 +213,9 @@ func Open(path string) []Handle {
 	out := make([]Handle, 0, len(p.open))
 	for _, h := range p.open {
 		out = append(out, *h)
+	}
+	for _, u := range p.unseenLocked() {
+		out = append(out, Handle{File: u.file, Path: path})
 	}
 	return out
 }

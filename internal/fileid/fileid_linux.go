@@ -20,10 +20,14 @@ func of(dir int, path string, flags int) ID {
 		return None
 	}
 	id := ID{Dev: unix.Mkdev(st.Dev_major, st.Dev_minor), Ino: st.Ino}
-	h := fnv.New64a()
-	if st.Mask&unix.STATX_BTIME != 0 {
-		binary.Write(h, binary.LittleEndian, st.Btime)
+	if st.Mask&unix.STATX_BTIME == 0 {
+		return id // as on FUSE, whose handles change from one look to the next
 	}
+	h := fnv.New64a()
+	var birth [12]byte
+	binary.LittleEndian.PutUint64(birth[:], uint64(st.Btime.Sec))
+	binary.LittleEndian.PutUint32(birth[8:], st.Btime.Nsec)
+	h.Write(birth[:])
 	// A file system that can be exported over NFS has the inode's generation in
 	// its handles (name_to_handle_at(2)). The time alone does not do: the clock of
 	// a file system stands still for some milliseconds.
@@ -31,7 +35,6 @@ func of(dir int, path string, flags int) ID {
 		flags |= unix.AT_SYMLINK_FOLLOW
 	}
 	if handle, _, err := unix.NameToHandleAt(dir, path, flags); err == nil {
-		binary.Write(h, binary.LittleEndian, handle.Type())
 		h.Write(handle.Bytes())
 	}
 	id.made = h.Sum64()
