@@ -153,6 +153,39 @@ func TestACheckLeavesTheStageAsItWas(t *testing.T) {
 	}
 }
 
+func TestWhatWasSetAsideIsPutBackIfNothingWasReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "live.sqlite3")
+	if err := os.WriteFile(path+"-wal", []byte("a WAL"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := &replacement{guard: &guard{leased: true}, push: &push{target: &target{path: path}, unread: errors.New("malformed"), opts: PushOptions{Backup: true}}}
+	if err := r.setAside(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(path + "-wal"); err == nil {
+		t.Error("it is still there")
+	}
+	if err := r.putBack(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(path + "-wal"); err != nil || string(got) != "a WAL" {
+		t.Errorf("%q, %v", got, err)
+	}
+	// Without a lease somebody may have it open.
+	r.guard.leased = false
+	if err := r.setAside(); err != nil || len(r.asides) > 0 {
+		t.Error(err, r.asides)
+	}
+	// What an earlier push left is not written over.
+	r.guard.leased = true
+	if err := os.WriteFile(r.aside("-wal"), []byte("another"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.setAside(); !errors.Is(err, ErrTarget) {
+		t.Error(err)
+	}
+}
+
 func TestOnlyWhatShouldBeInMemoryIsMapped(t *testing.T) {
 	if memory() <= 0 {
 		testenv.Skip(t, "the machine won't say how much memory it has")

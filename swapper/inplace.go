@@ -80,7 +80,7 @@ func (p *push) openForWriting(ctx context.Context) error {
 	}
 	l, err := openPatiently(ctx, p.db, p.opts.timeout())
 	if unreadable(err) {
-		return &failure{text: "the live file is not a database, so nothing can be written into it", cause: err, kinds: []error{ErrTarget},
+		return &failure{text: "the live database can't be read, so nothing can be written into it", cause: err, kinds: []error{ErrTarget},
 			hint: "stop what else has it open, and push by rename"}
 	}
 	if err != nil {

@@ -53,7 +53,8 @@ func (p *push) openLive(ctx context.Context) (err error) {
 		p.wal = p.live.wal
 		return nil
 	case unreadable(err):
-		p.live = nil // check refuses it unless told to skip the comparison
+		p.live = nil
+		p.notRead(err) // check refuses it unless told to skip the comparison
 		return nil
 	}
 	return liveBusy("open the live database", err)
@@ -122,13 +123,6 @@ func (l *live) checkpoint(path string) error {
 func readOnlyFile(err error) bool {
 	var se sqlite3.Error
 	return errors.As(err, &se) && se.Code == sqlite3.ErrReadonly
-}
-
-// unreadable reports whether err says that the live file is no database, so
-// that there is nothing in it to compare with or to write back.
-func unreadable(err error) bool {
-	var se sqlite3.Error
-	return errors.As(err, &se) && se.Code == sqlite3.ErrNotADB
 }
 
 // busyElsewhere reports whether err says that another has the database locked.

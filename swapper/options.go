@@ -27,7 +27,9 @@ type PushOptions struct {
 	// Quick runs PRAGMA quick_check instead: it does not compare indexes with
 	// their tables.
 	Quick bool
-	// SkipSchemaCheck accepts a database whose schema differs from the live one.
+	// SkipSchemaCheck accepts a database whose schema differs from the live one, or
+	// if that can't be read. Of a live database that can't be, what its WAL or journal
+	// has is lost, unless there is a Backup, beside which it is kept.
 	SkipSchemaCheck bool
 	// SkipRehearsal leaves out opening the new database as the program's own
 	// connections will: with their connect hook and extensions, and told again what

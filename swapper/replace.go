@@ -84,7 +84,16 @@ func (r *replacement) checkpoint() error {
 	if r.live == nil {
 		return nil
 	}
-	if err := r.live.checkpoint(r.target.path); err != nil {
+	err := r.live.checkpoint(r.target.path)
+	if unreadable(err) {
+		r.notRead(err)
+		if !r.opts.SkipSchemaCheck {
+			return r.errUnread("what its WAL holds can't be brought into the file")
+		}
+		r.closeLive()
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	if err := r.closeLive(); err != nil {
@@ -185,6 +194,9 @@ func (r *replacement) guards() error {
 // clearSidecars removes the old database's WAL and journal, which hold nothing
 // now, durably: beside the new file they would be replayed into it.
 func (r *replacement) clearSidecars() error {
+	if err := r.setAside(); err != nil {
+		return err
+	}
 	if err := r.target.clearSidecars(r.wal, r.guard != nil && r.guard.unfenced && r.guard.leased); err != nil {
 		return err
 	}

@@ -54,6 +54,8 @@ type push struct {
 	dir    *os.File // the target's, opened before any call waits
 	live   *live    // nil if the target is empty, or is no database
 	wal    bool     // the live database is in WAL mode
+	unread error    // why the live database can't be read; nil if it can
+	asides []string // of its sidecars, which were set aside
 
 	wantLease bool // to rename without one would be a risk
 }
@@ -129,12 +131,12 @@ func (p *push) byRename(ctx context.Context) error {
 		err = r.run(ctx)
 	}
 	if !p.report.Swapped {
-		err = errors.Join(err, r.abandon())
+		err = errors.Join(err, r.abandon(), r.putBack())
 	}
 	r.openDoor()
 	p.thaw(frozen)
 	others.thaw()
-	return errors.Join(err, r.cleanUp())
+	return errors.Join(err, r.cleanUp(), r.keepAside())
 }
 
 // look inspects the target, rid of what a killed push left there.
@@ -257,10 +259,13 @@ func (p *push) check(ctx context.Context) error {
 
 func (p *push) compareSchema(ctx context.Context, staged schema) error {
 	if p.live == nil {
-		return &failure{text: "the live file is not a database, so there is no schema to compare with",
-			hint: "push with --skip-schema-check if it is to be replaced all the same"}
+		return p.errUnread("there is no schema to compare with")
 	}
 	liveSchema, err := readSchema(ctx, p.live.pool)
+	if unreadable(err) {
+		p.notRead(err)
+		return p.errUnread("there is no schema to compare with")
+	}
 	if err != nil {
 		return liveBusy("read the live database's schema", err)
 	}
@@ -278,6 +283,10 @@ func (p *push) adopt(ctx context.Context) error {
 	if p.target.exists {
 		if p.live != nil {
 			if err := setJournalVersion(p.stage.file, p.live.wal); err != nil {
+				return failed("keep the journal mode", err)
+			}
+		} else if mode := JournalMode(p.target.path); mode != "" {
+			if err := setJournalVersion(p.stage.file, mode == "wal"); err != nil {
 				return failed("keep the journal mode", err)
 			}
 		}

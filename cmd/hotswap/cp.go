@@ -16,7 +16,7 @@ type cpCmd struct {
 	SkipIntegrityCheck  bool          `help:"Push without PRAGMA integrity_check, and without a look at constraints; the length and the header are checked all the same."`
 	SkipConstraintCheck bool          `help:"Take a database that has rows which break a constraint of their own table (NOT NULL, CHECK, UNIQUE, a column's type); damage is refused all the same."`
 	Check               bool          `help:"Check the copy of a pull with PRAGMA integrity_check before it is written to DST: else a damaged live database makes a damaged copy, and OK. A push is checked without it."`
-	SkipSchemaCheck     bool          `help:"Push a database whose schema differs from the live one's."`
+	SkipSchemaCheck     bool          `help:"Push a database whose schema differs from the live one's, or over one that can't be read (keep that with --backup)."`
 	SkipRehearsal       bool          `help:"Push without opening the new database as the program's own connections will (connect hook, PRAGMA, ATTACH). What they can't be told again they go on without; a hook that fails fails their calls."`
 	Quick               bool          `help:"Check with PRAGMA quick_check instead: faster, and blind to bad indexes."`
 	Method              string        `default:"auto" enum:"auto,rename,in-place" help:"How a push replaces the database: rename drains the program's connections and needs the file to itself; in-place writes over it through SQLite, for when another process or a long reader has it open; auto renames if it can."`

@@ -1,0 +1,98 @@
+package swapper
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+)
+
+// unreadable reports whether err says that the live file is no database, or none
+// that SQLite can read: there is nothing in it to compare with or to write back.
+func unreadable(err error) bool {
+	se, ok := errors.AsType[sqlite3.Error](err)
+	return ok && (se.Code == sqlite3.ErrNotADB || se.Code == sqlite3.ErrCorrupt)
+}
+
+// notRead notes that the live database can't be read, and why. Unless the schema
+// is to be compared it can be replaced all the same, by rename; it and what is
+// beside it are kept if the push is told to keep a backup.
+func (p *push) notRead(cause error) {
+	p.unread = cause
+	p.log.Warn().Str("database", p.target.path).Err(cause).Msg("the live database can't be read")
+}
+
+// errUnread refuses what needs the live database to be read.
+func (p *push) errUnread(so string) error {
+	return &failure{
+		text: "the live database can't be read, so " + so, cause: p.unread, kinds: []error{ErrTarget},
+		hint: "push with --skip-schema-check to replace it all the same, and with --backup to keep it as it is, with its -wal",
+	}
+}
+
+// aside is what the sidecars of a database that can't be read are called until
+// their place is beside its backup. No recovery takes that for its own.
+func (p *push) aside(suffix string) string { return p.target.path + suffix + "~" }
+
+// setAside takes the sidecars of an unread live database from their place, where
+// they would be replayed into the new file: SQLite could not bring what they hold
+// into the old one. Nobody has that open, the lease says; without one somebody may.
+func (r *replacement) setAside() error {
+	if r.unread == nil || r.guard == nil || !r.guard.leased {
+		return nil
+	}
+	for _, suffix := range sidecarSuffixes {
+		name := r.target.path + suffix
+		info, err := os.Lstat(name)
+		if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+			continue // see target.clearSidecars
+		}
+		if r.opts.Backup && suffix != "-shm" {
+			if _, err := os.Lstat(r.aside(suffix)); err == nil {
+				return &failure{text: r.aside(suffix) + " is left of an earlier push", kinds: []error{ErrTarget}, hint: "move it away and try again"}
+			}
+			if err := os.Rename(name, r.aside(suffix)); err != nil {
+				return failed("set "+name+" aside", err)
+			}
+			r.asides = append(r.asides, suffix)
+		} else if err := os.Remove(name); err != nil {
+			return failed("remove "+name, err)
+		}
+	}
+	return nil
+}
+
+// keepAside puts what was set aside beside the backup, once that has its name.
+func (r *replacement) keepAside() (err error) {
+	for _, suffix := range r.asides {
+		cause := errors.New("the backup has another name")
+		if r.report.BackupPath == r.backupPath() {
+			cause = os.Rename(r.aside(suffix), r.backupPath()+suffix)
+		}
+		if cause != nil {
+			err = errors.Join(err, &failure{text: "swapped, but what was beside the old database could not be put beside its backup", cause: cause,
+				hint: "it is kept as " + r.aside(suffix)})
+		}
+	}
+	if len(r.asides) > 0 && err == nil {
+		err = r.syncDir()
+	}
+	r.asides = nil
+	return err
+}
+
+// putBack is for a replacement that was not made.
+func (r *replacement) putBack() (err error) {
+	for _, suffix := range r.asides {
+		name := r.target.path + suffix
+		if _, statErr := os.Lstat(name); errors.Is(statErr, fs.ErrNotExist) {
+			err = errors.Join(err, os.Rename(r.aside(suffix), name))
+		}
+	}
+	r.asides = nil
+	if err != nil {
+		return failed("put back what was beside the live database", err)
+	}
+	return nil
+}
