@@ -146,6 +146,7 @@ func (c *conn) open(ctx context.Context) error {
 	var err error
 	scope := door.As(c, func() { inner, err = c.openSQLite() })
 	if err != nil {
+		c.noteDamage(err)
 		if refused := scope.Refused(); len(refused) > 0 {
 			err = &refusedError{refused, err}
 		}

@@ -34,6 +34,8 @@ type Database struct {
 	forgives atomic.Bool
 
 	writers writerQueue
+	// damage is what a call has met first; nil if none has.
+	damage atomic.Pointer[damage]
 
 	// freezing is held by the one Freeze that waits for or holds the database.
 	freezing sync.Mutex

@@ -112,7 +112,11 @@ func (c *conn) endsLost(err error, query string) bool {
 // explain adds ErrForced to the error of an interrupted call; every other
 // error stays the very value that go-sqlite3 returned.
 func (c *conn) explain(err error) error {
-	if err == nil || !c.interrupted.Load() {
+	if err == nil {
+		return nil
+	}
+	c.noteDamage(err)
+	if !c.interrupted.Load() {
 		return err
 	}
 	if isInterrupt(err) {

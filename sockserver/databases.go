@@ -2,10 +2,12 @@ package sockserver
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
@@ -80,6 +82,7 @@ func describe(m managed) DatabaseInfo {
 	if stat, err := os.Stat(m.path + "-wal"); err == nil {
 		info.WALSize = stat.Size()
 	}
+	info.Warnings = append(info.Warnings, damageOf(m)...)
 	if m.db != nil {
 		info.Open = true
 		info.Stats = m.db.Stats()
@@ -93,6 +96,19 @@ func describe(m managed) DatabaseInfo {
 		}
 	}
 	return info
+}
+
+// damageOf says what is known of a database that is damaged, and what to do.
+func damageOf(m managed) (list []string) {
+	if fault := swapper.Unsound(m.path); fault != "" {
+		list = append(list, "it is damaged: "+fault+"; push a sound copy, with --skip-schema-check if it can't be read, and --backup to keep what is there")
+	}
+	if m.db != nil {
+		if met, at := m.db.Damage(); met != "" {
+			list = append(list, fmt.Sprintf("a call was told at %s: %s; `hotswap cp --check --dry-run` to any file says what is damaged", at.Format(time.DateTime), met))
+		}
+	}
+	return list
 }
 
 // VersionInfo says what one end is made of.

@@ -47,10 +47,7 @@ func checkMagic(head []byte) error {
 // checkLength compares the file's length with what its header says: a stream
 // that was cut at a page boundary is a well-formed smaller file to SQLite.
 func checkLength(h []byte, size int64) error {
-	pageSize := int64(binary.BigEndian.Uint16(h[offPageSize:]))
-	if pageSize == 1 {
-		pageSize = 65536
-	}
+	pageSize := pageSizeOf(h)
 	if pageSize < 512 || pageSize > 65536 || pageSize&(pageSize-1) != 0 {
 		return bad(completeHint, "the source is corrupt: its header says pages of %d bytes", pageSize)
 	}

@@ -134,14 +134,22 @@ func descriptors(proc string) ([]string, error) {
 	return dir.Readdirnames(-1)
 }
 
-// openHeader reads the header of the database through a descriptor that a
-// connection of this process has. To open the file is out of the question:
+// openHeader is openHead of a header with its magic; nil of anything else.
+func openHeader(dev, ino uint64) []byte {
+	if head := openHead(dev, ino, headerSize); checkMagic(head) == nil {
+		return head
+	}
+	return nil
+}
+
+// openHead reads how the file begins through a descriptor that a connection of
+// this process has. To open the file is out of the question:
 // closing it again would drop the locks of every connection that has it open
 // (https://www.sqlite.org/howtocorrupt.html, section 2.2). nil if nothing has
-// it open. A descriptor may be closed, and its number be another file's, while
-// we look: a read at an offset changes nothing there, and what comes of it has
-// no magic.
-func openHeader(dev, ino uint64) []byte {
+// it open, or it is shorter. A descriptor may be closed, and its number be another
+// file's, while we look: a read at an offset changes nothing there, and it is
+// looked at once more whose it was.
+func openHead(dev, ino uint64, length int) []byte {
 	names, _ := descriptors("/proc/self")
 	for _, name := range names {
 		var st unix.Stat_t
@@ -149,8 +157,9 @@ func openHeader(dev, ino uint64) []byte {
 		if err != nil || unix.Fstat(fd, &st) != nil || uint64(st.Dev) != dev || st.Ino != ino {
 			continue
 		}
-		head := make([]byte, headerSize)
-		if n, err := unix.Pread(fd, head, 0); err == nil && checkMagic(head[:n]) == nil {
+		head := make([]byte, length)
+		n, err := unix.Pread(fd, head, 0)
+		if err == nil && n == length && unix.Fstat(fd, &st) == nil && uint64(st.Dev) == dev && st.Ino == ino {
 			return head
 		}
 	}
