@@ -46,6 +46,7 @@ type conn struct {
 	freeRows  *rows     // closed ones, for the next query; owned
 	cache     stmtCache // owned
 	session   session   // owned
+	reserve   reserve   // while a freeze has it closed; owned
 	hooked    []schema  // that the connect hook attached; owned
 	// told is a copy of session.settings.
 	told atomic.Pointer[[]setting]
@@ -278,6 +279,7 @@ func (c *conn) Close() error {
 		}
 	}
 	closed := c.beginClosing(inner)
+	c.reserve.giveBack()
 	c.mu.Unlock()
 	err := c.closeSQLite(inner)
 	closed()

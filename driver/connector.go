@@ -142,6 +142,7 @@ func (c *conn) open(ctx context.Context) error {
 			defer c.db.openFirst(ctx, c.dsn.busyTimeout)()
 		}
 	}
+	c.giveBackDescriptors()
 	var inner *sqlite3.SQLiteConn
 	var err error
 	scope := door.As(c, func() { inner, err = c.openSQLite() })

@@ -69,6 +69,7 @@ type Database struct {
 	sightings map[*conn]sighting
 	callbacks map[int]func(Swap)
 	nextID    int
+	reserve   reserve // for what the first connection opens for all
 }
 
 func newDatabase(path string) *Database {

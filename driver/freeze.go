@@ -217,7 +217,7 @@ func (f *Frozen) end() {
 // closeAll closes the SQLite connections, all drained, one after another: of
 // two that close at once neither may be the last one, which has to remove the
 // WAL. While it does nothing is locked.
-func (f *Frozen) closeAll() (n int) {
+func (f *Frozen) closeAll() int {
 	d := f.db
 	d.mu.Lock()
 	all := make([]*conn, 0, len(d.conns))
@@ -225,6 +225,8 @@ func (f *Frozen) closeAll() (n int) {
 		all = append(all, c)
 	}
 	d.mu.Unlock()
+	each, shared := descriptorsOf(d.Path())
+	var closed []*conn
 	for _, c := range all {
 		c.mu.Lock()
 		if !c.closed {
@@ -238,15 +240,22 @@ func (f *Frozen) closeAll() (n int) {
 		byPool := c.closing // at the same time
 		c.mu.Unlock()
 		if inner != nil {
-			n++
+			closed = append(closed, c)
 			c.closeSQLite(inner)
+			c.keepDescriptors(each)
 		}
 		if byPool != nil {
 			<-byPool
 		}
 	}
+	for _, c := range closed {
+		c.keepDescriptors(each) // SQLite keeps some until the last of a file's locks is gone
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.frozen = true
-	return n
+	if len(closed) > 0 {
+		d.reserve.take(shared)
+	}
+	return len(closed)
 }

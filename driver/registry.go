@@ -78,6 +78,7 @@ func (d *Database) letGo() {
 	}
 	registry.Unlock()
 	if last {
+		d.giveBackDescriptors()
 		d.forgetFile()
 	}
 }
