@@ -9,11 +9,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 	"github.com/rs/zerolog"
 
 	"hotswap/driver"
+	"hotswap/internal/lognote"
 )
 
 // attached lists the schemas of a connection and their files.
@@ -180,6 +182,7 @@ func (l *lines) Write(p []byte) (int, error) {
 }
 
 func (l *lines) with(text string) (found []string) {
+	lognote.Flush(time.Minute)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for line := range strings.Lines(l.buf.String()) {

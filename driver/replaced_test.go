@@ -9,11 +9,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 	"github.com/rs/zerolog"
 
 	"hotswap/driver"
+	"hotswap/internal/lognote"
 	"hotswap/internal/testenv"
 )
 
@@ -38,7 +40,9 @@ func (s *syncBuffer) Write(p []byte) (int, error) {
 	return s.b.Write(p)
 }
 
+// String is of all lines that were logged before.
 func (s *syncBuffer) String() string {
+	lognote.Flush(time.Minute)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.String()
