@@ -64,7 +64,6 @@ const (
 	rootEnd = headerSize + 8
 
 	offFractions = 21
-	offEncoding  = 56
 
 	leafTable, interiorTable = 0x0d, 0x05
 )
