@@ -12,6 +12,7 @@ import (
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
+	"hotswap/internal/lognote"
 	"hotswap/internal/sqltext"
 )
 
@@ -144,7 +145,7 @@ func (c *conn) replay(inner *sqlite3.SQLiteConn) error {
 				c.session.forget(schema)
 			}
 			c.publish()
-			c.db.warn().Str(fieldQuery, o.what).Err(err).Msg("a reopened connection could not be told again what it was told, and goes on without")
+			lognote.Send(c.db.warn().Str(fieldQuery, o.what).Err(err), "a reopened connection could not be told again what it was told, and goes on without")
 		case !c.session.has(o.key): // forgotten with its schema
 		default:
 			return fmt.Errorf("hotswap: a reopened connection could not be told again what it was told: %s: %w", o.what, err)

@@ -6,6 +6,8 @@ import (
 	"os"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/internal/lognote"
 )
 
 // unreadable reports whether err says that the live file is no database, or none
@@ -20,7 +22,7 @@ func unreadable(err error) bool {
 // beside it are kept if the push is told to keep a backup.
 func (p *push) notRead(cause error) {
 	p.unread = cause
-	p.log.Warn().Str("database", p.target.path).Err(cause).Msg("the live database can't be read")
+	lognote.Send(p.log.Warn().Str("database", p.target.path).Err(cause), "the live database can't be read")
 }
 
 // errUnread refuses what needs the live database to be read.
