@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,7 +22,11 @@ type socketLock struct {
 // lockSocket takes the lock, or says who has it: the file holds its owner's pid.
 func lockSocket(path string) (*socketLock, error) {
 	for {
-		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+		// It is written to, and to close it drops locks that the process has on it.
+		if info, err := os.Lstat(path); err == nil && !isLockFile(info) {
+			return nil, fmt.Errorf("open the lock file: %s is no file of its own; move it away", path)
+		}
+		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 		if err != nil {
 			return nil, fmt.Errorf("open the lock file: %w", err)
 		}
@@ -47,6 +52,12 @@ func lockSocket(path string) (*socketLock, error) {
 			return nil, fmt.Errorf("look for the lock file: %w", err)
 		}
 	}
+}
+
+// isLockFile reports whether it may be one: a regular file with one name.
+func isLockFile(info fs.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return info.Mode().IsRegular() && ok && st.Nlink == 1
 }
 
 func writePID(file *os.File) error {

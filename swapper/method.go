@@ -17,6 +17,9 @@ func (p *push) mayRename() error {
 	if p.opts.method() == MethodInPlace {
 		return &failure{text: "asked for", inPlace: true}
 	}
+	if why := blindness(); why != "" {
+		return &failure{text: why, kinds: []error{ErrTarget}, hint: "mount it, or push in place", inPlace: true}
+	}
 	if doubt := leaseDoubt(p.target.dir); doubt != "" {
 		if p.opts.method() == MethodAuto && leasesExist {
 			return &failure{text: doubt, inPlace: true}
@@ -40,7 +43,7 @@ func (p *push) inPlaceAhead() bool {
 	case MethodRename:
 		return false
 	}
-	return leasesExist && leaseDoubt(p.target.dir) != "" || len(openersElsewhere(p.target.dev, p.target.ino)) > 0
+	return blindness() != "" || leasesExist && leaseDoubt(p.target.dir) != "" || len(openersElsewhere(p.target.dev, p.target.ino)) > 0
 }
 
 // errInPlace returns what kept a push from renaming, if going in place gets

@@ -16,6 +16,9 @@ import (
 // openedHere reports whether this process has the inode open, by whatever code.
 func openedHere(dev, ino uint64) (bool, error) {
 	names, err := descriptors("/proc/self")
+	if err != nil {
+		return openedHereByNumber(dev, ino), nil
+	}
 	for _, name := range names {
 		var st unix.Stat_t // quicker than by path, and calls wait meanwhile
 		if fd, err := strconv.Atoi(name); err == nil && unix.Fstat(fd, &st) == nil && uint64(st.Dev) == dev && st.Ino == ino {
@@ -23,6 +26,30 @@ func openedHere(dev, ino uint64) (bool, error) {
 		}
 	}
 	return false, err
+}
+
+// openedHereByNumber does without /proc, and takes longer.
+func openedHereByNumber(dev, ino uint64) bool {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return true // who knows
+	}
+	for fd := range int(min(limit.Cur, 1<<20)) {
+		var st unix.Stat_t
+		if unix.Fstat(fd, &st) == nil && uint64(st.Dev) == dev && st.Ino == ino {
+			return true
+		}
+	}
+	return false
+}
+
+// blindness says why it can't be known who has a file open, be it another process
+// or this one; "" if it can.
+func blindness() string {
+	if _, err := os.Stat("/proc/self/fd"); err != nil {
+		return "there is no /proc, by which it is seen what has the file open"
+	}
+	return ""
 }
 
 // openersElsewhere lists the other processes that have the inode open, of

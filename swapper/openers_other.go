@@ -10,3 +10,4 @@ func openersElsewhere(dev, ino uint64) []Opener       { return nil }
 func openHeader(dev, ino uint64) []byte               { return nil }
 func openHead(dev, ino uint64, length int) []byte     { return nil }
 func findUnlinked(path string) (string, bool)         { return "", false }
+func blindness() string                               { return "" }

@@ -200,16 +200,51 @@ func (d *fileDestination) finish() error {
 	return d.Close()
 }
 
-// keepOld gives the old file a second name, over an older backup.
+// keepOld gives the old file a second name, over an older backup; on a file system
+// that has no second names it makes a copy.
 func (d *fileDestination) keepOld(path string) error {
 	temp := d.Name() + "~"
-	if err := os.Link(d.path, temp); err != nil {
+	err := os.Link(d.path, temp)
+	if lacksLinks(err) {
+		temp, err = d.copyOld()
+	}
+	if err != nil {
 		return err
 	}
 	if err := os.Rename(temp, path); err != nil {
 		return errors.Join(err, os.Remove(temp))
 	}
 	return nil
+}
+
+// lacksLinks reports whether err says that link(2) is not to be had.
+func lacksLinks(err error) bool {
+	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EMLINK)
+}
+
+// copyOld copies the old file beside it, durably, and returns the copy's name.
+func (d *fileDestination) copyOld() (name string, err error) {
+	old, err := os.OpenFile(d.path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return "", err
+	}
+	defer old.Close()
+	copied, err := createBeside(d.path, 0o600)
+	if err != nil {
+		return "", err
+	}
+	_, err = io.Copy(copied, old)
+	if stat, ok := d.old.Sys().(*syscall.Stat_t); ok && err == nil {
+		_ = copied.Chown(int(stat.Uid), int(stat.Gid))
+		err = copied.Chmod(d.old.Mode().Perm())
+	}
+	if err == nil {
+		err = copied.Sync()
+	}
+	if err = errors.Join(err, copied.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(copied.Name()))
+	}
+	return copied.Name(), nil
 }
 
 func (d *fileDestination) abort() {

@@ -69,6 +69,7 @@ var broken = []struct {
 	{scenario{name: "no-checkpoint", do: sequence{watch: true, before: removeSidecars}.push}, kills, "of 8 acknowledged writes"},
 	{scenario{name: "foreign-stage", do: sequence{stage: "live.sqlite3.tmp"}.push}, kills, "live.sqlite3.tmp is left"},
 	{scenario{name: "deaf-to-fsync", do: sequence{deaf: true}.push}, failures, "says nothing of it"},
+	{scenario{name: "no-look-at-what-came-out", do: sequence{before: removeSidecars}.push}, moves, "the file that was put there is not live"},
 	{scenario{name: "forgetful", do: sequence{forgetful: true}.push}, failures, "it says swapped false, and the database is the new one"},
 }
 

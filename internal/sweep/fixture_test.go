@@ -19,14 +19,18 @@ import (
 // fixture is a scenario with its files, and the record of its calls.
 type fixture struct {
 	scenario
-	root   string
-	seed   []byte // the live file before the victim's writes
-	image  []byte // what is pushed
-	fresh  []byte // what is pushed after
-	record []call
+	root  string
+	seed  []byte // the live file before the victim's writes
+	image []byte // what is pushed
+	fresh []byte // what is pushed after
+	moved []byte // what somebody puts in the live one's place
+	// The live file with the victim's writes.
+	written []byte
+	cookie  int // of image's schema
+	record  []call
 	// The digests of the database with the victim's writes, and of the pushed ones.
-	old, new, freshDigest string
-	stamps                map[state]string
+	old, new, freshDigest, movedDigest string
+	stamps                             map[state]string
 }
 
 // prepare makes the fixture of a scenario, and records the operation's calls.
@@ -36,11 +40,31 @@ func prepare(t *testing.T, s scenario) *fixture {
 	f.seed, f.old = f.database(t, "old", 80, true)
 	f.image, f.new = f.database(t, "new", 120, false)
 	f.fresh, f.freshDigest = f.database(t, "fresh", 30, false)
+	f.moved, f.movedDigest = f.database(t, "moved", 50, false)
+	db, err := sql.Open("sqlite3", filepath.Join(f.root, "new"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.QueryRow("PRAGMA schema_version").Scan(&f.cookie); err != nil {
+		t.Fatal(err)
+	}
+	if f.written, err = os.ReadFile(filepath.Join(f.root, "old")); err != nil {
+		t.Fatal(err)
+	}
 	result := f.run(fault{})
 	if errors.Is(result.err, errNoFilter) {
 		testenv.Skip(t, "system calls can't be supervised here: %v", result.err)
 	}
+	// The first two that are the same are the record: chance may decide in which of
+	// two threads a call is made.
 	again := f.run(fault{})
+	for range 10 {
+		if fmt.Sprint(result.calls) == fmt.Sprint(again.calls) {
+			break
+		}
+		result, again = again, f.run(fault{})
+	}
 	f.record = result.calls
 	for _, r := range []runResult{result, again} {
 		want := stateNew
@@ -115,6 +139,12 @@ func (f *fixture) place(dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, imageFile), f.image, 0o600); err != nil || f.missing {
 		return err
 	}
+	if err := os.WriteFile(filepath.Join(dir, movedFile), f.moved, 0o640); err != nil {
+		return err
+	}
+	if f.leave != nil {
+		return errors.Join(os.WriteFile(path, f.image, 0o640), f.leave(f, path))
+	}
 	if err := os.WriteFile(path, f.seed, 0o640); err != nil {
 		return err
 	}
@@ -149,7 +179,9 @@ func (f *fixture) run(ft fault) (r runResult) {
 	if r.err = f.place(dir); r.err != nil {
 		return r
 	}
-	s := &supervisor{fault: ft, record: f.record, place: placeOf(dir)}
+	s := &supervisor{fault: ft, record: f.record, place: placeOf(dir), move: func() error {
+		return os.Rename(filepath.Join(dir, movedFile), filepath.Join(dir, databaseFile))
+	}}
 	if !f.missing {
 		s.live = filepath.Join(dir, databaseFile)
 	}

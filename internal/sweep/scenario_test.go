@@ -20,24 +20,31 @@ type scenario struct {
 	missing bool   // there is no live database yet
 	pull    bool   // the operation takes a copy, and changes nothing
 	pages   int    // of the pushed database, if it is one of the smallest
+	backup  bool   // the replaced database is to be kept
 	do      func(*victim) (swapper.Report, error)
 	broken  bool // the operation is wrong on purpose
+	// leave lays out what a killed push of the database at path has left, which is
+	// live: the operation is the recovery.
+	leave func(f *fixture, path string) error
+	aside bool // with a file that is not the push's own
 }
 
 var scenarios = []scenario{
 	{name: "rename-WAL", journal: "WAL", do: push(rename)},
-	{name: "rename-WAL-backup", journal: "WAL", do: push(renameWithBackup)},
+	{name: "rename-WAL-backup", journal: "WAL", backup: true, do: push(renameWithBackup)},
 	{name: "rename-DELETE", journal: "DELETE", do: push(rename)},
-	{name: "rename-DELETE-backup", journal: "DELETE", do: push(renameWithBackup)},
+	{name: "rename-DELETE-backup", journal: "DELETE", backup: true, do: push(renameWithBackup)},
 	{name: "rename-missing", journal: "WAL", missing: true, do: push(rename)},
 	{name: "in-place-WAL", journal: "WAL", do: push(inPlace)},
-	{name: "in-place-WAL-backup", journal: "WAL", do: push(swapper.PushOptions{Method: swapper.MethodInPlace, Backup: true})},
+	{name: "in-place-WAL-backup", journal: "WAL", backup: true, do: push(swapper.PushOptions{Method: swapper.MethodInPlace, Backup: true})},
 	{name: "in-place-DELETE", journal: "DELETE", do: push(inPlace)},
-	{name: "in-place-DELETE-backup", journal: "DELETE", do: push(swapper.PushOptions{Method: swapper.MethodInPlace, Backup: true})},
-	{name: "in-place-WAL-one-page", journal: "WAL", pages: 1, do: push(inPlaceSmall)},
-	{name: "in-place-WAL-two-pages", journal: "WAL", pages: 2, do: push(inPlaceSmall)},
-	{name: "in-place-DELETE-one-page", journal: "DELETE", pages: 1, do: push(inPlaceSmall)},
-	{name: "in-place-DELETE-two-pages", journal: "DELETE", pages: 2, do: push(inPlaceSmall)},
+	{name: "in-place-DELETE-backup", journal: "DELETE", backup: true, do: push(swapper.PushOptions{Method: swapper.MethodInPlace, Backup: true})},
+	{name: "in-place-WAL-one-page", journal: "WAL", pages: 1, backup: true, do: push(inPlaceSmall)},
+	{name: "in-place-WAL-two-pages", journal: "WAL", pages: 2, backup: true, do: push(inPlaceSmall)},
+	{name: "in-place-DELETE-one-page", journal: "DELETE", pages: 1, backup: true, do: push(inPlaceSmall)},
+	{name: "in-place-DELETE-two-pages", journal: "DELETE", pages: 2, backup: true, do: push(inPlaceSmall)},
+	{name: "recover-rename", journal: "WAL", backup: true, aside: true, leave: leaveOfRename, do: recovery},
+	{name: "recover-in-place", journal: "WAL", backup: true, leave: leaveOfInPlace, do: recovery},
 	{name: "pull-WAL", journal: "WAL", pull: true, do: pull},
 	{name: "pull-DELETE", journal: "DELETE", pull: true, do: pull},
 }

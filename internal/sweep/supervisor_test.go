@@ -26,12 +26,15 @@ type fault struct {
 	kill  bool
 	errno unix.Errno
 	ever  bool // every later call of the same name, too, until the operation's end
+	move  bool // before the call somebody puts another file in the live one's place
 }
 
 func (f fault) String() string {
 	switch {
 	case f.kill:
 		return "SIGKILL"
+	case f.move:
+		return "mv"
 	case f.ever:
 		return unix.ErrnoName(f.errno) + " from then on"
 	}
@@ -52,6 +55,7 @@ type supervisor struct {
 	record []call // of the run without a fault, to compare with; nil while it is made
 	live   string // a path that must never be absent, if not empty
 	place  *strings.Replacer
+	move   func() error // puts another file in the live one's place
 
 	pid    int
 	mem    *os.File
@@ -182,6 +186,12 @@ func (s *supervisor) decide(n notification) error {
 	switch {
 	case s.done():
 		return nil
+	case s.fault.move:
+		if at == s.fault.point {
+			if err := s.move(); err != nil {
+				return err
+			}
+		}
 	case at == s.fault.point, at > s.fault.point && s.fault.ever && c.name == s.record[s.fault.point-1].name:
 		return s.fail(n, s.fault.errno)
 	}

@@ -21,6 +21,8 @@ var (
 
 var kills = []fault{{kill: true}}
 
+var moves = []fault{{move: true}}
+
 var failures = []fault{
 	{errno: unix.EIO}, {errno: unix.EIO, ever: true},
 	{errno: unix.ENOSPC}, {errno: unix.ENOSPC, ever: true},
@@ -34,6 +36,38 @@ func TestKill(t *testing.T) { sweepAll(t, kills) }
 // TestError: when any one system call of a push or pull fails, the database is
 // wholly the old or the new one, the program is told which, and goes on with it.
 func TestError(t *testing.T) { sweepAll(t, failures) }
+
+// TestMove: a file that somebody puts in the live one's place, once it was proven
+// that nobody has that open, is not overwritten, nor is it replaced.
+func TestMove(t *testing.T) {
+	for _, s := range scenarios {
+		if !strings.HasPrefix(s.name, "rename-") || s.missing {
+			continue
+		}
+		t.Run(s.name, func(t *testing.T) {
+			f := prepare(t, s)
+			var points []int
+			for i := f.proven(); i < len(f.record); i++ {
+				if *extent == "full" || i%8 == 0 || renames(f.record[i]) {
+					points = append(points, i+1)
+				}
+			}
+			found := f.sweep(points, moves)
+			for _, w := range found.wrong {
+				t.Error(w)
+			}
+			if found.ended[stateOld] == 0 || found.ended[stateNew] == 0 {
+				t.Errorf("%v", found.ended)
+			}
+			t.Logf("%d of %d points behind the proof: %d pushes refused, %d made before", len(points), len(f.record)-f.proven(), found.ended[stateOld], found.ended[stateNew])
+		})
+	}
+}
+
+// proven is the place behind the lease.
+func (f *fixture) proven() int {
+	return 1 + slices.IndexFunc(f.record, func(c call) bool { return c.String() == "fcntl 1024 "+databaseFile })
+}
 
 func sweepAll(t *testing.T, faults []fault) {
 	for _, s := range scenarios {
@@ -142,7 +176,7 @@ func (f *fixture) sweep(points []int, faults []fault) findings {
 func possible(ft fault, c call) bool {
 	switch c.name {
 	case unlock:
-		return ft.kill
+		return ft.kill || ft.move
 	case readLock, writeLock:
 		return !ft.ever
 	}

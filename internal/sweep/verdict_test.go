@@ -33,6 +33,9 @@ const (
 func (f *fixture) inspect(dir string, ft fault, o *outcome) (s state, wrong []string) {
 	path := filepath.Join(dir, databaseFile)
 	say := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+	if ft.move {
+		return f.inspectMoved(path, o)
+	}
 	s, err := f.stateOf(path)
 	if err != nil {
 		say("what is at the path: %v", err)
@@ -44,7 +47,7 @@ func (f *fixture) inspect(dir string, ft fault, o *outcome) (s state, wrong []st
 	if want := o.wrote(); notes != want {
 		say("of %d writes that were acknowledged after the operation there are %d", want, notes)
 	}
-	if _, err := os.Lstat(path + "~"); err == nil {
+	if _, err := os.Lstat(path + "~"); err == nil && f.leave == nil {
 		if got, err := digestFile("file:" + path + "~?mode=ro&immutable=1"); err != nil || got != f.old {
 			say("the backup is not the old database: %v", err)
 		}
@@ -59,6 +62,46 @@ func (f *fixture) inspect(dir string, ft fault, o *outcome) (s state, wrong []st
 	}
 	if err := f.pushAgain(path); err != nil {
 		say("a push after it: %v", err)
+	}
+	// Whatever was interrupted, by then it is finished.
+	got, err := digestFile("file:" + path + "~?mode=ro&immutable=1")
+	switch want := f.backup && s == stateNew; {
+	case want && (err != nil || got != f.old):
+		say("the replaced database is not kept: %v", err)
+	case !want && err == nil:
+		say("a backup is left of a push that was not made")
+	}
+	if f.aside {
+		kept, err := filepath.Glob(path + ".set-aside-*")
+		if err != nil || len(kept) != 1 {
+			say("the file that was put there is not kept: %v", kept)
+		} else if data, err := os.ReadFile(kept[0]); err != nil || !bytes.Equal(data, f.moved) {
+			say("the file that was put there is not what it was: %v", err)
+		}
+	}
+	return s, wrong
+}
+
+// inspectMoved is inspect of a run in which somebody put a file in the live one's
+// place: it is theirs from then on, whatever became of the push.
+func (f *fixture) inspectMoved(path string, o *outcome) (s state, wrong []string) {
+	s = stateOld
+	if o.Swapped {
+		s = stateNew
+	}
+	if !o.Swapped && !strings.Contains(o.Error, "replaced by somebody else meanwhile") {
+		wrong = append(wrong, fmt.Sprintf("it does not say why it was refused: %q", o.Error))
+	}
+	if got, err := digestFile(path); err != nil || got != f.movedDigest {
+		wrong = append(wrong, fmt.Sprintf("the file that was put there is not live (swapped %t, %q): %s, %v", o.Swapped, o.Error, describe(path), err))
+	}
+	if _, err := os.Lstat(path + "~"); err == nil && f.backup {
+		if got, err := digestFile("file:" + path + "~?mode=ro&immutable=1"); err != nil || got != f.old {
+			wrong = append(wrong, fmt.Sprintf("the backup is not the old database: %v", err))
+		}
+	}
+	if err := f.pushAgain(path); err != nil {
+		wrong = append(wrong, fmt.Sprintf("a push after it: %v", err))
 	}
 	return s, wrong
 }
@@ -220,7 +263,7 @@ func (f *fixture) pushAgain(path string) error {
 		return err
 	}
 	for _, e := range entries {
-		if name := e.Name(); name != filepath.Base(path) && name != filepath.Base(path)+"~" {
+		if name := e.Name(); name != filepath.Base(path) && name != filepath.Base(path)+"~" && !(f.aside && strings.Contains(name, ".set-aside-")) {
 			return fmt.Errorf("%s is left", name)
 		}
 	}

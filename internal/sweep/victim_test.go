@@ -101,6 +101,7 @@ const (
 	databaseFile = "db/live.sqlite3"
 	imageFile    = "image"
 	pulledFile   = "pulled"
+	movedFile    = "moved"
 )
 
 func beVictim(s scenario, dir string) error {
@@ -114,7 +115,11 @@ func beVictim(s scenario, dir string) error {
 	if v.pool, v.db, err = openPool(v.path, s.journal); err != nil {
 		return err
 	}
-	if !s.missing {
+	if s.leave != nil {
+		if err := v.pool.Ping(); err != nil {
+			return err
+		}
+	} else if !s.missing {
 		if err := v.work(); err != nil {
 			return err
 		}
