@@ -28,8 +28,8 @@
 // A call never sees parts of both databases, and a write that was acknowledged
 // is in the file that was live then. A process that dies at any point leaves
 // the whole old or the whole new database at the path; see replace.go for what
-// a crash leaves between each pair of steps. What it may leave beside it,
-// [RemoveOrphans] removes.
+// a crash leaves between each pair of steps. With what it may leave beside it
+// [RemoveOrphans] deals: a backup that was asked for gets its name, and the rest goes.
 //
 // # Caveats
 //
