@@ -46,7 +46,7 @@ var texts = map[string]sqltext.Does{
 	"EXPLAIN CREATE TRIGGER r AFTER INSERT ON t BEGIN SELECT 1; END":                                         0,
 	"CREATE TEMPORARY TABLE a (x)":                              temp,
 	"CREATE VIRTUAL TABLE IF NOT EXISTS [Temp].v USING fts5(x)": temp,
-	"CREATE UNIQUE INDEX temp.i ON a (x)":                       temp,
+	"CREATE UNIQUE INDEX temp.i ON b (x)":                       temp,
 	"CREATE TABLE main.temp (x)":                                writes,
 	"EXPLAIN INSERT INTO t VALUES (1)":                          0,
 	"EXPLAIN QUERY PLAN SELECT 1":                               0,
@@ -130,7 +130,7 @@ func TestSQLiteSaysTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.(*sqlite3.SQLiteConn).Exec("CREATE TABLE t (x); CREATE TEMP TABLE a (x)", nil); err != nil {
+	if _, err := c.(*sqlite3.SQLiteConn).Exec("CREATE TABLE t (x); CREATE TEMP TABLE b (x)", nil); err != nil {
 		t.Fatal(err)
 	}
 	params := []string{
