@@ -10,33 +10,6 @@ import (
 	"hotswap/internal/sqltext"
 )
 
-// overwriting is the time during which a connection that is not the program's may
-// keep its locks from it: a new content is written in place, for longer than a busy
-// timeout may last, or a push looks at the database.
-type overwriting struct {
-	ended chan struct{}
-	end   time.Time // valid once ended is closed
-}
-
-func newOverwriting() *overwriting { return &overwriting{ended: make(chan struct{})} }
-
-// finish ends it, once; its maker's goroutine alone calls it.
-func (o *overwriting) finish() {
-	if o != nil && !o.over() {
-		o.end = time.Now()
-		close(o.ended)
-	}
-}
-
-func (o *overwriting) over() bool {
-	select {
-	case <-o.ended:
-		return true
-	default:
-		return false
-	}
-}
-
 func isBusy(err error) bool {
 	var se sqlite3.Error
 	return errors.As(err, &se) && se.Code == sqlite3.ErrBusy

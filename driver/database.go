@@ -47,10 +47,9 @@ type Database struct {
 	// calls that it does not stop.
 	filter atomic.Pointer[filter]
 	// looks is how often it was looked whether the file was replaced.
-	looks atomic.Uint64
-	watch watch
-	// overwriting is the latest one, ended or not.
-	overwriting atomic.Pointer[overwriting]
+	looks       atomic.Uint64
+	watch       watch
+	overwriting overwritings
 	// gateLog is the logger of the freeze in progress, for queued calls.
 	gateLog atomic.Pointer[zerolog.Logger]
 

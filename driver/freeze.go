@@ -148,8 +148,7 @@ func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, err
 
 // overwrites has calls that get SQLITE_BUSY wait for the end of the freeze.
 func (f *Frozen) overwrites() {
-	f.over = newOverwriting()
-	f.db.overwriting.Store(f.over)
+	f.over = f.db.overwriting.begin()
 }
 
 // Replaced says that another file is at the path now: Thaw will begin a new

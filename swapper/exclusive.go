@@ -43,22 +43,6 @@ func patiently(ctx context.Context, db *driver.Database, timeout time.Duration, 
 	}
 }
 
-// openPatiently is openLive with a look, now and then, whether to wait is in vain.
-func openPatiently(ctx context.Context, db *driver.Database, timeout time.Duration) (l *live, err error) {
-	err = patiently(ctx, db, timeout, func(wait time.Duration) (err error) {
-		l, err = openLive(ctx, db, wait)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	if _, err := l.pool.ExecContext(ctx, setBusyTimeout(timeout)); err != nil {
-		l.close()
-		return nil, err
-	}
-	return l, nil
-}
-
 func setBusyTimeout(wait time.Duration) (pragma string) {
 	return fmt.Sprintf("PRAGMA busy_timeout=%d", min(wait.Milliseconds(), math.MaxInt32))
 }

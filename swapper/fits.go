@@ -2,26 +2,29 @@ package swapper
 
 import "fmt"
 
-// fits refuses what SQLite can't write over what is there.
-func (o *overwrite) fits() error {
-	pages, err := queryInt(o.dst, "PRAGMA page_count")
-	if err != nil {
-		return liveBusy("read the live database", err)
+// fits refuses what SQLite can't write over what is there, which has so many pages
+// of that size.
+func (o *overwrite) fits() (pages, pageSize int64, err error) {
+	if pages, err = queryInt(o.dst, "PRAGMA page_count"); err != nil {
+		return 0, 0, liveBusy("read the live database", err)
+	}
+	if pageSize, err = queryInt(o.dst, "PRAGMA page_size"); err != nil {
+		return 0, 0, liveBusy("read the live database", err)
 	}
 	if err := o.target.stillEmpty(pages); err != nil {
-		return err
+		return 0, 0, err
 	}
 	if pages > 0 {
 		if err := o.sameSetting("PRAGMA encoding", "text encoding"); err != nil {
-			return err
+			return 0, 0, err
 		}
 		if o.wal {
 			if err := o.sameSetting("PRAGMA page_size", "page size"); err != nil {
-				return err
+				return 0, 0, err
 			}
 		}
 	}
-	return o.room(pages)
+	return pages, pageSize, nil
 }
 
 func (o *overwrite) sameSetting(pragma, what string) error {
@@ -42,11 +45,7 @@ func (o *overwrite) sameSetting(pragma, what string) error {
 
 // room demands the disk space that the copy takes beside the stage: all pages
 // once more, in the WAL or the journal and the file, and the backup.
-func (o *overwrite) room(pages int64) error {
-	pageSize, err := queryInt(o.dst, "PRAGMA page_size")
-	if err != nil {
-		return liveBusy("read the live database", err)
-	}
+func (o *overwrite) room(pages, pageSize int64) error {
 	need := o.stage.size + o.stage.size/pageSize*24 // a WAL frame's header
 	if !o.wal {
 		need = max(0, o.stage.size-pages*pageSize) + min(pages*pageSize, o.stage.size)

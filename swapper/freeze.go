@@ -14,10 +14,10 @@ import (
 // freeze drains and closes the program's connections.
 func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
 	p.phase("wait")
-	if p.live != nil {
+	if p.wal {
 		// What it can't do is left for the checkpoint that decides: to give back
 		// the blocks of a gigabyte takes longer than the rest of the pause.
-		p.live.shrink(ctx, p.db)
+		shrink(ctx, p.db)
 	}
 	if err := p.nobodyElsewhere(); err != nil {
 		return nil, err

@@ -75,6 +75,13 @@ func checkLength(h []byte, size int64) error {
 	return nil
 }
 
+// journalIsWAL reads the journal mode from the header.
+func journalIsWAL(f *os.File) (bool, error) {
+	var v [1]byte
+	_, err := f.ReadAt(v[:], offReadVersion)
+	return v[0] == 2, err
+}
+
 // setJournalVersion writes the header's file format versions: whether the file
 // is opened in WAL mode. No connection may be open on it.
 func setJournalVersion(f *os.File, wal bool) error {

@@ -29,8 +29,9 @@ import (
 type overwrite struct {
 	*push
 	frozen *driver.Frozen
-	conn   *sql.Conn // p.live's, as long as the copy goes on
-	dst    *sqlite3.SQLiteConn
+	live   *live               // our connection to the database, while it is open,
+	conn   *sql.Conn           // the one of its pool,
+	dst    *sqlite3.SQLiteConn // and that in it
 	src    *sqlite3.SQLiteConn
 	copy   *sqlite3.SQLiteBackup
 	cookie int64  // the old schema's, by which the old content is told from the new
@@ -51,18 +52,27 @@ func (p *push) inPlace(ctx context.Context, why error) error {
 }
 
 func (p *push) overwriteLive(ctx context.Context) error {
-	if err := p.openForWriting(ctx); err != nil {
-		return err
-	}
-	if err := setJournalVersion(p.stage.file, p.live.wal); err != nil {
-		return failed("keep the journal mode", err)
-	}
 	o := &overwrite{push: p}
 	defer o.close()
-	if err := o.open(ctx); err != nil {
+	var pages, pageSize int64
+	err := p.visit(ctx, func(l *live) (err error) {
+		defer o.closeLive()
+		if err = o.openSource(); err != nil {
+			return err
+		}
+		if err = o.open(ctx, l); err == nil {
+			pages, pageSize, err = o.fits()
+		}
 		return err
+	})
+	if unreadable(err) {
+		return &failure{text: "the live database can't be read, so nothing can be written into it", cause: err, kinds: []error{ErrTarget},
+			hint: "stop what else has it open, and push by rename"}
 	}
-	if err := o.fits(); err != nil {
+	if err != nil {
+		return liveBusy("open the live database", err)
+	}
+	if err := o.room(pages, pageSize); err != nil {
 		return err
 	}
 	if p.opts.DryRun {
@@ -72,35 +82,27 @@ func (p *push) overwriteLive(ctx context.Context) error {
 	return o.run(ctx)
 }
 
-// openForWriting sees to it that p.live is there: a rename that was given up
-// has closed it, and for an empty file there was none.
-func (p *push) openForWriting(ctx context.Context) error {
-	if p.live != nil {
-		return nil
+// openSource opens the stage, in the live database's journal mode.
+func (o *overwrite) openSource() error {
+	o.closeSource()
+	if err := setJournalVersion(o.stage.file, o.wal); err != nil {
+		return failed("keep the journal mode", err)
 	}
-	l, err := openPatiently(ctx, p.db, p.opts.timeout())
-	if unreadable(err) {
-		return &failure{text: "the live database can't be read, so nothing can be written into it", cause: err, kinds: []error{ErrTarget},
-			hint: "stop what else has it open, and push by rename"}
-	}
-	if err != nil {
-		return liveBusy("open the live database", err)
-	}
-	p.live, p.wal = l, l.wal
-	return nil
-}
-
-// open opens both ends of the copy.
-func (o *overwrite) open(ctx context.Context) error {
 	opened, err := (&sqlite3.SQLiteDriver{}).Open(dbpath.URI(o.stage.path, "mode=ro", "immutable=1"))
 	if err != nil {
 		return failed("open the stage", err)
 	}
 	o.src = opened.(*sqlite3.SQLiteConn)
-	if o.conn, err = o.live.pool.Conn(ctx); err != nil {
+	return nil
+}
+
+// open makes l our connection to the database.
+func (o *overwrite) open(ctx context.Context, l *live) (err error) {
+	o.live = l
+	if o.conn, err = l.pool.Conn(ctx); err != nil {
 		return failed("open the live database", err)
 	}
-	// The connection is used outside of Raw: nobody else has it until o.close.
+	// The connection is used outside of Raw: nobody else has it until it is closed.
 	err = o.conn.Raw(func(c any) error {
 		o.dst = c.(*sqlite3.SQLiteConn)
 		return nil
@@ -115,14 +117,25 @@ func (o *overwrite) open(ctx context.Context) error {
 	return nil
 }
 
-func (o *overwrite) close() {
-	o.rollback()
+func (o *overwrite) closeLive() {
 	if o.conn != nil {
 		o.conn.Close()
 	}
+	o.live.close()
+	o.live, o.conn, o.dst = nil, nil, nil
+}
+
+func (o *overwrite) closeSource() {
 	if o.src != nil {
 		o.src.Close()
+		o.src = nil
 	}
+}
+
+func (o *overwrite) close() {
+	o.rollback()
+	o.closeLive()
+	o.closeSource()
 	if o.kept != nil {
 		o.kept.discard()
 	}
@@ -142,7 +155,10 @@ func (o *overwrite) run(ctx context.Context) error {
 		err = o.undo(err)
 	}
 	o.unlock()
+	ended := o.db.Visit() // to close it may take long, if it is the last one
 	o.thaw(o.frozen)
+	o.closeLive()
+	ended()
 	if o.report.Swapped {
 		o.step(StepOverwritten, string(StepOverwritten), map[string]any{fieldTarget: o.target.path})
 		// SQLite doesn't mind if the directory can't be synced, which has the name

@@ -16,9 +16,9 @@ import (
 	"hotswap/internal/dbpath"
 )
 
-// live is a push's own connection to the live database: opened before the gate
-// closes, so that what it reads is not read while calls wait, and the last one
-// to close, since that one removes the WAL.
+// live is a connection of a push's own to the live database. It is there for
+// moments only (push.visit, and with the gate closed): the program's calls must not
+// find a lock of it in their way.
 type live struct {
 	pool *sql.DB
 	wal  bool
@@ -28,10 +28,9 @@ type live struct {
 // calls wait at the gate, in milliseconds.
 const lockWait = 250
 
-// openLive opens the connection. As long as calls flow it waits for SQLite's
-// locks up to the push's own timeout: those may be the program's.
-func openLive(ctx context.Context, db *driver.Database, timeout time.Duration) (*live, error) {
-	l := &live{pool: db.OpenFile(dbpath.URI(db.Path(), "mode=rw", fmt.Sprintf("_busy_timeout=%d", min(timeout.Milliseconds(), math.MaxInt32))), false)}
+// openLive opens the connection; wait is for SQLite's locks.
+func openLive(ctx context.Context, db *driver.Database, wait time.Duration) (*live, error) {
+	l := &live{pool: db.OpenFile(dbpath.URI(db.Path(), "mode=rw", fmt.Sprintf("_busy_timeout=%d", min(wait.Milliseconds(), math.MaxInt32))), false)}
 	l.pool.SetMaxIdleConns(1)
 	var mode string
 	if err := l.pool.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
@@ -42,37 +41,35 @@ func openLive(ctx context.Context, db *driver.Database, timeout time.Duration) (
 	return l, nil
 }
 
-// openLive opens our own connection to the live database, if it is one.
-func (p *push) openLive(ctx context.Context) (err error) {
+// readLive learns whether the live file is a database, and its journal mode.
+func (p *push) readLive(ctx context.Context) (err error) {
 	if p.target.empty() {
 		return nil
 	}
-	p.live, err = openPatiently(ctx, p.db, p.opts.timeout())
+	err = p.visit(ctx, func(l *live) error { return nil })
 	switch {
 	case err == nil:
-		p.wal = p.live.wal
+		p.readable = true
 		return nil
 	case unreadable(err):
-		p.live = nil
 		p.notRead(err) // check refuses it unless told to skip the comparison
 		return nil
 	}
 	return liveBusy("open the live database", err)
 }
 
-// liveBusy is failed for a read of the live database while calls flow.
+// liveBusy is failed for a read of the live database while calls flow, unless err
+// says already what was being done.
 func liveBusy(doing string, err error) error {
+	var f *failure
+	if errors.As(err, &f) {
+		return err
+	}
 	if !busyElsewhere(err) {
 		return failed(doing, err)
 	}
 	return &failure{text: doing, cause: err, kinds: []error{ErrBusy},
 		hint: "something holds it locked (a long write, another process, or a connection of either with locking_mode=EXCLUSIVE): let it go and try again"}
-}
-
-func (p *push) closeLive() error {
-	l := p.live
-	p.live = nil
-	return l.close()
 }
 
 func (l *live) close() error {
@@ -82,19 +79,12 @@ func (l *live) close() error {
 	return l.pool.Close()
 }
 
-// checkpoint moves all of the WAL into the file and empties it. It runs after
-// every connection of the program is closed.
-func (l *live) checkpoint(path string) error {
-	if info, err := os.Stat(path + "-wal"); l.wal && err == nil && info.Size() == 0 {
-		return nil // the last close removes it
-	}
+// checkpoint moves all of the WAL into the file and empties it.
+func (l *live) checkpoint() error {
 	var busy, log, done int
 	// Not the push's context: to watch it takes longer than to move what was
 	// written since shrink.
 	ctx := context.Background()
-	if _, err := l.pool.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout=%d", lockWait)); err != nil {
-		return failed("read the live database", err)
-	}
 	// A connection that has read nothing since it was opened would find no WAL
 	// to checkpoint: https://www.sqlite.org/c3ref/wal_checkpoint_v2.html.
 	if err := l.pool.QueryRowContext(ctx, "PRAGMA schema_version").Scan(&busy); err != nil {

@@ -58,8 +58,8 @@ func (p *push) rehearseOnCopy(ctx context.Context) error {
 	if err := p.stage.copyTo(ctx, throwaway); err != nil {
 		return err
 	}
-	if p.live != nil {
-		if err := setJournalVersion(throwaway.file, p.live.wal); err != nil {
+	if p.readable {
+		if err := setJournalVersion(throwaway.file, p.wal); err != nil {
 			return failed("keep the journal mode", err)
 		}
 	}
@@ -117,20 +117,21 @@ func (p *push) rehearsalFailed(ctx context.Context, err error) error {
 // databases' connections have it attached: SQLite would not let them any more.
 func (p *push) fitsAttachers(ctx context.Context) error {
 	others := p.db.Attachers()
-	if len(others) == 0 || p.live == nil || p.target.empty() {
+	if len(others) == 0 || !p.readable || p.target.empty() {
 		return nil
 	}
-	var live string
-	if err := p.live.pool.QueryRowContext(ctx, "PRAGMA encoding").Scan(&live); err != nil {
+	var encoding string
+	err := p.visit(ctx, func(l *live) error { return l.pool.QueryRowContext(ctx, "PRAGMA encoding").Scan(&encoding) })
+	if err != nil {
 		return liveBusy("read the live database's text encoding", err)
 	}
 	head := make([]byte, headerSize)
 	if _, err := p.stage.file.ReadAt(head, 0); err != nil {
 		return failed("read the stage's header", err)
 	}
-	encodings := map[byte]string{0: live, 1: "UTF-8", 2: "UTF-16le", 3: "UTF-16be"}
-	if new := encodings[head[offEncoding+3]]; new != live {
-		return bad(rehearsalHint, "%s could not attach the new database any more: its text encoding is %s, and attached databases must have that of the main one, %s", others[0].Path(), new, live)
+	encodings := map[byte]string{0: encoding, 1: "UTF-8", 2: "UTF-16le", 3: "UTF-16be"}
+	if new := encodings[head[offEncoding+3]]; new != encoding {
+		return bad(rehearsalHint, "%s could not attach the new database any more: its text encoding is %s, and attached databases must have that of the main one, %s", others[0].Path(), new, encoding)
 	}
 	return nil
 }

@@ -56,6 +56,9 @@ func (r *replacement) run(ctx context.Context) error {
 	if err := r.beAlone(); err != nil {
 		return err
 	}
+	if err := r.keepJournalMode(); err != nil {
+		return err
+	}
 	if err := r.clearSidecars(); err != nil {
 		return err
 	}
@@ -78,28 +81,31 @@ func (r *replacement) run(ctx context.Context) error {
 	return nil
 }
 
-// checkpoint brings everything acknowledged into the one file, and closes the
-// last connection of this process.
+// checkpoint brings everything acknowledged into the one file. As a rule the last
+// of the program's connections to close has done it; if another process has the
+// database open, or that one was not allowed to, a connection of our own is the last.
 func (r *replacement) checkpoint() error {
-	if r.live == nil {
+	if !r.readable || !holds(r.target.path) {
 		return nil
 	}
-	err := r.live.checkpoint(r.target.path)
-	if unreadable(err) {
+	l, err := openLive(context.Background(), r.db, lockWait*time.Millisecond)
+	if err == nil {
+		err = l.checkpoint()
+		if closeErr := l.close(); err == nil {
+			err = closeErr
+		}
+	}
+	switch f := (*failure)(nil); {
+	case unreadable(err):
 		r.notRead(err)
 		if !r.opts.SkipSchemaCheck {
 			return r.errUnread("what its WAL holds can't be brought into the file")
 		}
-		r.closeLive()
 		return nil
-	}
-	if err != nil {
+	case err == nil || errors.As(err, &f):
 		return err
 	}
-	if err := r.closeLive(); err != nil {
-		return failed("close the live database", err)
-	}
-	return nil
+	return failed("read the live database", err)
 }
 
 // shutDoor has everybody in the program who would open the path wait: through
@@ -187,6 +193,24 @@ func (r *replacement) guards() error {
 	}
 	if r.guard.unfenced {
 		lognote.Send(r.log.Warn().Str("database", r.target.path), "the live file may only be read, so there is no fence: who opens it in the moment of the swap reads the replaced one until it opens it anew")
+	}
+	return nil
+}
+
+// keepJournalMode sees whether the program has set another journal mode since the
+// stage was made to be of the old one.
+func (r *replacement) keepJournalMode() error {
+	if !r.readable || r.guard == nil {
+		return nil
+	}
+	wal, err := journalIsWAL(r.guard.file)
+	if err == nil && wal != r.wal {
+		r.wal = wal
+		err = errors.Join(setJournalVersion(r.stage.file, wal), r.stage.file.Sync())
+		r.report.Stamp = r.stage.stamp()
+	}
+	if err != nil {
+		return failed("keep the journal mode", err)
 	}
 	return nil
 }

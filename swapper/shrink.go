@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"hotswap/driver"
-	"hotswap/internal/dbpath"
 	"hotswap/internal/lognote"
 )
 
@@ -22,12 +21,15 @@ const cutPause = 20 * time.Millisecond
 // nobody reads from it. To cut it SQLite takes the write lock, which must not
 // make a write of the program's fail: so those wait, and an open transaction,
 // which could come to write, is let alone. What others keep it from is no error.
-func (l *live) shrink(ctx context.Context, db *driver.Database) (done bool, err error) {
+func shrink(ctx context.Context, db *driver.Database) (done bool, err error) {
+	defer db.Visit()()
+	l, err := openLive(ctx, db, 0)
+	if err != nil {
+		return false, err
+	}
+	defer l.close()
 	if !l.wal {
 		return true, nil
-	}
-	if _, err := l.pool.ExecContext(ctx, "PRAGMA busy_timeout=0"); err != nil {
-		return false, err
 	}
 	done, err = l.checkpointOnce(ctx, "PASSIVE")
 	if err != nil || !hasLargeWAL(db.Path()) {
@@ -66,7 +68,7 @@ func (o *overwrite) shrink(ctx context.Context) error {
 		return nil
 	}
 	o.phase("checkpoint")
-	done, err := o.live.shrink(context.WithoutCancel(ctx), o.db) // after a cancelled copy, too
+	done, err := shrink(context.WithoutCancel(ctx), o.db) // after a cancelled copy, too
 	if err != nil && o.report.Swapped {
 		return &failure{text: "swapped, but the WAL, which has the new content, could not be moved into the file", cause: err,
 			kinds: []error{ErrDurabilityUnknown}, hint: "look at the disk's health"}
@@ -97,9 +99,7 @@ func shrinkLater(db *driver.Database) {
 		if !hasLargeWAL(db.Path()) {
 			return
 		}
-		l := &live{pool: db.OpenFile(dbpath.URI(db.Path(), "mode=rw"), false), wal: true}
-		done, err := l.shrink(context.Background(), db)
-		l.close()
+		done, err := shrink(context.Background(), db)
 		if !done && err == nil {
 			time.AfterFunc(shrinkEvery, func() { try(left - 1) })
 		}

@@ -52,10 +52,11 @@ type push struct {
 	target *target
 	stage  *stage
 	dir    *os.File // the target's, opened before any call waits
-	live   *live    // nil if the target is empty, or is no database
 	wal    bool     // the live database is in WAL mode
 	unread error    // why the live database can't be read; nil if it can
 	asides []string // of its sidecars, which were set aside
+
+	readable bool // the live file is a database
 
 	wantLease bool // to rename without one would be a risk
 }
@@ -88,10 +89,9 @@ func (p *push) run(ctx context.Context, src io.Reader) error {
 	if err := p.receive(ctx, src); err != nil {
 		return err
 	}
-	if err := p.openLive(ctx); err != nil {
+	if err := p.readLive(ctx); err != nil {
 		return err
 	}
-	defer p.closeLive()
 	if err := p.check(ctx); err != nil {
 		return err
 	}
@@ -258,10 +258,14 @@ func (p *push) check(ctx context.Context) error {
 }
 
 func (p *push) compareSchema(ctx context.Context, staged schema) error {
-	if p.live == nil {
+	if !p.readable {
 		return p.errUnread("there is no schema to compare with")
 	}
-	liveSchema, err := readSchema(ctx, p.live.pool)
+	var liveSchema schema
+	err := p.visit(ctx, func(l *live) (err error) {
+		liveSchema, err = readSchema(ctx, l.pool)
+		return err
+	})
 	if unreadable(err) {
 		p.notRead(err)
 		return p.errUnread("there is no schema to compare with")
@@ -281,8 +285,8 @@ func (p *push) compareSchema(ctx context.Context, staged schema) error {
 func (p *push) adopt(ctx context.Context) error {
 	p.phase("sync")
 	if p.target.exists {
-		if p.live != nil {
-			if err := setJournalVersion(p.stage.file, p.live.wal); err != nil {
+		if p.readable {
+			if err := setJournalVersion(p.stage.file, p.wal); err != nil {
 				return failed("keep the journal mode", err)
 			}
 		} else if mode := JournalMode(p.target.path); mode != "" {

@@ -3,7 +3,6 @@ package swapper
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -23,16 +22,22 @@ func (o *overwrite) lock(ctx context.Context) (err error) {
 		if err := o.quiet(ctx, deadline); err != nil {
 			return err
 		}
-		locked, err := o.begin(window)
+		locked, err := o.begin(ctx, window)
 		if locked {
 			return nil
 		}
+		o.closeLive()
 		if err == nil {
 			err = o.writerElsewhere(began)
 		} else {
 			err = liveBusy("write to the live database", err)
 		}
 		o.thaw(o.frozen)
+		if errors.Is(err, errJournalChanged) {
+			if err := o.follow(); err != nil {
+				return err
+			}
+		}
 		if time.Now().After(deadline) || ctx.Err() != nil || !errors.Is(err, ErrBusy) {
 			return errors.Join(ctx.Err(), err)
 		}
@@ -91,9 +96,32 @@ func isHeld(err error) bool {
 	return errors.As(err, &held)
 }
 
-// begin has the write lock if it succeeds.
-func (o *overwrite) begin(window time.Duration) (locked bool, err error) {
-	if _, err := o.dst.Exec(fmt.Sprintf("PRAGMA busy_timeout=%d", window.Milliseconds()), nil); err != nil {
+// errJournalChanged: the program has set another journal mode since it was asked for.
+var errJournalChanged = &failure{text: "the journal mode was changed meanwhile", kinds: []error{ErrBusy}, hint: "try again"}
+
+// follow makes the stage be of the journal mode that the database has now.
+func (o *overwrite) follow() error {
+	o.wal = !o.wal
+	return o.openSource()
+}
+
+// begin has the write lock if it succeeds. It opens our connection, which is not
+// there while calls flow.
+func (o *overwrite) begin(ctx context.Context, window time.Duration) (locked bool, err error) {
+	l, err := openLive(ctx, o.db, window)
+	if err != nil {
+		if busyElsewhere(err) {
+			err = nil
+		}
+		return false, err
+	}
+	if err := o.open(ctx, l); err != nil {
+		return false, err
+	}
+	if l.wal != o.wal {
+		return false, errJournalChanged
+	}
+	if _, _, err := o.fits(); err != nil {
 		return false, err
 	}
 	if o.cookie, err = queryInt(o.dst, "PRAGMA schema_version"); err != nil {
@@ -151,6 +179,4 @@ func (o *overwrite) unlock() {
 	if !o.wal {
 		o.dst.Exec("PRAGMA locking_mode=NORMAL; PRAGMA schema_version", nil)
 	}
-	o.conn.Close()
-	o.conn = nil
 }

@@ -1,0 +1,81 @@
+package swapper
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"hotswap/driver"
+)
+
+// How long a visit waits for the program's writes and transactions to have a break:
+// so often, each time for cutPause at most. Then it comes all the same: in WAL mode
+// it is in nobody's way, and a call that meets it is made again.
+const visitTries = 5
+
+// visit runs fn with a connection to the live database, while calls flow. A program
+// may well have no patience for locks (_busy_timeout=0), being alone with its
+// database: so its writes wait for these milliseconds, and those that run already
+// are waited for.
+//
+// fn may run several times: if SQLite is busy it is tried again, up to the push's
+// timeout, with the connection closed in between.
+func (p *push) visit(ctx context.Context, fn func(*live) error) error {
+	began := time.Now()
+	for try := 1; ; try++ {
+		err := p.visitOnce(ctx, p.wal || try > visitTries, fn)
+		switch {
+		case err == errNoBreak:
+		case !busyElsewhere(err), time.Since(began) > p.opts.timeout():
+			return err
+		case time.Since(began) > exclusiveLook:
+			if inVain := exclusive(p.db); inVain != nil {
+				return inVain
+			}
+		}
+		select {
+		case <-time.After(2 * cutPause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+var errNoBreak = errors.New("the program is writing")
+
+func (p *push) visitOnce(ctx context.Context, regardless bool, fn func(*live) error) error {
+	defer p.db.Visit()()
+	quiet, err := p.db.Freeze(ctx, driver.FreezeOptions{WritesOnly: true, MaxPause: cutPause})
+	switch {
+	case err == nil:
+		defer quiet.Thaw()
+		if len(quiet.Holders) > 0 && !regardless {
+			return errNoBreak
+		}
+	case errors.Is(err, driver.ErrFreezing): // by the program: there are no calls to be kept from
+	default:
+		return err
+	}
+	if _, err := p.target.still(); err != nil {
+		return err
+	}
+	l, err := openLive(ctx, p.db, cutPause)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	p.wal = l.wal
+	return fn(l)
+}
+
+// holds reports whether a sidecar of the database may hold something that its file
+// does not have yet.
+func holds(path string) bool {
+	for _, suffix := range []string{"-wal", "-journal"} {
+		if info, err := os.Lstat(path + suffix); err == nil && info.Size() > 0 {
+			return true
+		}
+	}
+	return false
+}
