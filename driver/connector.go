@@ -208,6 +208,9 @@ func (e *refusedError) Unwrap() []error { return []error{ErrReplaced, e.err} }
 // any other error it returns. The caller is in no call: what is waited for may have
 // to wait for the calls of c.
 func (c *conn) settle(ctx context.Context, err error) error {
+	if isBusy(err) && c.sitOut(ctx, "connect") {
+		return nil
+	}
 	if !errors.Is(err, ErrReplaced) {
 		return err
 	}

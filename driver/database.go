@@ -234,8 +234,8 @@ func (d *Database) add(ctx context.Context, c *conn) error {
 	var waited *wait
 	for {
 		d.mu.Lock()
-		if !d.shut {
-			if f := d.filter.Load(); f != nil && f.stopsAny() {
+		if f := d.filter.Load(); !d.shut && !(f != nil && f.shared && c.dsn.shared) {
+			if f != nil && f.stopsAny() {
 				c.mark()
 			}
 			d.conns[c] = struct{}{}

@@ -47,15 +47,46 @@ type drain struct {
 	opts   FreezeOptions
 	start  time.Time
 	frozen *Frozen
-	killed int // connections that force closed
+	killed int  // connections that force closed
+	shared bool // only those with a shared cache are to be drained
+}
+
+// concerns reports whether the connection is one of those that are to be drained.
+func (dr *drain) concerns(c *conn) bool { return !dr.shared || c.dsn.shared }
+
+// closeShared drains and closes the connections with a shared cache.
+func (dr *drain) closeShared(ctx context.Context) error {
+	dr.shared = true
+	defer func() { dr.shared = false }()
+	if !dr.anyConcerned() {
+		return nil
+	}
+	if err := dr.run(ctx); err != nil {
+		return err
+	}
+	dr.frozen.Connections = dr.killed + dr.closeAll()
+	return nil
+}
+
+func (dr *drain) anyConcerned() bool {
+	dr.d.mu.Lock()
+	defer dr.d.mu.Unlock()
+	for c := range dr.d.conns {
+		if dr.concerns(c) {
+			return true
+		}
+	}
+	return false
 }
 
 // writers keeps new writes waiting, and waits for a while until no transaction
 // is open.
 func (dr *drain) writers(ctx context.Context) error {
-	dr.frozen.Attempts = 1
-	dr.frozen.closedAt = time.Now()
-	dr.d.filterGate(&filter{writes: true})
+	dr.frozen.Attempts = max(dr.frozen.Attempts, 1)
+	if dr.frozen.Connections == 0 {
+		dr.frozen.closedAt = time.Now()
+	}
+	dr.d.filterGate(&filter{writes: true, shared: dr.opts.CloseShared})
 	dr.opts.Notify(FreezeEvent{Step: FreezeWritesWait})
 	end := time.NewTimer(min(dr.opts.MaxPause, dr.opts.Timeout))
 	defer end.Stop()
@@ -103,7 +134,7 @@ func (dr *drain) run(ctx context.Context) error {
 		ended := true
 		if holders != nil {
 			d.filterGate(newFilter(holders))
-			holding := d.undrained()
+			holding := dr.undrained()
 			if err := dr.wait(ctx, window/2, holding, false); err != nil {
 				return err
 			}
@@ -121,7 +152,7 @@ func (dr *drain) run(ctx context.Context) error {
 				return err
 			}
 		}
-		holding := d.undrained()
+		holding := dr.undrained()
 		holders = dr.holders()
 		f.Holders = mergeHolders(f.Holders, holders)
 		dr.opts.Notify(FreezeEvent{Step: FreezeGateReopened, Holders: holders})
@@ -150,11 +181,11 @@ func (dr *drain) remaining() time.Duration { return dr.opts.Timeout - time.Since
 func (dr *drain) drained(ctx context.Context, window time.Duration) error {
 	end := time.NewTimer(max(min(window, dr.remaining()), time.Millisecond))
 	defer end.Stop()
-	for dr.d.undrained() != nil {
+	for dr.undrained() != nil {
 		select {
 		case <-dr.d.drainage:
 		case <-end.C:
-			if dr.d.undrained() == nil {
+			if dr.undrained() == nil {
 				return nil
 			}
 			return errTimeout
@@ -232,7 +263,7 @@ func (dr *drain) anyHeld(holding map[*conn]uint64) bool {
 func (dr *drain) holders() []Holder {
 	dr.d.mu.Lock()
 	defer dr.d.mu.Unlock()
-	return dr.d.holdersLocked(func(_ *conn, w uint64) bool { return !drained(w) })
+	return dr.d.holdersLocked(func(c *conn, w uint64) bool { return !drained(w) && dr.concerns(c) })
 }
 
 // blame describes who held on until the timeout: these connections, as far as

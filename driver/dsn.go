@@ -29,6 +29,8 @@ type dsn struct {
 	busyTimeout time.Duration
 	noMutex     bool // _mutex=no
 	setsJournal bool // _journal_mode
+	shared      bool // cache=shared
+	unlocked    bool // immutable or nolock
 }
 
 // forSQLite is the name for go-sqlite3. Its own cache of statements stays off:
@@ -110,6 +112,8 @@ func parseDSN(name string) *dsn {
 		d.name = real // what ".." behind a symlink is the name alone does not tell
 	}
 	d.uri = isURI
+	d.shared = isURI && params.Get("cache") == "shared"
+	d.unlocked = isURI && (isTrue(params.Get("immutable")) || isTrue(params.Get("nolock")))
 	if _, fragment, ok := strings.Cut(base, "#"); ok && isURI {
 		d.tail = "#" + fragment
 	}
@@ -117,6 +121,16 @@ func parseDSN(name string) *dsn {
 		d.tail += "?" + query
 	}
 	return d.at(real)
+}
+
+// isTrue reads a parameter as sqlite3_uri_boolean does.
+func isTrue(value string) bool {
+	switch strings.ToLower(value) {
+	case "on", "yes", "true", "full", "extra":
+		return true
+	}
+	n, _ := strconv.Atoi(value)
+	return n != 0
 }
 
 // at is the name of the same database by another real path. go-sqlite3 gets the

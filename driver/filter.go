@@ -7,6 +7,7 @@ type filter struct {
 	queries map[string]bool
 	begins  bool // BEGIN and SAVEPOINT, by call or by SQL text
 	writes  bool // all but what is known to read only
+	shared  bool // new connections with a shared cache
 }
 
 // newFilter stops what would make these holds again. It knows of those of one

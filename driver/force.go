@@ -31,7 +31,7 @@ func (dr *drain) force(ctx context.Context) error {
 	defer over.Store(true)
 	still := map[*conn]*atomic.Bool{} // of those between calls: no step of Rows runs any more
 	for {
-		left := d.undrained()
+		left := dr.undrained()
 		busy := 0
 		for c := range left {
 			if c.state.Load()&stateMask == stateBusy {

@@ -33,6 +33,10 @@ type FreezeOptions struct {
 	// freeze: as many as there are processors, 2 at least and 8 at most. Pushes do
 	// so. It is not for who freezes another database meanwhile.
 	InTurn bool
+	// CloseShared, with WritesOnly, drains and closes the connections with
+	// cache=shared, as Freeze does with all if WritesOnly is not set. They share one
+	// snapshot, which lasts as long as any of them reads.
+	CloseShared bool
 	// Logger gets a line for every call that is queued and that resumes, unless
 	// the driver has a logger of its own.
 	Logger *zerolog.Logger
@@ -127,6 +131,11 @@ func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, err
 		}
 	}()
 	if opts.WritesOnly {
+		if opts.CloseShared {
+			if err := dr.closeShared(ctx); err != nil {
+				return nil, err
+			}
+		}
 		f.overwrites()
 		if err := dr.writers(ctx); err != nil {
 			return nil, err
@@ -138,7 +147,8 @@ func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, err
 		if err := d.mayLeave(); err != nil {
 			return nil, err
 		}
-		f.Connections = dr.killed + f.closeAll()
+		f.Connections = dr.killed + dr.closeAll()
+		d.setFrozen()
 		f.overwrites() // connections of other databases that have this one attached
 		opts.Notify(FreezeEvent{Step: FreezeClosed, Count: f.Connections})
 	}
@@ -216,12 +226,14 @@ func (f *Frozen) end() {
 // closeAll closes the SQLite connections, all drained, one after another: of
 // two that close at once neither may be the last one, which has to remove the
 // WAL. While it does nothing is locked.
-func (f *Frozen) closeAll() int {
-	d := f.db
+func (dr *drain) closeAll() int {
+	d := dr.d
 	d.mu.Lock()
 	all := make([]*conn, 0, len(d.conns))
 	for c := range d.conns {
-		all = append(all, c)
+		if dr.concerns(c) {
+			all = append(all, c)
+		}
 	}
 	d.mu.Unlock()
 	each, shared := descriptorsOf(d.Path())
@@ -229,7 +241,7 @@ func (f *Frozen) closeAll() int {
 	for _, c := range all {
 		c.mu.Lock()
 		if !c.closed {
-			f.lost = append(f.lost, c.losing()...)
+			dr.frozen.lost = append(dr.frozen.lost, c.losing()...)
 		}
 		inner := c.detach()
 		if !c.closed {
@@ -252,9 +264,14 @@ func (f *Frozen) closeAll() int {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.frozen = true
 	if len(closed) > 0 {
 		d.reserve.take(shared)
 	}
 	return len(closed)
+}
+
+func (d *Database) setFrozen() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.frozen = true
 }

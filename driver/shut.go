@@ -56,12 +56,13 @@ func (d *Database) wakeLocked() {
 
 // undrained returns the connections that keep the freeze from going on, each
 // with the period it is in; nil if there are none.
-func (d *Database) undrained() map[*conn]uint64 {
+func (dr *drain) undrained() map[*conn]uint64 {
+	d := dr.d
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var left map[*conn]uint64
 	for c := range d.conns {
-		if w := c.state.Load(); !drained(w) {
+		if w := c.state.Load(); !drained(w) && dr.concerns(c) {
 			if left == nil {
 				left = map[*conn]uint64{}
 			}

@@ -49,13 +49,17 @@ func (p *push) freezeAttachers(ctx context.Context) (all attachers, err error) {
 	for _, db := range p.db.Attachers() {
 		frozen, err := db.Freeze(ctx, driver.FreezeOptions{Timeout: attacherPatience, MaxPause: attacherPatience, Logger: &p.opts.Logger})
 		if err != nil {
-			return all, &failure{text: db.Path() + ", which has this database attached, can't be drained", cause: err, kinds: []error{ErrBusy},
-				hint: "try again, or push in place", inPlace: true}
+			return all, attacherHeld(db, err, "try again, or push in place")
 		}
 		p.report.Connections += frozen.Connections
 		all = append(all, frozen)
 	}
 	return all, nil
+}
+
+func attacherHeld(db *driver.Database, cause error, hint string) error {
+	return &failure{text: db.Path() + ", which has this database attached, can't be drained", cause: cause, kinds: []error{ErrBusy},
+		hint: hint, inPlace: true}
 }
 
 // thaw does nothing the second time.

@@ -29,6 +29,7 @@ import (
 type overwrite struct {
 	*push
 	frozen *driver.Frozen
+	others attachers
 	live   *live               // our connection to the database, while it is open,
 	conn   *sql.Conn           // the one of its pool,
 	dst    *sqlite3.SQLiteConn // and that in it
@@ -71,6 +72,9 @@ func (p *push) overwriteLive(ctx context.Context) error {
 	}
 	if err != nil {
 		return liveBusy("open the live database", err)
+	}
+	if err := o.refuseUnlocked(); o.wal && err != nil {
+		return err
 	}
 	if err := o.room(pages, pageSize); err != nil {
 		return err
@@ -146,7 +150,10 @@ func (o *overwrite) run(ctx context.Context) error {
 	if err := o.lock(ctx); err != nil {
 		return err
 	}
-	defer o.frozen.Thaw() // a no-op by then, unless something panics
+	defer func() { // a no-op by then, unless something panics
+		o.frozen.Thaw()
+		o.others.thaw()
+	}()
 	err := o.keepOld(ctx)
 	if err == nil {
 		err = o.write(ctx)
@@ -156,7 +163,7 @@ func (o *overwrite) run(ctx context.Context) error {
 	}
 	o.unlock()
 	ended := o.db.Visit() // to close it may take long, if it is the last one
-	o.thaw(o.frozen)
+	o.release()
 	o.closeLive()
 	ended()
 	if o.report.Swapped {

@@ -32,7 +32,7 @@ func (o *overwrite) lock(ctx context.Context) (err error) {
 		} else {
 			err = liveBusy("write to the live database", err)
 		}
-		o.thaw(o.frozen)
+		o.release()
 		if errors.Is(err, errJournalChanged) {
 			if err := o.follow(); err != nil {
 				return err
@@ -53,8 +53,8 @@ func (o *overwrite) lock(ctx context.Context) (err error) {
 func (o *overwrite) quiet(ctx context.Context, deadline time.Time) (err error) {
 	opts := driver.FreezeOptions{
 		Timeout: max(time.Until(deadline), time.Millisecond), MaxPause: o.opts.MaxPause, Force: o.opts.Force,
-		WritesOnly: o.wal,
-		Logger:     &o.opts.Logger, Notify: o.freezeStep,
+		WritesOnly: o.wal, CloseShared: true,
+		Logger: &o.opts.Logger, Notify: o.freezeStep,
 	}
 	if o.wal {
 		o.phase("copy")
@@ -68,7 +68,19 @@ func (o *overwrite) quiet(ctx context.Context, deadline time.Time) (err error) {
 	o.phase("copy")
 	o.report.Connections, o.report.Attempts = o.frozen.Connections, o.frozen.Attempts
 	o.report.Holders = append(o.report.Holders, o.frozen.Holders...)
-	return nil
+	if o.others, err = o.keepAttachersOut(ctx); err == nil {
+		err = o.refuseUnlocked()
+	}
+	if err != nil {
+		o.release()
+	}
+	return err
+}
+
+// release lets calls flow again.
+func (o *overwrite) release() {
+	o.thaw(o.frozen)
+	o.others.thaw()
 }
 
 func (o *overwrite) writerElsewhere(since time.Time) error {

@@ -15,11 +15,17 @@ const (
 	sqliteCantOpen = 14
 )
 
+// HOTSWAP_SHARED and HOTSWAP_UNLOCKED of door.h.
+const (
+	howShared   = 1
+	howUnlocked = 2
+)
+
 //export hotswapDoorEnter
-func hotswapDoorEnter(name *C.char, mayWait C.int, opener C.uintptr_t, token *C.int64_t) C.int {
+func hotswapDoorEnter(name *C.char, how C.int, opener C.uintptr_t, token *C.int64_t) C.int {
 	path := C.GoString(name)
 	scope := scopeOf(opener)
-	id, rc := all.enter(path, scope, mayWait != 0)
+	id, rc := all.enter(path, scope, how&howShared != 0, how&howUnlocked != 0)
 	if rc == sqliteCantOpen {
 		scope.refuse(path)
 	}

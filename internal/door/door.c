@@ -44,9 +44,11 @@ static int hotswap_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, 
 	// is refused rather than made to wait. (Of an ATTACH that inherits the shared
 	// cache nothing tells; it does wait.)
 	const char *cache = sqlite3_uri_parameter(name, "cache");
-	int mayWait = cache == 0 || strcmp(cache, "shared") != 0;
+	int how = cache != 0 && strcmp(cache, "shared") == 0 ? HOTSWAP_SHARED : 0;
+	if (sqlite3_uri_boolean(name, "immutable", 0) || sqlite3_uri_boolean(name, "nolock", 0))
+		how |= HOTSWAP_UNLOCKED;
 	for (int tries = 1;; tries++) {
-		int rc = hotswapDoorEnter((char *)name, mayWait, hotswap_opener, &g->token);
+		int rc = hotswapDoorEnter((char *)name, how, hotswap_opener, &g->token);
 		if (rc == SQLITE_OK) {
 			rc = hotswap_real_open(vfs, name, file, flags, outFlags);
 			if (rc != SQLITE_OK) {

@@ -38,3 +38,8 @@ struct sqlite3_vfs {
 // imports this, and hide what is missing there.
 extern sqlite3_vfs *sqlite3_vfs_find(const char *) __attribute__((weak));
 extern const char *sqlite3_uri_parameter(const char *, const char *) __attribute__((weak));
+extern int sqlite3_uri_boolean(const char *, const char *, int) __attribute__((weak));
+
+// How a file is opened, as hotswapDoorEnter is told.
+#define HOTSWAP_SHARED 1   // with cache=shared
+#define HOTSWAP_UNLOCKED 2 // with immutable or nolock

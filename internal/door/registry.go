@@ -18,6 +18,10 @@ type Handle struct {
 	// Path is the real path by which it was opened.
 	Path string
 
+	// Shared says that it is of a cache that several connections may share, and
+	// Unlocked that it takes no locks and looks for none (immutable, nolock).
+	Shared, Unlocked bool
+
 	before  fileid.ID // what was at the path before it was opened
 	scope   *Scope
 	leaving bool // its opener is about to close it
@@ -69,14 +73,14 @@ func (r *registry) dropLocked(path string, p *place) {
 // enter is before an open: it waits while the path is shut, if it may, and
 // refuses to open a file beside another one that is open, before that makes an
 // empty one.
-func (r *registry) enter(path string, scope *Scope, mayWait bool) (token int64, rc int) {
+func (r *registry) enter(path string, scope *Scope, shared, unlocked bool) (token int64, rc int) {
 	deadline := time.Now().Add(shutPatience)
 	for {
 		r.mu.Lock()
 		p := r.atLocked(path)
 		if shut := p.shut; shut != nil {
 			r.mu.Unlock()
-			if !mayWait {
+			if shared {
 				return 0, sqliteBusy
 			}
 			late := time.NewTimer(time.Until(deadline))
@@ -90,7 +94,7 @@ func (r *registry) enter(path string, scope *Scope, mayWait bool) (token int64, 
 		}
 		r.next++
 		token = r.next
-		h := &Handle{Path: path, scope: scope}
+		h := &Handle{Path: path, Shared: shared, Unlocked: unlocked, scope: scope}
 		if scope != nil {
 			h.Opener = scope.opener
 		}
