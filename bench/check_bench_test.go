@@ -19,7 +19,7 @@ func BenchmarkCheck(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			mapped := "?mode=ro&immutable=1"
+			mapped := "?mode=rw&nolock=1&_query_only=1"
 			ours := func(params string, mmap int64, pragma string) func() error {
 				return func() error {
 					pragmas := make(chan string, 1)
