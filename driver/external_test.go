@@ -256,8 +256,13 @@ func TestAFileThatIsGoneFailsNewConnectionsRatherThanBeginAnEmptyOne(t *testing.
 	if err := os.Remove(r.live); err != nil {
 		t.Fatal(err)
 	}
+	impatient, err := sql.Open(driver.Name, "file:"+r.live+"?_busy_timeout=50")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer impatient.Close()
 	var n int
-	if err := r.pool.QueryRow("SELECT count(*) FROM t").Scan(&n); !errors.Is(err, driver.ErrReplaced) {
+	if err := impatient.QueryRow("SELECT count(*) FROM t").Scan(&n); !errors.Is(err, driver.ErrReplaced) {
 		t.Errorf("%d, %v", n, err)
 	}
 	if _, err := os.Stat(r.live); !errors.Is(err, os.ErrNotExist) {

@@ -16,7 +16,15 @@ func OfFD(fd uintptr) ID { return of(int(fd), "", unix.AT_EMPTY_PATH) }
 
 func of(dir int, path string, flags int) ID {
 	var st unix.Statx_t
-	if unix.Statx(dir, path, flags|unix.AT_STATX_SYNC_AS_STAT, unix.STATX_INO|unix.STATX_BTIME, &st) != nil {
+	switch err := statx(dir, path, flags, &st); err {
+	case nil:
+	case unix.ENOSYS, unix.EPERM: // an old kernel, or a sandbox
+		var old unix.Stat_t
+		if unix.Fstatat(dir, path, &old, flags) != nil {
+			return None
+		}
+		return ID{Dev: old.Dev, Ino: old.Ino}
+	default:
 		return None
 	}
 	id := ID{Dev: unix.Mkdev(st.Dev_major, st.Dev_minor), Ino: st.Ino}
@@ -39,4 +47,13 @@ func of(dir int, path string, flags int) ID {
 	}
 	id.made = h.Sum64()
 	return id
+}
+
+func statx(dir int, path string, flags int, st *unix.Statx_t) error {
+	for {
+		err := unix.Statx(dir, path, flags|unix.AT_STATX_SYNC_AS_STAT, unix.STATX_INO|unix.STATX_BTIME, st)
+		if err != unix.EINTR {
+			return err
+		}
+	}
 }
