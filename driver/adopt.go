@@ -185,6 +185,9 @@ func (d *Database) keepOut(path string, file fileid.ID, why string) {
 // attached among them, and lets them reopen on the file that is at the path now.
 func (d *Database) move(begin func()) {
 	attachers := d.Attachers()
+	if d.pushing() {
+		return // it has the old file open, and comes to its end when it sees this one
+	}
 	if strangers := d.strangers(); strangers > 0 {
 		d.keepOut(d.Path(), fileid.Of(d.Path()), "the program itself has the old file open outside of this driver's connections")
 		return
@@ -193,7 +196,7 @@ func (d *Database) move(begin func()) {
 		begin() // theirs may take long
 	}
 	for _, other := range attachers {
-		frozen, err := other.Freeze(context.Background(), FreezeOptions{Timeout: adoptTimeout, Force: true})
+		frozen, err := other.Freeze(context.Background(), FreezeOptions{Timeout: adoptTimeout, Force: true, adopts: true})
 		if errors.Is(err, ErrFreezing) {
 			return // the next look comes
 		}
@@ -203,7 +206,7 @@ func (d *Database) move(begin func()) {
 		}
 		defer frozen.Thaw()
 	}
-	opts := FreezeOptions{Timeout: adoptTimeout, Force: true,
+	opts := FreezeOptions{Timeout: adoptTimeout, Force: true, adopts: true,
 		Notify: func(e FreezeEvent) {
 			if e.Step == FreezeGateClosed {
 				begin()
@@ -294,19 +297,25 @@ func (d *Database) arrive(swapped bool) (external bool) {
 	if turned, ok := d.turnedTo(); ok && !swapped && d.watch.idle() {
 		d.moveTo(turned)
 	}
-	now := fileid.Of(d.Path())
+	path := d.Path()
+	now := fileid.Of(path)
 	w := &d.watch
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.open > 0 || w.file == fileid.None && !swapped || now == fileid.None {
+	open, was := w.open, w.file
+	w.mu.Unlock()
+	if open > 0 || now == fileid.None || !swapped && (was == fileid.None || was == now) {
 		return false
 	}
-	external = !swapped && w.file != now
-	w.file = now
-	if external || swapped {
-		w.warning, w.seen = "", sight{}
+	if !swapped {
+		// What is not whole yet the first call looks at again, as long as it may wait.
+		if ready, _, _ := d.ready(path, now); !ready {
+			return false
+		}
 	}
-	return external
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.file, w.warning, w.seen = now, "", sight{}
+	return !swapped
 }
 
 func (w *watch) idle() bool {
@@ -317,14 +326,12 @@ func (w *watch) idle() bool {
 
 // announce tells of a file that was put there while no connection was open.
 func (d *Database) announce(s Swap) {
-	d.freezing.Lock() // as during the callbacks of any other swap
-	defer d.freezing.Unlock()
 	d.mu.Lock()
 	d.swaps++
 	d.lastSwap, d.lastPause = time.Now(), 0
 	d.mu.Unlock()
 	d.warnReplaced(0)
-	d.runCallbacks(s)
+	d.tell(s)
 }
 
 func (d *Database) warnReplaced(pause time.Duration) {

@@ -55,12 +55,20 @@ func (d *Database) strangers() (n int) {
 			if o.db == nil {
 				n++
 			}
-		case *Database: // a push's own, and soon closed
+		case *ownConn: // a push's own, and soon closed
 		default:
 			n++
 		}
 	}
 	return n
+}
+
+// pushing reports whether a push has the database's file open.
+func (d *Database) pushing() bool {
+	return slices.ContainsFunc(door.Open(d.Path()), func(h door.Handle) bool {
+		_, ok := h.Opener.(*ownConn)
+		return ok
+	})
 }
 
 // overwriting returns the one that c may be in the way of: one that goes on, of

@@ -23,6 +23,16 @@ const busyRace = time.Second
 // before a write that another file is at the path.
 var readonlyMoved = sqlite3.ErrReadonly.Extend(4)
 
+// noFile is SQLITE_IOERR_FSTAT: SQLite looks at the database's file before it opens
+// a WAL or a journal, and nothing was at the path then.
+var noFile = sqlite3.ErrIoErr.Extend(7)
+
+// leavesFile reports whether an error of SQLite's comes of a file that was moved away
+// or replaced.
+func leavesFile(se sqlite3.Error) bool {
+	return se.ExtendedCode == readonlyMoved || se.ExtendedCode == noFile
+}
+
 // again reports whether a call that returned err is to be made again, once it
 // has waited for the end of the overwriting that was in its way, or has seen the
 // connections move to the file that is at the path now. Within a transaction
@@ -35,13 +45,13 @@ func (c *conn) again(ctx context.Context, query string, err error, rows *rows) b
 		return !sqltext.Classify(query).Several && !c.transacting(rows) && c.settle(ctx, err) == nil
 	}
 	var se sqlite3.Error
-	if !errors.As(err, &se) || se.Code != sqlite3.ErrBusy && se.ExtendedCode != readonlyMoved {
+	if !errors.As(err, &se) || se.Code != sqlite3.ErrBusy && !leavesFile(se) {
 		return false
 	}
 	if sqltext.Classify(query).Several {
 		return false
 	}
-	if se.ExtendedCode == readonlyMoved {
+	if leavesFile(se) {
 		return c.db != nil && rows == nil && !c.transacting(rows) && c.leaves(ctx)
 	}
 	return c.repeatable(rows, se) && c.sitOut(ctx, query)

@@ -2,19 +2,12 @@ package driver
 
 import (
 	"context"
-	"database/sql"
-	"database/sql/driver"
-	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	sqlite3 "github.com/mattn/go-sqlite3"
 	"github.com/rs/zerolog"
 
-	"hotswap/internal/door"
 	"hotswap/internal/lognote"
 )
 
@@ -67,6 +60,8 @@ type Database struct {
 	maxPause  time.Duration
 	sightings map[*conn]sighting
 	callbacks map[int]func(Swap)
+	untold    []untold // swaps of which the callbacks are to be told
+	telling   bool     // a goroutine is about it
 	nextID    int
 	reserve   reserve // for what the first connection opens for all
 }
@@ -97,61 +92,6 @@ func (d *Database) Path() string { return *d.path.Load() }
 // read under a number is in no case older than that, but for what Rows and
 // transactions read that were open before.
 func (d *Database) Generation() uint64 { return d.generation.Load() }
-
-// OpenFile returns a pool of one connection on another file, not managed, that
-// is opened as the program opens this database: with its driver's extensions
-// and connect hook, without its DSN's settings. It is for looking at a file
-// before it becomes this database. If the program has no pool open, or hooks is
-// false, the connection is a plain one. The caller closes it.
-func (d *Database) OpenFile(uri string, hooks bool) *sql.DB {
-	c := fileConnector{uri: uri, db: d}
-	if drv := d.drv.Load(); hooks && drv != nil {
-		c.drv = drv.sqlite
-	}
-	db := sql.OpenDB(c)
-	db.SetMaxOpenConns(1)
-	return db
-}
-
-type fileConnector struct {
-	db  *Database
-	drv sqlite3.SQLiteDriver
-	uri string
-}
-
-// Connect returns when ctx ends, also if the connect hook does not.
-func (c fileConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	type result struct {
-		conn     driver.Conn
-		err      error
-		panicked any
-	}
-	opened := make(chan result)
-	go func() {
-		var r result
-		defer func() {
-			r.panicked = recover()
-			select {
-			case opened <- r:
-			case <-ctx.Done():
-				if r.conn != nil {
-					r.conn.Close()
-				}
-			}
-		}()
-		door.As(c.db, func() { r.conn, r.err = c.drv.Open(c.uri) })
-	}()
-	select {
-	case r := <-opened:
-		if r.panicked != nil {
-			panic(r.panicked) // as it would on this goroutine
-		}
-		return r.conn, r.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-func (c fileConnector) Driver() driver.Driver { return &c.drv }
 
 // Stats returns the counters of this moment. It does not wait at the gate.
 func (d *Database) Stats() Stats {
@@ -194,30 +134,6 @@ func (d *Database) OnSwap(fn func(Swap)) (cancel func()) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		delete(d.callbacks, id)
-	}
-}
-
-func (d *Database) runCallbacks(s Swap) {
-	d.mu.Lock()
-	var fns []func(Swap)
-	for _, id := range slices.Sorted(maps.Keys(d.callbacks)) {
-		fns = append(fns, d.callbacks[id])
-	}
-	d.mu.Unlock()
-	for _, fn := range fns {
-		func() {
-			defer func() {
-				if p := recover(); p != nil {
-					const text = "an OnSwap callback panicked"
-					if log := d.gateLog.Load(); log != nil {
-						lognote.Send(log.Error().Str(fieldDatabase, d.Path()).Str("panic", fmt.Sprint(p)), text)
-						return
-					}
-					lognote.Send(d.watch.warn(d.Path()).Str("panic", fmt.Sprint(p)), text)
-				}
-			}()
-			fn(s)
-		}()
 	}
 }
 

@@ -66,6 +66,7 @@ const (
 type watch struct {
 	mu       sync.Mutex // guards what follows; after every other lock in order
 	file     fileid.ID  // that the connections have open, or had last
+	before   fileid.ID  // that they had last before the database was given up for a while
 	open     int        // SQLite connections
 	timer    *time.Timer
 	refused  bool      // RefuseReplaced has come true; then freezing is held
@@ -132,18 +133,22 @@ func (d *Database) mayOpen() error {
 func (d *Database) noteOpened(file fileid.ID) {
 	w := &d.watch
 	w.mu.Lock()
-	external := w.file != fileid.None && w.file != file // then none has that open any more
+	was := w.file
+	if was == fileid.None {
+		was = w.before
+	}
+	external := was != fileid.None && was != file // then none has that open any more
 	if external {
 		d.generation.Add(1)
 	}
-	w.file, w.warning, w.seen = file, "", sight{}
+	w.file, w.before, w.warning, w.seen = file, fileid.None, "", sight{}
 	w.open++
 	if w.timer == nil {
 		w.timer = time.AfterFunc(watchEvery, d.look)
 	}
 	w.mu.Unlock()
 	if external {
-		go d.announce(Swap{Path: d.Path(), Generation: d.Generation(), External: true})
+		d.announce(Swap{Path: d.Path(), Generation: d.Generation(), External: true})
 	}
 }
 
@@ -156,6 +161,9 @@ func (d *Database) forgetFile() {
 		w.timer = nil
 	}
 	refused := w.refused
+	if w.file != fileid.None {
+		w.before = w.file // somebody may have kept the Database, and its generation
+	}
 	w.refused, w.refuses, w.file, w.warning, w.seen, w.missing = false, false, fileid.None, "", sight{}, 0
 	w.mu.Unlock()
 	if refused {
@@ -238,7 +246,7 @@ func (d *Database) Warning() string {
 // Rows or a transaction of the database open.
 func (d *Database) CheckFile(ctx context.Context) error {
 	if !d.moved() && !d.refusing() {
-		return nil
+		return d.checkClosed()
 	}
 	select {
 	case <-d.adopt().ended:
@@ -255,6 +263,20 @@ func (d *Database) CheckFile(ctx context.Context) error {
 		return &replacedError{d.Path(), d.Warning()}
 	}
 	return nil
+}
+
+// checkClosed is CheckFile while no connection is open: what was put in the place of
+// the file that was open last must be whole.
+func (d *Database) checkClosed() error {
+	d.watch.mu.Lock()
+	known := d.watch.file
+	d.watch.mu.Unlock()
+	path := d.Path()
+	if now := fileid.Of(path); known == fileid.None || now == fileid.None || now == known || door.File(path) != fileid.None {
+		return nil
+	}
+	d.becomesReady()
+	return d.mayOpen()
 }
 
 // settle is for who could not open a connection: it returns once one may be

@@ -43,6 +43,8 @@ type FreezeOptions struct {
 	// Notify, if set, is called as the freeze goes on. It runs while calls
 	// wait: it must return at once, and must not use the database.
 	Notify func(FreezeEvent)
+
+	adopts bool // moves to a file that something else put there
 }
 
 // FreezeEvent is one step of a freeze.
@@ -85,6 +87,7 @@ type Frozen struct {
 	replaced bool
 	forgives bool
 	thawed   bool
+	adopts   bool     // as of FreezeOptions
 	lost     []string // schemas of which a connection had some, that is in no file
 	turn     bool     // it has one of the turns
 }
@@ -119,9 +122,13 @@ func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, err
 		}
 		return nil, ErrFreezing
 	}
+	if !opts.adopts && d.isTelling() { // by a callback itself, maybe, for which it would wait
+		d.freezing.Unlock()
+		return nil, ErrFreezing
+	}
 	d.keep()
 	d.gateLog.Store(opts.Logger)
-	f := &Frozen{db: d}
+	f := &Frozen{db: d, adopts: opts.adopts}
 	dr := drain{d: d, opts: opts, start: time.Now(), frozen: f}
 	succeeded := false
 	defer func() {
@@ -179,7 +186,6 @@ func (f *Frozen) Thaw() (pause time.Duration) {
 		return 0
 	}
 	f.thawed = true
-	defer f.end()
 	d := f.db
 	external := d.arrive(f.replaced)
 	if f.replaced = f.replaced || external; f.replaced {
@@ -187,6 +193,7 @@ func (f *Frozen) Thaw() (pause time.Duration) {
 		d.generation.Add(1) // before any call can see the new file
 	}
 	f.open()
+	var told <-chan struct{}
 	now := time.Now()
 	pause = now.Sub(f.closedAt)
 	if f.replaced {
@@ -197,12 +204,16 @@ func (f *Frozen) Thaw() (pause time.Duration) {
 		if external {
 			d.warnReplaced(pause)
 		}
-		d.runCallbacks(Swap{Path: d.Path(), Generation: d.generation.Load(), Pause: pause, External: external})
+		told = d.tell(Swap{Path: d.Path(), Generation: d.generation.Load(), Pause: pause, External: external})
 	}
 	if len(f.lost) > 0 {
 		slices.Sort(f.lost)
 		d.warn().Str("schemas", strings.Join(slices.Compact(f.lost), ", ")).
 			Msg("connections that had TEMP tables or databases in memory were closed: what was in those is lost")
+	}
+	f.end()
+	if told != nil && !f.adopts {
+		<-told
 	}
 	return pause
 }

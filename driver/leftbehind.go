@@ -11,19 +11,28 @@ import (
 	"hotswap/internal/fileid"
 )
 
-// closeSQLite closes an SQLite connection that c had. If it is the last one of the
+// closeSQLite closes an SQLite connection that c had.
+func (c *conn) closeSQLite(inner *sqlite3.SQLiteConn) error {
+	if inner == nil {
+		return nil
+	}
+	err := closeSQLite(c, inner)
+	if c.db != nil {
+		c.db.watch.noteClosed()
+	}
+	return err
+}
+
+// closeSQLite closes the SQLite connection that an opener has. If it is the last one of the
 // process on a file, and another file is at the path by now or none, SQLite would
 // leave the file's WAL behind (it looks for that: databaseIsUnmoved in pager.c),
 // and whoever opens what is at the path next replays it into that. So the WAL is
 // moved into the old file first, for whoever has kept it, and what is left of the
 // WAL is cleared away when the connection is closed. Nothing is locked meanwhile:
 // it may take as long as a checkpoint.
-func (c *conn) closeSQLite(inner *sqlite3.SQLiteConn) error {
-	if inner == nil {
-		return nil
-	}
+func closeSQLite(opener door.Opener, inner *sqlite3.SQLiteConn) error {
 	var left []leftBehind
-	for _, h := range door.Leaving(c) {
+	for _, h := range door.Leaving(opener) {
 		if _, ok := managed(h.Path); ok {
 			left = append(left, leftBehind{Handle: h, wal: fileid.Of(h.Path + "-wal")})
 		}
@@ -41,9 +50,6 @@ func (c *conn) closeSQLite(inner *sqlite3.SQLiteConn) error {
 		}
 	}
 	err := inner.Close()
-	if c.db != nil {
-		c.db.watch.noteClosed()
-	}
 	for i := range left {
 		left[i].clear()
 	}

@@ -109,7 +109,7 @@ func (d *Database) Rehearse(ctx context.Context, file string, readOnly bool) err
 	go func() {
 		for _, k := range d.kinds() {
 			var err error
-			door.As(d, func() { err = r.open(&k) })
+			door.As(&ownConn{}, func() { err = r.open(&k) })
 			if err != nil {
 				done <- err
 				return

@@ -108,7 +108,7 @@ func (o *overwrite) open(ctx context.Context, l *live) (err error) {
 	}
 	// The connection is used outside of Raw: nobody else has it until it is closed.
 	err = o.conn.Raw(func(c any) error {
-		o.dst = c.(*sqlite3.SQLiteConn)
+		o.dst = c.(interface{ SQLite() *sqlite3.SQLiteConn }).SQLite()
 		return nil
 	})
 	if err != nil {

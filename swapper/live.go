@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hotswap/driver"
-	"hotswap/internal/dbpath"
 )
 
 // live is a connection of a push's own to the live database. It is there for
@@ -30,7 +29,7 @@ const lockWait = 250
 
 // openLive opens the connection; wait is for SQLite's locks.
 func openLive(ctx context.Context, db *driver.Database, wait time.Duration) (*live, error) {
-	l := &live{pool: db.OpenFile(dbpath.URI(db.Path(), "mode=rw", fmt.Sprintf("_busy_timeout=%d", min(wait.Milliseconds(), math.MaxInt32))), false)}
+	l := &live{pool: db.OpenOwn("mode=rw", fmt.Sprintf("_busy_timeout=%d", min(wait.Milliseconds(), math.MaxInt32)))}
 	l.pool.SetMaxIdleConns(1)
 	var mode string
 	if err := l.pool.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {

@@ -1,0 +1,103 @@
+package driver
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/internal/dbpath"
+	"hotswap/internal/door"
+)
+
+// OpenFile returns a pool of one connection on another file, not managed, that
+// is opened as the program opens this database: with its driver's extensions
+// and connect hook, without its DSN's settings. It is for looking at a file
+// before it becomes this database. If the program has no pool open, or hooks is
+// false, the connection is a plain one. The caller closes it.
+func (d *Database) OpenFile(uri string, hooks bool) *sql.DB {
+	c := fileConnector{uri: uri}
+	if drv := d.drv.Load(); hooks && drv != nil {
+		c.drv = drv.sqlite
+	}
+	db := sql.OpenDB(c)
+	db.SetMaxOpenConns(1)
+	return db
+}
+
+type fileConnector struct {
+	drv sqlite3.SQLiteDriver
+	uri string
+}
+
+// Connect returns when ctx ends, also if the connect hook does not.
+func (c fileConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	type result struct {
+		conn     driver.Conn
+		err      error
+		panicked any
+	}
+	opened := make(chan result)
+	go func() {
+		var r result
+		defer func() {
+			r.panicked = recover()
+			select {
+			case opened <- r:
+			case <-ctx.Done():
+				if r.conn != nil {
+					r.conn.Close()
+				}
+			}
+		}()
+		door.As(&ownConn{}, func() { r.conn, r.err = c.drv.Open(c.uri) })
+	}()
+	select {
+	case r := <-opened:
+		if r.panicked != nil {
+			panic(r.panicked) // as it would on this goroutine
+		}
+		return r.conn, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+func (c fileConnector) Driver() driver.Driver { return &c.drv }
+
+// OpenOwn returns a pool of one connection on the database's own file, which waits at
+// no gate and is closed by no freeze, with these parameters of a file: URI. It is for
+// who replaces the file, and must be closed before that is done. What its Conn.Raw
+// gives has a method SQLite that returns the SQLite connection. The caller closes it.
+func (d *Database) OpenOwn(params ...string) *sql.DB {
+	db := sql.OpenDB(ownConnector(dbpath.URI(d.Path(), params...)))
+	db.SetMaxOpenConns(1)
+	return db
+}
+
+type ownConnector string
+
+func (uri ownConnector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
+
+func (uri ownConnector) Connect(context.Context) (driver.Conn, error) {
+	conn := &ownConn{}
+	var err error
+	door.As(conn, func() {
+		var opened driver.Conn
+		if opened, err = uri.Driver().Open(string(uri)); err == nil {
+			conn.SQLiteConn = opened.(*sqlite3.SQLiteConn)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return conn, nil
+}
+
+// ownConn is a connection of OpenOwn's, and who opens with it at the door.
+type ownConn struct{ *sqlite3.SQLiteConn }
+
+// Close leaves nothing behind, as the close of a managed connection doesn't.
+func (c *ownConn) Close() error { return closeSQLite(c, c.SQLiteConn) }
+
+func (c *ownConn) SQLite() *sqlite3.SQLiteConn { return c.SQLiteConn }

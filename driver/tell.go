@@ -1,0 +1,67 @@
+package driver
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"hotswap/internal/lognote"
+)
+
+// untold is a swap of which the OnSwap callbacks are to be told.
+type untold struct {
+	swap Swap
+	told chan struct{}
+}
+
+// tell has the OnSwap callbacks told of a swap, one swap after another and each
+// callback on the one goroutine that is made for it: a callback may query, and what
+// it waits for must not wait for it. The channel is closed when all have run.
+func (d *Database) tell(s Swap) (told <-chan struct{}) {
+	u := untold{s, make(chan struct{})}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.untold = append(d.untold, u)
+	if !d.telling {
+		d.telling = true
+		go d.tellAll()
+	}
+	return u.told
+}
+
+func (d *Database) tellAll() {
+	for {
+		d.mu.Lock()
+		if len(d.untold) == 0 {
+			d.telling = false
+			d.mu.Unlock()
+			return
+		}
+		u := d.untold[0]
+		d.untold = d.untold[1:]
+		var fns []func(Swap)
+		for _, id := range slices.Sorted(maps.Keys(d.callbacks)) {
+			fns = append(fns, d.callbacks[id])
+		}
+		d.mu.Unlock()
+		for _, fn := range fns {
+			d.call(fn, u.swap)
+		}
+		close(u.told)
+	}
+}
+
+func (d *Database) call(fn func(Swap), s Swap) {
+	defer func() {
+		if p := recover(); p != nil {
+			lognote.Send(d.warn().Str("panic", fmt.Sprint(p)), "an OnSwap callback panicked")
+		}
+	}()
+	fn(s)
+}
+
+func (d *Database) isTelling() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.telling
+}
