@@ -221,13 +221,17 @@ func (s *supervisor) describe(n notification) (c call, counts bool) {
 	for i, p := range c.paths {
 		p = s.name(p)
 		c.paths[i] = p
-		if strings.HasPrefix(p, "anon_inode:") || strings.HasPrefix(p, "pipe:") || strings.HasPrefix(p, "socket:") || p == "fd -1" ||
+		if strings.HasPrefix(p, "anon_inode:") || strings.HasPrefix(p, "pipe:") || strings.HasPrefix(p, "socket:") || unopened.MatchString(p) || p == "/dev/null" ||
 			p == "/proc" || c.name == "read" && p == "/proc/self/mountinfo" || strings.HasPrefix(p, "/proc/") && !strings.HasPrefix(p, "/proc/self") {
 			counts = false
 		}
 	}
 	return c, counts
 }
+
+// unopened is a descriptor that is none, which with /dev/null, the driver's reserve
+// of descriptors, comes and goes beside the operation.
+var unopened = regexp.MustCompile(`^fd -?\d+$`)
 
 // What is of chance in the names beside a database: the operation's id, and the
 // numbers of inodes and cookies.
