@@ -1,6 +1,9 @@
 package swapper
 
-import "os"
+import (
+	"os"
+	"path/filepath"
+)
 
 // backupPath is where the replaced database at path is kept.
 func backupPath(path string) string { return path + "~" }
@@ -11,8 +14,16 @@ func backupPath(path string) string { return path + "~" }
 func nameBackup(undo, path string) error {
 	// An older backup that somebody opened may have left a WAL, which would be
 	// replayed into this one.
+	removed := false
 	for _, suffix := range sidecarSuffixes {
-		if err := os.Remove(path + suffix); err != nil && !absent(err) {
+		err := os.Remove(path + suffix)
+		if err != nil && !absent(err) {
+			return err
+		}
+		removed = removed || err == nil
+	}
+	if removed { // and a power loss must not bring it back beside this one
+		if err := syncPath(filepath.Dir(path)); err != nil {
 			return err
 		}
 	}

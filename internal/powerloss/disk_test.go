@@ -22,7 +22,14 @@ type disk struct {
 }
 
 type file struct {
-	data []byte // durable
+	inode uint64
+	data  []byte // durable
+}
+
+// leftFile is a file that a crash left.
+type leftFile struct {
+	inode uint64
+	data  []byte
 }
 
 // change is a change of a file or of the directory's entries.
@@ -69,7 +76,7 @@ func newDisk(dir string) (*disk, error) {
 		if err != nil {
 			return nil, err
 		}
-		f := &file{data: data}
+		f := &file{st.Ino, data}
 		d.files[st.Ino], d.entries[e.Name()] = f, f
 	}
 	return d, nil
@@ -80,7 +87,7 @@ func (d *disk) clone() *disk {
 	c := &disk{files: map[uint64]*file{}, entries: map[string]*file{}}
 	copies := map[*file]*file{}
 	for inode, f := range d.files {
-		copies[f] = &file{bytes.Clone(f.data)}
+		copies[f] = &file{f.inode, bytes.Clone(f.data)}
 		c.files[inode] = copies[f]
 	}
 	for name, f := range d.entries {
@@ -97,7 +104,7 @@ func (d *disk) apply(e event) error {
 	}
 	switch e.op {
 	case opCreate:
-		f = &file{}
+		f = &file{inode: e.inode}
 		d.files[e.inode] = f
 		d.pending = append(d.pending, change{comes: e.name, entry: f})
 	case opWrite:
@@ -189,7 +196,7 @@ func (c change) rewrite(data []byte, as fate) []byte {
 }
 
 // crash returns the files that are left if the pending changes have the fates.
-func (d *disk) crash(fates []fate) map[string][]byte {
+func (d *disk) crash(fates []fate) map[string]leftFile {
 	entries := maps.Clone(d.entries)
 	data := map[*file][]byte{}
 	for i, c := range d.pending {
@@ -204,12 +211,13 @@ func (d *disk) crash(fates []fate) map[string][]byte {
 			data[c.file] = c.rewrite(own, fates[i])
 		}
 	}
-	left := map[string][]byte{}
+	left := map[string]leftFile{}
 	for name, f := range entries {
-		var ok bool
-		if left[name], ok = data[f]; !ok {
-			left[name] = f.data
+		own, ok := data[f]
+		if !ok {
+			own = f.data
 		}
+		left[name] = leftFile{f.inode, own}
 	}
 	return left
 }
