@@ -11,6 +11,7 @@ import (
 
 	"hotswap/driver"
 	"hotswap/internal/dbpath"
+	"hotswap/internal/door"
 )
 
 // overwrite writes the stage's content over the live database's, in one
@@ -162,6 +163,9 @@ func (o *overwrite) run(ctx context.Context) error {
 		err = o.undo(err)
 	}
 	o.unlock()
+	if len(door.Open(o.target.path)) > 1 {
+		o.closeLive() // before OnSwap runs, which may meet another file that was put there
+	}
 	ended := o.db.Visit() // to close it may take long, if it is the last one
 	o.release()
 	o.closeLive()
