@@ -315,6 +315,7 @@ func (d *Database) arrive(swapped bool) (external bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.file, w.warning, w.seen = now, "", sight{}
+	door.Expect(path, now)
 	return !swapped
 }
 

@@ -112,7 +112,7 @@ func (d *Database) mayOpen() error {
 		}
 		return &replacedError{path, warning}
 	}
-	// Nothing is open: whoever comes first moves to what is there.
+	// Nothing is open: whoever comes first moves the database to what is there.
 	if isTurned {
 		path, now = turned, fileid.Of(turned)
 	}
@@ -124,31 +124,43 @@ func (d *Database) mayOpen() error {
 	if isTurned && !d.moveTo(turned) {
 		return &replacedError{path, "the program has another database of that path open"}
 	}
+	if known != fileid.None && known != now {
+		d.admit(now)
+	}
 	return nil
 }
 
-// noteOpened counts a connection, and what file it has. If it is the first after
-// a while, on another file than those before it, that is a replacement, too, and
-// the generation begins before its call reads anything.
-func (d *Database) noteOpened(file fileid.ID) {
+// admit makes a file the database's. If it is another one than before, somebody has
+// put it there while nothing was open: the generation begins before anybody can read
+// it, by an ATTACH of another database's, say.
+func (d *Database) admit(file fileid.ID) {
 	w := &d.watch
 	w.mu.Lock()
 	was := w.file
 	if was == fileid.None {
 		was = w.before
 	}
-	external := was != fileid.None && was != file // then none has that open any more
+	external := was != fileid.None && was != file
 	if external {
 		d.generation.Add(1)
 	}
 	w.file, w.before, w.warning, w.seen = file, fileid.None, "", sight{}
+	w.mu.Unlock()
+	door.Expect(d.Path(), file)
+	if external {
+		d.announce(Swap{Path: d.Path(), Generation: d.Generation(), External: true})
+	}
+}
+
+// noteOpened counts a connection, and what file it has.
+func (d *Database) noteOpened(file fileid.ID) {
+	d.admit(file)
+	w := &d.watch
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.open++
 	if w.timer == nil {
 		w.timer = time.AfterFunc(watchEvery, d.look)
-	}
-	w.mu.Unlock()
-	if external {
-		d.announce(Swap{Path: d.Path(), Generation: d.Generation(), External: true})
 	}
 }
 
@@ -315,6 +327,7 @@ func (d *Database) forgetMissing() {
 	d.watch.mu.Lock()
 	defer d.watch.mu.Unlock()
 	d.watch.file = fileid.None
+	door.Expect(d.Path(), fileid.None)
 }
 
 func (d *Database) refusing() bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	sqldriver "database/sql/driver"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -140,4 +141,39 @@ func TestAnAttacherThatComesAndGoesBringsNoTwoFilesTogether(t *testing.T) {
 	close(stop)
 	wg.Wait()
 	r.sound()
+}
+
+// TestAnAttacherDoesNotReadAFileBeforeItsGenerationBegins while no connection of the
+// file's own database is open; and none that is not whole.
+func TestAnAttacherDoesNotReadAFileBeforeItsGenerationBegins(t *testing.T) {
+	r := startReplaced(t, "WAL")
+	r.pool.SetMaxIdleConns(-1)
+	other, err := sql.Open(driver.Name, filepath.Join(t.TempDir(), "other.db")+"?_busy_timeout=50")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	other.SetMaxIdleConns(-1)
+	if err := os.WriteFile(r.live+".cut", []byte("SQLite format 3\x00"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(r.live+".cut", r.live); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Exec("ATTACH ? AS a", r.live); !errors.Is(err, driver.ErrReplaced) {
+		t.Errorf("a file that is not whole: %v", err)
+	}
+	r.mv()
+	conn := connect(t, other)
+	defer conn.Close()
+	testenv.Eventually(t, func() error { // it was written a moment ago
+		_, err := conn.ExecContext(t.Context(), "ATTACH ? AS a", r.live)
+		return err
+	})
+	if g := r.db.Generation(); g != 2 {
+		t.Errorf("attached in generation %d", g)
+	}
+	if got := stamps(t, r.pool); got != "new 50" || r.db.Generation() != 2 {
+		t.Errorf("%s in generation %d", got, r.db.Generation())
+	}
 }

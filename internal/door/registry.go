@@ -44,6 +44,7 @@ type place struct {
 	opening int               // opens under way
 	settled chan struct{}     // closed when opening falls to 0; nil if nobody waits for it
 	unseen  []unseen          // opens from before the door
+	expect  fileid.ID         // as of Expect
 	guards  int
 	shut    chan struct{} // closed when the path is opened again; nil if it is not shut
 }
@@ -101,6 +102,9 @@ func (r *registry) enter(path string, scope *Scope, shared, unlocked bool) (toke
 		r.handles[token] = h
 		p.opening++
 		guarded, others := p.guards > 0, p.fileLocked()
+		if others == fileid.None && scope != nil {
+			others = p.expect
+		}
 		r.mu.Unlock()
 		h.before = fileid.Of(path)
 		if guarded && others != fileid.None && others != h.before {
@@ -201,9 +205,22 @@ func Guard(path string) (release func()) {
 	return sync.OnceFunc(func() {
 		all.mu.Lock()
 		defer all.mu.Unlock()
-		p.guards--
+		if p.guards--; p.guards == 0 {
+			p.expect = fileid.None
+		}
 		all.dropLocked(path, p)
 	})
+}
+
+// Expect says which file is to be the next at a guarded path, while none is open
+// there, for all who open in the hands of As; None for any. Who meets another one,
+// or none, is refused. It ends with the guard.
+func Expect(path string, file fileid.ID) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if p := all.paths[path]; p != nil && p.guards > 0 {
+		p.expect = file
+	}
 }
 
 // Open returns what is open at a path.
