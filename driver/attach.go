@@ -97,8 +97,8 @@ func (c *conn) overwriting() *overwriting {
 // says so.
 func attaching[T any](c *conn, run func() (T, error)) (out T, err error) {
 	scope := door.As(c, func() { out, err = run() })
-	if refused := scope.Refused(); err != nil && len(refused) > 0 {
-		err = &refusedError{refused, err}
+	if err != nil {
+		err = c.disturbed(scope, err, false)
 	}
 	return out, err
 }

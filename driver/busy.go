@@ -7,6 +7,7 @@ import (
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
+	"hotswap/internal/door"
 	"hotswap/internal/sqltext"
 )
 
@@ -51,6 +52,9 @@ func (c *conn) again(ctx context.Context, query string, err error, rows *rows) b
 	if sqltext.Classify(query).Several {
 		return false
 	}
+	if se.ExtendedCode == noFile {
+		return rows == nil && !c.transacting(rows) && c.awaitFiles(ctx)
+	}
 	if leavesFile(se) {
 		return c.db != nil && rows == nil && !c.transacting(rows) && c.leaves(ctx)
 	}
@@ -74,6 +78,18 @@ func (c *conn) sitOut(ctx context.Context, query string) bool {
 	}
 	c.retried = o
 	return true
+}
+
+// awaitFiles waits until all the managed files of c are there, and its own.
+func (c *conn) awaitFiles(ctx context.Context) bool {
+	if !c.mayTryAgain() {
+		return false
+	}
+	var paths []string
+	for _, h := range door.Of(c) {
+		paths = append(paths, h.Path)
+	}
+	return len(paths) > 0 && c.settle(ctx, &refusedError{paths, ErrReplaced}) == nil
 }
 
 // leaves reports whether c has left a file that is not at the path any more, or is

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
@@ -31,23 +32,26 @@ var (
 type conn struct {
 	state atomic.Uint64 // see gate.go
 
-	inner     *sqlite3.SQLiteConn // nil while closed; owned
-	holds     int                 // open Rows and Tx; owned
-	queries   [2]string           // of the latest call and the one before; see noteQuery
-	tx        tx                  // the open Tx, if any; owned
-	raw       bool                // a transaction was begun by SQL text, as of the latest text that may; owned
-	writing   bool                // it has the place in the writers' queue; owned
-	retried   *overwriting        // for which a call was made again; its user's
-	watched   uint64              // the file's look that it knows of; its user's
-	control   control             // owned
-	cancel    canceller
-	freeStmts *stmt     // closed ones, for the next Prepare; as stmts
-	rows      *rows     // open Rows; owned
-	freeRows  *rows     // closed ones, for the next query; owned
-	cache     stmtCache // owned
-	session   session   // owned
-	reserve   reserve   // while a freeze has it closed; owned
-	hooked    []schema  // that the connect hook attached; owned
+	inner   *sqlite3.SQLiteConn // nil while closed; owned
+	holds   int                 // open Rows and Tx; owned
+	queries [2]string           // of the latest call and the one before; see noteQuery
+	tx      tx                  // the open Tx, if any; owned
+	raw     bool                // a transaction was begun by SQL text, as of the latest text that may; owned
+	writing bool                // it has the place in the writers' queue; owned
+	retried *overwriting        // for which a call was made again; its user's
+	watched uint64              // the file's look that it knows of; its user's
+	// disturbedSince is when a file of its was first found to be just replaced, by a
+	// call that is tried again; its user's.
+	disturbedSince time.Time
+	control        control // owned
+	cancel         canceller
+	freeStmts      *stmt     // closed ones, for the next Prepare; as stmts
+	rows           *rows     // open Rows; owned
+	freeRows       *rows     // closed ones, for the next query; owned
+	cache          stmtCache // owned
+	session        session   // owned
+	reserve        reserve   // while a freeze has it closed; owned
+	hooked         []schema  // that the connect hook attached; owned
 	// told is a copy of session.settings.
 	told atomic.Pointer[[]setting]
 
@@ -247,6 +251,9 @@ func (c *conn) Ping(ctx context.Context) error {
 func (c *conn) ResetSession(ctx context.Context) error {
 	if c.lost.Load() != 0 {
 		c.lost.Store(0)
+	}
+	if !c.disturbedSince.IsZero() {
+		c.disturbedSince = time.Time{}
 	}
 	if c.db != nil {
 		if looks := c.db.looks.Load(); looks != c.watched {

@@ -60,7 +60,7 @@ func (c *connector) manage() {
 	if c.dsn.path == "" {
 		return
 	}
-	c.db = acquire(c.dsn.path)
+	c.db = acquire(c.dsn.path, c.dsn.name)
 	// A wrapper of drivers may hide Close from the pool: then the database is given
 	// up when nobody refers to the connector any more.
 	db, unnamed, closed := c.db, c.db.named(c.dsn.name), c.db.opens(c.drv, c.dsn)
@@ -148,11 +148,9 @@ func (c *conn) open(ctx context.Context) error {
 	scope := door.As(c, func() { inner, err = c.openSQLite() })
 	if err != nil {
 		c.noteDamage(err)
-		if refused := scope.Refused(); len(refused) > 0 {
-			err = &refusedError{refused, err}
-		}
-		return err
+		return c.disturbed(scope, err, c.dsn.setsJournal)
 	}
+	c.disturbedSince = time.Time{}
 	c.interrupted.Store(false)
 	c.inner = inner
 	if c.db != nil {
@@ -233,7 +231,39 @@ func (c *conn) settle(ctx context.Context, err error) error {
 			return err
 		}
 	}
+	if refused != nil {
+		select {
+		case <-time.After(firstWindow):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	return nil
+}
+
+// disturbed makes an error of what opened files in the scope one that is tried again
+// (see settle), if it came of somebody who was just replacing one of them: it was
+// refused at the door, or SQLite found nothing at the path when it looked for the
+// WAL, or, where the DSN sets the journal mode, somebody had it open who is about to
+// close it.
+func (c *conn) disturbed(scope *door.Scope, err error, setsJournal bool) error {
+	paths := scope.Refused()
+	var se sqlite3.Error
+	if len(paths) == 0 && errors.As(err, &se) && (leavesFile(se) || setsJournal && se.Code == sqlite3.ErrBusy) && c.mayTryAgain() {
+		paths = scope.Guarded()
+	}
+	if len(paths) == 0 {
+		return err
+	}
+	return &refusedError{paths, err}
+}
+
+// mayTryAgain bounds for how long what was disturbed is tried again.
+func (c *conn) mayTryAgain() bool {
+	if c.disturbedSince.IsZero() {
+		c.disturbedSince = time.Now()
+	}
+	return time.Since(c.disturbedSince) < max(c.dsn.busyTimeout, watchEvery)
 }
 
 // revive is the end of enter for a connection that a swap has closed. On an

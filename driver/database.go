@@ -19,6 +19,7 @@ type Database struct {
 	generation atomic.Uint64
 	waiting    atomic.Int64
 	refs       int            // guarded by registry
+	name       string         // the latest of names, also when it has gone; guarded by registry
 	names      map[string]int // by which pools have it, as they were given; guarded by registry
 	unguard    func()         // at the door, while refs is not 0; guarded by registry
 	// drv is the latest pool's driver that has hooks or extensions, for OpenFile.

@@ -177,3 +177,44 @@ func TestAnAttacherDoesNotReadAFileBeforeItsGenerationBegins(t *testing.T) {
 		t.Errorf("%s in generation %d", got, r.db.Generation())
 	}
 }
+
+// TestADatabaseGoesWithItsName: the symlink is turned while no pool is open.
+func TestADatabaseGoesWithItsName(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "current", "live.db")
+	turn := func(rel string) {
+		t.Helper()
+		if err := os.Mkdir(filepath.Join(dir, rel), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(rel, filepath.Join(dir, "next")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(dir, "next"), filepath.Join(dir, "current")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open := func() *sql.DB {
+		pool, err := sql.Open(driver.Name, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustExec(t, pool, "CREATE TABLE IF NOT EXISTS t (x)")
+		return pool
+	}
+	turn("rel1")
+	pool := open()
+	kept, _ := driver.Lookup(name)
+	told := make(chan driver.Swap, 1)
+	kept.OnSwap(func(s driver.Swap) { told <- s })
+	pool.Close()
+	turn("rel2")
+	pool = open()
+	defer pool.Close()
+	if again, ok := driver.Lookup(name); !ok || again != kept || kept.Path() != filepath.Join(dir, "rel2", "live.db") {
+		t.Errorf("another Database, and this one has %s", kept.Path())
+	}
+	if s := within(t, "OnSwap", told); s.Generation != 2 || kept.Generation() != 2 {
+		t.Errorf("%+v", s)
+	}
+}

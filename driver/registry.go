@@ -21,16 +21,27 @@ var registry = struct {
 }{byPath: map[string]weak.Pointer[Database]{}}
 
 // acquire returns the database of a real path, and keeps it managed until the
-// matching letGo.
-func acquire(path string) *Database {
+// matching letGo. If a name with symlinks in it has led to the path of another
+// database, which nobody has open now but somebody refers to, it is that one, which
+// the name was turned away from: it moves.
+func acquire(path, name string) *Database {
 	registry.Lock()
-	defer registry.Unlock()
 	d := registry.byPath[path].Value()
+	if d == nil {
+		for _, entry := range registry.byPath {
+			if o := entry.Value(); o != nil && o.refs == 0 && name != "" && name != path && o.name == name {
+				moveLocked(o, path)
+				d = o
+				break
+			}
+		}
+	}
 	if d == nil {
 		d = newDatabase(path)
 		registerLocked(d, path)
 	}
 	d.keepLocked()
+	registry.Unlock()
 	return d
 }
 
@@ -89,6 +100,7 @@ func (d *Database) named(name string) (unnamed func()) {
 	registry.Lock()
 	defer registry.Unlock()
 	d.names[name]++
+	d.name = name
 	return func() {
 		registry.Lock()
 		defer registry.Unlock()
@@ -133,11 +145,14 @@ func (d *Database) turnedTo() (path string, turned bool) {
 func (d *Database) moveTo(path string) bool {
 	registry.Lock()
 	defer registry.Unlock()
-	if other := registry.byPath[path].Value(); other != nil && other != d {
-		if other.refs > 0 {
-			return false
-		}
+	if other := registry.byPath[path].Value(); other != nil && other != d && other.refs > 0 {
+		return false
 	}
+	moveLocked(d, path)
+	return true
+}
+
+func moveLocked(d *Database, path string) {
 	if old := d.Path(); registry.byPath[old].Value() == d {
 		delete(registry.byPath, old)
 	}
@@ -147,7 +162,6 @@ func (d *Database) moveTo(path string) bool {
 		d.unguard()
 		d.unguard = door.Guard(path)
 	}
-	return true
 }
 
 // Lookup returns the managed database that path leads to, by whatever symlinks
@@ -204,6 +218,6 @@ func Manage(path string) (d *Database, release func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	d = acquire(real)
+	d = acquire(real, "")
 	return d, sync.OnceFunc(d.letGo), nil
 }

@@ -50,8 +50,9 @@ var openers = struct {
 // Scope is one run of As.
 type Scope struct {
 	opener  Opener
-	mu      sync.Mutex // guards refused; a leaf
+	mu      sync.Mutex // guards what follows; a leaf
 	refused []string
+	guarded []string
 }
 
 // Refused returns the guarded paths that were refused to the scope's opens, since
@@ -60,6 +61,23 @@ func (s *Scope) Refused() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.refused
+}
+
+// Guarded returns the guarded paths that the scope's opens were of, successful or
+// not.
+func (s *Scope) Guarded() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.guarded
+}
+
+func (s *Scope) note(path string) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.guarded = append(s.guarded, path)
 }
 
 func (s *Scope) refuse(path string) {

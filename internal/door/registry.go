@@ -107,6 +107,9 @@ func (r *registry) enter(path string, scope *Scope, shared, unlocked bool) (toke
 		}
 		r.mu.Unlock()
 		h.before = fileid.Of(path)
+		if guarded {
+			scope.note(path)
+		}
 		if guarded && others != fileid.None && others != h.before {
 			r.closed(token)
 			return 0, sqliteCantOpen
