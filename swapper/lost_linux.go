@@ -12,13 +12,12 @@ import (
 func findUnlinked(path string) (descriptor string, found bool) {
 	names, _ := descriptors("/proc/self")
 	for _, name := range names {
-		link, err := os.Readlink("/proc/self/fd/" + name)
-		if err != nil || link != path+" (deleted)" {
+		// Of thousands few have no name; and a file that has one may be called so.
+		var st unix.Stat_t
+		if fd, err := strconv.Atoi(name); err != nil || unix.Fstat(fd, &st) != nil || st.Nlink > 0 {
 			continue
 		}
-		// A file may be called so, and have a name.
-		var st unix.Stat_t
-		if fd, err := strconv.Atoi(name); err == nil && unix.Fstat(fd, &st) == nil && st.Nlink == 0 {
+		if link, err := os.Readlink("/proc/self/fd/" + name); err == nil && link == path+" (deleted)" {
 			return name, true
 		}
 	}
