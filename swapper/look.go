@@ -22,7 +22,7 @@ func OpenersElsewhere(path string) []Opener {
 	if !ok {
 		return nil
 	}
-	return openersElsewhere(dev, ino)
+	return inLine(func() []Opener { return openersElsewhere(dev, ino) })
 }
 
 // JournalMode is "wal", "rollback", or "" while it is not known: no connection

@@ -26,6 +26,10 @@ func lost(db *driver.Database) error {
 			hint:  fmt.Sprintf("move it back, or copy it and its -wal from /proc/%d/fd, where they are marked (deleted); or push another", os.Getpid()),
 		}
 	}
+	return inLine(func() error { return lostWAL(path, dev, ino) })
+}
+
+func lostWAL(path string, dev, ino uint64) error {
 	// Of a file that was replaced, too, the driver lets go by itself.
 	if open, _ := openedHere(dev, ino); !open {
 		return nil

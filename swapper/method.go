@@ -43,7 +43,7 @@ func (p *push) inPlaceAhead() bool {
 	case MethodRename:
 		return false
 	}
-	return blindness() != "" || leasesExist && leaseDoubt(p.target.dir) != "" || len(openersElsewhere(p.target.dev, p.target.ino)) > 0
+	return blindness() != "" || leasesExist && leaseDoubt(p.target.dir) != "" || len(OpenersElsewhere(p.target.path)) > 0
 }
 
 // errInPlace returns what kept a push from renaming, if going in place gets
@@ -62,12 +62,18 @@ func (p *push) nobodyElsewhere() error {
 	if !p.target.exists {
 		return nil
 	}
-	openers, newborn := lookForOpeners(p.target.dev, p.target.ino)
+	var openers []Opener
+	var newborn bool
+	look := func() bool {
+		openers, newborn = lookForOpeners(p.target.dev, p.target.ino)
+		return newborn
+	}
+	inLine(look)
 	// A lease would see a newborn process that keeps the file; else it is waited
 	// for, until it counts.
 	for began := time.Now(); newborn && !p.wantLease && time.Since(began) <= newbornPatience; {
 		time.Sleep(time.Millisecond)
-		openers, newborn = lookForOpeners(p.target.dev, p.target.ino)
+		inLine(look)
 	}
 	if len(openers) > 0 {
 		return openElsewhere(openers)
