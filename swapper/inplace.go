@@ -19,9 +19,9 @@ import (
 // agrees on.
 //
 // In WAL mode reads go on throughout, each from its snapshot; the driver keeps
-// writes and transactions waiting. With a rollback journal a commit waits for
-// readers and keeps them off, so there the program's connections are drained
-// and closed as for a rename.
+// writes and transactions waiting. With a rollback journal the program's
+// connections are drained and closed as for a rename: a commit waits for readers,
+// and keeps them off. See apart.go for those that SQLite's locks do not reach.
 //
 // If the process, or the machine, dies before the last step of the copy has
 // returned, the old database is left: its pages are in the file, or in the
@@ -59,10 +59,7 @@ func (p *push) overwriteLive(ctx context.Context) error {
 	var pages, pageSize int64
 	err := p.visit(ctx, func(l *live) (err error) {
 		defer o.closeLive()
-		if err = o.openSource(); err != nil {
-			return err
-		}
-		if err = o.open(ctx, l); err == nil {
+		if err = errors.Join(o.openSource(), o.open(ctx, l)); err == nil {
 			pages, pageSize, err = o.fits()
 		}
 		return err

@@ -95,7 +95,9 @@ const (
 	// and each sees the old or the new database. Writes wait while it copies,
 	// for seconds per gigabyte, and in a rollback-journal mode everything does;
 	// and it takes the size of the database once more on the disk. The page size
-	// (in WAL mode) and the text encoding must be the live database's.
+	// (in WAL mode) and the text encoding must be the live database's. Connections
+	// of the program with cache=shared are drained and closed, as by a rename; in
+	// WAL mode it is refused while one has immutable=1 or nolock=1.
 	MethodInPlace Method = "in-place"
 	// MethodAuto renames if it can have the file to itself, else goes in place.
 	MethodAuto Method = "auto"
