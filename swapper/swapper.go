@@ -153,7 +153,7 @@ func (p *push) look(ctx context.Context) (err error) {
 	if err != nil {
 		return failed("remove what an interrupted push left", err)
 	}
-	if p.target, err = inspect(p.db.Path()); err != nil {
+	if err := p.findTarget(ctx); err != nil {
 		return err
 	}
 	if p.target.exists {
@@ -171,6 +171,25 @@ func (p *push) look(ctx context.Context) (err error) {
 		return p.nobodyElsewhere() // before the upload
 	}
 	return nil
+}
+
+// findTarget inspects the file that the program's connections have open. One that
+// somebody puts there between two looks must be theirs first, with a generation of
+// its own: a push replaces no file that nobody knows.
+func (p *push) findTarget(ctx context.Context) (err error) {
+	for range 10 {
+		generation := p.db.Generation()
+		if p.target, err = inspect(p.db.Path()); err != nil {
+			return err
+		}
+		if err := p.db.CheckFile(ctx); err != nil {
+			return failed("look whether the connections have the file open that is there", err)
+		}
+		if p.db.Generation() == generation {
+			return nil
+		}
+	}
+	return &failure{text: "the live file is replaced by somebody else again and again", kinds: []error{ErrBusy}, hint: "see who does, and try again"}
 }
 
 func (p *push) receive(ctx context.Context, src io.Reader) (err error) {
