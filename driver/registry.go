@@ -140,6 +140,16 @@ func (d *Database) turnedTo() (path string, turned bool) {
 	return path, true
 }
 
+// LeadsTo reports whether path is the database's, and no symlink in the names by which
+// pools have it was turned to another one.
+func (d *Database) LeadsTo(path string) bool {
+	if d.Path() != path {
+		return false
+	}
+	_, turned := d.turnedTo()
+	return !turned
+}
+
 // moveTo makes path the database's. It is false if another one has that path.
 // Nothing of the database may be open.
 func (d *Database) moveTo(path string) bool {

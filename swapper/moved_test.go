@@ -179,3 +179,50 @@ func TestAPushOutlivesItsPool(t *testing.T) {
 		t.Errorf("%s, generation %d, OnSwap told %d times; %+v", got, s.db.Generation(), len(told), r)
 	}
 }
+
+// TestAPushThatMeetsATurnedSymlinkIsRefused: it would replace what is no longer live.
+func TestAPushThatMeetsATurnedSymlinkIsRefused(t *testing.T) {
+	for _, method := range []swapper.Method{swapper.MethodAuto, swapper.MethodInPlace} {
+		t.Run(string(method), func(t *testing.T) {
+			dir := t.TempDir()
+			turn := func(rel string) {
+				t.Helper()
+				if err := os.Mkdir(filepath.Join(dir, rel), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				makeDatabase(t, filepath.Join(dir, rel, "live.sqlite3"), rel, 10)
+				if err := os.Symlink(rel, filepath.Join(dir, "next")); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Rename(filepath.Join(dir, "next"), filepath.Join(dir, "current")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			turn("rel1")
+			name := filepath.Join(dir, "current", "live.sqlite3")
+			pool, err := sql.Open(driver.Name, name+"?_journal=WAL")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer pool.Close()
+			if err := pool.Ping(); err != nil {
+				t.Fatal(err)
+			}
+			d, _ := driver.Lookup(name)
+			r, err := swapper.Push(t.Context(), d, bytes.NewReader(source(t, "new")), swapper.PushOptions{Method: method, Validate: func(context.Context, *sql.DB) error {
+				turn("rel2")
+				return nil
+			}})
+			if !errors.Is(err, swapper.ErrBusy) || !strings.Contains(err.Error(), "symlink") || r.Swapped {
+				t.Errorf("%+v, %v", r, err)
+			}
+			testenv.Eventually(t, func() error {
+				var stamp string
+				if err := pool.QueryRow("SELECT group_concat(DISTINCT stamp) FROM items").Scan(&stamp); err != nil || stamp != "rel2" {
+					return errors.Join(errors.New("it reads "+stamp), err)
+				}
+				return nil
+			})
+		})
+	}
+}

@@ -182,6 +182,7 @@ func (p *push) findTarget(ctx context.Context) (err error) {
 		if p.target, err = inspect(p.db.Path()); err != nil {
 			return err
 		}
+		p.target.leads = p.db.LeadsTo
 		if err := p.db.CheckFile(ctx); err != nil {
 			return failed("look whether the connections have the file open that is there", err)
 		}

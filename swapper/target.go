@@ -23,6 +23,7 @@ type target struct {
 	id     fileid.ID
 	dev    uint64
 	ino    uint64
+	leads  func(path string) bool // whether the database's names still lead to the path
 }
 
 // empty reports whether there was no live database: no file, or one that was
@@ -92,6 +93,10 @@ func (t *target) oneName(state fileState) error {
 // still refuses a file that is not the one that was inspected any more, or has got
 // another name, and returns how it is now.
 func (t *target) still() (fileState, error) {
+	if t.leads != nil && !t.leads(t.path) {
+		return fileState{}, &failure{text: "the live file was replaced by somebody else meanwhile: a symlink on its path was turned to another one",
+			kinds: []error{ErrBusy}, hint: "see who did, and try again"}
+	}
 	state, err := lookAt(t.path)
 	if err != nil {
 		return state, failed("look at the live file", err)
