@@ -23,9 +23,9 @@ type Orphans struct {
 	// Backup is set if a push was killed before it had named the backup that was
 	// asked for: the replaced database, which has its name now.
 	Backup string
-	// Aside are files that a push had in its hands and that are not its own, under
-	// the names that they were moved to: somebody put them in the live database's
-	// place, in the moment of the swap. They are never removed.
+	// Aside are files that were given a name that can be seen, since it is not known
+	// that nobody wants them, and which are never removed: such as somebody had put
+	// in the live database's place in the moment of the swap.
 	Aside []string
 }
 
@@ -39,7 +39,7 @@ func (o Orphans) Log(log zerolog.Logger, path string) {
 	}
 	for _, name := range o.Aside {
 		log.Warn().Str("database", path).Str("file", name).
-			Msg("kept a file that is not the interrupted push's own: it was put in the database's place in the moment of the swap; look at it, and push it or remove it")
+			Msg("kept a file of which it is not known that nobody wants it, such as one that was put in the database's place in the moment of a swap: look at it, and push it or remove it")
 	}
 }
 
@@ -89,7 +89,7 @@ func (o *Orphans) settle(name string, b beside, live string) error {
 	case kindCopy:
 		wanted, err := wasOverwritten(live, b)
 		if err != nil {
-			return nil // it is locked for now: another time
+			return nil // it is locked, or can't be read: another time
 		}
 		if wanted {
 			return o.keepBackup(name, live)
@@ -139,21 +139,22 @@ func (o *Orphans) settleSecondName(name string, b beside, live string, state fil
 
 // wasOverwritten reports whether the live database is another one than that which a
 // copy was made of. It is not if it has the same inode and schema cookie: writing in
-// place changes the cookie.
+// place changes the cookie. One that can't be read now may be another time.
 func wasOverwritten(live string, b beside) (bool, error) {
-	if state, err := lookAt(live); err != nil || state.ino != b.b {
+	state, err := lookAt(live)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && state.ino != b.b {
 		return true, nil
+	}
+	if err != nil {
+		return false, err
 	}
 	conn, err := (&sqlite3.SQLiteDriver{}).Open(dbpath.URI(live, "mode=rw"))
 	if err != nil {
-		return true, nil
+		return false, err
 	}
 	defer conn.Close()
 	cookie, err := queryInt(conn.(*sqlite3.SQLiteConn), "PRAGMA schema_version")
-	if busyElsewhere(err) {
-		return false, err
-	}
-	return err != nil || uint64(uint32(cookie)) != b.a, nil
+	return uint64(uint32(cookie)) != b.a, err
 }
 
 // lockOrphan takes the lock that a process at work with the file would have; an
@@ -186,7 +187,11 @@ func lockOrphan(name string, state fileState) (*os.File, error) {
 
 func (o *Orphans) remove(name string) error {
 	for _, suffix := range sidecarSuffixes {
-		if info, err := os.Lstat(name + suffix); err != nil || !info.Mode().IsRegular() {
+		info, err := os.Lstat(name + suffix)
+		if err != nil && !absent(err) {
+			return err
+		}
+		if err != nil || !info.Mode().IsRegular() {
 			continue
 		}
 		if err := ignoreNotExist(os.Remove(name + suffix)); err != nil {
@@ -205,7 +210,8 @@ func (o *Orphans) removed(name string, err error) error {
 
 func (o *Orphans) keepBackup(name, live string) error {
 	path := backupPath(live)
-	if state, err := lookAt(path); err == nil && !state.mode.IsRegular() {
+	// Of two of them each is the only copy of something.
+	if state, err := lookAt(path); o.Backup != "" || err == nil && !state.mode.IsRegular() {
 		b, _ := parseBeside(filepath.Base(name), filepath.Base(live))
 		return o.moveAside(name, b, live)
 	}
