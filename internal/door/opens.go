@@ -1,0 +1,100 @@
+package door
+
+import (
+	"hotswap/internal/fileid"
+)
+
+// Open returns what is open at a path.
+func Open(path string) []Handle {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	p := all.paths[path]
+	if p == nil {
+		return nil
+	}
+	out := make([]Handle, 0, len(p.open))
+	for _, h := range p.open {
+		out = append(out, *h)
+	}
+	for _, u := range p.unseenLocked() {
+		out = append(out, Handle{File: u.file, Path: path})
+	}
+	return out
+}
+
+// File returns the file that is open at a path, None for none. If the path is
+// guarded there is no other one open.
+func File(path string) fileid.ID {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if p := all.paths[path]; p != nil {
+		return p.fileLocked()
+	}
+	return fileid.None
+}
+
+// Of returns what an opener has open.
+func Of(opener Opener) []Handle {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	var out []Handle
+	for h := range all.openers[opener] {
+		out = append(out, *h)
+	}
+	return out
+}
+
+// Leaving says that an opener is about to close all that it has open, and returns
+// those of its files that nobody else in the process has open by the same path, or
+// goes on to have: of several that leave at once one is the last.
+func Leaving(opener Opener) (last []Handle) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	for h := range all.openers[opener] {
+		h.leaving = true
+	}
+next:
+	for h := range all.openers[opener] {
+		for _, other := range all.paths[h.Path].open {
+			if !other.leaving {
+				continue next
+			}
+		}
+		last = append(last, *h)
+	}
+	return last
+}
+
+// Abandon forgets what an opener has open: it will not be used any more, and never
+// be closed.
+func Abandon(opener Opener) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	for token, h := range all.handles {
+		if h.Opener == opener {
+			all.forgetLocked(token, h, all.paths[h.Path])
+		}
+	}
+}
+
+// Claim makes a stranger's open of the path the opener's, if that has none there:
+// for an open that the opener made on a goroutine that As does not know.
+func Claim(opener Opener, path string) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	p := all.paths[path]
+	if p == nil {
+		return
+	}
+	for h := range all.openers[opener] {
+		if h.Path == path {
+			return
+		}
+	}
+	for _, h := range p.open {
+		if h.Opener == nil {
+			all.ownLocked(h, opener)
+			return
+		}
+	}
+}
