@@ -41,14 +41,12 @@ func (d *Database) adopt() *adoption {
 
 func (d *Database) runAdoption(a *adoption) {
 	begin := sync.OnceFunc(func() { close(a.begun) })
-	release := d.Keep()
 	defer func() {
 		d.watch.mu.Lock()
 		d.watch.adoption = nil
 		d.watch.mu.Unlock()
 		begin()
 		close(a.ended)
-		release()
 	}()
 	w := &d.watch
 	w.mu.Lock()
@@ -61,6 +59,7 @@ func (d *Database) runAdoption(a *adoption) {
 	if !d.moved() {
 		return
 	}
+	defer d.Keep()()
 	if refuses {
 		d.refuse()
 		return

@@ -32,11 +32,6 @@ func (d *Database) tell(s Swap) (told <-chan struct{}) {
 func (d *Database) tellAll() {
 	for {
 		d.mu.Lock()
-		if len(d.untold) == 0 {
-			d.telling = false
-			d.mu.Unlock()
-			return
-		}
 		u := d.untold[0]
 		d.untold = d.untold[1:]
 		var fns []func(Swap)
@@ -47,7 +42,14 @@ func (d *Database) tellAll() {
 		for _, fn := range fns {
 			d.call(fn, u.swap)
 		}
+		d.mu.Lock()
+		d.telling = len(d.untold) > 0 // before anybody can know: the next swap may come at once
+		more := d.telling
+		d.mu.Unlock()
 		close(u.told)
+		if !more {
+			return
+		}
 	}
 }
 
