@@ -84,12 +84,12 @@ func FuzzSQLText(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		whole := ""
+		var whole strings.Builder
 		for _, p := range pieces(text) {
-			whole += p.Text
+			whole.WriteString(p.Text)
 		}
-		if end := text[:zero(text)]; whole != end {
-			t.Errorf("%q is cut into %q", end, whole)
+		if end := text[:zero(text)]; whole.String() != end {
+			t.Errorf("%q is cut into %q", end, whole.String())
 		}
 		statements := Statements(text)
 		rest := text
