@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -219,9 +218,4 @@ func unchangedFile(path string, want []byte) error {
 		return fmt.Errorf("%d bytes, and not the %d that were put there", len(got), len(want))
 	}
 	return nil
-}
-
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return !errors.Is(err, fs.ErrNotExist)
 }
