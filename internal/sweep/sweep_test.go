@@ -48,7 +48,7 @@ func TestMove(t *testing.T) {
 			f := prepare(t, s)
 			var points []int
 			for i := f.proven(); i < len(f.record); i++ {
-				if *extent == "full" || i%8 == 0 || renames(f.record[i]) {
+				if *extent == "full" || i%24 == 0 || renames(f.record[i]) {
 					points = append(points, i+1)
 				}
 			}
@@ -94,7 +94,7 @@ func (f *fixture) points(t *testing.T) (points []int) {
 	if *only > len(f.record) {
 		t.Fatalf("-point %d: the operation has %d", *only, len(f.record))
 	}
-	const every = 80
+	const every = 160
 	for i, c := range f.record {
 		switch {
 		case *only != 0 && i+1 != *only:
