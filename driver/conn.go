@@ -5,7 +5,6 @@ import (
 	"database/sql/driver"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
@@ -41,8 +40,8 @@ type conn struct {
 	retried *overwriting        // for which a call was made again; its user's
 	watched uint64              // the file's look that it knows of; its user's
 	// disturbedSince is when a file of its was first found to be just replaced, by a
-	// call that is tried again; its user's.
-	disturbedSince time.Time
+	// call that is tried again, in nanoseconds; 0 if none is.
+	disturbedSince atomic.Int64
 	control        control // owned
 	cancel         canceller
 	freeStmts      *stmt     // closed ones, for the next Prepare; as stmts
@@ -55,10 +54,9 @@ type conn struct {
 	// told is a copy of session.settings.
 	told atomic.Pointer[[]setting]
 
-	drv  *Driver
-	dsn  *dsn
-	made *dsn      // as its pool names it; does not change
-	db   *Database // nil for a database that is not managed
+	drv *Driver
+	dsn *dsn
+	db  *Database // nil for a database that is not managed
 
 	// mu guards the moves that are not a call's own: marking, claiming,
 	// freezing and closing, and the list of statements, which Stmt.Close
@@ -252,8 +250,8 @@ func (c *conn) ResetSession(ctx context.Context) error {
 	if c.lost.Load() != 0 {
 		c.lost.Store(0)
 	}
-	if !c.disturbedSince.IsZero() {
-		c.disturbedSince = time.Time{}
+	if c.disturbedSince.Load() != 0 {
+		c.disturbedSince.Store(0)
 	}
 	if c.db != nil {
 		if looks := c.db.looks.Load(); looks != c.watched {

@@ -84,7 +84,7 @@ func (b *baseConnector) Driver() driver.Driver { return b.drv }
 // Connect waits at the gate like a call.
 func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	dsn, db := b.database()
-	c := &conn{drv: b.drv, dsn: dsn, made: dsn, db: db}
+	c := &conn{drv: b.drv, dsn: dsn, db: db}
 	c.cache.size = dsn.cacheSize
 	c.control = newControl(dsn.begin)
 	c.noteQuery(0, "connect")
@@ -102,9 +102,11 @@ func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	}()
 	err := c.open(ctx)
 	c.exit()
-	if err = c.settle(ctx, err); err == nil && c.inner == nil {
-		if err = c.enter(ctx, "connect"); err == nil {
-			c.exit()
+	if err != nil { // else it may be another's by now
+		if err = c.settle(ctx, err); err == nil {
+			if err = c.enter(ctx, "connect"); err == nil {
+				c.exit()
+			}
 		}
 	}
 	if err != nil {
@@ -131,12 +133,13 @@ func (b *baseConnector) database() (*dsn, *Database) {
 
 // open opens the SQLite connection. The caller owns c.
 func (c *conn) open(ctx context.Context) error {
+	dsn := c.dsn
 	if c.db != nil {
 		if err := c.db.mayOpen(); err != nil {
 			return err
 		}
-		if path := c.db.Path(); path != c.dsn.path {
-			c.dsn = c.dsn.at(path)
+		if path := c.db.Path(); path != dsn.path {
+			dsn = dsn.at(path) // c.dsn itself is read by whoever asks for it
 		}
 		if c.dsn.setsJournal {
 			defer c.db.openFirst(ctx, c.dsn.busyTimeout)()
@@ -145,23 +148,23 @@ func (c *conn) open(ctx context.Context) error {
 	c.giveBackDescriptors()
 	var inner *sqlite3.SQLiteConn
 	var err error
-	scope := door.As(c, func() { inner, err = c.openSQLite() })
+	scope := door.As(c, func() { inner, err = c.openSQLite(dsn) })
 	if err != nil {
 		c.noteDamage(err)
 		return c.disturbed(scope, err, c.dsn.setsJournal)
 	}
-	c.disturbedSince = time.Time{}
+	c.disturbedSince.Store(0)
 	c.interrupted.Store(false)
 	c.inner = inner
 	if c.db != nil {
-		c.db.noteOpened(c.file())
+		c.db.noteOpened(c.file(dsn.path))
 	}
 	return nil
 }
 
 // openSQLite opens a connection and tells it what the last one was told.
-func (c *conn) openSQLite() (*sqlite3.SQLiteConn, error) {
-	opened, err := c.drv.sqlite.Open(c.dsn.forSQLite())
+func (c *conn) openSQLite(dsn *dsn) (*sqlite3.SQLiteConn, error) {
+	opened, err := c.drv.sqlite.Open(dsn.forSQLite())
 	if err != nil {
 		return nil, err
 	}
@@ -181,13 +184,13 @@ func (c *conn) openSQLite() (*sqlite3.SQLiteConn, error) {
 }
 
 // file is what c has open as its main database.
-func (c *conn) file() fileid.ID {
+func (c *conn) file(path string) fileid.ID {
 	for _, h := range door.Of(c) {
-		if h.Path == c.dsn.path {
+		if h.Path == path {
 			return h.File
 		}
 	}
-	return fileid.Of(c.dsn.path) // this SQLite's files can't be seen
+	return fileid.Of(path) // this SQLite's files can't be seen
 }
 
 // refusedError is SQLite's error of an open of a file beside another one, which is
@@ -260,10 +263,9 @@ func (c *conn) disturbed(scope *door.Scope, err error, setsJournal bool) error {
 
 // mayTryAgain bounds for how long what was disturbed is tried again.
 func (c *conn) mayTryAgain() bool {
-	if c.disturbedSince.IsZero() {
-		c.disturbedSince = time.Now()
-	}
-	return time.Since(c.disturbedSince) < max(c.dsn.busyTimeout, watchEvery)
+	now := time.Now().UnixNano()
+	c.disturbedSince.CompareAndSwap(0, now)
+	return time.Duration(now-c.disturbedSince.Load()) < max(c.dsn.busyTimeout, watchEvery)
 }
 
 // revive is the end of enter for a connection that a swap has closed. On an

@@ -79,7 +79,7 @@ func (d *Database) kinds() (all []kind) {
 		add(*k)
 	}
 	for c := range d.conns {
-		k := kind{drv: c.drv, dsn: c.made}
+		k := kind{drv: c.drv, dsn: c.dsn}
 		if told := c.told.Load(); told != nil {
 			k.settings = *told
 		}
