@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"hotswap/swapper"
@@ -80,11 +81,18 @@ func TestASourceOfAPageOrTwoIsCopiedOnlyOnceTheOldIsKept(t *testing.T) {
 type cancelledAt struct {
 	context.Context
 	cancel context.CancelFunc
-	n      int
+	n      atomic.Int64 // database/sql asks on goroutines of its own, too
+}
+
+func newCancelledAt(ctx context.Context, n int) *cancelledAt {
+	c := &cancelledAt{}
+	c.Context, c.cancel = context.WithCancel(ctx)
+	c.n.Store(int64(n))
+	return c
 }
 
 func (c *cancelledAt) Err() error {
-	if c.n--; c.n == 0 {
+	if c.n.Add(-1) == 0 {
 		c.cancel()
 	}
 	return c.Context.Err()
@@ -100,11 +108,11 @@ func TestAPushThatIsCancelledSaysWhatTheDatabaseHolds(t *testing.T) {
 				s := start(t, t.TempDir(), "&_journal="+mode)
 				before := digest(t, s.pool)
 				for n := 1; ; n++ {
-					ctx, cancel := context.WithCancel(t.Context())
-					r, err := swapper.Push(&cancelledAt{ctx, cancel, n}, s.db, bytes.NewReader(data), swapper.PushOptions{
+					ctx := newCancelledAt(t.Context(), n)
+					r, err := swapper.Push(ctx, s.db, bytes.NewReader(data), swapper.PushOptions{
 						Method: swapper.MethodInPlace, Backup: true, SkipSchemaCheck: true, SkipIntegrityCheck: true,
 					})
-					cancel()
+					ctx.cancel()
 					if isNew := userVersion(t, s.pool) == 7; isNew != r.Swapped {
 						t.Fatalf("cancelled at look %d it says swapped %t: %v; the database is the new one: %t", n, r.Swapped, err, isNew)
 					}
