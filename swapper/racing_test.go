@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -227,15 +228,16 @@ func busyPush(err error) bool {
 }
 
 // TestAProcessThatLocksTheNewDatabaseBeforeTheProgramOpensItKeepsItsWrite comes
-// between the rename and the program's own first look, which a delay makes a
-// second long: what it was told is written must not go with a swap that is undone.
+// when the new file has its name, which a delay makes a second before the program
+// has looked at it: what it was told is written must not go with a swap that is
+// undone. It waits in open(2) until then, and may meet the program's own writes.
 func TestAProcessThatLocksTheNewDatabaseBeforeTheProgramOpensItKeepsItsWrite(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "live.sqlite3")
 	makeDatabase(t, path, "live", 200)
 	tr := newTrail(t, path)
 	// Its connections wait for that process's lock before the push returns.
-	program := startLoop(tr, "hotswap", "file:"+path+"?_busy_timeout=500&_journal=DELETE", delayedAt(t, path, "renameat:delay_exit", 1000000)...)
+	program := startLoop(tr, "hotswap", "file:"+path+"?_busy_timeout=500&_journal=DELETE", delayedAt(t, path, "renameat2:delay_exit", 1000000)...)
 	client := sockserver.NewClient(sockserver.ClientConfig{SocketPath: program.socket})
 	defer client.Close()
 	before := info(t, path)
@@ -255,8 +257,15 @@ func TestAProcessThatLocksTheNewDatabaseBeforeTheProgramOpensItKeepsItsWrite(t *
 		return nil
 	})
 	// It keeps its lock for longer than the program looks.
-	o := startOther(t, "file:"+path+"?_locking_mode=EXCLUSIVE")
-	o.writes(tr, "elsewhere")
+	o := startOther(t, "file:"+path+"?_locking_mode=EXCLUSIVE&_busy_timeout=20")
+	testenv.Eventually(t, func() error {
+		stamp := o.run(write("elsewhere"))
+		if strings.HasPrefix(stamp, "error: ") {
+			return errors.New(stamp)
+		}
+		tr.acknowledged("elsewhere", stamp)
+		return nil
+	})
 	if err := <-pushed; err != nil {
 		t.Error(err)
 	}
