@@ -11,8 +11,10 @@ var swaps = flag.Int("swaps", 40, "how many swaps to look for a forgotten descri
 
 func TestSwapsLeaveNoDescriptorBehind(t *testing.T) {
 	f := Fixture{Size: 1, Tables: 1, JournalMode: "wal"}
-	// The runtime opens descriptors of its own at the first use of the network.
+	// The runtime opens descriptors of its own at the first use of the network, the
+	// driver the one it makes its reserve of at the first push.
 	first := startRun(t, f, Config{})
+	first.mustPush(f, first.options())
 	first.finish()
 
 	before := openFiles(t)
