@@ -259,6 +259,7 @@ func (r *replacement) cleanUp() (err error) {
 // is live, and our descriptor of it must be gone before a connection opens it.
 func (r *replacement) abandon() error {
 	var err error
+	r.stage.endLease() // a push in place opens the stage
 	if r.undo != "" {
 		err = os.Remove(r.undo)
 		r.undo = ""

@@ -106,11 +106,15 @@ func (s *stage) lease() {
 // letGo lets those go on who wait for the new file. None of this process's
 // connections may have it open yet: closing a descriptor drops their locks.
 func (s *stage) letGo() {
+	s.endLease()
+	s.close()
+}
+
+func (s *stage) endLease() {
 	if s.leased {
 		dropLease(s.file) // a child that was just started may have a copy of the descriptor
 		s.leased = false
 	}
-	s.close()
 }
 
 func (s *stage) close() {
