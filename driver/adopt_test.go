@@ -38,8 +38,10 @@ func within[T any](t *testing.T, what string, c <-chan T) (v T) {
 // TestTheOldFileServesUntilAWholeOneIsThere: as untar, docker cp and curl -o put it
 // there, removed, made empty, and filled in pieces.
 func TestTheOldFileServesUntilAWholeOneIsThere(t *testing.T) {
+	t.Parallel()
 	for _, journal := range []string{"WAL", "DELETE"} {
 		t.Run(journal, func(t *testing.T) {
+			t.Parallel()
 			r := startReplaced(t, journal)
 			r.pool.SetMaxOpenConns(1)
 			content, err := os.ReadFile(r.next)
@@ -237,6 +239,7 @@ func TestASymlinkThatIsTurnedIsAReplacement(t *testing.T) {
 // TestALoopThatQueriesInsideItsRowsGoesOnOverAReplacement: the query inside is an
 // idle connection's first use, by the goroutine that holds the Rows.
 func TestALoopThatQueriesInsideItsRowsGoesOnOverAReplacement(t *testing.T) {
+	t.Parallel()
 	r := startReplaced(t, "WAL")
 	r.pool.SetMaxIdleConns(4)
 	a, b := connect(t, r.pool), connect(t, r.pool)
@@ -281,6 +284,7 @@ func TestALoopThatQueriesInsideItsRowsGoesOnOverAReplacement(t *testing.T) {
 // TestOnSwapMayQueryWithThePoolsOnlyConnection: also if that connection's first use
 // after idling was what saw the replaced file.
 func TestOnSwapMayQueryWithThePoolsOnlyConnection(t *testing.T) {
+	t.Parallel()
 	r := startReplaced(t, "WAL")
 	r.pool.SetMaxOpenConns(1)
 	read := make(chan string, 1)
@@ -330,6 +334,7 @@ func TestTheGenerationAdvancesBeforeTheFirstReadOfAFileThatWasPutThere(t *testin
 
 // TestAFileWithTheInodeNumberOfTheOneBeforeIsNoticed: ext4 gives it again at once.
 func TestAFileWithTheInodeNumberOfTheOneBeforeIsNoticed(t *testing.T) {
+	t.Parallel()
 	r := startReplaced(t, "WAL")
 	told := r.swaps()
 	content, err := os.ReadFile(r.next)

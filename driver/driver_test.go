@@ -76,6 +76,7 @@ func mustFreeze(t testing.TB, d *driver.Database, opts driver.FreezeOptions) *dr
 // TestCallsWaitForTheThawAndNoneFails hammers one database with all kinds of
 // calls through a hundred freezes.
 func TestCallsWaitForTheThawAndNoneFails(t *testing.T) {
+	t.Parallel()
 	db, d := open(t, "", 20)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup

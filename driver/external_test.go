@@ -20,6 +20,7 @@ import (
 // TestAFileReplacedBehindOurBackIsAdoptedByAllConnectionsTogether: nothing of the
 // old WAL is in the new file, and who kept the old file has all of it.
 func TestAFileReplacedBehindOurBackIsAdoptedByAllConnectionsTogether(t *testing.T) {
+	t.Parallel()
 	for _, journal := range []string{"WAL", "DELETE"} {
 		t.Run(journal, func(t *testing.T) {
 			r := startReplaced(t, journal)
@@ -88,6 +89,7 @@ func TestAFileReplacedBehindOurBackIsAdoptedByAllConnectionsTogether(t *testing.
 // the one file or the other. With a rollback journal SQLite itself refuses writes
 // to a file that is not at its path any more.
 func TestWritesGoOnWhileTheFileIsReplacedBehindOurBack(t *testing.T) {
+	t.Parallel()
 	for _, journal := range []string{"WAL", "DELETE"} {
 		t.Run(journal, func(t *testing.T) {
 			r := startReplaced(t, journal)
@@ -165,6 +167,7 @@ func TestTheLastCloseLeavesNoWALBesideAReplacedFile(t *testing.T) {
 }
 
 func TestAFirstUseAfterIdlingSeesTheReplacedFileAtOnce(t *testing.T) {
+	t.Parallel()
 	r := startReplaced(t, "WAL")
 	looks := driver.Looks(r.db)
 	testenv.Eventually(t, func() error {
@@ -181,6 +184,7 @@ func TestAFirstUseAfterIdlingSeesTheReplacedFileAtOnce(t *testing.T) {
 }
 
 func TestALeakedReaderDoesNotKeepTheOthersOnAReplacedFile(t *testing.T) {
+	t.Parallel()
 	r := startReplaced(t, "WAL")
 	rows, err := r.pool.Query("SELECT id FROM t")
 	if err != nil {
@@ -201,6 +205,7 @@ func TestALeakedReaderDoesNotKeepTheOthersOnAReplacedFile(t *testing.T) {
 }
 
 func TestAReplacedFileIsRefusedIfToldSoUntilTheOldOneIsBack(t *testing.T) {
+	t.Parallel()
 	r := startReplaced(t, "WAL", driver.WithExternalReplace(driver.RefuseReplaced))
 	old := r.live + ".old"
 	if err := os.Link(r.live, old); err != nil {
@@ -280,6 +285,7 @@ func TestAFileThatIsGoneFailsNewConnectionsRatherThanBeginAnEmptyOne(t *testing.
 // TestAWriteToAFileThatIsGoneFailsAsSQLiteSays: with a rollback journal it looks
 // before each write.
 func TestAWriteToAFileThatIsGoneFailsAsSQLiteSays(t *testing.T) {
+	t.Parallel()
 	r := startReplaced(t, "DELETE")
 	if err := os.Remove(r.live); err != nil {
 		t.Fatal(err)

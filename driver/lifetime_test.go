@@ -86,6 +86,7 @@ func TestAConnectorThatIsNotClosedIsGivenUpWhenItIsUnreachable(t *testing.T) {
 
 // TestAnAttacherThatComesAndGoesBringsNoTwoFilesTogether: no push is about.
 func TestAnAttacherThatComesAndGoesBringsNoTwoFilesTogether(t *testing.T) {
+	t.Parallel()
 	r := startReplaced(t, "WAL")
 	other, err := sql.Open(driver.Name, filepath.Join(t.TempDir(), "other.db"))
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 // are exact.
 
 func TestWhileSomethingIsHeldForLongOthersWaitOneWindowAtMost(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		db, d := open(t, "", 10)
 		rows, err := db.Query("SELECT id FROM t -- the report")
@@ -177,6 +178,7 @@ func TestLoopsThatQueryInsideTheirRowsDrain(t *testing.T) {
 // TestAShortMaxPauseLeavesTheGateOpenForMostOfTheTime: windows that stay short are
 // no reason to do without the rest between them.
 func TestAShortMaxPauseLeavesTheGateOpenForMostOfTheTime(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		db, d := open(t, "", 1)
 		conn := connect(t, db)

@@ -57,6 +57,7 @@ func TestAReaderThatOutlastsTheTimeoutDoesNotFailAPush(t *testing.T) {
 // that is over long before the copy is. Without any, readers and writers that
 // meet fail each other now and then, copy or not.
 func TestWritesWaitWhileTheContentIsWrittenInPlaceAndNoneFails(t *testing.T) {
+	t.Parallel()
 	for _, txlock := range []string{"immediate", "deferred"} {
 		t.Run(txlock, func(t *testing.T) {
 			s := start(t, t.TempDir(), "&_journal=WAL&_busy_timeout=10&_txlock="+txlock)
@@ -177,6 +178,7 @@ func TestAnOpenTransactionIsWaitedForAndALongOneReadsTheOldToItsEnd(t *testing.T
 }
 
 func TestABusyWriterInAnotherProcessRefusesThePushByName(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"WAL", "DELETE"} {
 		t.Run(mode, func(t *testing.T) {
 			s := start(t, t.TempDir(), "&_journal="+mode)

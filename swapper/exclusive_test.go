@@ -18,6 +18,7 @@ import (
 )
 
 func TestTheProgramsOwnExclusiveLockIsSaidByName(t *testing.T) {
+	t.Parallel()
 	sql.Register("hotswap-exclusive", driver.New(driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
 		_, err := c.Exec("PRAGMA locking_mode=EXCLUSIVE", nil)
 		return err

@@ -68,6 +68,7 @@ func makeLive(t *testing.T, path, stamp, journal string) {
 // who opens the database just then: it gets the old file, must not be able to
 // write into it, and the file must stay locked until it has gone.
 func TestALatecomerIsKeptOffTheReplacedFile(t *testing.T) {
+	t.Parallel()
 	for _, journal := range []string{"WAL", "DELETE"} {
 		t.Run(journal, func(t *testing.T) {
 			dir := t.TempDir()

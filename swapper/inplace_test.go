@@ -242,6 +242,7 @@ func TestAutoGoesInPlaceWhereThePlainDriverHasTheFileOpenToo(t *testing.T) {
 }
 
 func TestAnEmptyFileThatSomebodyHasOpenIsFilledInPlace(t *testing.T) {
+	t.Parallel()
 	for _, journal := range []string{"WAL", "DELETE"} {
 		t.Run(journal, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "live.sqlite3")

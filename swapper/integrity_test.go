@@ -43,6 +43,7 @@ func made(t testing.TB, statements ...string) []byte {
 const freePages = "DELETE FROM items WHERE id > 100"
 
 func TestADamagedFreelistIsSeenWhateverTheSchemaEndsWith(t *testing.T) {
+	t.Parallel()
 	last := map[string][]string{
 		"tables":           {},
 		"a virtual table":  {"CREATE VIRTUAL TABLE words USING fts4(text)"},

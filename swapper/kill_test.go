@@ -16,10 +16,11 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
 
-var kills = flag.Int("kills", 15, "how many processes to kill in the midst of their pushes, in each journal mode")
+var kills = flag.Int("kills", 8, "how many processes to kill in the midst of their pushes, in each journal mode")
 
 // killVictim is the role of a child process; the variable holds its directory.
 const killVictim = "HOTSWAP_TEST_KILL_VICTIM"
@@ -37,6 +38,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	testenv.Parallel(6)
 	os.Exit(m.Run())
 }
 

@@ -69,6 +69,7 @@ func TestWhereNamesCantBeExchangedThePushStillRenames(t *testing.T) {
 
 // TestWhereAFileHasOneNameOnlyAPushGoesInPlace: exFAT, some of FUSE, SMB.
 func TestWhereAFileHasOneNameOnlyAPushGoesInPlace(t *testing.T) {
+	t.Parallel()
 	if !again(t, &syscall.SysProcAttr{}) {
 		return
 	}

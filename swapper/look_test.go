@@ -101,6 +101,7 @@ func TestOtherProcessesThatHaveTheFileOpenAreNamed(t *testing.T) {
 }
 
 func TestAStampSeesWhateverIsWrittenAfterThePush(t *testing.T) {
+	t.Parallel()
 	for _, journal := range []string{"WAL", "DELETE", "PERSIST", "TRUNCATE"} {
 		for name, write := range map[string]func(t *testing.T, s *service){
 			"nothing": nil,

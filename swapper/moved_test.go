@@ -182,6 +182,7 @@ func TestAPushOutlivesItsPool(t *testing.T) {
 
 // TestAPushThatMeetsATurnedSymlinkIsRefused: it would replace what is no longer live.
 func TestAPushThatMeetsATurnedSymlinkIsRefused(t *testing.T) {
+	t.Parallel()
 	for _, method := range []swapper.Method{swapper.MethodAuto, swapper.MethodInPlace} {
 		t.Run(string(method), func(t *testing.T) {
 			dir := t.TempDir()

@@ -148,6 +148,7 @@ func (s *service) pushWhile(tr *trail, end func()) swapper.Report {
 // ROLLBACK in the midst of the push. That one which does not end refuses the
 // push by name is TestABusyWriterInAnotherProcessRefusesThePushByName.
 func TestAPushWaitsForAnotherProcessesTransaction(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"WAL", "DELETE"} {
 		for _, end := range []string{"COMMIT", "ROLLBACK"} {
 			t.Run(mode+"/"+end, func(t *testing.T) {

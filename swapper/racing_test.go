@@ -18,7 +18,7 @@ import (
 	"hotswap/swapper"
 )
 
-var pushes = flag.Int("pushes", 4, "how many pushes to make in each race with another process")
+var pushes = flag.Int("pushes", 2, "how many pushes to make in each race with another process")
 
 // race is a service that reads and writes all the time, beside other processes
 // that do, while one push follows another.
@@ -116,6 +116,7 @@ func (r *race) finish(others ...*loop) {
 // the time, so all go in place. It is never told that the database is busy,
 // since it waits for longer than a push keeps the lock.
 func TestPushesBesideAnotherProcessThatWritesAllTheTime(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"WAL", "DELETE"} {
 		t.Run(mode, func(t *testing.T) {
 			r := startRace(t, mode)
@@ -162,6 +163,7 @@ func TestPushesBesideAnotherProcessThatOpensAllTheTime(t *testing.T) {
 // TestTwoProgramsPushInTurn has two of them on one file, each with this
 // driver and its own socket.
 func TestTwoProgramsPushInTurn(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"WAL", "DELETE"} {
 		t.Run(mode, func(t *testing.T) {
 			r := startRace(t, mode)
@@ -188,6 +190,7 @@ func TestTwoProgramsPushInTurn(t *testing.T) {
 // busy. There is one backup name for the two, so what is looked for at the end is
 // in the last database only.
 func TestTwoProgramsPushAtOnce(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"WAL", "DELETE"} {
 		t.Run(mode, func(t *testing.T) {
 			r := startRace(t, mode)

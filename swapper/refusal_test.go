@@ -59,6 +59,7 @@ func TestOpenRowsThatNeverEndRefuseAPushByName(t *testing.T) {
 }
 
 func TestAWriteTransactionThatNeverEndsRefusesAPushByName(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	tx, err := s.pool.Begin()
 	if err != nil {

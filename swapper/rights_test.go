@@ -182,6 +182,7 @@ func TestAReadOnlyFileOfTheProgramsOwnIsReplacedByRename(t *testing.T) {
 // TestANameAsLongAsSQLiteTakesCanBePushedTo: the stage must not be what it fails
 // for.
 func TestANameAsLongAsSQLiteTakesCanBePushedTo(t *testing.T) {
+	t.Parallel()
 	for _, length := range []int{180, 190, 220, 228, 247} {
 		for _, method := range []swapper.Method{swapper.MethodRename, swapper.MethodInPlace} {
 			dir := t.TempDir()

@@ -84,6 +84,7 @@ func TestAPushIsNotInTheWayOfAProgramThatIsAlone(t *testing.T) {
 // TestWhatTheProgramDoesToItsDatabaseDuringACheck: the push has the file not open
 // then, and looks again later.
 func TestWhatTheProgramDoesToItsDatabaseDuringACheck(t *testing.T) {
+	t.Parallel()
 	for _, method := range []swapper.Method{swapper.MethodRename, swapper.MethodInPlace} {
 		for _, c := range []struct{ from, does, mode string }{
 			{"WAL", "PRAGMA journal_mode=DELETE", "delete"},

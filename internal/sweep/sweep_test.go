@@ -35,7 +35,13 @@ func TestKill(t *testing.T) { sweepAll(t, kills) }
 
 // TestError: when any one system call of a push or pull fails, the database is
 // wholly the old or the new one, the program is told which, and goes on with it.
-func TestError(t *testing.T) { sweepAll(t, failures) }
+func TestError(t *testing.T) {
+	if *extent == "short" {
+		sweepAll(t, []fault{{errno: unix.EIO}, {errno: unix.ENOSPC, ever: true}})
+		return
+	}
+	sweepAll(t, failures)
+}
 
 // TestMove: a file that somebody puts in the live one's place, once it was proven
 // that nobody has that open, is not overwritten, nor is it replaced.
@@ -48,7 +54,7 @@ func TestMove(t *testing.T) {
 			f := prepare(t, s)
 			var points []int
 			for i := f.proven(); i < len(f.record); i++ {
-				if *extent == "full" || i%24 == 0 || renames(f.record[i]) {
+				if *extent == "full" || i%80 == 0 || renames(f.record[i]) {
 					points = append(points, i+1)
 				}
 			}
@@ -94,7 +100,7 @@ func (f *fixture) points(t *testing.T) (points []int) {
 	if *only > len(f.record) {
 		t.Fatalf("-point %d: the operation has %d", *only, len(f.record))
 	}
-	const every = 160
+	const every = 320
 	for i, c := range f.record {
 		switch {
 		case *only != 0 && i+1 != *only:
