@@ -182,7 +182,7 @@ func (w *sweeper) pushAgain() error {
 }
 
 // sample is of how many calls an ordinary run tries one, beginning with any.
-const sample = 40
+const sample = 80
 
 // sweep loses the power before one call after the other, and behind the last.
 func (w *sweeper) sweep(t *testing.T, log logFate) *tally {

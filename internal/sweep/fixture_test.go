@@ -33,8 +33,20 @@ type fixture struct {
 	stamps                             map[state]string
 }
 
-// prepare makes the fixture of a scenario, and records the operation's calls.
+// prepared are the fixtures that there are, by the names of their scenarios.
+var prepared = map[string]*fixture{}
+
+// prepare makes the fixture of a scenario, if no test has asked for it yet.
 func prepare(t *testing.T, s scenario) *fixture {
+	t.Helper()
+	if prepared[s.name] == nil {
+		prepared[s.name] = newFixture(t, s)
+	}
+	return prepared[s.name]
+}
+
+// newFixture makes the files of a scenario, and records the operation's calls.
+func newFixture(t *testing.T, s scenario) *fixture {
 	t.Helper()
 	f := &fixture{scenario: s, root: runsDir(t), stamps: map[state]string{stateOld: "old", stateNew: "new"}}
 	f.seed, f.old = f.database(t, "old", 80, true)
@@ -84,17 +96,28 @@ func prepare(t *testing.T, s scenario) *fixture {
 	return f
 }
 
-// runsDir is in memory, if it may be: neither a kill nor an injected error asks
-// the disk, and thousands of runs sync their files. TMPDIR moves it elsewhere.
-func runsDir(t *testing.T) string {
-	t.Helper()
+// runsRoot holds the files of all runs.
+var runsRoot string
+
+// makeRunsRoot makes it in memory, if it may: neither a kill nor an injected error
+// asks the disk, and thousands of runs sync their files. TMPDIR moves it elsewhere.
+func makeRunsRoot() (err error) {
 	if os.Getenv("TMPDIR") == "" {
-		if dir, err := os.MkdirTemp("/dev/shm", "hotswap-sweep-"); err == nil {
-			t.Cleanup(func() { os.RemoveAll(dir) })
-			return dir
+		if runsRoot, err = os.MkdirTemp("/dev/shm", "hotswap-sweep-"); err == nil {
+			return nil
 		}
 	}
-	return t.TempDir()
+	runsRoot, err = os.MkdirTemp("", "hotswap-sweep-")
+	return err
+}
+
+func runsDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(runsRoot, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // database makes a database and returns its bytes, and its digest, if need be

@@ -41,7 +41,13 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	if err := makeRunsRoot(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(runsRoot)
+	os.Exit(code)
 }
 
 // victimCommand is the command line of a victim. Nothing in it may make a
