@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
+	"io/fs"
+	"os"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
@@ -13,11 +16,12 @@ import (
 
 // OpenFile returns a pool of one connection on another file, not managed, that
 // is opened as the program opens this database: with its driver's extensions
-// and connect hook, without its DSN's settings. It is for looking at a file
-// before it becomes this database. If the program has no pool open, or hooks is
-// false, the connection is a plain one. The caller closes it.
-func (d *Database) OpenFile(uri string, hooks bool) *sql.DB {
-	c := fileConnector{uri: uri}
+// and connect hook, without its DSN's settings but with these parameters of a file:
+// URI. It is for looking at a file before it becomes this database. If the program
+// has no pool open, or hooks is false, the connection is a plain one. The caller
+// closes it.
+func (d *Database) OpenFile(path string, hooks bool, params ...string) *sql.DB {
+	c := fileConnector{path: path, uri: dbpath.URI(path, params...)}
 	if drv := d.drv.Load(); hooks && drv != nil {
 		c.drv = drv.sqlite
 	}
@@ -27,11 +31,13 @@ func (d *Database) OpenFile(uri string, hooks bool) *sql.DB {
 }
 
 type fileConnector struct {
-	drv sqlite3.SQLiteDriver
-	uri string
+	drv       sqlite3.SQLiteDriver
+	path, uri string
 }
 
-// Connect returns when ctx ends, also if the connect hook does not.
+// Connect returns when ctx ends, also if the connect hook does not. Who made the
+// file may have removed it when the hook returns at last: then SQLite leaves what
+// it has put beside it.
 func (c fileConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	type result struct {
 		conn     driver.Conn
@@ -49,6 +55,7 @@ func (c fileConnector) Connect(ctx context.Context) (driver.Conn, error) {
 				if r.conn != nil {
 					r.conn.Close()
 				}
+				removeSidecarsOfNone(c.path)
 			}
 		}()
 		door.As(&ownConn{}, func() { r.conn, r.err = c.drv.Open(c.uri) })
@@ -63,6 +70,17 @@ func (c fileConnector) Connect(ctx context.Context) (driver.Conn, error) {
 		return nil, ctx.Err()
 	}
 }
+
+// removeSidecarsOfNone removes what is beside a file of ours that is gone.
+func removeSidecarsOfNone(path string) {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+		os.Remove(path + suffix)
+	}
+}
+
 func (c fileConnector) Driver() driver.Driver { return &c.drv }
 
 // OpenOwn returns a pool of one connection on the database's own file, which waits at

@@ -107,6 +107,11 @@ func (d *Database) Rehearse(ctx context.Context, file string, readOnly bool) err
 	r := &rehearsal{d: d, ctx: ctx, file: file, readOnly: readOnly}
 	done := make(chan error, 1)
 	go func() {
+		defer func() {
+			if ctx.Err() != nil {
+				removeSidecarsOfNone(file)
+			}
+		}()
 		for _, k := range d.kinds() {
 			var err error
 			door.As(&ownConn{}, func() { err = r.open(&k) })

@@ -9,13 +9,12 @@ import (
 	"time"
 
 	"hotswap/driver"
-	"hotswap/internal/dbpath"
 )
 
 // prepare lets the program change the stage, in rollback-journal mode so that
 // all it wrote is in the one file at the end.
 func (s *stage) prepare(ctx context.Context, db *driver.Database, fn func(context.Context, *sql.DB) error) error {
-	pool := db.OpenFile(dbpath.URI(s.path, "mode=rw"), true)
+	pool := db.OpenFile(s.path, true, "mode=rw")
 	defer pool.Close()
 	if err := fn(ctx, pool); err != nil {
 		return &failure{text: "the program's Prepare refused the source", cause: err, kinds: []error{ErrBadDatabase}}
@@ -54,10 +53,10 @@ func (s *stage) assertAlone() error {
 
 // openReadOnly opens the stage so that nothing appears beside it.
 func (s *stage) openReadOnly(ctx context.Context, db *driver.Database) (*sql.DB, error) {
-	uri := dbpath.URI(s.path, "mode=ro", "immutable=1")
+	params := []string{"mode=ro", "immutable=1"}
 	// With the program's own functions and collations if its hook runs on a
 	// read-only file, without them if not.
-	pool := db.OpenFile(uri, true)
+	pool := db.OpenFile(s.path, true, params...)
 	if err := pingHook(ctx, pool); err == nil {
 		return pool, nil
 	}
@@ -65,7 +64,7 @@ func (s *stage) openReadOnly(ctx context.Context, db *driver.Database) (*sql.DB,
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	pool = db.OpenFile(uri, false)
+	pool = db.OpenFile(s.path, false, params...)
 	if err := pool.PingContext(ctx); err != nil {
 		pool.Close()
 		return nil, failed("open the stage", err)
@@ -101,7 +100,7 @@ func (s *stage) readQuickly() (pragma string) {
 // takes as long as the schema is large. With the program's hooks that was done before:
 // see push.rehearse.
 func (s *stage) rehearse(ctx context.Context, db *driver.Database) error {
-	pool := db.OpenFile(dbpath.URI(s.path, "mode=rw"), false)
+	pool := db.OpenFile(s.path, false, "mode=rw")
 	defer pool.Close()
 	var version int
 	err := pool.QueryRowContext(ctx, "PRAGMA schema_version").Scan(&version)

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"hotswap/driver"
-	"hotswap/internal/dbpath"
 )
 
 // integrity is a run of integrity_check, or quick_check, on a stage: what it is
@@ -95,13 +94,13 @@ func (s *stage) asRollback() (head []byte, restore func() error, err error) {
 // which its schema may need; if the connect hook fails on it, without, and then
 // the verdict knows why.
 func (s *stage) openToCheck(ctx context.Context, db *driver.Database, v *verdict) (*sql.DB, error) {
-	uri := dbpath.URI(s.path, "mode=rw", "nolock=1", "_query_only=1")
-	pool := db.OpenFile(uri, true)
+	params := []string{"mode=rw", "nolock=1", "_query_only=1"}
+	pool := db.OpenFile(s.path, true, params...)
 	if v.hook = pingHook(ctx, pool); v.hook == nil {
 		return pool, nil
 	}
 	pool.Close()
-	pool = db.OpenFile(uri, false)
+	pool = db.OpenFile(s.path, false, params...)
 	if err := pool.PingContext(ctx); err != nil {
 		pool.Close()
 		if ctx.Err() != nil {

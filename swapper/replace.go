@@ -115,15 +115,15 @@ func (r *replacement) shutDoor(ctx context.Context) error {
 	patient, cancel := context.WithTimeout(ctx, lockWait*time.Millisecond)
 	defer cancel()
 	open, err := door.Shut(patient, r.target.path)
+	if err == nil {
+		r.door = open // also if ctx has ended: who has shut it must open it
+		return ctx.Err()
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err != nil {
-		return &failure{text: "something in the program is opening the live file, and does not come to an end", cause: err, kinds: []error{ErrBusy},
-			hint: "try again"}
-	}
-	r.door = open
-	return nil
+	return &failure{text: "something in the program is opening the live file, and does not come to an end", cause: err, kinds: []error{ErrBusy},
+		hint: "try again"}
 }
 
 func (r *replacement) openDoor() {
