@@ -15,13 +15,15 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
 	"hotswap/internal/dbpath"
 	"hotswap/sockserver"
 )
 
-// exitsMain is "exits CODE COMMAND...": it fails unless the command exits with
+// exitingMain is "exiting CODE COMMAND...": it fails unless the command exits with
 // CODE. It hands signals on.
-func exitsMain() {
+func exitingMain() {
 	want, err := strconv.Atoi(os.Args[1])
 	exitOn(err)
 	cmd := exec.Command(os.Args[2], os.Args[3:]...)
@@ -48,16 +50,40 @@ func nobodyMain() {
 	main()
 }
 
-// sqlMain is "sql DB STATEMENT...": it prints the rows of each.
-func sqlMain() error {
-	db, err := sql.Open("sqlite3", dbpath.URI(os.Args[1], "_busy_timeout=5000"))
-	if err != nil {
-		return err
+// exits is "exits CODE COMMAND...", as exiting, but not for the background.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND...")
 	}
-	defer db.Close()
-	db.SetMaxOpenConns(1)
-	for _, statement := range os.Args[2:] {
-		if err := printRows(os.Stdout, db, statement); err != nil {
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	if ended := (*exec.ExitError)(nil); errors.As(err, &ended) {
+		code = ended.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if fmt.Sprint(code) != args[0] {
+		ts.Fatalf("it exited with %d, not with %s", code, args[0])
+	}
+}
+
+// onDatabase is a command of the scripts that works on a database.
+func onDatabase(do func(w io.Writer, db *sql.DB, args []string) error) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		db, err := sql.Open("sqlite3", dbpath.URI(ts.MkAbs(args[0]), "_busy_timeout=5000"))
+		ts.Check(err)
+		defer db.Close()
+		db.SetMaxOpenConns(1)
+		if err := do(ts.Stdout(), db, args[1:]); neg == (err == nil) {
+			ts.Fatalf("%v", err)
+		}
+	}
+}
+
+// runSQL is "sql DB STATEMENT...": it prints the rows of each.
+func runSQL(w io.Writer, db *sql.DB, statements []string) error {
+	for _, statement := range statements {
+		if err := printRows(w, db, statement); err != nil {
 			return fmt.Errorf("%s: %w", statement, err)
 		}
 	}
@@ -88,14 +114,8 @@ func printRows(w io.Writer, db *sql.DB, query string) error {
 	return rows.Err()
 }
 
-// digestMain is "digest DB": the digest of all that SQLite reads in it.
-func digestMain() error {
-	db, err := sql.Open("sqlite3", dbpath.URI(os.Args[1], "_busy_timeout=5000"))
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	db.SetMaxOpenConns(1)
+// printDigest is "digest DB": the digest of all that SQLite reads in it.
+func printDigest(w io.Writer, db *sql.DB, _ []string) error {
 	var tables strings.Builder
 	if err := printRows(&tables, db, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"); err != nil {
 		return err
@@ -109,7 +129,7 @@ func digestMain() error {
 			return err
 		}
 	}
-	fmt.Printf("%x\n", hash.Sum(nil))
+	fmt.Fprintf(w, "%x\n", hash.Sum(nil))
 	return nil
 }
 

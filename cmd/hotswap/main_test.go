@@ -17,10 +17,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"hotswap":  main,
 		"server":   func() { exitOn(serverMain()) },
-		"exits":    exitsMain,
+		"exiting":  exitingMain,
 		"nobody":   nobodyMain,
-		"sql":      func() { exitOn(sqlMain()) },
-		"digest":   func() { exitOn(digestMain()) },
 		"leave":    func() { exitOn(leaveMain()) },
 		"halfpush": func() { exitOn(halfPushMain()) },
 		"deadsock": func() { exitOn(deadSocketMain()) },
@@ -50,8 +48,11 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": serve,
-			"halt":  halt,
+			"serve":  serve,
+			"halt":   halt,
+			"exits":  exits,
+			"sql":    onDatabase(runSQL),
+			"digest": onDatabase(printDigest),
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOTSWAP_SOCKET", "")
