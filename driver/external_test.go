@@ -179,7 +179,7 @@ func TestAFirstUseAfterIdlingSeesTheReplacedFileAtOnce(t *testing.T) {
 	driver.StopLooking(r.db)
 	r.mv()
 	if got := stamps(t, r.pool); got != "new 50" {
-		t.Errorf("the first use after it reads %q", got)
+		t.Errorf("the first use after it reads %q\n%s", got, r.log)
 	}
 }
 
