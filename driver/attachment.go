@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -144,7 +145,11 @@ func (a *attachment) setting(inner *sqlite3.SQLiteConn, made schema) setting {
 		query: "ATTACH ? AS ?",
 		file:  made.file,
 	}
-	switch uri, isURI := strings.CutPrefix(name, "file:"); {
+	uri, isURI := strings.CutPrefix(name, "file:")
+	if ok && made.file != "" {
+		o.link = linkTo(made.file, uri, isURI)
+	}
+	switch {
 	case made.file == "":
 		o.what = fmt.Sprintf("ATTACH AS %s", made.name)
 		if !ok {
@@ -152,7 +157,7 @@ func (a *attachment) setting(inner *sqlite3.SQLiteConn, made schema) setting {
 		}
 	case ok && isURI:
 		query := ""
-		if uri, _, _ = strings.Cut(uri, "#"); strings.Contains(uri, "?") {
+		if uri, _, _ := strings.Cut(uri, "#"); strings.Contains(uri, "?") {
 			_, query, _ = strings.Cut(uri, "?")
 		}
 		if params, err := url.ParseQuery(query); err == nil && !isUnix(params.Get("vfs")) {
@@ -172,6 +177,45 @@ func (a *attachment) setting(inner *sqlite3.SQLiteConn, made schema) setting {
 		o.args = append(o.args, driver.NamedValue{Ordinal: 3, Value: key})
 	}
 	return o
+}
+
+// linkTo returns the name by which an ATTACH has come to file, if symlinks are in it.
+func linkTo(file, name string, isURI bool) string {
+	if isURI {
+		var err error
+		name, _, _ = strings.Cut(name, "?")
+		if name, err = pathOfURI(name); err != nil {
+			return ""
+		}
+	}
+	name, err := filepath.Abs(name)
+	if err != nil || name == file {
+		return ""
+	}
+	return name
+}
+
+// follow has an ATTACH lead to the managed database that its name leads to now, if a
+// symlink in that was turned: the database has moved there.
+func (o *setting) follow() {
+	if o.link == "" {
+		return
+	}
+	now, err := dbpath.Real(o.link)
+	if err != nil || now == o.file {
+		return
+	}
+	if _, ok := managed(now); !ok {
+		return
+	}
+	name, _ := o.args[0].Value.(string)
+	o.args = slices.Clone(o.args)
+	if rest, isURI := strings.CutPrefix(name, dbpath.URI(o.file)); isURI {
+		o.args[0].Value = dbpath.URI(now) + rest
+	} else {
+		o.args[0].Value = now
+	}
+	o.file = now
 }
 
 // isUnix reports whether files of this VFS are the system's own.

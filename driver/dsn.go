@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"errors"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -85,15 +86,7 @@ func parseDSN(name string) *dsn {
 		if params.Get("mode") == "memory" {
 			return d
 		}
-		uri, _, _ = strings.Cut(uri, "#")
-		if rest, ok := strings.CutPrefix(uri, "//"); ok {
-			host, p, _ := strings.Cut(rest, "/")
-			if host != "" && host != "localhost" {
-				return d
-			}
-			uri = "/" + p
-		}
-		if file, err = url.PathUnescape(uri); err != nil {
+		if file, err = pathOfURI(uri); err != nil {
 			return d
 		}
 	}
@@ -143,4 +136,18 @@ func (d *dsn) at(real string) *dsn {
 		at.raw = "file:" + dbpath.Escape(real) + d.tail
 	}
 	return &at
+}
+
+// pathOfURI returns the path of a file: URI, which is given without its scheme and its
+// query (https://www.sqlite.org/uri.html).
+func pathOfURI(uri string) (path string, err error) {
+	uri, _, _ = strings.Cut(uri, "#")
+	if rest, ok := strings.CutPrefix(uri, "//"); ok {
+		host, p, _ := strings.Cut(rest, "/")
+		if host != "" && host != "localhost" {
+			return "", errors.New("a file: URI of another host")
+		}
+		uri = "/" + p
+	}
+	return url.PathUnescape(uri)
 }

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"maps"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -16,9 +17,10 @@ import (
 // anybody refers to it, be it only a program that has kept a *Database over the
 // closing of its pools. It is managed while refs is not 0.
 var registry = struct {
-	sync.Mutex // guards the map, and of every Database refs, names and unguard; before Database.mu in order
+	sync.Mutex // guards the maps, and of every Database refs, names and unguard; before Database.mu in order
 	byPath     map[string]weak.Pointer[Database]
-}{byPath: map[string]weak.Pointer[Database]{}}
+	linked     map[weak.Pointer[Database]]int // by how many names with symlinks pools have it
+}{byPath: map[string]weak.Pointer[Database]{}, linked: map[weak.Pointer[Database]]int{}}
 
 // acquire returns the database of a real path, and keeps it managed until the
 // matching letGo. If a name with symlinks in it has led to the path of another
@@ -76,6 +78,7 @@ func (d *Database) keep() {
 func (d *Database) keepLocked() {
 	if d.refs++; d.refs == 1 {
 		door.Install()
+		door.Leads(turnedFrom)
 		d.unguard = door.Guard(d.Path())
 	}
 }
@@ -101,9 +104,18 @@ func (d *Database) named(name string) (unnamed func()) {
 	defer registry.Unlock()
 	d.names[name]++
 	d.name = name
+	linked, entry := name != d.Path(), weak.Make(d)
+	if linked {
+		registry.linked[entry]++
+	}
 	return func() {
 		registry.Lock()
 		defer registry.Unlock()
+		if linked {
+			if registry.linked[entry]--; registry.linked[entry] == 0 {
+				delete(registry.linked, entry)
+			}
+		}
 		if d.names[name]--; d.names[name] == 0 {
 			delete(d.names, name)
 		}
@@ -138,6 +150,21 @@ func (d *Database) turnedTo() (path string, turned bool) {
 		return "", false // two can't be one: this one stays where it is
 	}
 	return path, true
+}
+
+// turnedFrom returns the path of the database whose names lead to this one by now.
+func turnedFrom(path string) (from string) {
+	registry.Lock()
+	linked := slices.Collect(maps.Keys(registry.linked))
+	registry.Unlock()
+	for _, entry := range linked {
+		if d := entry.Value(); d != nil {
+			if to, turned := d.turnedTo(); turned && to == path {
+				return d.Path()
+			}
+		}
+	}
+	return ""
 }
 
 // LeadsTo reports whether path is the database's, and no symlink in the names by which

@@ -212,6 +212,7 @@ func (r *rehearsal) name(dsn *dsn) string {
 }
 
 func (r *rehearsal) replay(inner *sqlite3.SQLiteConn, o setting) error {
+	o.follow()
 	if o.file != "" {
 		switch other, ok := managed(o.file); {
 		case ok && other == r.d:
@@ -220,7 +221,7 @@ func (r *rehearsal) replay(inner *sqlite3.SQLiteConn, o setting) error {
 			if r.readOnly {
 				o.args[0].Value = dbpath.URI(r.file, "mode=ro", "immutable=1")
 			}
-			o.file = ""
+			o.file, o.link = "", ""
 		case ok:
 			return r.standIn(inner, o, other)
 		}
@@ -251,6 +252,6 @@ func (r *rehearsal) standIn(inner *sqlite3.SQLiteConn, o setting, other *Databas
 	}
 	o.args = append(o.args[:0:0], o.args...)
 	o.args[0].Value = ":memory:"
-	o.file = ""
+	o.file, o.link = "", ""
 	return o.replay(inner)
 }

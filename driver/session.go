@@ -36,6 +36,7 @@ type setting struct {
 	query string
 	args  []driver.NamedValue
 	file  string // that is attached; "" for none, or one that the system does not know
+	link  string // the name, absolute, that led to file by a symlink; else ""
 }
 
 // telling is a statement that may have told its connection something.
@@ -161,10 +162,11 @@ func forgivable(err error) bool {
 		errors.As(err, &se) && (se.Code == sqlite3.ErrError || se.Code == sqlite3.ErrCantOpen || se.Code == sqlite3.ErrNotADB || se.Code == sqlite3.ErrCorrupt)
 }
 
-func (o *setting) replay(inner *sqlite3.SQLiteConn) error {
+func (o setting) replay(inner *sqlite3.SQLiteConn) error {
 	if strings.HasSuffix(o.key, ".journal_mode") && isWAL(inner) {
 		return nil // on a WAL file it would not be a setting but a conversion
 	}
+	o.follow()
 	if o.file != "" {
 		if _, err := os.Stat(o.file); err != nil {
 			return err // SQLite would make it, empty

@@ -26,9 +26,6 @@ func hotswapDoorEnter(name *C.char, how C.int, opener C.uintptr_t, token *C.int6
 	path := C.GoString(name)
 	scope := scopeOf(opener)
 	id, rc := all.enter(path, scope, how&howShared != 0, how&howUnlocked != 0)
-	if rc == sqliteCantOpen {
-		scope.refuse(path)
-	}
 	*token = C.int64_t(id)
 	return C.int(rc)
 }

@@ -112,6 +112,12 @@ func (r *registry) enter(path string, scope *Scope, shared, unlocked bool) (toke
 		}
 		if guarded && others != fileid.None && others != h.before {
 			r.closed(token)
+			scope.refuse(path)
+			return 0, sqliteCantOpen
+		}
+		if from := leading(path, scope); !guarded && from != "" {
+			r.closed(token)
+			scope.refuse(from)
 			return 0, sqliteCantOpen
 		}
 		return token, sqliteOK
@@ -138,9 +144,14 @@ func (r *registry) opened(token int64, moved bool) (rc int) {
 	h := r.handles[token]
 	r.mu.Unlock()
 	now := fileid.Of(h.Path)
+	from := leading(h.Path, h.scope) // its symlink may have been turned since enter
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.paths[h.Path]
+	if p.guards == 0 && from != "" {
+		h.scope.refuse(from)
+		return sqliteCantOpen
+	}
 	if p.guards > 0 {
 		if moved || now == fileid.None || h.before != fileid.None && now != h.before {
 			return again

@@ -1,0 +1,159 @@
+package driver_test
+
+import (
+	"database/sql"
+	"os"
+	"path/filepath"
+	"testing"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/driver"
+	"hotswap/internal/testenv"
+)
+
+// releases are directories with a database each, and a link to one of them.
+type releases struct {
+	t   *testing.T
+	dir string
+}
+
+func makeReleases(t *testing.T, names ...string) *releases {
+	r := &releases{t, t.TempDir()}
+	for _, name := range names {
+		r.make(name)
+	}
+	r.turn(names[0])
+	return r
+}
+
+func (r *releases) path(release string) string { return filepath.Join(r.dir, release, "live.db") }
+func (r *releases) name() string               { return r.path("current") }
+
+func (r *releases) make(release string) {
+	r.t.Helper()
+	if err := os.MkdirAll(filepath.Join(r.dir, release), 0o700); err != nil {
+		r.t.Fatal(err)
+	}
+	os.Remove(r.path(release))
+	db, err := sql.Open("sqlite3", r.path(release)+"?_journal=WAL")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	mustExec(r.t, db, "CREATE TABLE t (stamp); INSERT INTO t VALUES ('"+release+"')")
+	db.Close()
+}
+
+func (r *releases) turn(release string) {
+	r.t.Helper()
+	next := filepath.Join(r.dir, "next")
+	if err := os.Symlink(release, next); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.Rename(next, filepath.Join(r.dir, "current")); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// TestAnAttachByATurnedNameGoesWithItsDatabase: what the name leads to now is opened
+// by nobody before the database has moved there, and never while it is not whole.
+func TestAnAttachByATurnedNameGoesWithItsDatabase(t *testing.T) {
+	attach := func(name string) string { return "ATTACH '" + name + "' AS live" }
+	for how, open := range map[string]func(t *testing.T, name string) *sql.DB{
+		"text": func(t *testing.T, name string) *sql.DB {
+			pool := openPool(t, driver.Name)
+			pool.SetMaxOpenConns(1)
+			mustExec(t, pool, attach(name))
+			return pool
+		},
+		"hook": func(t *testing.T, name string) *sql.DB {
+			registered := "attaches " + name
+			sql.Register(registered, driver.New(driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
+				_, err := c.Exec(attach(name), nil)
+				return err
+			})))
+			pool := openPool(t, registered)
+			pool.SetMaxIdleConns(-1)
+			return pool
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			r := makeReleases(t, "rel1", "rel2")
+			pool, err := sql.Open(driver.Name, r.name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer pool.Close()
+			pool.SetMaxOpenConns(2)
+			if got := stamps(t, pool); got != "rel1 1" {
+				t.Fatal(got)
+			}
+			d, _ := driver.Lookup(r.name())
+			other := open(t, r.name())
+			attached := func() (stamp string, before, after uint64) {
+				t.Helper()
+				before = d.Generation()
+				if err := other.QueryRow("SELECT stamp FROM live.t").Scan(&stamp); err != nil {
+					t.Fatal(err)
+				}
+				return stamp, before, d.Generation()
+			}
+			if got, _, _ := attached(); got != "rel1" {
+				t.Fatal(got)
+			}
+			r.turn("rel2")
+			for {
+				got, before, after := attached()
+				if got == "rel2" && before == 2 {
+					break
+				}
+				if got == "rel2" && after == 1 || got == "rel1" && before == 2 {
+					t.Fatalf("%s in generation %d", got, before)
+				}
+			}
+			if got := stamps(t, pool); got != "rel2 1" {
+				t.Fatal(got)
+			}
+			// A broken one: the old one serves, whoever asks.
+			r.make("rel3")
+			whole, err := os.ReadFile(r.path("rel3"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(r.path("rel3"), whole[:len(whole)/2], 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r.turn("rel3")
+			testenv.Until(t, "a warning", func() bool { return d.CheckFile(t.Context()) != nil && d.Warning() != "" })
+			if got := stamps(t, pool); got != "rel2 1" {
+				t.Error(got)
+			}
+			if how == "text" {
+				if got, _, _ := attached(); got != "rel2" {
+					t.Error(got)
+				}
+			} else if err := other.Ping(); err == nil {
+				t.Error("a connection was opened that attaches a file which is not whole")
+			}
+			if err := os.WriteFile(r.path("rel3"), whole, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			testenv.Until(t, "the whole file is served", func() bool { return stamps(t, pool) == "rel3 1" })
+			if got, _, _ := attached(); got != "rel3" {
+				t.Error(got)
+			}
+		})
+	}
+}
+
+// openPool opens another managed database.
+func openPool(t *testing.T, registered string) *sql.DB {
+	t.Helper()
+	pool, err := sql.Open(registered, filepath.Join(t.TempDir(), "other.db")+"?_busy_timeout=300")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pool.Close() })
+	return pool
+}
