@@ -21,12 +21,15 @@ const (
 	howUnlocked = 2
 )
 
+// found is whether the path is guarded and there is a file.
+//
 //export hotswapDoorEnter
-func hotswapDoorEnter(name *C.char, how C.int, opener C.uintptr_t, token *C.int64_t) C.int {
-	path := C.GoString(name)
-	scope := scopeOf(opener)
-	id, rc := all.enter(path, scope, how&howShared != 0, how&howUnlocked != 0)
+func hotswapDoorEnter(name *C.char, how C.int, opener C.uintptr_t, token *C.int64_t, found *C.int) C.int {
+	id, there, rc := all.enter(C.GoString(name), scopeOf(opener), how&howShared != 0, how&howUnlocked != 0)
 	*token = C.int64_t(id)
+	if there {
+		*found = 1
+	}
 	return C.int(rc)
 }
 

@@ -48,11 +48,15 @@ static int hotswap_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, 
 	if (sqlite3_uri_boolean(name, "immutable", 0) || sqlite3_uri_boolean(name, "nolock", 0))
 		how |= HOTSWAP_UNLOCKED;
 	for (int tries = 1;; tries++) {
-		int rc = hotswapDoorEnter((char *)name, how, hotswap_opener, &g->token);
+		int found = 0;
+		int rc = hotswapDoorEnter((char *)name, how, hotswap_opener, &g->token, &found);
 		if (rc == SQLITE_OK) {
-			rc = hotswap_real_open(vfs, name, file, flags, outFlags);
+			// If the file is moved away in this moment, no empty one must take its place.
+			rc = hotswap_real_open(vfs, name, file, found ? flags & ~SQLITE_OPEN_CREATE : flags, outFlags);
 			if (rc != SQLITE_OK) {
 				hotswapDoorClosed(g->token);
+				if (found && rc == SQLITE_CANTOPEN && tries < 3)
+					continue; // whether to make one is for the next look to say
 			} else {
 				int moved = 0;
 				file->pMethods->xFileControl(file, SQLITE_FCNTL_HAS_MOVED, &moved);

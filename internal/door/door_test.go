@@ -129,6 +129,51 @@ func TestASecondFileOfAGuardedPathIsRefused(t *testing.T) {
 	}
 }
 
+// TestNoOpenMakesAFileWhereOneWasMovedAway a moment before: it would be served, empty,
+// or be in the way of who is about to put a new one there.
+func TestNoOpenMakesAFileWhereOneWasMovedAway(t *testing.T) {
+	dir := t.TempDir()
+	path, aside := filepath.Join(dir, "a.db"), filepath.Join(dir, "aside.db")
+	defer door.Guard(path)()
+	first := open(t, path)
+	mustExec(t, first, "CREATE TABLE t (x)")
+	moved := make(chan struct{})
+	var openers sync.WaitGroup
+	for range 4 {
+		openers.Go(func() {
+			for {
+				select {
+				case <-moved:
+					return
+				default:
+					db, err := sql.Open("sqlite3", path)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					db.Ping() // as it may
+					db.Close()
+				}
+			}
+		})
+	}
+	for range 300 {
+		if err := os.Rename(path, aside); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(100 * time.Microsecond) // for those who have looked before
+		if info, err := os.Lstat(path); err == nil {
+			t.Errorf("a file of %d bytes was made", info.Size())
+			break
+		}
+		if err := os.Rename(aside, path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(moved)
+	openers.Wait()
+}
+
 // TestAPathThatIsShutKeepsOpenersWaiting and tells who is just at it.
 func TestAPathThatIsShutKeepsOpenersWaiting(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")

@@ -73,8 +73,8 @@ func (r *registry) dropLocked(path string, p *place) {
 
 // enter is before an open: it waits while the path is shut, if it may, and
 // refuses to open a file beside another one that is open, before that makes an
-// empty one.
-func (r *registry) enter(path string, scope *Scope, shared, unlocked bool) (token int64, rc int) {
+// empty one. found is whether the path is guarded and there is a file.
+func (r *registry) enter(path string, scope *Scope, shared, unlocked bool) (token int64, found bool, rc int) {
 	deadline := time.Now().Add(shutPatience)
 	for {
 		r.mu.Lock()
@@ -82,7 +82,7 @@ func (r *registry) enter(path string, scope *Scope, shared, unlocked bool) (toke
 		if shut := p.shut; shut != nil {
 			r.mu.Unlock()
 			if shared {
-				return 0, sqliteBusy
+				return 0, false, sqliteBusy
 			}
 			late := time.NewTimer(time.Until(deadline))
 			select {
@@ -90,7 +90,7 @@ func (r *registry) enter(path string, scope *Scope, shared, unlocked bool) (toke
 				late.Stop()
 				continue
 			case <-late.C:
-				return 0, sqliteBusy
+				return 0, false, sqliteBusy
 			}
 		}
 		r.next++
@@ -113,14 +113,14 @@ func (r *registry) enter(path string, scope *Scope, shared, unlocked bool) (toke
 		if guarded && others != fileid.None && others != h.before {
 			r.closed(token)
 			scope.refuse(path)
-			return 0, sqliteCantOpen
+			return 0, false, sqliteCantOpen
 		}
 		if from := leading(path, scope); !guarded && from != "" {
 			r.closed(token)
 			scope.refuse(from)
-			return 0, sqliteCantOpen
+			return 0, false, sqliteCantOpen
 		}
-		return token, sqliteOK
+		return token, guarded && h.before != fileid.None, sqliteOK
 	}
 }
 
