@@ -131,7 +131,7 @@ func (p *program) openPool() (err error) {
 // params are those of the program's data source names. Its calls are patient: with
 // a rollback journal readers and writers shut each other out for seconds.
 func (s settings) params() []string {
-	return []string{"_txlock=immediate", "_busy_timeout=20000", "_journal=" + s.Journal}
+	return []string{"_txlock=immediate", "_busy_timeout=6000", "_journal=" + s.Journal}
 }
 
 // limit has the pool keep as many connections as it may open.
