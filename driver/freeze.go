@@ -80,6 +80,9 @@ type Frozen struct {
 	Attempts int
 	// Holders are those that made an attempt fail.
 	Holders []Holder
+	// Generation is, after Thaw, the one that it has begun, or that goes on. By the
+	// time that Thaw returns another one may have begun.
+	Generation uint64
 
 	db       *Database
 	over     *overwriting // whoever froze may be in the way of; ends with the freeze
@@ -190,7 +193,9 @@ func (f *Frozen) Thaw() (pause time.Duration) {
 	external := d.arrive(f.replaced)
 	if f.replaced = f.replaced || external; f.replaced {
 		d.forgives.Store(f.forgives)
-		d.generation.Add(1) // before any call can see the new file
+		f.Generation = d.generation.Add(1) // before any call can see the new file
+	} else {
+		f.Generation = d.generation.Load()
 	}
 	f.open()
 	var told <-chan struct{}
@@ -204,7 +209,7 @@ func (f *Frozen) Thaw() (pause time.Duration) {
 		if external {
 			d.warnReplaced(pause)
 		}
-		told = d.tell(Swap{Path: d.Path(), Generation: d.generation.Load(), Pause: pause, External: external})
+		told = d.tell(Swap{Path: d.Path(), Generation: f.Generation, Pause: pause, External: external})
 	}
 	if len(f.lost) > 0 {
 		slices.Sort(f.lost)

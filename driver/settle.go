@@ -61,14 +61,15 @@ func (d *Database) admit(file fileid.ID) {
 		was = w.before
 	}
 	external := was != fileid.None && was != file
+	generation := uint64(0)
 	if external {
-		d.generation.Add(1)
+		generation = d.generation.Add(1)
 	}
 	w.file, w.before, w.warning, w.seen = file, fileid.None, "", sight{}
 	w.mu.Unlock()
 	door.Expect(d.Path(), file)
 	if external {
-		d.announce(Swap{Path: d.Path(), Generation: d.Generation(), External: true})
+		d.announce(Swap{Path: d.Path(), Generation: generation, External: true})
 	}
 }
 

@@ -144,7 +144,7 @@ func (p *push) thaw(frozen *driver.Frozen) {
 		}
 	}
 	pause := frozen.Thaw()
-	p.report.Pause, p.report.Generation = pause, p.db.Generation()
+	p.report.Pause, p.report.Generation = pause, frozen.Generation
 	p.step(StepGateOpen, fmt.Sprintf("gate open: calls resume (pause %s)", human(pause)), map[string]any{fieldPause: pause})
 	n, err := p.reconnect()
 	if err != nil {

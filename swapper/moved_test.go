@@ -227,3 +227,23 @@ func TestAPushThatMeetsATurnedSymlinkIsRefused(t *testing.T) {
 		})
 	}
 }
+
+// TestAReportNamesTheGenerationOfItsOwnSwap: another one may have begun before the
+// callbacks have returned.
+func TestAReportNamesTheGenerationOfItsOwnSwap(t *testing.T) {
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	next := filepath.Join(t.TempDir(), "next.sqlite3")
+	makeDatabase(t, next, "moved", 20)
+	defer s.db.OnSwap(func(swap driver.Swap) {
+		if swap.External {
+			return
+		}
+		if err := os.Rename(next, s.path); err != nil {
+			t.Error(err)
+		}
+		testenv.Until(t, "it is served", func() bool { return s.stamp() == "moved" })
+	})()
+	if r := s.mustPush(source(t, "new"), swapper.PushOptions{}); r.Generation != 2 || s.db.Generation() != 3 {
+		t.Errorf("the push says generation %d; now it is %d", r.Generation, s.db.Generation())
+	}
+}
