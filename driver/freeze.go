@@ -183,8 +183,10 @@ func (f *Frozen) ForgiveReplay() { f.forgives = true }
 
 // Thaw opens the gate: calls resume, each reopening its connection. It returns
 // the pause, from gate closed to gate open, as the longest waiting call felt
-// it. Callbacks have run when it returns. A second Thaw does nothing.
-func (f *Frozen) Thaw() (pause time.Duration) {
+// it. Callbacks have run when it returns. With them are those of other databases that
+// are to be thawed together with it, and so before the callbacks, which may use them.
+// A second Thaw does nothing.
+func (f *Frozen) Thaw(with ...*Frozen) (pause time.Duration) {
 	if f.thawed {
 		return 0
 	}
@@ -217,6 +219,9 @@ func (f *Frozen) Thaw() (pause time.Duration) {
 			Msg("connections that had TEMP tables or databases in memory were closed: what was in those is lost")
 	}
 	f.end()
+	for _, other := range with {
+		other.Thaw()
+	}
 	if told != nil && !f.adopts {
 		<-told
 	}

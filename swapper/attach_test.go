@@ -1,9 +1,11 @@
 package swapper_test
 
 import (
+	"context"
 	"database/sql"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"hotswap/driver"
 	"hotswap/swapper"
@@ -89,5 +91,32 @@ func TestAnAttacherThatIsNotManagedSendsThePushInPlace(t *testing.T) {
 	r := s.mustPush(source(t, "new"), swapper.PushOptions{})
 	if got := attached(t, other); got != "new" || r.Method != swapper.MethodInPlace {
 		t.Errorf("attached it reads %s; %+v", got, r)
+	}
+}
+
+// TestOnSwapMayUseADatabaseThatHasThisOneAttached: its calls don't wait for the
+// callbacks, either, which may be slow.
+func TestOnSwapMayUseADatabaseThatHasThisOneAttached(t *testing.T) {
+	for _, journal := range []string{"WAL", "DELETE"} {
+		for _, method := range []swapper.Method{swapper.MethodRename, swapper.MethodInPlace} {
+			t.Run(journal+"/"+string(method), func(t *testing.T) {
+				s := start(t, t.TempDir(), "&_journal="+journal)
+				other := s.attach(side(t))
+				stamps := make(chan string, 1)
+				defer s.db.OnSwap(func(driver.Swap) {
+					ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+					defer cancel()
+					var stamp string
+					if err := other.QueryRowContext(ctx, "SELECT DISTINCT stamp FROM other.items").Scan(&stamp); err != nil {
+						t.Error(err)
+					}
+					stamps <- stamp
+				})()
+				s.mustPush(source(t, "new"), swapper.PushOptions{Method: method})
+				if got := <-stamps; got != "new" {
+					t.Error(got)
+				}
+			})
+		}
 	}
 }

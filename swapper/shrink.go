@@ -69,6 +69,9 @@ func (o *overwrite) shrink(ctx context.Context) error {
 	}
 	o.phase("checkpoint")
 	done, err := shrink(context.WithoutCancel(ctx), o.db) // after a cancelled copy, too
+	if _, moved := o.target.still(); err != nil && moved != nil {
+		return nil // away from the path meanwhile: its last close moves the WAL
+	}
 	if err != nil && o.report.Swapped {
 		return &failure{text: "swapped, but the WAL, which has the new content, could not be moved into the file", cause: err,
 			kinds: []error{ErrDurabilityUnknown}, hint: "look at the disk's health"}

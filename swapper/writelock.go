@@ -79,8 +79,7 @@ func (o *overwrite) quiet(ctx context.Context, deadline time.Time) (err error) {
 
 // release lets calls flow again.
 func (o *overwrite) release() {
-	o.thaw(o.frozen)
-	o.others.thaw()
+	o.thaw(o.frozen, o.others)
 }
 
 func (o *overwrite) writerElsewhere(since time.Time) error {
