@@ -45,8 +45,8 @@ func (d *Database) runAdoption(a *adoption) {
 		d.watch.mu.Lock()
 		d.watch.adoption = nil
 		d.watch.mu.Unlock()
-		begin()
 		close(a.ended)
+		begin()
 	}()
 	w := &d.watch
 	w.mu.Lock()
@@ -155,12 +155,22 @@ func (d *Database) reconsider() {
 // path it waits, not for the move to that, which may have to wait for what the
 // caller itself holds, but until calls wait for it at the gate.
 func (d *Database) awaitGate(ctx context.Context) {
-	if !d.moved() {
-		return
-	}
-	select {
-	case <-d.adopt().begun:
-	case <-ctx.Done():
+	// One that is under way may have looked before the file was put there.
+	for range 2 {
+		if !d.moved() {
+			return
+		}
+		a := d.adopt()
+		select {
+		case <-a.begun:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-a.ended:
+		default:
+			return
+		}
 	}
 }
 

@@ -26,34 +26,71 @@ func (c *conn) closeSQLite(inner *sqlite3.SQLiteConn) error {
 // closeSQLite closes the SQLite connection that an opener has. If it is the last one of the
 // process on a file, and another file is at the path by now or none, SQLite would
 // leave the file's WAL behind (it looks for that: databaseIsUnmoved in pager.c),
-// and whoever opens what is at the path next replays it into that. So the WAL is
-// moved into the old file first, for whoever has kept it, and what is left of the
-// WAL is cleared away when the connection is closed. Nothing is locked meanwhile:
-// it may take as long as a checkpoint.
+// and whoever opens what is at the path next replays it into that. That may come to
+// be so in any moment: so the WAL is moved into the file before the connection is
+// closed, what is left of it is cleared away after that, and until then nobody else
+// in the process opens the path. It may take as long as a checkpoint.
 func closeSQLite(opener door.Opener, inner *sqlite3.SQLiteConn) error {
+	last, closed := door.Leaving(opener)
+	defer closed()
 	var left []leftBehind
-	for _, h := range door.Leaving(opener) {
+	for _, h := range last {
 		if _, ok := managed(h.Path); ok {
 			left = append(left, leftBehind{Handle: h, wal: fileid.Of(h.Path + "-wal")})
 		}
 	}
-	moved := false
+	moved, logged := false, false
 	for i := range left {
+		logged = logged || left[i].wal != fileid.None
 		if left[i].moved() {
 			moved = true
 			left[i].stale = openSidecars(left[i].Path)
 		}
 	}
-	if moved {
-		for _, q := range []string{"PRAGMA busy_timeout=1000", "PRAGMA schema_version", "PRAGMA wal_checkpoint(TRUNCATE)"} {
-			inner.Exec(q, nil) // of all its files; if it fails the WAL is not empty, which is looked at below
-		}
+	if logged || moved {
+		emptyWALs(inner, left, moved)
 	}
 	err := inner.Close()
 	for i := range left {
 		left[i].clear()
 	}
 	return err
+}
+
+// emptyWALs moves the WALs of those files into them. If one can't be, its WAL is not
+// empty after that, which is looked at once the connection is closed: it is another
+// process's, too, as a rule, and SQLite's last close sees to it. Only of a file that
+// was moved away is another process waited for.
+func emptyWALs(inner *sqlite3.SQLiteConn, left []leftBehind, moved bool) {
+	if !inner.AutoCommit() {
+		inner.Exec("ROLLBACK", nil) // as the close would
+	}
+	wait := 0
+	if moved {
+		wait = 1000
+	}
+	text := fmt.Sprintf("PRAGMA busy_timeout=%d", wait)
+	for _, l := range left {
+		// One that has read nothing yet has no WAL to move:
+		// https://www.sqlite.org/c3ref/wal_checkpoint_v2.html.
+		for _, name := range schemasOn(inner, l.Path) {
+			text += fmt.Sprintf("; PRAGMA %[1]s.schema_version; PRAGMA %[1]s.wal_checkpoint(TRUNCATE)", name)
+		}
+	}
+	inner.Exec(text, nil)
+}
+
+// schemasOn returns the names, quoted, of a connection's schemas that are of a file.
+func schemasOn(inner *sqlite3.SQLiteConn, path string) (names []string) {
+	if inner.GetFilename("main") == path {
+		return []string{"main"}
+	}
+	for _, s := range schemas(inner) {
+		if s.file == path {
+			names = append(names, `"`+strings.ReplaceAll(s.name, `"`, `""`)+`"`)
+		}
+	}
+	return names
 }
 
 // leftBehind is a file that its last connection leaves.

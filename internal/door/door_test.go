@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -242,8 +243,28 @@ func TestAnOpenIsKnownByItsHand(t *testing.T) {
 		if of := door.Of("outer"); len(of) != 1 || of[0].Path != a {
 			t.Errorf("the outer one has %v", of)
 		}
-		if last := door.Leaving("outer"); len(last) != 1 {
+		last, left := door.Leaving("outer")
+		if len(last) != 1 {
 			t.Errorf("the only one is not the last: %v", last)
+		}
+		opened := make(chan error, 1)
+		go func() {
+			db, err := sql.Open("sqlite3", a)
+			if err == nil {
+				err = db.Ping()
+				db.Close()
+			}
+			opened <- err
+		}()
+		runtime.Gosched()
+		select {
+		case err := <-opened:
+			t.Errorf("a path was opened (%v) while its last one leaves", err)
+		default:
+		}
+		left()
+		if err := <-opened; err != nil {
+			t.Error(err)
 		}
 	})
 	inB = open(t, b)

@@ -46,8 +46,10 @@ func Of(opener Opener) []Handle {
 
 // Leaving says that an opener is about to close all that it has open, and returns
 // those of its files that nobody else in the process has open by the same path, or
-// goes on to have: of several that leave at once one is the last.
-func Leaving(opener Opener) (last []Handle) {
+// goes on to have: of several that leave at once one is the last. Until left is
+// called, once they are closed, nobody opens those paths: what is beside a file that
+// was moved away is still its own then.
+func Leaving(opener Opener) (last []Handle, left func()) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	for h := range all.openers[opener] {
@@ -61,8 +63,30 @@ next:
 			}
 		}
 		last = append(last, *h)
+		all.paths[h.Path].leaveLocked()
 	}
-	return last
+	return last, func() {
+		all.mu.Lock()
+		defer all.mu.Unlock()
+		for _, h := range last {
+			p := all.paths[h.Path]
+			p.leftLocked()
+			all.dropLocked(h.Path, p)
+		}
+	}
+}
+
+func (p *place) leaveLocked() {
+	if p.leavers++; p.leavers == 1 {
+		p.left = make(chan struct{})
+	}
+}
+
+func (p *place) leftLocked() {
+	if p.leavers--; p.leavers == 0 {
+		close(p.left)
+		p.left = nil
+	}
 }
 
 // Abandon forgets what an opener has open: it will not be used any more, and never

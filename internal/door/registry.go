@@ -47,6 +47,8 @@ type place struct {
 	expect  fileid.ID         // as of Expect
 	guards  int
 	shut    chan struct{} // closed when the path is opened again; nil if it is not shut
+	leavers int           // last closes under way
+	left    chan struct{} // closed when leavers falls to 0; nil if it is
 }
 
 var all = registry{paths: map[string]*place{}, handles: map[int64]*Handle{}, openers: map[Opener]map[*Handle]struct{}{}}
@@ -66,7 +68,7 @@ func (r *registry) atLocked(path string) *place {
 }
 
 func (r *registry) dropLocked(path string, p *place) {
-	if len(p.open) == 0 && p.opening == 0 && p.guards == 0 && p.shut == nil && r.paths[path] == p {
+	if len(p.open) == 0 && p.opening == 0 && p.guards == 0 && p.shut == nil && p.leavers == 0 && r.paths[path] == p {
 		delete(r.paths, path)
 	}
 }
@@ -79,7 +81,11 @@ func (r *registry) enter(path string, scope *Scope, shared, unlocked bool) (toke
 	for {
 		r.mu.Lock()
 		p := r.atLocked(path)
-		if shut := p.shut; shut != nil {
+		shut := p.shut
+		if shut == nil {
+			shut = p.left
+		}
+		if shut != nil {
 			r.mu.Unlock()
 			if shared {
 				return 0, false, sqliteBusy
