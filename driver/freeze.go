@@ -183,10 +183,10 @@ func (f *Frozen) ForgiveReplay() { f.forgives = true }
 
 // Thaw opens the gate: calls resume, each reopening its connection. It returns
 // the pause, from gate closed to gate open, as the longest waiting call felt
-// it. Callbacks have run when it returns. With them are those of other databases that
-// are to be thawed together with it, and so before the callbacks, which may use them.
+// it. Callbacks have run when it returns. What is to come once calls flow, and before
+// the callbacks are waited for, is done by opened: they may need what it gives back.
 // A second Thaw does nothing.
-func (f *Frozen) Thaw(with ...*Frozen) (pause time.Duration) {
+func (f *Frozen) Thaw(opened ...func()) (pause time.Duration) {
 	if f.thawed {
 		return 0
 	}
@@ -219,8 +219,8 @@ func (f *Frozen) Thaw(with ...*Frozen) (pause time.Duration) {
 			Msg("connections that had TEMP tables or databases in memory were closed: what was in those is lost")
 	}
 	f.end()
-	for _, other := range with {
-		other.Thaw()
+	for _, do := range opened {
+		do()
 	}
 	if told != nil && !f.adopts {
 		<-told

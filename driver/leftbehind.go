@@ -31,6 +31,9 @@ func (c *conn) closeSQLite(inner *sqlite3.SQLiteConn) error {
 // closed, what is left of it is cleared away after that, and until then nobody else
 // in the process opens the path. It may take as long as a checkpoint.
 func closeSQLite(opener door.Opener, inner *sqlite3.SQLiteConn) error {
+	if largeWALs(opener) {
+		inner.Exec("PRAGMA wal_checkpoint(PASSIVE)", nil) // while others may come
+	}
 	last, closed := door.Leaving(opener)
 	defer closed()
 	var left []leftBehind
@@ -55,6 +58,17 @@ func closeSQLite(opener door.Opener, inner *sqlite3.SQLiteConn) error {
 		left[i].clear()
 	}
 	return err
+}
+
+// largeWALs reports whether the opener is the last one on a file with a WAL that it
+// takes time to move.
+func largeWALs(opener door.Opener) bool {
+	for _, h := range door.Of(opener) {
+		if info, err := os.Stat(h.Path + "-wal"); err == nil && info.Size() > 1<<20 && len(door.Open(h.Path)) == 1 {
+			return true
+		}
+	}
+	return false
 }
 
 // emptyWALs moves the WALs of those files into them. If one can't be, its WAL is not

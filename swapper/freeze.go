@@ -136,14 +136,14 @@ func (p *push) reconnect() (int, error) {
 }
 
 // thaw opens the gate, with the new database behind it or the old one.
-func (p *push) thaw(frozen *driver.Frozen, with attachers) {
+func (p *push) thaw(frozen *driver.Frozen, opened ...func()) {
 	if p.report.Swapped {
 		frozen.Replaced()
 		if p.opts.SkipRehearsal {
 			frozen.ForgiveReplay()
 		}
 	}
-	pause := frozen.Thaw(with...)
+	pause := frozen.Thaw(opened...)
 	p.report.Pause, p.report.Generation = pause, frozen.Generation
 	p.step(StepGateOpen, fmt.Sprintf("gate open: calls resume (pause %s)", human(pause)), map[string]any{fieldPause: pause})
 	n, err := p.reconnect()

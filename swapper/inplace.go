@@ -161,11 +161,13 @@ func (o *overwrite) run(ctx context.Context) error {
 	}
 	o.unlock()
 	if len(door.Open(o.target.path)) > 1 {
-		o.closeLive() // before OnSwap runs, which may meet another file that was put there
+		o.closeLive()
 	}
-	ended := o.db.Visit() // to close it may take long, if it is the last one
-	o.release()
-	o.closeLive()
+	// To close it may take long, if it is the last one: so that comes with calls flowing,
+	// but before OnSwap is waited for, which may meet another file that was put there.
+	ended := o.db.Visit()
+	o.release(o.closeLive)
+	o.closeLive() // had there been nothing to thaw
 	ended()
 	if o.report.Swapped {
 		o.step(StepOverwritten, string(StepOverwritten), map[string]any{fieldTarget: o.target.path})

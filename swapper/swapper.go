@@ -134,7 +134,7 @@ func (p *push) byRename(ctx context.Context) error {
 		err = errors.Join(err, r.abandon(), r.putBack())
 	}
 	r.openDoor()
-	p.thaw(frozen, others)
+	p.thaw(frozen, others.thaw)
 	return errors.Join(err, r.cleanUp(), r.keepAside())
 }
 

@@ -78,8 +78,8 @@ func (o *overwrite) quiet(ctx context.Context, deadline time.Time) (err error) {
 }
 
 // release lets calls flow again.
-func (o *overwrite) release() {
-	o.thaw(o.frozen, o.others)
+func (o *overwrite) release(opened ...func()) {
+	o.thaw(o.frozen, append(opened, o.others.thaw)...)
 }
 
 func (o *overwrite) writerElsewhere(since time.Time) error {

@@ -141,6 +141,16 @@ func (r *recorder) addPut(p put) {
 	r.h.Puts = append(r.h.Puts, p)
 }
 
+// lastPut is what was put at the path last.
+func (r *recorder) lastPut() put {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.h.Puts) == 0 {
+		return put{State: stateWhole}
+	}
+	return r.h.Puts[len(r.h.Puts)-1]
+}
+
 func (r *recorder) addPush(p push) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

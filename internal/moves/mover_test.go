@@ -217,9 +217,10 @@ func (w *world) rewrite(s step, stamp string) {
 
 // back moves the live file away for a moment.
 func (w *world) back(s step) {
+	was := w.lastPut().State
 	kept := w.away()
 	time.Sleep(s.pause)
-	p := put{State: stateWhole, Text: string(s.move), From: time.Now().UnixNano()}
+	p := put{State: was, Text: string(s.move), From: time.Now().UnixNano()}
 	err := unix.Renameat2(unix.AT_FDCWD, kept, unix.AT_FDCWD, w.real(), unix.RENAME_NOREPLACE)
 	if err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
 		w.t.Fatal(err)
