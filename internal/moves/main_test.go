@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"testing"
+
+	"hotswap/internal/testenv"
 )
 
 func TestMain(m *testing.M) {
@@ -18,5 +20,6 @@ func TestMain(m *testing.M) {
 		runClient(text)
 		return
 	}
+	testenv.Parallel(3)
 	os.Exit(m.Run())
 }

@@ -16,9 +16,9 @@ var (
 	seed  = flag.Uint64("seed", 1, "the plan's; 0 is one of chance")
 	dump  = flag.Bool("dump", false, "end the program with its stacks when it is stuck")
 
-	only        = flag.String("only", "^mv new live$|unlinks", "regular expression: which moves to do")
-	onlyPush    = flag.String("only-push", "none", "regular expression: which pushes and pulls, as \"push rename\"")
-	onlyCaller  = flag.String("only-caller", "^[wrln]", "regular expression: which of the program's callers, as \"w1\"")
+	only        = flag.String("only", "", "regular expression: which moves to do")
+	onlyPush    = flag.String("only-push", "", "regular expression: which pushes and pulls, as \"push rename\"")
+	onlyCaller  = flag.String("only-caller", "", "regular expression: which of the program's callers, as \"w1\"")
 	onlyJournal = flag.String("only-journal", "", "WAL or DELETE")
 )
 
