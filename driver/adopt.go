@@ -193,7 +193,10 @@ func (d *Database) mayLeave() error {
 // arrive is the end of a freeze, with no connection open: it notes which file is
 // at the path, and reports whether something else than a swap has put it there.
 func (d *Database) arrive(swapped bool) (external bool) {
-	if turned, ok := d.turnedTo(); ok && !swapped && d.watch.idle() {
+	if turned, ok := d.turnedTo(); ok && !swapped && d.watch.idle() && door.File(d.Path()) == fileid.None {
+		if ready, _, _ := d.ready(turned, fileid.Of(turned)); !ready {
+			return false
+		}
 		d.moveTo(turned)
 	}
 	path := d.Path()

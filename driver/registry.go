@@ -178,14 +178,19 @@ func (d *Database) LeadsTo(path string) bool {
 }
 
 // moveTo makes path the database's. It is false if another one has that path.
-// Nothing of the database may be open.
+// Nothing of the database may be open. Nobody opens what is there before it is
+// admitted, or is known to have arrived: the generation begins with that.
 func (d *Database) moveTo(path string) bool {
+	d.watch.mu.Lock()
+	known := d.watch.file
+	d.watch.mu.Unlock()
 	registry.Lock()
 	defer registry.Unlock()
 	if other := registry.byPath[path].Value(); other != nil && other != d && other.refs > 0 {
 		return false
 	}
 	moveLocked(d, path)
+	door.Expect(path, known)
 	return true
 }
 

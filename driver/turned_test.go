@@ -147,6 +147,52 @@ func TestAnAttachByATurnedNameGoesWithItsDatabase(t *testing.T) {
 	}
 }
 
+// TestATurnInAFreezeIsAReplacementLikeAnother: also if what the name leads to by its
+// end is still being written, so that the database stays where it is for a moment.
+func TestATurnInAFreezeIsAReplacementLikeAnother(t *testing.T) {
+	t.Parallel()
+	r := makeReleases(t, "rel1")
+	pool, err := sql.Open(driver.Name, r.name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	if got := stamps(t, pool); got != "rel1 1" {
+		t.Fatal(got)
+	}
+	d, _ := driver.Lookup(r.name())
+	other := openPool(t, driver.Name)
+	other.SetMaxIdleConns(-1)
+	frozen, err := d.Freeze(t.Context(), driver.FreezeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.make("rel2")
+	r.turn("rel2")
+	frozen.Thaw()
+	attach := func() (stamp string) {
+		conn, err := other.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.ExecContext(t.Context(), "ATTACH ? AS live", r.name()); err != nil {
+			return err.Error()
+		}
+		if err := conn.QueryRowContext(t.Context(), "SELECT stamp FROM live.t").Scan(&stamp); err != nil {
+			t.Error(err)
+		}
+		return stamp
+	}
+	if before, got := d.Generation(), attach(); got == "rel2" && d.Generation() == before && before == 1 {
+		t.Errorf("%q in generation %d", got, before)
+	}
+	testenv.Until(t, "it is served", func() bool { return stamps(t, pool) == "rel2 1" })
+	if got := attach(); got != "rel2" || d.Generation() != 2 {
+		t.Errorf("%q in generation %d", got, d.Generation())
+	}
+}
+
 // openPool opens another managed database.
 func openPool(t *testing.T, registered string) *sql.DB {
 	t.Helper()
