@@ -173,11 +173,11 @@ func (c *conn) openSQLite(dsn *dsn) (*sqlite3.SQLiteConn, error) {
 		c.hooked = schemas(inner)
 	}
 	if err := c.replay(inner); err != nil {
-		inner.Close()
+		closeSQLite(c, inner)
 		return nil, err
 	}
 	if err := c.prepareInterrupter(inner); err != nil {
-		inner.Close()
+		closeSQLite(c, inner)
 		return nil, err
 	}
 	return inner, nil

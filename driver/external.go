@@ -179,11 +179,28 @@ func (d *Database) moved() bool {
 // the path, and that is not whole, say; "" if there is nothing of the kind.
 func (d *Database) Warning() string {
 	if !d.moved() {
-		return ""
+		return d.warningClosed()
 	}
 	d.watch.mu.Lock()
 	defer d.watch.mu.Unlock()
 	return d.watch.warning
+}
+
+// warningClosed is Warning while nothing of the database is open.
+func (d *Database) warningClosed() string {
+	path := d.Path()
+	d.watch.mu.Lock()
+	known := d.watch.file
+	d.watch.mu.Unlock()
+	now := fileid.Of(path)
+	if known == fileid.None || now == fileid.None || now == known || door.File(path) != fileid.None {
+		return ""
+	}
+	ready, why, soon := d.ready(path, now)
+	if ready || soon {
+		return ""
+	}
+	return why
 }
 
 // CheckFile looks whether something else than a swap has replaced the file, and

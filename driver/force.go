@@ -6,14 +6,15 @@ import (
 	"time"
 )
 
-// forceGrace bounds the wait for interrupted calls to return.
+// forceGrace bounds the wait for interrupted calls to return, as MaxPause does.
 const forceGrace = 2 * time.Second
 
 // force closes the gate for the last time: it interrupts the running calls
 // until each has returned, and then, with nobody inside a call, ends what is
-// held. Nothing is ended before all calls have returned, and the steps of open
-// Rows, which are no calls; so one that can't be interrupted costs nobody a
-// transaction, and calls no more than the grace.
+// held. For the first half of the grace nothing is ended before all calls have
+// returned, and the steps of open Rows, which are no calls. Then what is held is
+// ended all the same: a call may be waiting for the lock of a transaction, and in
+// that wait SQLite does not see that it is interrupted.
 func (dr *drain) force(ctx context.Context) error {
 	d, f := dr.d, dr.frozen
 	if err := dr.takeTurn(ctx, dr.opts.Timeout); err != nil {
@@ -22,8 +23,9 @@ func (dr *drain) force(ctx context.Context) error {
 	f.Attempts++
 	f.closedAt = time.Now()
 	d.shutGate()
-	dr.opts.Notify(FreezeEvent{Step: FreezeGateClosed, Window: forceGrace})
-	end := time.NewTimer(forceGrace)
+	grace := min(forceGrace, dr.opts.MaxPause)
+	dr.opts.Notify(FreezeEvent{Step: FreezeGateClosed, Window: grace})
+	end := time.NewTimer(grace)
 	defer end.Stop()
 	again := time.NewTicker(firstWindow)
 	defer again.Stop()
@@ -39,14 +41,19 @@ func (dr *drain) force(ctx context.Context) error {
 				c.interruptAside(&over, func() {})
 			}
 		}
-		if busy == 0 {
+		if calls := busy; calls == 0 || time.Since(f.closedAt) > grace/2 {
 			for c := range left {
+				if c.state.Load()&stateMask == stateBusy {
+					continue
+				}
 				if still[c] == nil || !still[c].Load() {
 					busy++
 					ended := new(atomic.Bool)
 					if c.interruptAside(&over, func() { ended.Store(true); d.signal() }) {
 						still[c] = ended
 					}
+				} else if calls > 0 {
+					dr.killAll(map[*conn]uint64{c: 0})
 				}
 			}
 		}

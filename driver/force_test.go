@@ -41,7 +41,7 @@ func TestAnInterruptByForceThatComesLateHitsNobody(t *testing.T) {
 	release := driver.HoldInterrupts(d)
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err = d.Freeze(ctx, driver.FreezeOptions{Timeout: 10 * time.Millisecond, Force: true, Notify: func(e driver.FreezeEvent) {
-		if e.Step == driver.FreezeGateClosed && e.Window > time.Second { // by force
+		if e.Step == driver.FreezeGateClosed && e.Window >= time.Second { // by force
 			cancel()
 		}
 	}})
@@ -58,5 +58,33 @@ func TestAnInterruptByForceThatComesLateHitsNobody(t *testing.T) {
 	leave <- struct{}{}
 	if err := <-returned; err != nil {
 		t.Errorf("the next call: %v", err)
+	}
+}
+
+// TestForceEndsATransactionThatAnotherCallWaitsFor: in its wait for the lock SQLite
+// does not see that it is interrupted.
+func TestForceEndsATransactionThatAnotherCallWaitsFor(t *testing.T) {
+	db, d := open(t, "&_busy_timeout=60000", 5)
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if _, err := tx.Exec("INSERT INTO t (v) VALUES ('tx')"); err != nil {
+		t.Fatal(err)
+	}
+	waiting := make(chan error, 1)
+	go func() {
+		_, err := db.Exec("INSERT INTO t (v) VALUES ('w')")
+		waiting <- err
+	}()
+	testenv.Until(t, "the write waits", func() bool { return len(d.Holders()) == 2 })
+	f := mustFreeze(t, d, driver.FreezeOptions{Timeout: 50 * time.Millisecond, Force: true})
+	f.Thaw()
+	if err := tx.Commit(); !errors.Is(err, driver.ErrForced) {
+		t.Errorf("the owner is told %v", err)
+	}
+	if err := <-waiting; err != nil && !errors.Is(err, driver.ErrForced) {
+		t.Error(err)
 	}
 }

@@ -37,10 +37,8 @@ func closeSQLite(opener door.Opener, inner *sqlite3.SQLiteConn) error {
 	last, closed := door.Leaving(opener)
 	defer closed()
 	var left []leftBehind
-	for _, h := range last {
-		if _, ok := managed(h.Path); ok {
-			left = append(left, leftBehind{Handle: h, wal: fileid.Of(h.Path + "-wal")})
-		}
+	for _, h := range last { // of attached files, too, managed or not
+		left = append(left, leftBehind{Handle: h, wal: fileid.Of(h.Path + "-wal")})
 	}
 	moved, logged := false, false
 	for i := range left {
@@ -74,24 +72,23 @@ func largeWALs(opener door.Opener) bool {
 // emptyWALs moves the WALs of those files into them. If one can't be, its WAL is not
 // empty after that, which is looked at once the connection is closed: it is another
 // process's, too, as a rule, and SQLite's last close sees to it. Only of a file that
-// was moved away is another process waited for.
+// was moved away is another process waited for, for longer than a moment.
 func emptyWALs(inner *sqlite3.SQLiteConn, left []leftBehind, moved bool) {
 	if !inner.AutoCommit() {
 		inner.Exec("ROLLBACK", nil) // as the close would
 	}
-	wait := 0
+	wait := 20 // for one that is just being opened, or closed, too
 	if moved {
 		wait = 1000
 	}
-	text := fmt.Sprintf("PRAGMA busy_timeout=%d", wait)
+	inner.Exec(fmt.Sprintf("PRAGMA busy_timeout=%d", wait), nil)
 	for _, l := range left {
 		// One that has read nothing yet has no WAL to move:
 		// https://www.sqlite.org/c3ref/wal_checkpoint_v2.html.
 		for _, name := range schemasOn(inner, l.Path) {
-			text += fmt.Sprintf("; PRAGMA %[1]s.schema_version; PRAGMA %[1]s.wal_checkpoint(TRUNCATE)", name)
+			inner.Exec(fmt.Sprintf("PRAGMA %[1]s.schema_version; PRAGMA %[1]s.wal_checkpoint(TRUNCATE)", name), nil)
 		}
 	}
-	inner.Exec(text, nil)
 }
 
 // schemasOn returns the names, quoted, of a connection's schemas that are of a file.

@@ -1,7 +1,10 @@
 package driver_test
 
 import (
+	"database/sql"
+	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -37,4 +40,35 @@ func TestAFileThatIsRemovedIsWarnedOfOnce(t *testing.T) {
 		t.Errorf("one that is back: %s", r.log)
 	}
 	r.sound()
+}
+
+// TestAFileThatIsGoneWhileNothingIsOpenIsNotBegunAnew: what would be written into the
+// new one would be hidden once the old one is back.
+func TestAFileThatIsGoneWhileNothingIsOpenIsNotBegunAnew(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "live.sqlite3")
+	pool, err := sql.Open(driver.Name, path+"?_busy_timeout=100")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	pool.SetMaxIdleConns(-1)
+	mustExec(t, pool, "CREATE TABLE t (stamp); INSERT INTO t VALUES ('old')")
+	if err := os.Rename(path, path+".aside"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := pool.Ping(); !errors.Is(err, driver.ErrReplaced) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file was made: %v", err)
+	}
+	if err := os.Rename(path+".aside", path); err != nil {
+		t.Fatal(err)
+	}
+	if got := stamps(t, pool); got != "old 1" {
+		t.Error(got)
+	}
 }

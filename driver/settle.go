@@ -105,10 +105,6 @@ func (d *Database) settle(ctx context.Context, patience time.Duration) error {
 		select {
 		case <-time.After(settleEvery):
 		case <-late.C:
-			if fileid.Of(d.Path()) == fileid.None && door.File(d.Path()) == fileid.None {
-				d.forgetMissing() // SQLite makes a new one
-				return nil
-			}
 			return err
 		case <-ctx.Done():
 			return ctx.Err()
@@ -118,10 +114,3 @@ func (d *Database) settle(ctx context.Context, patience time.Duration) error {
 
 // settleEvery is how often it is looked again whether a file has become whole.
 const settleEvery = 20 * time.Millisecond
-
-func (d *Database) forgetMissing() {
-	d.watch.mu.Lock()
-	defer d.watch.mu.Unlock()
-	d.watch.file = fileid.None
-	door.Expect(d.Path(), fileid.None)
-}

@@ -110,7 +110,7 @@ func TestAForcedFreezeDoesNotWaitForAStepThatCantBeInterrupted(t *testing.T) {
 	frozen := make(chan error, 1)
 	go func() {
 		f, err := s.db.Freeze(ctx, driver.FreezeOptions{Timeout: 10 * time.Millisecond, Force: true, Notify: func(e driver.FreezeEvent) {
-			if e.Step == driver.FreezeGateClosed && e.Window > time.Second { // by force; else it would wait for its grace
+			if e.Step == driver.FreezeGateClosed && e.Window >= time.Second { // by force; else it would wait for its grace
 				cancel()
 			}
 		}})

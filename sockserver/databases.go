@@ -91,8 +91,8 @@ func describe(m managed) DatabaseInfo {
 			info.Warnings = append(info.Warnings, lost)
 		}
 		if why := m.db.Warning(); why != "" {
-			info.Warnings = append(info.Warnings, "another file was put at the path and is not used ("+why+"): "+
-				"the program goes on with the old one, which has no name any more; put a whole database there (mv)")
+			info.Warnings = append(info.Warnings, "another file was put at the path and is not used ("+why+"): put a whole database there (mv); "+
+				"until then the program goes on with the old one, which has no name any more, or, if it has that open no more, is refused its calls")
 		}
 	}
 	return info
@@ -100,7 +100,7 @@ func describe(m managed) DatabaseInfo {
 
 // damageOf says what is known of a database that is damaged, and what to do.
 func damageOf(m managed) (list []string) {
-	if fault := swapper.Unsound(m.path); fault != "" {
+	if fault := swapper.Unsound(m.path); fault != "" && (m.db == nil || m.db.Warning() == "") {
 		list = append(list, "it is damaged: "+fault+"; push a sound copy, with --skip-schema-check if it can't be read, and --backup to keep what is there")
 	}
 	if m.db != nil {

@@ -75,9 +75,12 @@ func (p *push) freezeFailed(err error) error {
 	case errors.As(err, &held):
 		p.report.Attempts, p.report.Holders = held.Attempts, held.Holders
 		f := &failure{cause: held, kinds: []error{ErrBusy},
-			hint: "try again, wait longer with --timeout, or end the holders with --force",
+			hint: "try again, or wait longer with --timeout",
 			// With a rollback journal a reader keeps SQLite from the commit, too.
 			inPlace: p.wal}
+		if !p.opts.Force {
+			f.hint = "try again, wait longer with --timeout, or end the holders with --force"
+		}
 		if !slices.ContainsFunc(held.Holders, func(h driver.Holder) bool { return !waitsItself(h) }) {
 			if others := openersElsewhere(p.target.dev, p.target.ino); len(others) > 0 {
 				f.hint = "what holds it waits itself, most likely for " + joinOpeners(others) + ", which has the database open: let that end its transaction and try again, or wait longer with --timeout"

@@ -1,10 +1,12 @@
 package swapper
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
 	"hotswap/driver"
+	"hotswap/internal/door"
 )
 
 // lost is the error of a database whose file, or write-ahead log, was removed or
@@ -19,6 +21,13 @@ func lost(db *driver.Database) error {
 	if !exists {
 		if db.Stats().Connections == 0 {
 			return nil
+		}
+		if len(door.Open(path)) == 0 {
+			return &failure{
+				text:  "its file was removed or moved away, and nothing has it open any more: calls are refused",
+				kinds: []error{ErrNotExist},
+				hint:  "move it back, or push another",
+			}
 		}
 		return &failure{
 			text:  "its file was removed or moved away while the program has it open: what the program writes is lost when it ends",
@@ -44,6 +53,15 @@ func lostWAL(path string, dev, ino uint64) error {
 		}
 	}
 	return nil
+}
+
+// strange is the error of a file at the path that is not the program's.
+func strange(err error) error {
+	if !errors.Is(err, driver.ErrReplaced) {
+		return failed("see whether the program uses the file at the path", err)
+	}
+	return &failure{text: "the program does not use the file that is at the path", cause: err, kinds: []error{ErrBusy},
+		hint: "put the old one back, or a whole one in its place (mv), and try again"}
 }
 
 // Lost says, if the database's file or its write-ahead log was taken away while

@@ -58,7 +58,7 @@ func Pull(ctx context.Context, db *driver.Database, dst io.Writer, opts PullOpti
 
 func (op *operation) pull(ctx context.Context, dst io.Writer, opts PullOptions) error {
 	if err := op.db.CheckFile(ctx); err != nil {
-		return failed("look whether the connections have the file open that is there", err)
+		return strange(err)
 	}
 	op.report.Source = op.db.Path() // a symlink may have been turned
 	if err := lost(op.db); err != nil {

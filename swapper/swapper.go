@@ -141,7 +141,7 @@ func (p *push) byRename(ctx context.Context) error {
 // look inspects the target, rid of what a killed push left there.
 func (p *push) look(ctx context.Context) (err error) {
 	if err := p.db.CheckFile(ctx); err != nil {
-		return failed("look whether the connections have the file open that is there", err)
+		return strange(err)
 	}
 	p.report.Target = p.db.Path() // a symlink may have been turned
 	if err := checkDir(filepath.Dir(p.db.Path()), "a push puts the new file beside the live one"); err != nil {
@@ -183,7 +183,7 @@ func (p *push) findTarget(ctx context.Context) (err error) {
 		}
 		p.target.leads = p.db.LeadsTo
 		if err := p.db.CheckFile(ctx); err != nil {
-			return failed("look whether the connections have the file open that is there", err)
+			return strange(err)
 		}
 		if p.db.Generation() == generation {
 			return nil

@@ -88,7 +88,9 @@ func (o *overwrite) writerElsewhere(since time.Time) error {
 	if holders := slices.DeleteFunc(slices.Clone(o.frozen.Holders), waitsItself); len(holders) > 0 { // most likely the program's own transaction
 		f.cause = &driver.HeldError{Path: o.target.path, Waited: time.Since(since), Holders: holders}
 		o.report.Holders = holders
-		f.hint += ", or interrupt the program's with --force"
+		if !o.opts.Force {
+			f.hint += ", or interrupt the program's transactions with --force"
+		}
 	}
 	if others := openersElsewhere(o.target.dev, o.target.ino); len(others) > 0 {
 		f.text += ", maybe " + joinOpeners(others)

@@ -53,6 +53,7 @@ type Scope struct {
 	mu      sync.Mutex // guards what follows; a leaf
 	refused []string
 	guarded []string
+	ended   bool // of registry.mu
 }
 
 // Refused returns the guarded paths that were refused to the scope's opens, since
@@ -106,6 +107,9 @@ func As(opener Opener, fn func()) *Scope {
 		openers.Lock()
 		delete(openers.byID, id)
 		openers.Unlock()
+		all.mu.Lock()
+		s.ended = true
+		all.mu.Unlock()
 	}()
 	fn()
 	return s
