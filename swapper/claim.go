@@ -1,7 +1,6 @@
 package swapper
 
 import (
-	"fmt"
 	"sync"
 
 	"hotswap/driver"
@@ -19,7 +18,10 @@ func claim(db *driver.Database, source string) (release func(), err error) {
 	inProgress.Lock()
 	defer inProgress.Unlock()
 	if other, ok := inProgress.sources[db]; ok {
-		return nil, &failure{text: fmt.Sprintf("another push (of %s) is in progress", other), kinds: []error{ErrBusy},
+		if other != "" {
+			other = " (of " + other + ")"
+		}
+		return nil, &failure{text: "another push" + other + " is in progress", kinds: []error{ErrBusy},
 			hint: "wait for it to end and try again"}
 	}
 	inProgress.sources[db] = source

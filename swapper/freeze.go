@@ -11,6 +11,9 @@ import (
 	"hotswap/driver"
 )
 
+// freezingPatience bounds the wait for another freeze of the database.
+const freezingPatience = time.Second
+
 // freeze drains and closes the program's connections.
 func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
 	p.phase("wait")
@@ -22,12 +25,23 @@ func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
 	if err := p.nobodyElsewhere(); err != nil {
 		return nil, err
 	}
-	frozen, err := p.db.Freeze(ctx, driver.FreezeOptions{
+	opts := driver.FreezeOptions{
 		Timeout: p.opts.Timeout, MaxPause: p.opts.MaxPause, Force: p.opts.Force,
 		InTurn: true,
 		Logger: &p.opts.Logger,
 		Notify: p.freezeStep,
-	})
+	}
+	frozen, err := p.db.Freeze(ctx, opts)
+	// A push of a database that this one has attached, or a move to a file that was put
+	// there, is over soon; an OnSwap callback may be waiting for this very push.
+	for late := time.Now().Add(min(p.opts.timeout(), freezingPatience)); errors.Is(err, driver.ErrFreezing) && time.Now().Before(late); {
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		frozen, err = p.db.Freeze(ctx, opts)
+	}
 	if err != nil {
 		return nil, p.freezeFailed(err)
 	}
@@ -90,7 +104,7 @@ func (p *push) freezeFailed(err error) error {
 	case errors.Is(err, driver.ErrReplaced):
 		return failed("close the connections", err)
 	case errors.Is(err, driver.ErrFreezing):
-		return &failure{text: "the program has the database frozen", cause: err, kinds: []error{ErrBusy}, hint: "try again"}
+		return &failure{text: "the program has the database frozen, or an OnSwap callback of its is running", cause: err, kinds: []error{ErrBusy}, hint: "try again"}
 	}
 	return err
 }

@@ -337,6 +337,12 @@ func (p *push) adopt(ctx context.Context) error {
 	return p.nameUndo()
 }
 
+// gone reports whether nothing is at the target any more.
+func (p *push) gone() bool {
+	_, err := os.Lstat(p.target.path)
+	return errors.Is(err, os.ErrNotExist)
+}
+
 // fail makes the error of the whole operation: with it goes how the live
 // database is now.
 func (p *push) fail(err error) error {
@@ -346,6 +352,8 @@ func (p *push) fail(err error) error {
 		e.Hint = "the new database IS live"
 	case errors.Is(err, ErrOutcomeUnknown):
 		e.Hint = "the live database has its old content or the new one, whole"
+	case p.target != nil && p.target.exists && p.gone():
+		e.Hint = "the live file was removed or moved away by somebody meanwhile, and the push changed nothing"
 	}
 	if h := hintOf(err); h != "" {
 		e.Hint += ": " + h

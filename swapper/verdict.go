@@ -152,7 +152,7 @@ func tellsOfIO(line string) bool {
 }
 
 const (
-	corruptHint = "restore it from a sound copy, or rescue what is readable with: sqlite3 FILE .recover"
+	corruptHint = "take a sound copy of the source, or rescue what is readable in it with: sqlite3 FILE .recover"
 	indexHint   = "its tables are whole: rebuild its indexes with: sqlite3 FILE REINDEX"
 	freeHint    = `what is in its tables is whole: make a sound copy with: sqlite3 FILE "VACUUM INTO 'sound.sqlite3'"`
 )
