@@ -11,6 +11,7 @@ import (
 
 	"hotswap/internal/dbpath"
 	"hotswap/internal/door"
+	"hotswap/internal/fileid"
 )
 
 // registry holds the databases by their real path: one for a path as long as
@@ -24,14 +25,14 @@ var registry = struct {
 
 // acquire returns the database of a real path, and keeps it managed until the
 // matching letGo. If a name with symlinks in it has led to the path of another
-// database, which nobody has open now but somebody refers to, it is that one, which
+// database, which no pool has now but somebody refers to, it is that one, which
 // the name was turned away from: it moves.
 func acquire(path, name string) *Database {
 	registry.Lock()
 	d := registry.byPath[path].Value()
 	if d == nil {
 		for _, entry := range registry.byPath {
-			if o := entry.Value(); o != nil && o.refs == 0 && name != "" && name != path && o.name == name {
+			if o := entry.Value(); o != nil && name != "" && name != path && o.name == name && o.unusedLocked() {
 				moveLocked(o, path)
 				d = o
 				break
@@ -45,6 +46,12 @@ func acquire(path, name string) *Database {
 	d.keepLocked()
 	registry.Unlock()
 	return d
+}
+
+// unusedLocked reports whether no pool has the database: at most a push, say, which
+// comes to its end when it sees that it has moved.
+func (d *Database) unusedLocked() bool {
+	return d.refs == 0 || len(d.names) == 0 && door.File(d.Path()) == fileid.None
 }
 
 // registerLocked enters d under a path, until nobody refers to it.

@@ -193,6 +193,38 @@ func TestATurnInAFreezeIsAReplacementLikeAnother(t *testing.T) {
 	}
 }
 
+// TestAPoolThatIsOpenedAgainByATurnedNameIsOfTheSameDatabase: also while something
+// keeps that, as a push does.
+func TestAPoolThatIsOpenedAgainByATurnedNameIsOfTheSameDatabase(t *testing.T) {
+	for _, kept := range []bool{false, true} {
+		r := makeReleases(t, "rel1", "rel2")
+		open := func(want string) *sql.DB {
+			pool, err := sql.Open(driver.Name, r.name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := stamps(t, pool); got != want {
+				t.Errorf("kept %v: %s", kept, got)
+			}
+			return pool
+		}
+		first := open("rel1 1")
+		d, _ := driver.Lookup(r.name())
+		release := func() {}
+		if kept {
+			release = d.Keep()
+		}
+		first.Close()
+		r.turn("rel2")
+		second := open("rel2 1")
+		if now, _ := driver.Lookup(r.name()); now != d || d.Generation() != 2 {
+			t.Errorf("kept %v: another database: %v, generation %d", kept, now != d, d.Generation())
+		}
+		second.Close()
+		release()
+	}
+}
+
 // openPool opens another managed database.
 func openPool(t *testing.T, registered string) *sql.DB {
 	t.Helper()
