@@ -53,7 +53,9 @@ func closeSQLite(opener door.Opener, inner *sqlite3.SQLiteConn) error {
 	}
 	err := inner.Close()
 	for i := range left {
-		left[i].clear()
+		if !door.Stays(left[i].Path) { // or what was being opened there has come to something
+			left[i].clear()
+		}
 	}
 	return err
 }

@@ -77,6 +77,22 @@ next:
 	}
 }
 
+// Stays reports whether somebody has the path open who is not about to close it.
+func Stays(path string) bool {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	p := all.paths[path]
+	if p == nil {
+		return false
+	}
+	for _, h := range p.open {
+		if !h.leaving {
+			return true
+		}
+	}
+	return false
+}
+
 func (p *place) leaveLocked() {
 	if p.leavers++; p.leavers == 1 {
 		p.left = make(chan struct{})
