@@ -42,6 +42,7 @@ type conn struct {
 	// disturbedSince is when a file of its was first found to be just replaced, by a
 	// call that is tried again, in nanoseconds; 0 if none is.
 	disturbedSince atomic.Int64
+	number         uint64  // in the order in which they were added; of Database.mu
 	control        control // owned
 	cancel         canceller
 	freeStmts      *stmt     // closed ones, for the next Prepare; as stmts

@@ -51,6 +51,7 @@ type Database struct {
 	// callback, no log line and no wait for the gate under it.
 	mu        sync.Mutex
 	conns     map[*conn]struct{}
+	added     uint64             // how many there have been
 	pools     map[*kind]struct{} // those that are open, by how they open connections
 	shut      bool               // new connections wait
 	reopened  chan struct{}      // closed, and made anew, whenever waiting calls should look again
@@ -155,6 +156,8 @@ func (d *Database) add(ctx context.Context, c *conn) error {
 			if f != nil && f.stopsAny() {
 				c.mark()
 			}
+			d.added++
+			c.number = d.added
 			d.conns[c] = struct{}{}
 			d.mu.Unlock()
 			waited.end()

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -257,6 +258,7 @@ func (dr *drain) closeAll() int {
 		}
 	}
 	d.mu.Unlock()
+	slices.SortFunc(all, func(a, b *conn) int { return cmp.Compare(a.number, b.number) }) // what is done follows from nothing but the program
 	each, shared := descriptorsOf(d.Path())
 	var closed []*conn
 	for _, c := range all {
