@@ -8,6 +8,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testenv.Parallel(6)
+	testenv.Parallel(4)
 	os.Exit(m.Run())
 }

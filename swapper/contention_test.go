@@ -181,7 +181,7 @@ func TestABusyWriterInAnotherProcessRefusesThePushByName(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"WAL", "DELETE"} {
 		t.Run(mode, func(t *testing.T) {
-			s := start(t, t.TempDir(), "&_journal="+mode)
+			s := start(t, t.TempDir(), "&_busy_timeout=60000&_journal="+mode)
 			o := startOther(t, "file:"+s.path)
 			o.must("BEGIN IMMEDIATE")
 			o.must("INSERT INTO items (stamp) VALUES ('live')")

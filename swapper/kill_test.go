@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	testenv.Parallel(6)
+	testenv.Parallel(3)
 	os.Exit(m.Run())
 }
 
