@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"hotswap/internal/printable"
 )
 
 var (
@@ -29,7 +31,7 @@ type HeldError struct {
 
 func (e *HeldError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s was not free within %v", e.Path, e.Waited.Round(time.Millisecond))
+	fmt.Fprintf(&b, "%s was not free within %v", printable.Line(e.Path), e.Waited.Round(time.Millisecond))
 	for i, h := range e.Holders {
 		sep := "; "
 		if i == 0 {

@@ -12,6 +12,7 @@ import (
 	"hotswap/internal/door"
 	"hotswap/internal/fileid"
 	"hotswap/internal/lognote"
+	"hotswap/internal/printable"
 )
 
 // ExternalReplace is what becomes of a program's connections when something else
@@ -45,7 +46,7 @@ var ErrReplaced = errors.New("hotswap: the database file was replaced or removed
 type replacedError struct{ path, why string }
 
 func (e *replacedError) Error() string {
-	return ErrReplaced.Error() + " (" + e.path + ": " + e.why + ")"
+	return printable.Path(ErrReplaced.Error()+" ("+e.path+": "+e.why+")", e.path)
 }
 func (e *replacedError) Is(target error) bool { return target == ErrReplaced }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"runtime"
 	"time"
+
+	"hotswap/internal/printable"
 )
 
 // turns has a value for each database whose gate is closed by a freeze that waits
@@ -28,7 +30,7 @@ func (dr *drain) takeTurn(ctx context.Context, most time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-timeout.C:
-		return fmt.Errorf("%w: %s waits for those of other databases of the program", ErrFreezing, dr.d.Path())
+		return fmt.Errorf("%w: %s waits for those of other databases of the program", ErrFreezing, printable.Line(dr.d.Path()))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 )
@@ -124,7 +125,7 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, into an
 // answered bounds the wait for a socket that takes connections and stays silent.
 func (c *Client) answered(ctx context.Context, socket string) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, c.patience, &DialError{socket,
-		fmt.Sprintf("no answer within %v: the program is stopped, or stuck", c.patience), ErrNoServer})
+		fmt.Sprintf("no answer within %v: the program is stopped, or stuck", c.patience), fmt.Errorf("%w: %w", ErrNoServer, os.ErrDeadlineExceeded)})
 }
 
 // explain adds to a request that the server did not understand that the two ends

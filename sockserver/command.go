@@ -110,6 +110,13 @@ func (c *command) begin() (release func(), err error) {
 	}, nil
 }
 
+// underWay reports whether a push or a pull of that id is.
+func (a *api) underWay(id string) bool {
+	a.runningMu.Lock()
+	defer a.runningMu.Unlock()
+	return a.running[id]
+}
+
 // notify passes the operation's events on to the feed. Its failure comes as
 // the command's last line instead, with the problem.
 func (c *command) notify(event swapper.Event) {
@@ -143,7 +150,7 @@ func (c *command) fail(w *responseWriter, err error) {
 		lognote.Send(c.log.Warn().Err(err).Str(fieldVerb, c.verb), "answer lost")
 		return
 	}
-	p := newProblem(err)
+	p := newProblem(err, c.verb)
 	if !c.operated {
 		lognote.Send(c.log.Warn().Err(err).Str(fieldVerb, c.verb).Int(fieldStatus, p.Status), "command failed")
 	}

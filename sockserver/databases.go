@@ -12,6 +12,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
+	"hotswap/internal/printable"
 	"hotswap/swapper"
 )
 
@@ -94,6 +95,9 @@ func describe(m managed) DatabaseInfo {
 			info.Warnings = append(info.Warnings, "another file was put at the path and is not used ("+why+"): put a whole database there (mv); "+
 				"until then the program goes on with the old one, which has no name any more, or, if it has that open no more, is refused its calls")
 		}
+	}
+	for i, warning := range info.Warnings {
+		info.Warnings[i] = printable.Path(warning, m.path)
 	}
 	return info
 }

@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"hotswap/internal/printable"
 )
 
 // What a client can find wrong before it is connected; a *DialError is one of
@@ -28,10 +30,16 @@ type DialError struct {
 }
 
 func (e *DialError) Error() string {
-	return fmt.Sprintf("connect to %s: %s", e.Socket, e.Reason)
+	return printable.Path(fmt.Sprintf("connect to %s: %s", e.Socket, e.Reason), e.Socket)
 }
 
 func (e *DialError) Unwrap() error { return e.Err }
+
+// Elsewhere reports whether the program may have its socket in another place: there
+// is none at the path, or none that anybody answers, or that is for commands.
+func (e *DialError) Elsewhere() bool {
+	return errors.Is(e.Err, ErrNoServer) && !errors.Is(e.Err, os.ErrDeadlineExceeded)
+}
 
 // dialSocket connects to the server at path.
 func dialSocket(ctx context.Context, path string) (net.Conn, error) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,6 +14,9 @@ import (
 const (
 	typeText   = "text/plain"
 	typeNDJSON = "application/x-ndjson"
+	// headerUnderWay says, of the lines of one command, whether it has begun and not
+	// ended; that it has ended may be said a moment before its last line comes.
+	headerUnderWay = "Hotswap-Under-Way"
 )
 
 // serveEvents streams the feed: as text for people, or as NDJSON for a client
@@ -36,6 +40,9 @@ func (a *api) serveEvents(w http.ResponseWriter, r *http.Request, cmd *command) 
 
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Cache-Control", "no-store")
+	if sub.id != "" {
+		w.Header().Set(headerUnderWay, strconv.FormatBool(a.underWay(sub.id)))
+	}
 	w.WriteHeader(http.StatusOK)
 	rc := http.NewResponseController(w)
 	for {

@@ -95,7 +95,7 @@ var problemTable = []struct {
 	status int
 	exit   int
 	title  string
-	hint   string // for an error that brings none of its own
+	hint   string // for a push's error that brings none of its own
 }{
 	{isErr(swapper.ErrDurabilityUnknown), ProblemDurability, http.StatusInternalServerError, exitFailed,
 		"swapped, durability unknown",
@@ -145,9 +145,16 @@ func isHeld(err error) bool {
 	return held
 }
 
-// newProblem makes the problem of err. An err that has a *Problem in it is
-// that one.
-func newProblem(err error) *Problem {
+// pullHints are for a pull's error that brings no hint of its own: it has no timeout
+// to set, and forces nothing.
+var pullHints = map[ProblemType]string{
+	ProblemHeld: "try again once what holds it has ended",
+	ProblemBusy: "try again once the swap, or whatever has the database locked, is done",
+}
+
+// newProblem makes the problem of an error of a command. An err that has a *Problem
+// in it is that one.
+func newProblem(err error, verb string) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		copied := *p
 		return &copied
@@ -166,6 +173,9 @@ func newProblem(err error) *Problem {
 		p.Type, p.Title, p.Status, p.Exit = row.typ, row.title, row.status, row.exit
 		if p.Hint == "" {
 			p.Hint = row.hint
+			if hint, ok := pullHints[p.Type]; ok && verb == verbPull {
+				p.Hint = hint
+			}
 		}
 		break
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"hotswap/driver"
@@ -38,7 +39,7 @@ func TestEverySentinelHasItsProblem(t *testing.T) {
 		{io.ErrClosedPipe, ProblemInternal, http.StatusInternalServerError, 1},
 	} {
 		// As the swapper returns them.
-		p := newProblem(&swapper.Error{Op: "swap", Path: "/db", Err: test.err, Hint: "a hint"})
+		p := newProblem(&swapper.Error{Op: "swap", Path: "/db", Err: test.err, Hint: "a hint"}, verbPush)
 		if p.Type != test.typ || p.Status != test.status || p.Exit != test.exit || p.Hint != "a hint" {
 			t.Errorf("%v: got %+v", test.err, p)
 		}
@@ -51,8 +52,17 @@ func TestEverySentinelHasItsProblem(t *testing.T) {
 	}
 }
 
+func TestAPullIsNotToldWhatOnlyAPushCanDo(t *testing.T) {
+	for _, err := range []error{&driver.HeldError{}, driver.ErrFreezing, swapper.ErrBusy, fmt.Errorf("%w: %w", swapper.ErrBusy, &driver.HeldError{})} {
+		p := newProblem(err, verbPull)
+		if p.Exit != 75 || p.Hint == "" || strings.Contains(p.Hint, "force") || strings.Contains(p.Hint, "timeout") {
+			t.Errorf("%v: exit %d, hint %q", err, p.Exit, p.Hint)
+		}
+	}
+}
+
 func TestDurabilityUnknownSaysThatItIsSwapped(t *testing.T) {
-	p := newProblem(swapper.ErrDurabilityUnknown)
+	p := newProblem(swapper.ErrDurabilityUnknown, verbPush)
 	if want := "the new database IS live"; len(p.Hint) < len(want) || p.Hint[:len(want)] != want {
 		t.Errorf("hint %q", p.Hint)
 	}

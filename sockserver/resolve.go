@@ -10,6 +10,7 @@ import (
 
 	"hotswap/driver"
 	"hotswap/internal/dbpath"
+	"hotswap/internal/printable"
 )
 
 // TheDatabase is the word that names the only managed database, in place of
@@ -135,7 +136,7 @@ func (a *api) find(path string) (managed, error) {
 			return m, nil
 		}
 	}
-	return managed{}, unmanaged(path+" is not a managed database", list)
+	return managed{}, unmanaged(printable.Line(path)+" is not a managed database", list)
 }
 
 // unmanaged is the problem of a path that is not one of list.
@@ -153,7 +154,7 @@ func unmanaged(what string, list []managed) *Problem {
 	}
 	paths := make([]string, len(list))
 	for i, m := range list {
-		paths[i] = m.path
+		paths[i] = printable.Line(m.path)
 	}
 	p.Detail = what + "; the program manages " + strings.Join(paths, ", ")
 	return p

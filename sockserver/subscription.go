@@ -17,6 +17,7 @@ type Subscription struct {
 	cancel context.CancelFunc
 	body   io.ReadCloser
 	lines  *json.Decoder
+	idle   bool
 }
 
 var errClosed = errors.New("the subscription is closed")
@@ -49,8 +50,14 @@ func (c *Client) Subscribe(ctx context.Context, id string) (*Subscription, error
 		return nil, err
 	}
 	s.body, s.lines = res.Body, json.NewDecoder(res.Body)
+	s.idle = res.Header.Get(headerUnderWay) == "false"
 	return s, nil
 }
+
+// UnderWay is false if the server said that no command of that id was under way when
+// the subscription began: one may begin later, and the last line of one that has just
+// ended may still come.
+func (s *Subscription) UnderWay() bool { return !s.idle }
 
 // Next waits for a line. It returns io.EOF after the last line of the
 // subscription's command, and when the server closes.

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"hotswap/driver"
+	"hotswap/internal/printable"
 )
 
 // inProgress holds the databases that a push is at work on.
@@ -19,7 +20,7 @@ func claim(db *driver.Database, source string) (release func(), err error) {
 	defer inProgress.Unlock()
 	if other, ok := inProgress.sources[db]; ok {
 		if other != "" {
-			other = " (of " + other + ")"
+			other = " (of " + printable.Line(other) + ")"
 		}
 		return nil, &failure{text: "another push" + other + " is in progress", kinds: []error{ErrBusy},
 			hint: "wait for it to end and try again"}

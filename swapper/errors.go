@@ -9,6 +9,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
+	"hotswap/internal/printable"
 )
 
 // What kind of failure it was; test for it with errors.Is. Each error's text
@@ -58,7 +59,7 @@ func (e *Error) Error() string {
 	if e.Hint != "" {
 		s += "; " + e.Hint
 	}
-	return s
+	return printable.Path(s, e.Path)
 }
 
 func (e *Error) Unwrap() error { return e.Err }
@@ -110,6 +111,7 @@ func failed(doing string, cause error) error {
 		f.hint = "make room on the disk and try again"
 	case errors.Is(cause, driver.ErrReplaced):
 		f.kinds = []error{ErrBusy}
+		f.hint = "put the old file back, or a whole one in its place (mv), and try again"
 	case errors.Is(cause, fs.ErrPermission), errors.Is(cause, syscall.EROFS):
 		f.kinds = []error{ErrNotPermitted}
 	}

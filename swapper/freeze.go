@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/printable"
 )
 
 // freezingPatience bounds the wait for another freeze of the database.
@@ -63,7 +64,7 @@ func (p *push) freezeAttachers(ctx context.Context) (all attachers, err error) {
 	for _, db := range p.db.Attachers() {
 		frozen, err := db.Freeze(ctx, driver.FreezeOptions{Timeout: attacherPatience, MaxPause: attacherPatience, Logger: &p.opts.Logger})
 		if err != nil {
-			return all, attacherHeld(db, err, "try again, or push in place")
+			return all, attacherHeld(db, err, "try again, or push in place (--method=in-place)")
 		}
 		p.report.Connections += frozen.Connections
 		all = append(all, frozen)
@@ -72,7 +73,7 @@ func (p *push) freezeAttachers(ctx context.Context) (all attachers, err error) {
 }
 
 func attacherHeld(db *driver.Database, cause error, hint string) error {
-	return &failure{text: db.Path() + ", which has this database attached, can't be drained", cause: cause, kinds: []error{ErrBusy},
+	return &failure{text: printable.Line(db.Path()) + ", which has this database attached, can't be drained", cause: cause, kinds: []error{ErrBusy},
 		hint: hint, inPlace: true}
 }
 

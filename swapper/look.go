@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+
+	"hotswap/internal/printable"
 )
 
 // Opener is a process that has a database's file open.
@@ -12,7 +14,9 @@ type Opener struct {
 	Command string `json:"command"`
 }
 
-func (o Opener) String() string { return fmt.Sprintf("process %d (%s)", o.PID, o.Command) }
+func (o Opener) String() string {
+	return fmt.Sprintf("process %d (%s)", o.PID, printable.Line(o.Command))
+}
 
 // OpenersElsewhere lists the other processes that have the file at path open,
 // of those that this one may look at: its own user's, or all for root. It

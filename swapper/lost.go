@@ -7,6 +7,7 @@ import (
 
 	"hotswap/driver"
 	"hotswap/internal/door"
+	"hotswap/internal/printable"
 )
 
 // lost is the error of a database whose file, or write-ahead log, was removed or
@@ -69,7 +70,7 @@ func strange(err error) error {
 // opens nothing, and waits for nobody. Of the log it knows only on Linux.
 func Lost(db *driver.Database) string {
 	if err := lost(db); err != nil {
-		return err.Error() + "; " + hintOf(err)
+		return printable.Path(err.Error()+"; "+hintOf(err), db.Path())
 	}
 	return ""
 }

@@ -99,7 +99,7 @@ func (op *operation) progress(s Step, text string, done, total int64) {
 // enqueue tells a line. Much of a text may come from elsewhere: it is for people,
 // who read it on terminals.
 func (op *operation) enqueue(l line) {
-	l.event.Text = printable.Lines(l.event.Text)
+	l.event.Text = printable.Lines(printable.Path(l.event.Text, op.db.Path()))
 	op.mu.Lock()
 	op.lines = append(op.lines, l)
 	op.mu.Unlock()

@@ -5,7 +5,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -277,5 +279,17 @@ func TestABackupDoesNotReplaceWhatIsNoFile(t *testing.T) {
 		}
 		s.refuses(swapper.PushOptions{Backup: true}, swapper.ErrTarget, "where the backup goes, is "+says)
 		os.Remove(s.path + "~")
+	}
+}
+
+func TestAPathWithALineBreakIsShownOnOneLine(t *testing.T) {
+	const path = "/dir\n1/live\x1b.db"
+	cause := &fs.PathError{Op: "open", Path: path + "-wal", Err: fs.ErrNotExist}
+	e := &swapper.Error{Op: "push to", Path: path, Err: fmt.Errorf("look at %s: %w", path, cause)}
+	if want := `push to /dir\n1/live\x1b.db: look at /dir\n1/live\x1b.db: open /dir\n1/live\x1b.db-wal: file does not exist`; e.Error() != want {
+		t.Errorf("got %q, want %q", e.Error(), want)
+	}
+	if text := (swapper.Opener{PID: 1, Command: "x\ny"}).String(); text != `process 1 (x\ny)` {
+		t.Errorf("got %q", text)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"hotswap/driver"
+	"hotswap/internal/printable"
 )
 
 // rehearse opens the new database as the program's own connections will, so that a
@@ -131,7 +132,7 @@ func (p *push) fitsAttachers(ctx context.Context) error {
 	}
 	encodings := map[byte]string{0: encoding, 1: "UTF-8", 2: "UTF-16le", 3: "UTF-16be"}
 	if new := encodings[head[offEncoding+3]]; new != encoding {
-		return bad(rehearsalHint, "%s could not attach the new database any more: its text encoding is %s, and attached databases must have that of the main one, %s", others[0].Path(), new, encoding)
+		return bad(rehearsalHint, "%s could not attach the new database any more: its text encoding is %s, and attached databases must have that of the main one, %s", printable.Line(others[0].Path()), new, encoding)
 	}
 	return nil
 }

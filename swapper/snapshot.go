@@ -48,7 +48,7 @@ func Pull(ctx context.Context, db *driver.Database, dst io.Writer, opts PullOpti
 	err := op.pull(ctx, dst, opts)
 	op.phase("")
 	if err != nil {
-		e := &Error{Op: "pull from", Path: db.Path(), Err: err, Hint: hintOf(err)}
+		e := &Error{Op: "pull from", Path: db.Path(), Err: err, Hint: printable.Path(hintOf(err), db.Path())}
 		op.failed(StepPullFailed, e, nil)
 		return op.report, e
 	}

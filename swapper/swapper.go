@@ -358,6 +358,7 @@ func (p *push) fail(err error) error {
 	if h := hintOf(err); h != "" {
 		e.Hint += ": " + h
 	}
+	e.Hint = printable.Path(e.Hint, p.db.Path())
 	p.failed(StepPushFailed, e, map[string]any{"swapped": p.report.Swapped})
 	return e
 }

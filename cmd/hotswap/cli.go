@@ -94,7 +94,7 @@ func encodeJSON(w io.Writer, value any, indent string) error {
 func run(ctx context.Context, args []string, stdio *streams) int {
 	err := dispatch(ctx, args, stdio)
 	if err != nil && !alreadySaid(err) {
-		printError(stdio.err, err)
+		printError(stdio.err, err, args...)
 	}
 	return exitCode(err)
 }

@@ -3,7 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
+
+	"github.com/alecthomas/kong"
 
 	"hotswap/sockserver"
 	"hotswap/swapper"
@@ -20,10 +23,10 @@ type cpCmd struct {
 	SkipRehearsal       bool          `help:"Push without opening the new database as the program's own connections will (connect hook, PRAGMA, ATTACH). What they can't be told again they go on without; a hook that fails fails their calls."`
 	Quick               bool          `help:"Check with PRAGMA quick_check instead: faster, and blind to bad indexes."`
 	Method              string        `default:"auto" enum:"auto,rename,in-place" help:"How a push replaces the database: rename drains the program's connections and needs the file to itself; in-place writes over it through SQLite, for when another process or a long reader has it open; auto renames if it can."`
-	Timeout             time.Duration `placeholder:"30s" help:"How long a push waits for transactions and open rows to end; by default as the program is set, else 30s."`
-	MaxPause            time.Duration `placeholder:"1s" help:"The longest a single attempt of a push may hold up the program's calls; by default as the program is set, else 1s."`
+	Timeout             time.Duration `placeholder:"30s" help:"How long a push waits for transactions and open rows to end, in all; by default as the program is set, else 30s. It can't be 0."`
+	MaxPause            time.Duration `placeholder:"1s" help:"The longest a single attempt of a push may hold up the program's calls; by default as the program is set, else 1s. It can't be 0."`
 	Force               bool          `help:"At the timeout of a push, interrupt what is still running and roll its transactions back."`
-	Backup              bool          `short:"b" help:"Keep the replaced file beside the new one, as DST~."`
+	Backup              bool          `short:"b" help:"Keep the replaced file beside the new one, as DST~; DST must be a database or a file."`
 	IfChanged           bool          `help:"Push nothing, and say unchanged, if the last push to DST had the same bytes and nothing was written to DST since. The program remembers that until it ends."`
 	DryRun              bool          `short:"n" help:"Check everything, replace nothing."`
 	Quiet               bool          `short:"q" help:"Print nothing but errors."`
@@ -32,6 +35,18 @@ type cpCmd struct {
 
 	Src string `arg:"" name:"SRC" help:"A file, a managed database, or - for standard input."`
 	Dst string `arg:"" name:"DST" help:"A managed database, a file, a directory, or - for standard output."`
+
+	given []string // the flags on the command line, in their order, whatever their values
+}
+
+// AfterApply notes which flags were given: one may be given its default.
+func (c *cpCmd) AfterApply(parsed *kong.Context) error {
+	for _, part := range parsed.Path {
+		if part.Flag != nil && !part.Resolved {
+			c.given = append(c.given, part.Flag.Name)
+		}
+	}
+	return nil
 }
 
 // Help is the text below the flags.
@@ -60,7 +75,7 @@ func (c *cpCmd) Run(ctx context.Context, stdio *streams) error {
 	if err == nil || !c.JSON {
 		return err
 	}
-	if printErr := printJSON(out.report, reportOfFailure(err, c.Src, c.Dst)); printErr != nil || out.report != stdio.err {
+	if printErr := printJSON(out.report, reportOfFailure(err, out.id, c.Src, c.Dst)); printErr != nil || out.report != stdio.err {
 		return err
 	}
 	return saidError{err} // words would be in the object's way
@@ -89,7 +104,7 @@ func (c *cpCmd) copy(ctx context.Context, out *output) error {
 	case dst.managed:
 		return c.pushFromFile(ctx, client, src, dst, out)
 	default:
-		if err := c.checkPullFlags(); err != nil {
+		if err := c.checkPullFlags(dst); err != nil {
 			return err
 		}
 		return c.pull(ctx, client, src, dst, out)
@@ -97,7 +112,7 @@ func (c *cpCmd) copy(ctx context.Context, out *output) error {
 }
 
 func (c *cpCmd) newOutput(ctx context.Context, stdio *streams) *output {
-	out := &output{streams: stdio, quiet: c.Quiet, json: c.JSON, report: stdio.out, current: newTransfer(0)}
+	out := &output{streams: stdio, quiet: c.Quiet, json: c.JSON, dryRun: c.DryRun, report: stdio.out, current: newTransfer(0)}
 	if c.Dst == stdioName {
 		out.report = stdio.err // stdout takes the database
 	}
@@ -116,6 +131,9 @@ func (c *cpCmd) checkArguments() error {
 		return usagef("- and -: one side must be a managed database").withHint("`hotswap status` lists them")
 	case c.Timeout < 0 || c.MaxPause < 0:
 		return usagef("--timeout and --max-pause can't be negative")
+	case c.Timeout == 0 && slices.Contains(c.given, "timeout"), c.MaxPause == 0 && slices.Contains(c.given, "max-pause"):
+		return usagef("--timeout and --max-pause can't be 0: a push needs a moment").
+			withHint("leave the flag out for what the program is set to, or say how short: --timeout=10ms")
 	case c.Quick && c.SkipIntegrityCheck:
 		return usagef("--quick and --skip-integrity-check exclude each other")
 	default:
@@ -140,26 +158,24 @@ func (c *cpCmd) checkStreams(out *output) error {
 	}
 }
 
-// checkPullFlags refuses what only a push can heed, rather than ignoring it.
-func (c *cpCmd) checkPullFlags() error {
-	for flag, given := range map[string]bool{
-		"--skip-integrity-check":  c.SkipIntegrityCheck,
-		"--skip-constraint-check": c.SkipConstraintCheck && !c.Check,
-		"--skip-schema-check":     c.SkipSchemaCheck,
-		"--skip-rehearsal":        c.SkipRehearsal,
-		"--quick":                 c.Quick && !c.Check,
-		"--timeout":               c.Timeout != 0,
-		"--max-pause":             c.MaxPause != 0,
-		"--force":                 c.Force,
-		"--method":                c.Method != string(swapper.MethodAuto),
-		"--if-changed":            c.IfChanged,
-	} {
-		if given {
-			f := usagef("%s is for a push, and %s is not a managed database", flag, c.Dst)
-			if flag == "--quick" || flag == "--skip-constraint-check" {
-				f = f.withHint("a pull takes it with --check")
-			}
-			return f
+// forPushes are the flags that a pull can't heed.
+var forPushes = []string{
+	"skip-integrity-check", "skip-schema-check", "skip-rehearsal", "method", "timeout", "max-pause", "force", "if-changed",
+}
+
+// forChecks are those that it heeds with --check.
+var forChecks = []string{"quick", "skip-constraint-check"}
+
+// checkPullFlags refuses what a pull can't heed, rather than ignoring it.
+func (c *cpCmd) checkPullFlags(dst side) error {
+	for _, flag := range c.given {
+		switch {
+		case slices.Contains(forPushes, flag):
+			return usagef("--%s is for a push, and %s is not a managed database", flag, dst.arg)
+		case slices.Contains(forChecks, flag) && !c.Check:
+			return usagef("--%s is for a push, and %s is not a managed database", flag, dst.arg).withHint("a pull takes it with --check")
+		case flag == "backup" && !dst.replaceable():
+			return usagef("--backup keeps the file that a copy replaces, and %s is none", dst.arg).withHint("leave it out, or name a file")
 		}
 	}
 	return nil

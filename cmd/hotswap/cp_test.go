@@ -200,7 +200,7 @@ func TestExitCodeOfAnotherServerIsNotPassedOn(t *testing.T) {
 
 func TestDestinationWithTheLongestNameHasRoomForItsTemporaryFile(t *testing.T) {
 	dst := side{path: filepath.Join(t.TempDir(), strings.Repeat("x", 255))}
-	d, err := newFile(dst, side{}, nil, false)
+	d, err := (&cpCmd{}).newFile(dst, side{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,10 @@ import (
 	"syscall"
 
 	"github.com/mattn/go-isatty"
+	"golang.org/x/sys/unix"
 
 	"hotswap/internal/dbpath"
+	"hotswap/internal/printable"
 	"hotswap/swapper"
 )
 
@@ -58,8 +60,8 @@ func (s stream) untouched() string       { return "" }
 func (c *cpCmd) openDestination(ctx context.Context, src, dst side, out *output) (destination, error) {
 	keepOpen := func() error { return nil }
 	switch {
-	case c.DryRun:
-		return stream{io.Discard, keepOpen}, nil
+	case dst.stdio() && c.DryRun:
+		return nowhere{io.Discard, "would have gone to standard output"}, nil
 	case dst.stdio() && isatty.IsTerminal(out.out.Fd()):
 		return nil, usagef("standard output is a terminal, and a database is not text").
 			withHint("redirect it: `hotswap cp SRC - > copy.sqlite3`, or name a file")
@@ -69,13 +71,15 @@ func (c *cpCmd) openDestination(ctx context.Context, src, dst side, out *output)
 	info, err := os.Stat(dst.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return newFile(dst, src, nil, c.Backup)
+		return c.newFile(dst, src, nil)
 	case err != nil:
 		return nil, fileFailure(fmt.Errorf("look at the destination: %w", err))
 	case info.IsDir():
 		return nil, failf(exitFailed, "%s is a directory, and so is not replaced by a file", dst.arg)
 	case info.Mode().IsRegular():
-		return newFile(dst, src, info, c.Backup)
+		return c.newFile(dst, src, info)
+	case c.DryRun:
+		return nowhere{io.Discard, "would have been written to " + printable.Line(dst.arg)}, nil
 	}
 	device, err := await(ctx, func() (*os.File, error) { return os.OpenFile(dst.path, os.O_WRONLY, 0) })
 	if err != nil {
@@ -95,17 +99,20 @@ type fileDestination struct {
 	done   bool
 }
 
-func newFile(dst, src side, old os.FileInfo, backup bool) (*fileDestination, error) {
+func (c *cpCmd) newFile(dst, src side, old os.FileInfo) (destination, error) {
 	path, err := dbpath.Real(dst.path)
 	if err != nil {
 		return nil, fileFailure(fmt.Errorf("find the destination: %w", err))
 	}
-	d := &fileDestination{arg: dst.arg, path: path, old: old, backup: backup}
+	d := &fileDestination{arg: dst.arg, path: path, old: old, backup: c.Backup}
 	if err := d.refuseToBeCompanion(); err != nil {
 		return nil, err
 	}
 	if err := cmp.Or(d.refuseCompanions(), d.refuseOpened()); err != nil {
 		return nil, err
+	}
+	if c.DryRun {
+		return d.dryRun()
 	}
 	mode := fs.FileMode(0o644)
 	if live, err := os.Stat(src.path); err == nil {
@@ -117,6 +124,32 @@ func newFile(dst, src side, old os.FileInfo, backup bool) (*fileDestination, err
 	return d, nil
 }
 
+// nowhere is the destination of a dry run.
+type nowhere struct {
+	io.Writer
+	would string // what would have become of the copy
+}
+
+func (nowhere) commit() (string, error) { return "", nil }
+func (nowhere) abort()                  {}
+func (nowhere) untouched() string       { return "nothing was written: it is a dry run" }
+
+// dryRun refuses what the copy itself would fail for, and is told when it begins.
+func (d *fileDestination) dryRun() (destination, error) {
+	dir := filepath.Dir(d.path)
+	if err := unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+		return nil, fileFailure(fmt.Errorf("write beside %s: %w", d.arg, &fs.PathError{Op: "access", Path: dir, Err: err}))
+	}
+	name := printable.Line(d.arg)
+	switch {
+	case d.old == nil:
+		return nowhere{io.Discard, "would have become " + name}, nil
+	case d.backup:
+		return nowhere{io.Discard, "would have replaced " + name + ", which would be kept as " + printable.Line(d.path) + "~"}, nil
+	}
+	return nowhere{io.Discard, "would have replaced " + name}, nil
+}
+
 // refuseToBeCompanion keeps the copy from the place of what SQLite has beside a
 // database: whoever uses that would lose what was written, and find the copy.
 func (d *fileDestination) refuseToBeCompanion() error {
@@ -126,7 +159,7 @@ func (d *fileDestination) refuseToBeCompanion() error {
 			continue
 		}
 		if _, err := os.Stat(database); err == nil {
-			return usagef("%s belongs to the database %s: SQLite would take the copy for its %s", d.arg, database, suffix).
+			return usagef("%s belongs to the database %s: SQLite would take the copy for its %s", d.arg, printable.Line(database), suffix).
 				withHint("choose another name")
 		}
 	}
@@ -141,8 +174,8 @@ func (d *fileDestination) refuseCompanions() error {
 		return fileFailure(err)
 	}
 	if companion != "" {
-		return failf(exitFailed, "%s%s is not empty: SQLite would play it into the copy", d.path, companion).
-			withHint("if no program has %s open, move both away, or choose another name", d.path)
+		return failf(exitFailed, "%s%s is not empty: SQLite would play it into the copy", printable.Line(d.path), companion).
+			withHint("if no program has %s open, move both away, or choose another name", printable.Line(d.path))
 	}
 	return nil
 }

@@ -126,7 +126,7 @@ type explanation struct {
 // nevertheless.
 func explain(err error) explanation {
 	e := explanation{text: err.Error()}
-	if _, unreached := errors.AsType[*sockserver.DialError](err); unreached {
+	if dial, ok := errors.AsType[*sockserver.DialError](err); ok && dial.Elsewhere() {
 		e.hint = "--socket or $" + sockserver.EnvSocket + " names another socket"
 	}
 	if p, ok := errors.AsType[*sockserver.Problem](err); ok {
@@ -147,9 +147,18 @@ func explain(err error) explanation {
 }
 
 // printError prints an error, who held the database if that is the matter,
-// what to do, and what is true nevertheless.
-func printError(w io.Writer, err error) {
+// what to do, and what is true nevertheless. The words of the command line, which
+// may name files, are shown on one line wherever they are in it.
+func printError(w io.Writer, err error, args ...string) {
 	e := explain(err)
+	for _, text := range []*string{&e.text, &e.hint, &e.note} {
+		for _, arg := range args {
+			if flag, value, ok := strings.Cut(arg, "="); ok && strings.HasPrefix(flag, "--") {
+				arg = value
+			}
+			*text = printable.Path(*text, arg)
+		}
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "hotswap: %s\n", indent(e.text))
 	if e.problem != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"hotswap/internal/printable"
 	"hotswap/sockserver"
 	"hotswap/swapper"
 )
@@ -29,7 +30,7 @@ type follower struct {
 // end the subscription: the command still wants to hear its end.
 func follow(ctx context.Context, client *sockserver.Client, id string, out *output) *follower {
 	f := &follower{done: make(chan struct{})}
-	ctx, cancel := context.WithTimeoutCause(ctx, subscribeTimeout, fmt.Errorf("no answer from %s within %v", client.StderrSocketPath(), subscribeTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, subscribeTimeout, fmt.Errorf("no answer from %s within %v", printable.Line(client.StderrSocketPath()), subscribeTimeout))
 	defer cancel()
 	sub, err := client.Subscribe(ctx, id)
 	if err != nil {

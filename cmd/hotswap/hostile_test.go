@@ -100,3 +100,49 @@ func TestNothingThatCameFromElsewhereCommandsTheTerminal(t *testing.T) {
 		assertPrintable(t, strings.Join(args[:1], " ")+" on stderr", stderr)
 	}
 }
+
+func TestANameWithALineBreakStaysOnItsLine(t *testing.T) {
+	const name = "live\nhotswap: owned\x1b.db"
+	program := http.NewServeMux()
+	socket, beside := serveHandler(t, program)
+	database := filepath.Join(filepath.Dir(beside), name)
+	program.HandleFunc("/v1/databases", func(w http.ResponseWriter, r *http.Request) {
+		json.NewEncoder(w).Encode([]sockserver.DatabaseInfo{{Path: database}})
+	})
+	program.HandleFunc("/v1/snapshot", func(w http.ResponseWriter, r *http.Request) {})
+	dir := filepath.Join(t.TempDir(), name)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	empty := filepath.Join(dir, "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"cp", name, "database"},
+		{"cp", dir, "database"},
+		{"cp", empty, "database"},
+		{"cp", name, "other"},
+		{"cp", database, database},
+		{"cp", "database", database + "-wal"},
+		{"cp", "database", filepath.Join(dir, "nosuch", "copy")},
+		{"cp", "database", empty},
+		{"cp", "--force", "database", name},
+		{"status", "--socket=" + name},
+		{"log", "--stderr-socket=" + name},
+		{"cp", "--progress=" + name, "database", "x"},
+		{name},
+	} {
+		line := args
+		if args[0] != "status" {
+			line = slices.Insert(slices.Clone(args), 1, "--socket="+socket)
+		}
+		code, stdout, stderr := runCaptured(t, t.Context(), line...)
+		if code == 0 || !strings.Contains(stderr, `\nhotswap: owned`) {
+			t.Errorf("%q: exit %d\n%s", args, code, stderr)
+		}
+		if strings.Contains(stdout+stderr, "  hotswap: owned") || strings.Contains("\n"+stdout+stderr, "\nhotswap: owned") || strings.Contains(stdout+stderr, "\x1b") {
+			t.Errorf("%q prints\n%q", args, stdout+stderr)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/mattn/go-isatty"
@@ -14,11 +15,14 @@ import (
 	"hotswap/swapper"
 )
 
+// idPatience is how long a command that is not under way may take to begin.
+const idPatience = 2 * time.Second
+
 // logCmd is `hotswap log`.
 type logCmd struct {
 	sockets `embed:""`
 	JSON    bool   `name:"json" help:"Print each line as a JSON object, and progress too."`
-	ID      string `name:"id" placeholder:"ID" help:"Only the lines of this command, until its end."`
+	ID      string `name:"id" placeholder:"ID" help:"Only the lines of this push or pull, until its end; cp names it when it starts. It must be under way, or begin within two seconds."`
 }
 
 // Help is the text below the flags.
@@ -40,6 +44,12 @@ func (c *logCmd) Run(ctx context.Context, stdio *streams) error {
 	}
 	defer sub.Close()
 	defer context.AfterFunc(ctx, func() { sub.Close() })()
+	var unknown atomic.Bool
+	unheard := func() bool { return false } // ends the wait for a first line
+	if c.ID != "" && !sub.UnderWay() {
+		unheard = time.AfterFunc(idPatience, func() { unknown.Store(true); sub.Close() }).Stop
+		defer unheard()
+	}
 	if isatty.IsTerminal(stdio.err.Fd()) {
 		fmt.Fprintf(stdio.err, "hotswap: following %s from now on; Ctrl-C ends it\n", printable.Line(client.StderrSocketPath()))
 	}
@@ -48,10 +58,14 @@ func (c *logCmd) Run(ctx context.Context, stdio *streams) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil // it has no other end
+		case err != nil && unknown.Load():
+			return failf(exitFailed, "no push or pull %q is under way: it has ended, or there was none", c.ID).
+				withHint("`hotswap log` shows each with its id, `hotswap status` how the last swap went")
 		case err != nil:
 			return failf(exitNoServer, "the program went away, and its status lines with it").
 				withHint("start it again, then this command")
 		}
+		unheard()
 		if err := c.print(stdio.out, line); err != nil {
 			return err
 		}

@@ -2,9 +2,11 @@ package main
 
 import (
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"hotswap/sockserver"
 )
@@ -36,5 +38,34 @@ func TestLogOfOneCommandEndsWithIt(t *testing.T) {
 	<-left
 	if code != 0 || strings.Contains(stdout, " other ") || !strings.HasSuffix(stdout, " wanted OK\n") {
 		t.Errorf("exit %d, and it says:\n%s", code, stdout)
+	}
+}
+
+func TestLogOfACommandThatIsSilentWaitsForIt(t *testing.T) {
+	dir, _ := program(t, "-stop-in-validate")
+	socket := filepath.Join(dir, "tmp/sockets/hotswap.sock")
+	client := sockserver.NewClient(sockserver.ClientConfig{SocketPath: socket})
+	defer client.Close()
+	source, err := os.Open(filepath.Join(dir, "new.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close()
+	pushed := make(chan error, 1)
+	go func() {
+		_, err := client.Push(t.Context(), sockserver.TheDatabase, source, sockserver.PushParams{ID: "silent"})
+		pushed <- err
+	}()
+	entered(t, dir)
+	go func() {
+		time.Sleep(idPatience + idPatience/4) // it is silent for longer than one that is not there may be
+		leave(t, dir)
+	}()
+	code, stdout, stderr := runCaptured(t, t.Context(), "log", "--id=silent", "--socket="+socket)
+	if err := <-pushed; err != nil {
+		t.Error(err)
+	}
+	if code != 0 || !strings.HasSuffix(stdout, " silent OK\n") {
+		t.Errorf("exit %d, and it says:\n%s%s", code, stdout, stderr)
 	}
 }

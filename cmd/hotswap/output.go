@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
+	"hotswap/internal/printable"
 	"hotswap/swapper"
 )
 
@@ -12,10 +14,13 @@ import (
 type output struct {
 	*streams
 	quiet, json bool
+	dryRun      bool
+	id          string    // the command's, once the program is asked for it
 	live        *liveLine // nil: there is no progress to show
 	current     transfer  // the one that goes through this command
 	copying     transfer  // of the program's, for a snapshot; its bar is nil before
 	report      *os.File  // where OK or the report goes: stderr if stdout takes the database
+	announcing  sync.Once
 }
 
 // say prints a line on stderr.
@@ -30,6 +35,17 @@ func (o *output) say(format string, args ...any) {
 	}
 }
 
+// announce says, once, what a push is about to do.
+func (o *output) announce() {
+	o.announcing.Do(func() {
+		if o.dryRun {
+			o.say("Checking database...")
+		} else {
+			o.say("Swapping database...")
+		}
+	})
+}
+
 // close ends what is shown on a terminal.
 func (o *output) close() {
 	if o.live != nil {
@@ -41,12 +57,12 @@ func (o *output) close() {
 func (o *output) done(report swapper.Report) error {
 	o.close()
 	if report.Unchanged {
-		o.say("The last push to %s had the same bytes, and nothing was written since.", report.Target)
+		o.say("The last push to %s had the same bytes, and nothing was written since.", printable.Line(report.Target))
 	}
 	var err error
 	switch {
 	case o.json:
-		err = printJSON(o.report, reportOf(report))
+		err = printJSON(o.report, reportOf(o.id, report))
 	case o.quiet || o.report != o.out || o.closed[1]: // nobody is to be told
 	case report.Unchanged:
 		_, err = io.WriteString(o.out, "unchanged\n")
@@ -59,7 +75,7 @@ func (o *output) done(report swapper.Report) error {
 	f := failf(exitFailed, "say that it is done: %w", err)
 	f.note = "the copy is complete all the same"
 	if report.Swapped {
-		f.note = "the new database is live in " + report.Target + " all the same"
+		f.note = "the new database is live in " + printable.Line(report.Target) + " all the same"
 	}
 	return f
 }

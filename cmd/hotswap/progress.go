@@ -8,6 +8,7 @@ import (
 	"github.com/cheggaaa/pb/v3"
 	"github.com/mattn/go-isatty"
 
+	"hotswap/internal/printable"
 	"hotswap/sockserver"
 	"hotswap/swapper"
 )
@@ -77,6 +78,13 @@ func (r countedReader) Read(p []byte) (int, error) {
 // tell prints a status line, or shows it while it lasts.
 func (o *output) tell(line sockserver.Line) {
 	switch line.Step {
+	case swapper.StepPushStarted:
+		o.announce()
+		line.Text += named(line)
+	case swapper.StepPullStarted:
+		line.Text += named(line)
+	}
+	switch line.Step {
 	case swapper.StepReceiving, swapper.StepSending:
 		o.current.reached(line.Done, line.Total)
 	case swapper.StepCopying:
@@ -93,9 +101,15 @@ func (o *output) tell(line sockserver.Line) {
 		if o.live != nil {
 			o.live.endActivity(line.Step == swapper.StepReceived)
 		}
+		if line.Step == swapper.StepPullComplete && o.dryRun {
+			return // the program does not know that it is one
+		}
 		o.say("%s", line.Text)
 	}
 }
+
+// named is a command's id, for those who follow it elsewhere.
+func named(line sockserver.Line) string { return " (id " + printable.Line(line.Command) + ")" }
 
 // copied shows how far a snapshot is. Its bytes may be here already: they come
 // by another way than the status lines.

@@ -16,6 +16,7 @@ import (
 // withoutFigures replaces what differs between two runs.
 func withoutFigures(text, dir string) string {
 	text = strings.ReplaceAll(text, dir, "DIR")
+	text = regexp.MustCompile(` \(id [A-Z2-7]{12}\)`).ReplaceAllString(text, " (id ID)")
 	return regexp.MustCompile(`[0-9.]+(µs|ms|s)\b`).ReplaceAllString(text, "TIME")
 }
 
@@ -54,7 +55,7 @@ func TestProgressOfAPushIsShownAndLeavesTheScreenClean(t *testing.T) {
 	leave(t, dir)
 	code, text := term.end()
 	want := `Swapping database...
-push started: stdin to DIR/live.db
+push started: stdin to DIR/live.db (id ID)
 received 622592 bytes
 integrity check passed
 schema check passed
@@ -99,7 +100,7 @@ func TestProgressOfAPullIsShownAndLeavesTheScreenClean(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, text := term.end()
-	want := "pull started: DIR/live.db to slow\nsnapshot taken: 622592 bytes\npull complete: 622592 bytes\nOK\n"
+	want := "pull started: DIR/live.db to slow (id ID)\nsnapshot taken: 622592 bytes\npull complete: 622592 bytes\nOK\n"
 	if got := withoutFigures(text, dir); code != 0 || got != want {
 		t.Errorf("exit %d, and the screen is:\n%s", code, got)
 	}

@@ -17,6 +17,7 @@ func (c *cpCmd) pull(ctx context.Context, client *sockserver.Client, src, dst si
 	}
 	defer dest.abort()
 	id := sockserver.NewID()
+	out.id = id
 	lines := follow(ctx, client, id, out)
 	defer lines.close()
 	report, err := client.Snapshot(ctx, src.path, out.counting(dest), sockserver.SnapshotParams{
@@ -40,6 +41,9 @@ func (c *cpCmd) pull(ctx context.Context, client *sockserver.Client, src, dst si
 		return err
 	}
 	report.DryRun = c.DryRun
+	if dry, ok := dest.(nowhere); ok {
+		out.say("dry run complete: nothing was written; a copy of %d bytes %s", report.Bytes, dry.would)
+	}
 	return out.done(report)
 }
 

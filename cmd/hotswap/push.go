@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"hotswap/internal/printable"
 	"hotswap/sockserver"
 	"hotswap/swapper"
 )
@@ -34,7 +35,7 @@ func (c *cpCmd) pushFromFile(ctx context.Context, client *sockserver.Client, src
 		return err
 	}
 	defer source.Close()
-	out.say("Swapping database...")
+	c.begin(out)
 	if err := source.waitForData(ctx); err != nil {
 		return err
 	}
@@ -44,7 +45,7 @@ func (c *cpCmd) pushFromFile(ctx context.Context, client *sockserver.Client, src
 // pushFromDatabase swaps a snapshot of one managed database into another. The
 // push gets its end only after the snapshot proved complete.
 func (c *cpCmd) pushFromDatabase(ctx context.Context, client *sockserver.Client, src, dst side, out *output) error {
-	out.say("Swapping database...")
+	c.begin(out)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	read, write := io.Pipe()
@@ -57,7 +58,7 @@ func (c *cpCmd) pushFromDatabase(ctx context.Context, client *sockserver.Client,
 		})
 		pulled <- err
 		if err != nil {
-			err = &failure{code: exitCode(err), err: fmt.Errorf("copy %s: %w", src.path, err)}
+			err = &failure{code: exitCode(err), err: fmt.Errorf("copy %s: %w", printable.Line(src.path), err)}
 		}
 		write.CloseWithError(err) // nil is io.EOF
 	}()
@@ -68,11 +69,19 @@ func (c *cpCmd) pushFromDatabase(ctx context.Context, client *sockserver.Client,
 		if err == nil {
 			err = fmt.Errorf("%w: nothing came", sockserver.ErrIncomplete)
 		}
-		return fmt.Errorf("copy %s: %w", src.path, err)
+		return fmt.Errorf("copy %s: %w", printable.Line(src.path), err)
 	}
 	source := &source{Reader: read, name: src.path, size: size}
 	defer source.Close()
 	return c.push(ctx, client, source, dst, out)
+}
+
+// begin says that a push begins. One that may change nothing says so once it is
+// known that it will.
+func (c *cpCmd) begin(out *output) {
+	if !c.IfChanged {
+		out.announce()
+	}
 }
 
 // push swaps source in, and says what came of it.
@@ -86,6 +95,7 @@ func (c *cpCmd) push(ctx context.Context, client *sockserver.Client, source *sou
 	}
 	params := c.pushParams(source)
 	params.IfChanged = digest
+	out.id = params.ID
 	out.current = newTransfer(params.Size)
 	lines := follow(ctx, client, params.ID, out)
 	defer lines.close()
@@ -111,7 +121,7 @@ func (c *cpCmd) push(ctx context.Context, client *sockserver.Client, source *sou
 		return out.done(report)
 	}
 	if _, isProblem := errors.AsType[*sockserver.Problem](err); report.Swapped && !isProblem && lines.last == nil {
-		return &failure{code: exitFailed, err: err, note: "the new database is live in " + dst.path, live: newIsLive}
+		return &failure{code: exitFailed, err: err, note: "the new database is live in " + printable.Line(dst.path), live: newIsLive}
 	}
 	err = outcome(err, lines, dst.path)
 	if late, ok := errors.AsType[*doneAnyway](err); ok {
@@ -132,6 +142,7 @@ func (d *doneAnyway) Error() string { return d.err.Error() }
 // outcome finds out what became of a push that returned err, from its answer
 // and else from its status lines, and says so.
 func outcome(err error, lines *follower, target string) error {
+	target = printable.Line(target)
 	unchanged := target + " is as it was"
 	if f, ok := errors.AsType[*failure](err); ok { // of the source
 		return &failure{code: f.code, err: err, note: unchanged}

@@ -10,6 +10,8 @@ import (
 
 // cpReport is the object that `hotswap cp --json` prints, whatever came of it.
 type cpReport struct {
+	// ID is the command's, as in the program's log and in hotswap log --id.
+	ID string `json:"id,omitempty"`
 	swapper.Report
 	// Swapped is null where it is not known whether the new database is live.
 	Swapped *bool `json:"swapped"`
@@ -25,12 +27,12 @@ type cpReport struct {
 	Type sockserver.ProblemType `json:"type,omitempty"`
 }
 
-func reportOf(report swapper.Report) cpReport {
-	return cpReport{Report: report, Swapped: &report.Swapped, PauseMS: float64(report.Pause) / float64(time.Millisecond)}
+func reportOf(id string, report swapper.Report) cpReport {
+	return cpReport{ID: id, Report: report, Swapped: &report.Swapped, PauseMS: float64(report.Pause) / float64(time.Millisecond)}
 }
 
 // reportOfFailure is as far as the operation came, and why no further.
-func reportOfFailure(err error, source, target string) cpReport {
+func reportOfFailure(err error, id, source, target string) cpReport {
 	e := explain(err)
 	report := swapper.Report{Source: source, Target: target}
 	if e.problem != nil {
@@ -42,7 +44,7 @@ func reportOfFailure(err error, source, target string) cpReport {
 		}
 	}
 	report.Swapped = report.Swapped || e.live == newIsLive
-	r := reportOf(report)
+	r := reportOf(id, report)
 	if e.live == liveUnknown {
 		r.Swapped = nil
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"hotswap/internal/dbpath"
+	"hotswap/internal/printable"
 	"hotswap/sockserver"
 )
 
@@ -22,6 +23,16 @@ type side struct {
 }
 
 func (s side) stdio() bool { return !s.managed && s.path == stdioName }
+
+// replaceable reports whether what is there would be replaced by a file, or nothing
+// is there: standard output, a device and a pipe are written to.
+func (s side) replaceable() bool {
+	if s.stdio() {
+		return false
+	}
+	info, err := os.Stat(s.path)
+	return err != nil || info.Mode().IsRegular() || info.IsDir()
+}
 
 // locateSides finds out which side is managed, and refuses what makes no sense.
 func locateSides(srcArg, dstArg string, list []sockserver.DatabaseInfo) (src, dst side, err error) {
@@ -110,7 +121,7 @@ func listed(list []sockserver.DatabaseInfo) string {
 	}
 	paths := make([]string, len(list))
 	for i, db := range list {
-		paths[i] = db.Path
+		paths[i] = printable.Line(db.Path)
 	}
 	return strings.Join(paths, ", ")
 }

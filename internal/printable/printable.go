@@ -7,6 +7,7 @@ package printable
 
 import (
 	"bytes"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -17,6 +18,17 @@ func Line(s string) string { return escape(s, false) }
 
 // Lines is Line for a text that may have several lines, and tabs.
 func Lines(s string) string { return escape(s, true) }
+
+// Path returns text with the path, its directory and its name as of Line, wherever
+// they are in it: errors of the system's have them as they are.
+func Path(text, path string) string {
+	for _, part := range []string{path, filepath.Dir(path), filepath.Base(path)} {
+		if shown := Line(part); shown != part {
+			text = strings.ReplaceAll(text, part, shown)
+		}
+	}
+	return text
+}
 
 func escape(s string, lines bool) string {
 	bad := badAt(s, lines)
