@@ -39,7 +39,11 @@ func (o *overwrite) sameSetting(pragma, what string) error {
 	if live == source {
 		return nil
 	}
-	return bad(fmt.Sprintf("make the source with %s = %s, or stop what else has the database open and push by rename", pragma, live),
+	how := `sqlite3 new.sqlite3 "PRAGMA encoding = '` + live + `'" ".read dump.sql", of a .dump`
+	if what == "page size" {
+		how = `sqlite3 SOURCE "PRAGMA journal_mode = DELETE; PRAGMA page_size = ` + live + `; VACUUM"`
+	}
+	return bad(fmt.Sprintf("make the source with %s = %s (%s), or stop what else has the database open and push by rename (--method=rename)", pragma, live, how),
 		"the source's %s is %s, the live database's %s, which going in place can't change", what, source, live)
 }
 

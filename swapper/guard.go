@@ -59,7 +59,7 @@ func newGuard(path string, wantLease bool) (*guard, error) {
 			if !errors.Is(err, errLeaseRefused) {
 				// Another user's file, for one, and no CAP_LEASE.
 				err = &failure{text: "the kernel can't be asked who else has the file open", cause: err, kinds: []error{ErrNotPermitted},
-					hint: "run the program as the file's owner, or push in place", inPlace: true}
+					hint: "run the program as the file's owner, or push in place (--method=in-place)", inPlace: true}
 			}
 			return nil, err
 		}

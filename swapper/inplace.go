@@ -66,7 +66,7 @@ func (p *push) overwriteLive(ctx context.Context) error {
 	})
 	if unreadable(err) {
 		return &failure{text: "the live database can't be read, so nothing can be written into it", cause: err, kinds: []error{ErrTarget},
-			hint: "stop what else has it open, and push by rename"}
+			hint: "stop what else has it open, and push by rename (--method=rename)"}
 	}
 	if err != nil {
 		return liveBusy("open the live database", err)

@@ -80,7 +80,7 @@ func TestWhereAFileHasOneNameOnlyAPushGoesInPlace(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	s.onlyFiles("live.sqlite3~")
-	s.refuses(swapper.PushOptions{Method: swapper.MethodRename}, swapper.ErrTarget, "can neither exchange two names", "push in place")
+	s.refuses(swapper.PushOptions{Method: swapper.MethodRename}, swapper.ErrTarget, "can neither exchange two names", "push in place (--method=in-place)")
 	firstPush(t)
 }
 

@@ -101,7 +101,7 @@ func (l *live) checkpoint() error {
 		return &failure{
 			text:    fmt.Sprintf("checkpoint the live database: another process is using it (%d of %d WAL frames written back)", done, log),
 			kinds:   []error{ErrBusy},
-			hint:    "end the other process's use of it and try again",
+			hint:    "end the other process's use of it and try again, or push in place (--method=in-place)",
 			inPlace: true,
 		}
 	}

@@ -72,7 +72,7 @@ func (s *stage) takeAs(path string, a attributes) error {
 				text:  fmt.Sprintf("give the new file the live one's owner %d:%d", a.uid, a.gid),
 				cause: err,
 				kinds: []error{ErrNotPermitted},
-				hint:  "let the program's user own the live database, or run the program as its owner",
+				hint:  "let the program's user own the live database, run the program as its owner, or push in place (--method=in-place)",
 				// Where the file stays what it is there is nothing to give.
 				inPlace: true,
 			}

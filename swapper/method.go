@@ -18,7 +18,7 @@ func (p *push) mayRename() error {
 		return &failure{text: "asked for", inPlace: true}
 	}
 	if why := blindness(); why != "" {
-		return &failure{text: why, kinds: []error{ErrTarget}, hint: "mount it, or push in place", inPlace: true}
+		return &failure{text: why, kinds: []error{ErrTarget}, hint: "mount it, or push in place (--method=in-place)", inPlace: true}
 	}
 	if doubt := leaseDoubt(p.target.dir); doubt != "" {
 		if p.opts.method() == MethodAuto && leasesExist {
@@ -99,7 +99,7 @@ func openElsewhere(openers []Opener) error {
 		who = joinOpeners(openers)
 	}
 	return &failure{text: "the database is open in " + who, kinds: []error{ErrBusy},
-		hint:    "end the other process's use of it and try again, or push in place: it would go on with the replaced file",
+		hint:    "end the other process's use of it, which would go on with the replaced file, and try again, or push in place (--method=in-place)",
 		inPlace: true,
 	}
 }

@@ -54,7 +54,7 @@ func TestAnotherProcessAndAPushKeepTheirOrder(t *testing.T) {
 						use.use(o, tr)
 						pid := "process " + strconv.Itoa(o.Process.Pid)
 						if method == swapper.MethodRename {
-							s.refuses(swapper.PushOptions{Method: method}, swapper.ErrBusy, pid, "push in place")
+							s.refuses(swapper.PushOptions{Method: method}, swapper.ErrBusy, pid, "push in place (--method=in-place)")
 							o.writes(tr, "after the refusal")
 							tr.ends(s, o)
 							return

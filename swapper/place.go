@@ -123,7 +123,7 @@ func linkFailed(doing string, err error) error {
 	for _, none := range []error{syscall.EPERM, syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.EINVAL, syscall.EMLINK} {
 		if errors.Is(err, none) {
 			return &failure{text: "the file system can neither exchange two names nor give a file a second one", cause: err, kinds: []error{ErrTarget},
-				hint: "push in place", inPlace: true}
+				hint: "push in place (--method=in-place)", inPlace: true}
 		}
 	}
 	return failed(doing, err)

@@ -160,7 +160,7 @@ func (r *replacement) beAlone() error {
 		return &failure{
 			text:    "the program itself still has the live file open, outside of the driver's connections",
 			kinds:   []error{ErrBusy},
-			hint:    "look for a pool of another driver, an ATTACH from a database in memory, or a statement or backup left open in driver.Raw",
+			hint:    "look for a pool of another driver, an ATTACH from a database in memory, or a statement or backup left open in driver.Raw; or push in place (--method=in-place)",
 			inPlace: true,
 		}
 	}
