@@ -64,6 +64,15 @@ func throughSQLite() bool {
 	}
 }
 
+// giveUp keeps what belongs to a connection of the opener's, and forgets what that has
+// open.
+func giveUp(opener door.Opener, kept ...any) {
+	abandoned.Lock()
+	abandoned.all = append(abandoned.all, kept)
+	abandoned.Unlock()
+	door.Abandon(opener)
+}
+
 // abandon gives c up for good. What it has open stays open.
 func (c *conn) abandon() {
 	c.mu.Lock()
@@ -88,10 +97,7 @@ func (c *conn) abandon() {
 		}
 	}
 	c.mu.Unlock()
-	abandoned.Lock()
-	abandoned.all = append(abandoned.all, kept)
-	abandoned.Unlock()
-	door.Abandon(c)
+	giveUp(c, kept...)
 	if c.db != nil {
 		if opened {
 			c.db.watch.noteClosed()

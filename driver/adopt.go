@@ -29,7 +29,7 @@ func (d *Database) adopt() *adoption {
 		return a
 	}
 	a := &adoption{begun: make(chan struct{}), ended: make(chan struct{})}
-	if w.open == 0 && !w.refused {
+	if !d.usedLocked() && !w.refused {
 		close(a.begun)
 		close(a.ended)
 		return a

@@ -27,9 +27,22 @@ func (c *conn) noteAttached() (schemas []string) {
 			}
 		}
 	}
+	c.watchAttached()
 	// One that was compiled before locks only what there was then.
 	c.control.begin.close()
 	return schemas
+}
+
+// watchAttached has the managed databases that c has attached look after their files:
+// those may be replaced while they have no connection of their own open.
+func (c *conn) watchAttached() {
+	for _, h := range door.Of(c) {
+		if d, ok := managed(h.Path); ok && d != c.db {
+			release := d.Keep() // its last pool may just be closed
+			d.noteAttached(h.File)
+			release()
+		}
+	}
 }
 
 // Attachers returns the other managed databases of which a connection has this

@@ -159,16 +159,16 @@ func (c *conn) open(ctx context.Context) error {
 	if c.db != nil {
 		c.db.noteOpened(c.file(dsn.path))
 	}
+	c.watchAttached()
 	return nil
 }
 
 // openSQLite opens a connection and tells it what the last one was told.
 func (c *conn) openSQLite(dsn *dsn) (*sqlite3.SQLiteConn, error) {
-	opened, err := c.drv.sqlite.Open(dsn.forSQLite())
+	inner, err := openSQLite(c, c.drv.sqlite, dsn.forSQLite())
 	if err != nil {
 		return nil, err
 	}
-	inner := opened.(*sqlite3.SQLiteConn)
 	if c.drv.sqlite.ConnectHook != nil {
 		c.hooked = schemas(inner)
 	}

@@ -96,9 +96,35 @@ func (d *Database) noteOpened(file fileid.ID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.open++
-	if w.timer == nil {
+	d.watchLocked()
+}
+
+// noteAttached says that a connection of another database has the file open. If it is
+// the first to have one of the database's, that one is its first.
+func (d *Database) noteAttached(file fileid.ID) {
+	w := &d.watch
+	w.mu.Lock()
+	first := w.file == fileid.None
+	w.mu.Unlock()
+	if first {
+		d.admit(file)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	d.watchLocked()
+}
+
+// watchLocked has the next look come, with watch.mu held.
+func (d *Database) watchLocked() {
+	if w := &d.watch; w.timer == nil {
 		w.timer = time.AfterFunc(watchEvery, d.look)
 	}
+}
+
+// usedLocked reports whether anything in the process has the database's file open, with
+// watch.mu held.
+func (d *Database) usedLocked() bool {
+	return d.watch.open > 0 || door.File(d.Path()) != fileid.None
 }
 
 // forgetFile ends the watch, with the last reference to a managed database.
@@ -128,7 +154,7 @@ func (w *watch) noteClosed() {
 	w.open--
 }
 
-// look is one look of the timer's. It is not set again while no connection is
+// look is one look of the timer's. It is not set again while nothing has the file
 // open.
 func (d *Database) look() {
 	w := &d.watch
@@ -136,8 +162,9 @@ func (d *Database) look() {
 	now := fileid.Of(d.Path())
 	w.mu.Lock()
 	w.timer = nil
-	goOn := w.open > 0 || w.refused
-	if w.open > 0 && now == fileid.None {
+	used := d.usedLocked()
+	goOn := used || w.refused
+	if used && now == fileid.None {
 		w.missing++
 	} else {
 		w.missing = 0
@@ -155,8 +182,8 @@ func (d *Database) look() {
 	<-d.adopt().ended
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.timer == nil && (w.open > 0 || w.refused) {
-		w.timer = time.AfterFunc(watchEvery, d.look)
+	if d.usedLocked() || w.refused {
+		d.watchLocked()
 	}
 }
 

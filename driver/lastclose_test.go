@@ -2,10 +2,14 @@ package driver_test
 
 import (
 	"database/sql"
+	sqldriver "database/sql/driver"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
 )
@@ -79,4 +83,190 @@ func openAt(t *testing.T, path string) *sql.DB {
 	}
 	t.Cleanup(func() { pool.Close() })
 	return pool
+}
+
+// TestAnOpenThatFailsLeavesNoWALBesideAReplacedFile: a connect hook has written to the
+// file, which is replaced then. So does the close of a connection that is no call's.
+func TestAnOpenThatFailsLeavesNoWALBesideAReplacedFile(t *testing.T) {
+	mistake := errors.New("a user's mistake")
+	for how, open := range map[string]func(t *testing.T, pool *sql.DB, d *driver.Database, stage string, result *any){
+		"its hook fails": func(t *testing.T, pool *sql.DB, d *driver.Database, stage string, result *any) {
+			*result = mistake
+			if err := pool.Ping(); !errors.Is(err, mistake) {
+				t.Error(err)
+			}
+		},
+		"its hook panics": func(t *testing.T, pool *sql.DB, d *driver.Database, stage string, result *any) {
+			*result = "a user's mistake"
+			panics(t, func() { pool.Ping() })
+		},
+		"a rehearsal": func(t *testing.T, pool *sql.DB, d *driver.Database, stage string, result *any) {
+			if err := d.Rehearse(t.Context(), stage, false); err != nil {
+				t.Error(err)
+			}
+		},
+		"a rehearsal, whose hook fails": func(t *testing.T, pool *sql.DB, d *driver.Database, stage string, result *any) {
+			*result = mistake
+			if err := d.Rehearse(t.Context(), stage, false); !errors.Is(err, mistake) {
+				t.Error(err)
+			}
+		},
+		"a look at another file": func(t *testing.T, pool *sql.DB, d *driver.Database, stage string, result *any) {
+			look := d.OpenFile(stage, true, "mode=rw")
+			if err := errors.Join(look.Ping(), look.Close()); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		for _, attaches := range []bool{false, true} {
+			if !attaches && how != "its hook fails" && how != "its hook panics" {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s, attached %v", how, attaches), func(t *testing.T) {
+				dir := t.TempDir()
+				file := func(name string) string { return filepath.Join(dir, name) }
+				for _, name := range []string{"main", "old", "new", "stage"} {
+					makeStamped(t, file(name), name)
+				}
+				main, in := file("main"), "b"
+				if !attaches {
+					main, in = file("old"), "main"
+				}
+				var result any
+				pool, err := sql.Open(register(t, driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
+					if attaches {
+						if _, err := c.Exec("ATTACH '"+file("old")+"' AS b", nil); err != nil {
+							return err
+						}
+					}
+					if _, err := c.Exec("INSERT INTO "+in+".t VALUES ('hook')", nil); err != nil {
+						return err
+					}
+					if err := errors.Join(os.Rename(file("old"), file("aside")), os.Rename(file("new"), file("old"))); err != nil {
+						return err
+					}
+					if err, ok := result.(error); ok || result == nil {
+						return err
+					}
+					panic(result)
+				})), main)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer pool.Close()
+				d, _ := driver.Lookup(main)
+				open(t, pool, d, file("stage"), &result)
+				if _, err := os.Lstat(file("old-wal")); err == nil {
+					t.Error("its WAL is beside the new one")
+				}
+				for name, want := range map[string]string{"aside": "old,hook", "old": "new"} {
+					db, err := sql.Open("sqlite3", file(name))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got := stampOf(db, "t"); got != want {
+						t.Errorf("%s has %q", name, got)
+					}
+					db.Close()
+				}
+			})
+		}
+	}
+}
+
+// TestAPanicThroughSQLiteOfAConnectHookIsOfItsConnectionAlone: the file that it leaves
+// open keeps no other from being opened in its place.
+func TestAPanicThroughSQLiteOfAConnectHookIsOfItsConnectionAlone(t *testing.T) {
+	at := newAttached(t)
+	mistaken := true
+	pool, err := sql.Open(register(t, driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
+		if !mistaken {
+			return nil
+		}
+		if err := c.RegisterFunc("oops", func() int { panic("a user's mistake") }, false); err != nil {
+			return err
+		}
+		_, err := c.Exec("SELECT oops() FROM t", nil)
+		return err
+	})), at.b+"?_busy_timeout=100")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	panics(t, func() { pool.Ping() })
+	mistaken = false
+	at.mv()
+	if s := stampOf(pool, "t"); s != "new" {
+		t.Errorf("read %q", s)
+	}
+}
+
+// TestALastCloseTakesNothingFromConnectionsThatAreBeingOpened: one is closed while two
+// others are in their connect hooks, of which one has the WAL of the file open already
+// and the other has not. They may yet fail, and leave it alone; they may as well use it.
+func TestALastCloseTakesNothingFromConnectionsThatAreBeingOpened(t *testing.T) {
+	dir := t.TempDir()
+	path, next, aside := filepath.Join(dir, "a.db"), filepath.Join(dir, "next.db"), filepath.Join(dir, "aside.db")
+	makeStamped(t, path, "old")
+	makeStamped(t, next, "new")
+	in, withWAL, without := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	hooks := make(chan func(c *sqlite3.SQLiteConn) error, 3)
+	pool, err := sql.Open(register(t, driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error { return (<-hooks)(c) })), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	pool.SetMaxIdleConns(-1)
+	write := func(c *sqlite3.SQLiteConn, stamp string) error {
+		_, err := c.Exec("INSERT INTO t VALUES (?)", []sqldriver.Value{stamp})
+		return err
+	}
+	hooks <- func(c *sqlite3.SQLiteConn) error { return write(c, "first") }
+	hooks <- func(c *sqlite3.SQLiteConn) error {
+		err := write(c, "second")
+		in <- struct{}{}
+		<-withWAL
+		return errors.Join(err, write(c, "third"))
+	}
+	hooks <- func(c *sqlite3.SQLiteConn) error {
+		in <- struct{}{}
+		<-without
+		return write(c, "fourth")
+	}
+	closing, err := pool.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan *sql.Conn)
+	for range 2 {
+		go func() {
+			conn, err := pool.Conn(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			opened <- conn
+		}()
+		<-in
+	}
+	if err := errors.Join(os.Rename(path, aside), os.Rename(next, path), closing.Close()); err != nil {
+		t.Fatal(err)
+	}
+	close(withWAL)
+	one := <-opened
+	close(without)
+	for _, conn := range []*sql.Conn{<-opened, one} {
+		if conn != nil {
+			conn.Close()
+		}
+	}
+	for file, want := range map[string]string{aside: "old,first,second,third,fourth", path: "new"} {
+		db, err := sql.Open("sqlite3", file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := stampOf(db, "t"); got != want {
+			t.Errorf("%s has %q", filepath.Base(file), got)
+		}
+		db.Close()
+	}
 }

@@ -58,7 +58,7 @@ func (c fileConnector) Connect(ctx context.Context) (driver.Conn, error) {
 				removeSidecarsOfNone(c.path)
 			}
 		}()
-		door.As(&ownConn{}, func() { r.conn, r.err = c.drv.Open(c.uri) })
+		r.conn, r.err = openOwn(c.drv, c.uri)
 	}()
 	select {
 	case r := <-opened:
@@ -98,22 +98,21 @@ type ownConnector string
 func (uri ownConnector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
 
 func (uri ownConnector) Connect(context.Context) (driver.Conn, error) {
-	conn := &ownConn{}
+	return openOwn(sqlite3.SQLiteDriver{}, string(uri))
+}
+
+// ownConn is a connection that is no call's, and who opens with it at the door.
+type ownConn struct{ *sqlite3.SQLiteConn }
+
+func openOwn(drv sqlite3.SQLiteDriver, name string) (driver.Conn, error) {
+	c := &ownConn{}
 	var err error
-	door.As(conn, func() {
-		var opened driver.Conn
-		if opened, err = uri.Driver().Open(string(uri)); err == nil {
-			conn.SQLiteConn = opened.(*sqlite3.SQLiteConn)
-		}
-	})
+	door.As(c, func() { c.SQLiteConn, err = openSQLite(c, drv, name) })
 	if err != nil {
 		return nil, err
 	}
-	return conn, nil
+	return c, nil
 }
-
-// ownConn is a connection of OpenOwn's, and who opens with it at the door.
-type ownConn struct{ *sqlite3.SQLiteConn }
 
 // Close leaves nothing behind, as the close of a managed connection doesn't.
 func (c *ownConn) Close() error { return closeSQLite(c, c.SQLiteConn) }

@@ -19,22 +19,7 @@ type Option func(*Driver)
 // and AutoCommit do, by SIGSEGV). Whoever needs it later takes a connection of the
 // pool and has it from [Raw], which also keeps a swap from closing it meanwhile.
 func WithConnectHook(hook func(*sqlite3.SQLiteConn) error) Option {
-	if hook == nil {
-		return func(d *Driver) { d.sqlite.ConnectHook = nil }
-	}
-	return func(d *Driver) {
-		d.sqlite.ConnectHook = func(c *sqlite3.SQLiteConn) error {
-			returned := false
-			defer func() {
-				if !returned && !throughSQLite() {
-					c.Close() // go-sqlite3 would leave it open
-				}
-			}()
-			err := hook(c)
-			returned = true
-			return err
-		}
-	}
+	return func(d *Driver) { d.sqlite.ConnectHook = hook }
 }
 
 // WithExtensions loads SQLite extensions on every new SQLite connection.

@@ -16,9 +16,15 @@ import (
 // waits at the gate, and no swap happens while fn runs. The connection must not
 // be used after fn returns, and what fn registers on it is lost when a swap
 // reopens it (see [WithConnectHook]). It works through an interceptor too, which
-// does not see it.
+// does not see it. In a push's Prepare and Validate it is for the connections of the
+// pools that those are given.
 func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 	return c.Raw(func(dc any) error {
+		if own, ok := dc.(*ownConn); ok {
+			var err error
+			door.As(own, func() { err = fn(own.SQLiteConn) })
+			return err
+		}
 		base, ok := dc.(*conn)
 		if !ok {
 			var req rawRequest
@@ -37,6 +43,7 @@ func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 		door.As(base, func() { err = fn(base.inner) })
 		base.raw = base.inTransaction()
 		base.control.begin.close() // fn may have attached a file
+		base.watchAttached()
 		return err
 	})
 }

@@ -45,6 +45,9 @@ func acquire(path, name string) *Database {
 	}
 	d.keepLocked()
 	registry.Unlock()
+	if file := door.File(d.Path()); file != fileid.None {
+		d.noteAttached(file) // before it was managed
+	}
 	return d
 }
 

@@ -3,7 +3,6 @@ package driver
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -114,7 +113,8 @@ func (d *Database) Rehearse(ctx context.Context, file string, readOnly bool) err
 		}()
 		for _, k := range d.kinds() {
 			var err error
-			door.As(&ownConn{}, func() { err = r.open(&k) })
+			opener := &ownConn{}
+			door.As(opener, func() { err = r.open(opener, &k) })
 			if err != nil {
 				done <- err
 				return
@@ -139,16 +139,16 @@ type rehearsal struct {
 	at       atomic.Value // what goes on
 }
 
-// step runs a step, of which a panic is an error, too.
+// step runs a step, of which a panic is an error, too; what fn has stored last in at
+// is what has failed.
 func (r *rehearsal) step(what string, fn func() error) (err error) {
 	r.at.Store(what)
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("it panicked: %v", p)
 		}
-		var already *RehearsalError
-		if err != nil && !errors.As(err, &already) {
-			err = &RehearsalError{what, err}
+		if err != nil {
+			err = &RehearsalError{r.at.Load().(string), err}
 		}
 	}()
 	if err := r.ctx.Err(); err != nil {
@@ -157,25 +157,26 @@ func (r *rehearsal) step(what string, fn func() error) (err error) {
 	return fn()
 }
 
-func (r *rehearsal) open(k *kind) error {
+func (r *rehearsal) open(opener *ownConn, k *kind) error {
 	var inner *sqlite3.SQLiteConn
 	sqlite := k.drv.sqlite
 	if hook := sqlite.ConnectHook; hook != nil {
 		sqlite.ConnectHook = func(c *sqlite3.SQLiteConn) error {
-			return r.step("the connect hook", func() error { return hook(c) })
+			r.at.Store("the connect hook")
+			if err := r.ctx.Err(); err != nil {
+				return err
+			}
+			return hook(c)
 		}
 	}
-	err := r.step("opening it", func() error {
-		opened, err := sqlite.Open(r.name(k.dsn))
-		if err == nil {
-			inner = opened.(*sqlite3.SQLiteConn)
-		}
+	err := r.step("opening it", func() (err error) {
+		inner, err = openSQLite(opener, sqlite, r.name(k.dsn))
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	defer inner.Close()
+	defer closeSQLite(opener, inner)
 	for _, o := range k.settings {
 		if err := r.step(o.what, func() error { return r.replay(inner, o) }); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -330,4 +331,34 @@ func TestMovesBesideOpensNeverLeaveTwoFilesOpen(t *testing.T) {
 	close(stop)
 	wg.Wait()
 	testenv.Until(t, "all is closed", func() bool { return len(door.Open(path)) == 0 })
+}
+
+// TestOneThatIsBeingOpenedStaysAsTheLastOneLeaves: the one who leaves counts as the last,
+// for the other may yet fail; but what is beside the file is the other's, too.
+func TestOneThatIsBeingOpenedStaysAsTheLastOneLeaves(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	connect := func() io.Closer {
+		conn, err := (&sqlite3.SQLiteDriver{}).Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	var first, second io.Closer
+	door.As("first", func() { first = connect() })
+	door.As("second", func() {
+		second = connect()
+		last, left := door.Leaving("first")
+		first.Close()
+		if len(last) != 1 || !door.Stays(path) {
+			t.Errorf("last of %v; the second stays: %v", last, door.Stays(path))
+		}
+		left()
+	})
+	last, left := door.Leaving("second")
+	if len(last) != 1 || door.Stays(path) {
+		t.Errorf("last of %v; somebody stays: %v", last, door.Stays(path))
+	}
+	second.Close()
+	left()
 }
