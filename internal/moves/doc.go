@@ -22,11 +22,16 @@
 //   - no call failed but as it is documented, the program lives, and the file that
 //     was put there last is served.
 //
+// Another test does no more than mv, over two databases that attach each other, with
+// pools that keep no connection: so that files are opened and closed for the last
+// time while they are replaced.
+//
 // The checker has tests of its own, which feed it histories with one thing wrong
 // each. A plan follows from its seed; what comes when in it does not.
 //
 //	go test ./internal/moves
 //	go test ./internal/moves -run Moves -moves 2000 -timeout 1h
 //	go test ./internal/moves -run Moves -moves 2000 -timeout 1h -only-caller ''   # with attachers, which have a known gap: docs/databases.md
+//	go test ./internal/moves -run TwoDatabases -couple 10m
 //	go test ./internal/moves -run Moves -seed 7 -only 'rm live' -only-push none -v
 package moves

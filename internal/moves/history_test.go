@@ -34,6 +34,7 @@ const (
 	failBusy     = "busy"
 	failCantOpen = "cantopen"
 	failHung     = "hung" // not done after a long time
+	failMoot     = "moot" // may fail so; it may have been made all the same
 	failOther    = "other"
 )
 
