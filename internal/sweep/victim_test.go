@@ -41,6 +41,9 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if code, ran := alone(); ran {
+		os.Exit(code)
+	}
 	if err := makeRunsRoot(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
