@@ -19,13 +19,15 @@ import (
 	"hotswap/internal/testenv"
 )
 
-// buildHotswap builds the command: the demo runs cp in a process of its own.
-func buildHotswap(t *testing.T) string {
+// command is the path of the scripts' hotswap, which is this test's binary under
+// another name: the demo runs cp in a process of its own.
+func command(t *testing.T) string {
 	t.Helper()
-	exe := filepath.Join(t.TempDir(), "hotswap")
-	if out, err := exec.Command("go", "build", "-o", exe, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	exe, err := exec.LookPath("hotswap")
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Setenv("GORACE", "atexit_sleep_ms=0")
 	return exe
 }
 
@@ -54,7 +56,7 @@ func wantEmpty(t *testing.T, dir string) {
 }
 
 func TestDemoPushesPullsAndCleansUp(t *testing.T) {
-	exe := buildHotswap(t)
+	exe := command(t)
 	dir := demoTempDir(t)
 	ignore := goleak.IgnoreCurrent()
 	var out bytes.Buffer
@@ -99,7 +101,7 @@ func (w *onFirst) Write(p []byte) (int, error) {
 }
 
 func TestDemoCleansUpWhenItIsInterrupted(t *testing.T) {
-	exe := buildHotswap(t)
+	exe := command(t)
 	for _, when := range []string{"made ", "serving ", "$ hotswap cp -b new-2.db", "OK after"} {
 		t.Run(when, func(t *testing.T) {
 			dir := demoTempDir(t)
