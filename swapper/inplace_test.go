@@ -7,10 +7,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"hotswap/driver"
+	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
 
@@ -27,7 +29,7 @@ func sourceWith(t testing.TB, stamp string, size int, pragmas ...string) []byte 
 	}
 	defer db.Close()
 	db.SetMaxOpenConns(1)
-	for _, q := range append(pragmas, "CREATE TABLE items (id INTEGER PRIMARY KEY, stamp TEXT NOT NULL, filler BLOB)", "CREATE INDEX items_stamp ON items (stamp, id)") {
+	for _, q := range append(slices.Concat(unsynced, pragmas), "CREATE TABLE items (id INTEGER PRIMARY KEY, stamp TEXT NOT NULL, filler BLOB)", "CREATE INDEX items_stamp ON items (stamp, id)") {
 		if _, err := db.Exec(q); err != nil {
 			t.Fatal(err)
 		}
@@ -169,7 +171,7 @@ func TestACopyInPlaceThatIsCancelledLeavesTheOldContent(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			s := start(t, t.TempDir(), "&_journal="+mode)
 			before := digest(t, s.pool)
-			data := sourceWith(t, "new", 30<<20)
+			data := sourceWith(t, "new", testenv.Sample(12, 30)<<20)
 			cancelled := 0
 			for i := range 12 {
 				ctx, cancel := context.WithCancel(context.Background())

@@ -91,7 +91,7 @@ func TestAProgramThatStartsOthersMayStillPushByRename(t *testing.T) {
 			}
 		})
 	}
-	for range 60 {
+	for range testenv.Sample(15, 60) {
 		if _, err := s.push(data, swapper.PushOptions{Method: swapper.MethodRename}); err != nil {
 			t.Error(err)
 			break

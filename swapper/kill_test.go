@@ -20,7 +20,7 @@ import (
 	"hotswap/swapper"
 )
 
-var kills = flag.Int("kills", 8, "how many processes to kill in the midst of their pushes, in each journal mode")
+var kills = flag.Int("kills", testenv.Sample(4, 8), "how many processes to kill in the midst of their pushes, in each journal mode")
 
 // killVictim is the role of a child process; the variable holds its directory.
 const killVictim = "HOTSWAP_TEST_KILL_VICTIM"

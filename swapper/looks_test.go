@@ -14,10 +14,11 @@ import (
 
 	"hotswap/driver"
 	"hotswap/internal/door"
+	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
 
-var looks = flag.Int("looks", 6, "of how many looks at its context an operation is ended at one")
+var looks = flag.Int("looks", testenv.Sample(12, 6), "of how many looks at its context an operation is ended at one")
 
 // looked is a context that ends at the n-th look at it.
 type looked struct {

@@ -42,7 +42,7 @@ func TestAFileMovedThereAtTheEndOfAnUploadStaysWhole(t *testing.T) {
 	for _, method := range []swapper.Method{swapper.MethodAuto, swapper.MethodInPlace} {
 		t.Run(string(method), func(t *testing.T) {
 			t.Parallel()
-			for range 4 {
+			for range testenv.Sample(2, 4) {
 				s := start(t, t.TempDir(), "&_journal=WAL")
 				stop := make(chan struct{})
 				var wg sync.WaitGroup

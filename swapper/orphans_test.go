@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
 
@@ -72,7 +73,7 @@ func TestAStageIsNotTakenForAnOrphanWhileItIsMade(t *testing.T) {
 			}
 		}
 	}()
-	for range 300 {
+	for range testenv.Sample(80, 300) {
 		if _, err := swapper.Pull(context.Background(), s.db, io.Discard, swapper.PullOptions{}); err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"hotswap/driver"
+	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
 
@@ -42,7 +43,7 @@ func TestAPullUnderWritesIsOneMomentOfTheDatabase(t *testing.T) {
 					}
 				}
 			})
-			for range 10 {
+			for range testenv.Sample(4, 10) {
 				var out bytes.Buffer
 				var announced int64
 				r, err := swapper.Pull(context.Background(), s.db, &out, swapper.PullOptions{Begin: func(n int64) { announced = n }})

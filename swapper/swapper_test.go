@@ -11,7 +11,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -49,6 +51,9 @@ func start(t testing.TB, dir, params string) *service {
 	return s
 }
 
+// unsynced are for fixtures, which need not outlast a power loss.
+var unsynced = []string{"PRAGMA synchronous=OFF", "PRAGMA journal_mode=MEMORY"}
+
 // makeDatabase writes a database with n rows that all say stamp.
 func makeDatabase(t testing.TB, path, stamp string, n int) {
 	t.Helper()
@@ -57,10 +62,11 @@ func makeDatabase(t testing.TB, path, stamp string, n int) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	for _, q := range []string{
+	db.SetMaxOpenConns(1)
+	for _, q := range append(slices.Clone(unsynced),
 		"CREATE TABLE items (id INTEGER PRIMARY KEY, stamp TEXT NOT NULL, filler BLOB)",
 		"CREATE INDEX items_stamp ON items (stamp, id)",
-	} {
+	) {
 		if _, err := db.Exec(q); err != nil {
 			t.Fatal(err)
 		}
@@ -75,14 +81,21 @@ func makeDatabase(t testing.TB, path, stamp string, n int) {
 // source returns the bytes of a database stamped stamp.
 func source(t testing.TB, stamp string) []byte {
 	t.Helper()
+	if data, ok := sources.Load(stamp); ok {
+		return bytes.Clone(data.([]byte))
+	}
 	path := filepath.Join(t.TempDir(), "new.sqlite3")
 	makeDatabase(t, path, stamp, 300)
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
+	sources.Store(stamp, bytes.Clone(data))
 	return data
 }
+
+// sources are the databases that were made, by their stamps.
+var sources sync.Map
 
 func (s *service) stamp() string {
 	s.t.Helper()

@@ -172,14 +172,14 @@ type tally struct {
 func newTally() *tally { return &tally{seen: map[*verdict]bool{}, left: map[outcome]int{}} }
 
 // add counts a state; where tells of how it came about.
-func (y *tally) add(v *verdict, where string) {
+func (y *tally) add(v *verdict, where func() string) {
 	y.states++
 	if y.seen[v] {
 		return
 	}
 	y.seen[v] = true
 	if v.err != nil {
-		y.bad = append(y.bad, where+": "+v.err.Error())
+		y.bad = append(y.bad, where()+": "+v.err.Error())
 		return
 	}
 	y.left[v.outcome]++

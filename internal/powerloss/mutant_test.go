@@ -3,9 +3,12 @@
 package powerloss
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
+
+	"hotswap/internal/testenv"
 )
 
 // mutant is a push with a step of the replacement left out.
@@ -76,7 +79,7 @@ func TestTheModelFindsWhatALeftOutStepMayDo(t *testing.T) {
 				t.Fatal("nothing was left out")
 			}
 			for _, o := range []order{inOrder, anyChoice} {
-				y := without.replay(t, l, o)
+				y := without.replay(t, l, o, 1, testenv.Sample(1, math.MaxInt))
 				if got, want := len(y.bad) > 0, slices.Contains(m.orders, o); got != want {
 					t.Errorf("directory changes %s: bad states found: %t, want %t", o, got, want)
 				}

@@ -202,7 +202,7 @@ func (w *sweeper) sweep(t *testing.T, log logFate) *tally {
 		if ended {
 			where = "behind the last call"
 		}
-		y.add(v, where)
+		y.add(v, func() string { return where })
 	}
 	t.Logf("%s, %s, %s: before or behind %d calls: %s (%.1f s)", w.image.fs.name, w.scenario.name, log, y.calls, y, time.Since(start).Seconds())
 	return y

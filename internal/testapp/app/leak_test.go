@@ -5,9 +5,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"hotswap/internal/testenv"
 )
 
-var swaps = flag.Int("swaps", 40, "how many swaps to look for a forgotten descriptor after")
+var swaps = flag.Int("swaps", testenv.Sample(12, 40), "how many swaps to look for a forgotten descriptor after")
 
 func TestSwapsLeaveNoDescriptorBehind(t *testing.T) {
 	f := Fixture{Size: 1, Tables: 1, JournalMode: "wal"}

@@ -15,11 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"hotswap/internal/testenv"
 	"hotswap/sockserver"
 	"hotswap/swapper"
 )
 
-var soak = flag.Duration("soak", 3*time.Second, "how long TestSoak pushes, pulls and fails")
+var soak = flag.Duration("soak", time.Duration(testenv.Sample(1, 3))*time.Second, "how long TestSoak pushes, pulls and fails")
 
 // TestSoak pushes good files and bad ones by both methods, cancels pushes at
 // moments of chance, has clients vanish in the midst of theirs, and pulls all the
