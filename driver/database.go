@@ -33,6 +33,7 @@ type Database struct {
 
 	// freezing is held by the one Freeze that waits for or holds the database.
 	freezing sync.Mutex
+	draining atomic.Bool // one does; for who must not try
 	// drainage gets a value, at most one, whenever a connection drains.
 	drainage chan struct{}
 	// first has room for one: the connection that is the first to open a file.

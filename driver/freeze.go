@@ -131,6 +131,7 @@ func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, err
 		return nil, ErrFreezing
 	}
 	d.keep()
+	d.draining.Store(true)
 	d.gateLog.Store(opts.Logger)
 	f := &Frozen{db: d, adopts: opts.adopts}
 	dr := drain{d: d, opts: opts, start: time.Now(), frozen: f}
@@ -166,6 +167,9 @@ func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, err
 	succeeded = true
 	return f, nil
 }
+
+// Freezing reports whether a Freeze waits for the database, or holds it.
+func (d *Database) Freezing() bool { return d.draining.Load() }
 
 // overwrites has calls that get SQLITE_BUSY wait for the end of the freeze.
 func (f *Frozen) overwrites() {
@@ -241,6 +245,7 @@ func (f *Frozen) open() {
 
 func (f *Frozen) end() {
 	f.db.gateLog.Store(nil)
+	f.db.draining.Store(false)
 	f.db.freezing.Unlock()
 	f.db.letGo()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,6 +118,100 @@ func TestOnSwapMayUseADatabaseThatHasThisOneAttached(t *testing.T) {
 					t.Error(got)
 				}
 			})
+		}
+	}
+}
+
+// TestAPushWaitsForTheSwapOfADatabaseThatHasThisOneAttached: that one may have to wait
+// for what it holds, and this one is not refused meanwhile.
+func TestAPushWaitsForTheSwapOfADatabaseThatHasThisOneAttached(t *testing.T) {
+	for _, end := range []string{"in time", "too late"} {
+		t.Run(end, func(t *testing.T) {
+			s := start(t, t.TempDir(), "&_journal=WAL")
+			main := filepath.Join(t.TempDir(), "main.sqlite3")
+			other := s.attach(main)
+			mainDB, ok := driver.Lookup(main)
+			if !ok {
+				t.Fatal("main is not managed")
+			}
+			tx, err := other.Begin()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tx.Rollback()
+			draining := make(chan struct{})
+			swapped := make(chan error, 1)
+			go func() {
+				frozen, err := mainDB.Freeze(t.Context(), driver.FreezeOptions{Notify: func(e driver.FreezeEvent) {
+					if e.Step == driver.FreezeWaiting {
+						close(draining)
+					}
+				}})
+				if err == nil {
+					frozen.Thaw()
+				}
+				swapped <- err
+			}()
+			<-draining
+			waiting := make(chan struct{})
+			opts := swapper.PushOptions{Method: swapper.MethodRename, Notify: func(e swapper.Event) {
+				if e.Step == swapper.StepWaiting && strings.Contains(e.Text, "main.sqlite3, which has this database attached") {
+					close(waiting)
+				}
+			}}
+			if end == "too late" {
+				opts.Timeout = 100 * time.Millisecond
+				s.refuses(opts, swapper.ErrBusy, "main.sqlite3, which has this database attached, can't be drained", "another swap")
+				select {
+				case <-waiting:
+				default:
+					t.Error("it did not wait")
+				}
+			} else {
+				pushed := make(chan error, 1)
+				go func() {
+					_, err := s.push(source(t, "new"), opts)
+					pushed <- err
+				}()
+				select {
+				case <-waiting:
+				case err := <-pushed:
+					t.Fatalf("it did not wait: %v", err)
+				}
+				tx.Rollback()
+				if err := <-pushed; err != nil {
+					t.Fatal(err)
+				}
+				if got := attached(t, other); got != "new" {
+					t.Errorf("attached it reads %s", got)
+				}
+			}
+			tx.Rollback()
+			if err := <-swapped; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestPushesOfDatabasesThatHaveEachOtherAttachedBothEnd: neither holds the one while it
+// wants the other.
+func TestPushesOfDatabasesThatHaveEachOtherAttachedBothEnd(t *testing.T) {
+	a, b := start(t, t.TempDir(), "&_journal=WAL"), start(t, t.TempDir(), "&_journal=WAL")
+	b.attach(a.path)
+	a.attach(b.path)
+	ended, data := make(chan error), source(t, "new")
+	for range 5 {
+		for _, s := range []*service{a, b} {
+			go func() {
+				_, err := s.push(data, swapper.PushOptions{})
+				ended <- err
+			}()
+		}
+		for range 2 {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
 		}
 	}
 }

@@ -217,3 +217,26 @@ func TestABusyWriterInAnotherProcessRefusesThePushByName(t *testing.T) {
 		})
 	}
 }
+
+// TestAPushThatGoesInPlaceAtTheTimeoutDoesNotWaitForThatOnceMore: the timeout is of
+// the whole push.
+func TestAPushThatGoesInPlaceAtTheTimeoutDoesNotWaitForThatOnceMore(t *testing.T) {
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	tx, err := s.pool.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if _, err := tx.Exec("UPDATE items SET stamp = stamp"); err != nil {
+		t.Fatal(err)
+	}
+	attempts := 0 // in place, of which there is time for many within the timeout
+	s.refuses(swapper.PushOptions{Timeout: time.Second, MaxPause: 20 * time.Millisecond, Notify: func(e swapper.Event) {
+		if e.Step == swapper.StepWritesWait {
+			attempts++
+		}
+	}}, swapper.ErrBusy, "UPDATE items")
+	if attempts == 0 || attempts > 2 {
+		t.Errorf("%d attempts in place after the timeout", attempts)
+	}
+}

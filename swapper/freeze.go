@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -26,29 +27,118 @@ func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
 	if err := p.nobodyElsewhere(); err != nil {
 		return nil, err
 	}
-	opts := driver.FreezeOptions{
-		Timeout: p.opts.Timeout, MaxPause: p.opts.MaxPause, Force: p.opts.Force,
+	frozen, err := p.freezePatiently(ctx, driver.FreezeOptions{
+		MaxPause: p.opts.MaxPause, Force: p.opts.Force,
 		InTurn: true,
 		Logger: &p.opts.Logger,
 		Notify: p.freezeStep,
-	}
-	frozen, err := p.db.Freeze(ctx, opts)
-	// A push of a database that this one has attached, or a move to a file that was put
-	// there, is over soon; an OnSwap callback may be waiting for this very push.
-	for late := time.Now().Add(min(p.opts.timeout(), freezingPatience)); errors.Is(err, driver.ErrFreezing) && time.Now().Before(late); {
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-		frozen, err = p.db.Freeze(ctx, opts)
-	}
+	}, p.left())
 	if err != nil {
 		return nil, p.freezeFailed(err)
 	}
 	p.phase("swap")
 	p.report.Connections, p.report.Attempts, p.report.Holders = frozen.Connections, frozen.Attempts, frozen.Holders
 	return frozen, nil
+}
+
+// left is what remains of the timeout.
+func (p *push) left() time.Duration { return max(p.opts.timeout()-p.waited, 0) }
+
+// waits begins a wait; end counts it against the timeout.
+func (p *push) waits() (end func()) {
+	began := time.Now()
+	return func() { p.waited += time.Since(began) }
+}
+
+// freezePatiently freezes the database within the timeout, which begins now. A push
+// of a database that this one has attached, or a move to a file that was put there,
+// is over soon, so it waits a moment for another freeze; not for long, since an OnSwap
+// callback may be waiting for this very push.
+func (p *push) freezePatiently(ctx context.Context, opts driver.FreezeOptions, timeout time.Duration) (*driver.Frozen, error) {
+	defer p.waits()()
+	began := time.Now()
+	for {
+		opts.Timeout = max(timeout-time.Since(began), time.Millisecond)
+		frozen, err := p.db.Freeze(ctx, opts)
+		if !errors.Is(err, driver.ErrFreezing) || time.Since(began) >= min(timeout, freezingPatience) {
+			return frozen, err
+		}
+		if err := sleep(ctx, freezingEvery); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// freezingEvery is how often it is looked again whether another freeze has ended.
+const freezingEvery = 5 * time.Millisecond
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// freezeAll is freeze and freezeAttachers. A database that has this one attached may
+// be in a swap itself, which waits for what it holds: that is waited for with calls
+// flowing. If frozen is nil nothing is frozen.
+func (p *push) freezeAll(ctx context.Context) (frozen *driver.Frozen, others attachers, err error) {
+	for try := 1; ; try++ {
+		if err := p.awaitAttachers(ctx); err != nil {
+			return nil, nil, err
+		}
+		if frozen, err = p.freeze(ctx); err != nil {
+			return nil, nil, err
+		}
+		others, err = p.freezeAttachers(ctx)
+		// If none of them is in a swap any more, it has just ended; or an OnSwap callback
+		// runs, which may wait for this very push.
+		if !errors.Is(err, driver.ErrFreezing) || p.left() == 0 || try > 2 && !anyFreezing(p.db.Attachers()) {
+			return frozen, others, err
+		}
+		p.phase("wait")
+		p.thaw(frozen, others.thaw)
+		// Two databases may have each other attached, and be pushed to at once: let
+		// one be the first.
+		end := p.waits()
+		err = sleep(ctx, rand.N(attacherPatience/5)+freezingEvery)
+		end()
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+// awaitAttachers waits until no database that has this one attached is in a swap of
+// its own.
+func (p *push) awaitAttachers(ctx context.Context) error {
+	var told *driver.Database
+	for {
+		all := p.db.Attachers()
+		i := slices.IndexFunc(all, (*driver.Database).Freezing)
+		if i < 0 {
+			return nil
+		}
+		if p.left() == 0 {
+			return attacherHeld(all[i], driver.ErrFreezing, attacherHint)
+		}
+		if told != all[i] {
+			told = all[i]
+			p.step(StepWaiting, "waiting for the swap of "+printable.Line(told.Path())+", which has this database attached", nil)
+		}
+		end := p.waits()
+		err := sleep(ctx, freezingEvery)
+		end()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func anyFreezing(all []*driver.Database) bool {
+	return slices.ContainsFunc(all, (*driver.Database).Freezing)
 }
 
 // attachers are other databases of the program that have the live one attached.
@@ -64,13 +154,15 @@ func (p *push) freezeAttachers(ctx context.Context) (all attachers, err error) {
 	for _, db := range p.db.Attachers() {
 		frozen, err := db.Freeze(ctx, driver.FreezeOptions{Timeout: attacherPatience, MaxPause: attacherPatience, Logger: &p.opts.Logger})
 		if err != nil {
-			return all, attacherHeld(db, err, "try again, or push in place (--method=in-place)")
+			return all, attacherHeld(db, err, attacherHint)
 		}
 		p.report.Connections += frozen.Connections
 		all = append(all, frozen)
 	}
 	return all, nil
 }
+
+const attacherHint = "try again, or push in place (--method=in-place)"
 
 func attacherHeld(db *driver.Database, cause error, hint string) error {
 	return &failure{text: printable.Line(db.Path()) + ", which has this database attached, can't be drained", cause: cause, kinds: []error{ErrBusy},

@@ -38,7 +38,10 @@ type PushOptions struct {
 	SkipRehearsal bool
 	// Method is how the live database is replaced; "" means MethodAuto.
 	Method Method
-	// Timeout bounds the wait for holds to drain; 0 means 30 s.
+	// Timeout bounds all that the push waits for, together: holds that drain, another
+	// process's locks, swaps of databases that have this one attached. A push that goes
+	// in place when nothing is left of it makes one attempt there, of MaxPause at most.
+	// 0 means 30 s.
 	Timeout time.Duration
 	// MaxPause bounds the window of one attempt; 0 means 1 s.
 	MaxPause time.Duration

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"hotswap/driver"
 	"hotswap/internal/printable"
@@ -57,6 +58,8 @@ type push struct {
 	asides []string // of its sidecars, which were set aside
 
 	readable bool // the live file is a database
+
+	waited time.Duration // of the timeout, which all waits of the push share
 
 	wantLease bool // to rename without one would be a risk
 }
@@ -118,12 +121,11 @@ func (p *push) byRename(ctx context.Context) error {
 		p.report.Method = MethodRename
 		return nil
 	}
-	frozen, err := p.freeze(ctx)
-	if err != nil {
+	frozen, others, err := p.freezeAll(ctx)
+	if frozen == nil {
 		return err
 	}
 	defer frozen.Thaw() // a no-op by then, unless something panics
-	others, err := p.freezeAttachers(ctx)
 	defer others.thaw()
 	r := &replacement{push: p}
 	defer r.openDoor() // a no-op by then, as well

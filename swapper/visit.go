@@ -24,10 +24,11 @@ const visitTries = 5
 func (p *push) visit(ctx context.Context, fn func(*live) error) error {
 	began := time.Now()
 	for try := 1; ; try++ {
+		tried := time.Now()
 		err := p.visitOnce(ctx, p.wal || try > visitTries, fn)
 		switch {
 		case err == errNoBreak:
-		case !busyElsewhere(err), time.Since(began) > p.opts.timeout():
+		case !busyElsewhere(err), time.Since(tried) >= p.left():
 			return err
 		case time.Since(began) > exclusiveLook:
 			if inVain := exclusive(p.db); inVain != nil {
@@ -39,6 +40,7 @@ func (p *push) visit(ctx context.Context, fn func(*live) error) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		p.waited += time.Since(tried)
 	}
 }
 

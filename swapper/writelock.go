@@ -13,14 +13,22 @@ import (
 // lock gets SQLite's write lock with the copy's first step, which copies nothing:
 // of a source of one page it would commit, too. While another
 // process has it, or one of the program's transactions, it tries again and
-// again: the program's writes don't wait for the whole of that time.
+// again: the program's writes don't wait for the whole of that time. Where nothing is
+// left of the timeout, as behind a reader that it was waited for to rename, there is
+// one attempt.
 func (o *overwrite) lock(ctx context.Context) (err error) {
 	began := time.Now()
-	deadline := began.Add(o.opts.timeout())
+	deadline := began.Add(max(o.left(), min(o.opts.maxPause(), o.opts.timeout())))
 	window := 50 * time.Millisecond
 	for {
 		if err := o.quiet(ctx, deadline); err != nil {
-			return err
+			if !errors.Is(err, driver.ErrFreezing) || !anyFreezing(o.db.Attachers()) || time.Now().After(deadline) {
+				return err
+			}
+			if err := sleep(ctx, freezingEvery); err != nil {
+				return err
+			}
+			continue
 		}
 		locked, err := o.begin(ctx, window)
 		if locked {
@@ -52,7 +60,7 @@ func (o *overwrite) lock(ctx context.Context) (err error) {
 // quiet keeps the program out of the copy's way.
 func (o *overwrite) quiet(ctx context.Context, deadline time.Time) (err error) {
 	opts := driver.FreezeOptions{
-		Timeout: max(time.Until(deadline), time.Millisecond), MaxPause: o.opts.MaxPause, Force: o.opts.Force,
+		MaxPause: o.opts.MaxPause, Force: o.opts.Force,
 		WritesOnly: o.wal, CloseShared: true,
 		Logger: &o.opts.Logger, Notify: o.freezeStep,
 	}
@@ -61,7 +69,7 @@ func (o *overwrite) quiet(ctx context.Context, deadline time.Time) (err error) {
 	} else {
 		o.phase("wait")
 	}
-	o.frozen, err = o.db.Freeze(ctx, opts)
+	o.frozen, err = o.freezePatiently(ctx, opts, time.Until(deadline))
 	if err != nil {
 		return o.freezeFailed(err)
 	}
