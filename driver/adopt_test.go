@@ -418,3 +418,47 @@ func TestAJournalModeInTheDSNIsSetByOneConnectionAlone(t *testing.T) {
 		}
 	}
 }
+
+// TestFilesThatAreMovedThereOneAfterAnotherHoldUpNoCall: each has just been written, so
+// that none may be adopted. The old one serves meanwhile.
+func TestFilesThatAreMovedThereOneAfterAnotherHoldUpNoCall(t *testing.T) {
+	t.Parallel()
+	r := startReplaced(t, "WAL")
+	content, err := os.ReadFile(r.next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for fresh := r.live + ".fresh"; ; {
+			if err := errors.Join(os.WriteFile(fresh, content, 0o600), os.Rename(fresh, r.live)); err != nil {
+				t.Error(err)
+				return
+			}
+			select {
+			case <-time.After(50 * time.Millisecond):
+			case <-stop:
+				return
+			}
+		}
+	}()
+	for began := driver.Looks(r.db); driver.Looks(r.db) < began+3; {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		var n int
+		err := r.pool.QueryRowContext(ctx, "SELECT count(*) FROM t").Scan(&n)
+		cancel()
+		if err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	close(stop)
+	<-stopped
+	testenv.Eventually(t, func() error {
+		if got := stamps(t, r.pool); got != "new 50" {
+			return errors.New(got)
+		}
+		return nil
+	})
+}

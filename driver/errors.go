@@ -10,11 +10,14 @@ import (
 )
 
 var (
-	// ErrForced is what the owners of calls, Rows and transactions get that a
-	// forced swap interrupted (FreezeOptions.Force): nothing of the transaction
-	// remains, and it may be run again. For an interrupted call, errors.As still
-	// finds SQLite's own error.
-	ErrForced = errors.New("hotswap: interrupted by a forced swap of the database and rolled back; run it again")
+	// ErrForced is what the owners of calls, Rows and transactions get that were
+	// interrupted: nothing of the transaction remains, and it may be run again. Two
+	// things interrupt them. A forced swap does, at its timeout (FreezeOptions.Force).
+	// And where something else has put another file at the database's path, the move
+	// of all connections to that does (AdoptReplaced): what is under way on the old
+	// file has 5 s to end. For an interrupted call, errors.As still finds SQLite's own
+	// error.
+	ErrForced = errors.New("hotswap: interrupted and rolled back, by a forced swap of the database or since another file was put in its place; run it again")
 	// ErrFreezing is what Freeze returns while another Freeze of the same
 	// database waits or holds it.
 	ErrFreezing = errors.New("hotswap: another swap of this database is in progress")

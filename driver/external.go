@@ -21,9 +21,10 @@ type ExternalReplace int
 
 const (
 	// AdoptReplaced moves all connections to the new file together, once what
-	// is under way has ended; what has not after some seconds is interrupted, as
-	// by FreezeOptions.Force: it works on a file that is gone. It is a swap: a new
-	// generation begins and OnSwap runs, on a goroutine of the driver's.
+	// is under way has ended; what has not after 5 s is interrupted, as by
+	// FreezeOptions.Force, and its owner gets ErrForced: it works on a file that is
+	// gone. It is a swap: a new generation begins and OnSwap runs, on a goroutine of
+	// the driver's.
 	//
 	// A file is adopted only when it is whole, by its header and its length, and
 	// nobody has written to it for a moment. Until then the old one stays open and

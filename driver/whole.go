@@ -15,9 +15,10 @@ import (
 )
 
 // becomesReady waits, while that is a matter of a moment, until the file at the
-// path may be adopted.
+// path may be adopted. Calls may be waiting for that: of files that are moved there
+// one after another, each just written, none becomes ready, and the old one serves on.
 func (d *Database) becomesReady() bool {
-	for {
+	for late := time.Now().Add(2 * stillFor); ; {
 		path := d.Path()
 		if turned, ok := d.turnedTo(); ok {
 			path = turned
@@ -26,7 +27,7 @@ func (d *Database) becomesReady() bool {
 		if ready {
 			return true
 		}
-		if !soon {
+		if !soon || time.Now().After(late) {
 			d.keepOut(path, fileid.Of(path), why)
 			return false
 		}

@@ -92,7 +92,7 @@ func describe(m managed) DatabaseInfo {
 			info.Warnings = append(info.Warnings, lost)
 		}
 		if why := m.db.Warning(); why != "" {
-			info.Warnings = append(info.Warnings, "another file was put at the path and is not used ("+why+"): put a whole database there (mv); "+
+			info.Warnings = append(info.Warnings, "another file was put at the path and is not used ("+why+"): move a whole database there (mv), or move this file away and push; "+
 				"until then the program goes on with the old one, which has no name any more, or, if it has that open no more, is refused its calls")
 		}
 	}

@@ -2,6 +2,7 @@ package sockserver
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -87,13 +88,59 @@ func TestAStatusWarnsOfAFileThatIsKeptOut(t *testing.T) {
 	if n := rowsIn(t, pool); n != 3 {
 		t.Errorf("%d rows", n)
 	}
-	source := filepath.Join(dir, "source")
-	makeDatabase(t, source, 4)
-	content, err := os.ReadFile(source)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Push(t.Context(), dir+"/db", bytes.NewReader(content), PushParams{}); err == nil || !strings.Contains(err.Error(), "whole one in its place") {
-		t.Errorf("a push: %v", err)
+}
+
+// TestAFileThatIsKeptOutIsGotRidOfAsThePushSays: a push is refused as long as it is
+// there, and says what to do; each of that works.
+func TestAFileThatIsKeptOutIsGotRidOfAsThePushSays(t *testing.T) {
+	for _, way := range []string{"a whole one is moved there", "it is moved away"} {
+		t.Run(way, func(t *testing.T) {
+			dir := shortDir(t)
+			pool := openDatabase(t, dir+"/db", 3)
+			c := newTestClient(t, startServer(t, dir, Config{}, nil))
+			move := func(from, to string) {
+				t.Helper()
+				if err := os.Rename(filepath.Join(dir, from), filepath.Join(dir, to)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			writeFile(t, dir+"/bad", "no database")
+			move("bad", "db")
+			for name, rows := range map[string]int{"source": 4, "whole": 5} {
+				makeDatabase(t, filepath.Join(dir, name), rows)
+			}
+			content, err := os.ReadFile(filepath.Join(dir, "source"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			push := func() error {
+				_, err := c.Push(t.Context(), dir+"/db", bytes.NewReader(content), PushParams{})
+				return err
+			}
+			p, ok := errors.AsType[*Problem](push())
+			if !ok || p.Exit != 75 || !strings.Contains(p.Hint, "the live database is unchanged: move a whole database there with mv") || !strings.Contains(p.Hint, "or move this file away, and push") {
+				t.Fatalf("a push: %+v", p)
+			}
+			if n := rowsIn(t, pool); n != 3 {
+				t.Errorf("%d rows", n)
+			}
+			if way == "it is moved away" {
+				move("db", "bad")
+			} else {
+				move("whole", "db")
+				testenv.Eventually(t, func() error {
+					if n := rowsIn(t, pool); n != 5 {
+						return fmt.Errorf("%d rows", n)
+					}
+					return nil
+				})
+			}
+			if err := push(); err != nil {
+				t.Fatal(err)
+			}
+			if n := rowsIn(t, pool); n != 4 {
+				t.Errorf("%d rows", n)
+			}
+		})
 	}
 }

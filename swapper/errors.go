@@ -111,7 +111,7 @@ func failed(doing string, cause error) error {
 		f.hint = "make room on the disk and try again"
 	case errors.Is(cause, driver.ErrReplaced):
 		f.kinds = []error{ErrBusy}
-		f.hint = "put the old file back, or a whole one in its place (mv), and try again"
+		f.hint = strangeHint
 	case errors.Is(cause, fs.ErrPermission), errors.Is(cause, syscall.EROFS):
 		f.kinds = []error{ErrNotPermitted}
 	}

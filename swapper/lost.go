@@ -61,9 +61,14 @@ func strange(err error) error {
 	if !errors.Is(err, driver.ErrReplaced) {
 		return failed("see whether the program uses the file at the path", err)
 	}
-	return &failure{text: "the program does not use the file that is at the path", cause: err, kinds: []error{ErrBusy},
-		hint: "put the old one back, or a whole one in its place (mv), and try again"}
+	return &failure{text: "the program does not use the file that is at the path", cause: err, kinds: []error{ErrBusy}, hint: strangeHint}
 }
+
+// strangeHint is of what the program does not use: it must be gone, or another, before
+// there can be a push or a pull. A program that refuses all others' files
+// (driver.RefuseReplaced) wants the old one.
+const strangeHint = "move a whole database there with mv, and the program goes on with that; or move this file away, and push; " +
+	"or, if the program refuses what others put there, move the old one back or restart it"
 
 // Lost says, if the database's file or its write-ahead log was taken away while
 // this process has it open, what that means and what to do; else it is "". It
