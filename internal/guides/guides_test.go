@@ -127,12 +127,21 @@ func TestCommandsOfTheGuideOnSeveralDatabasesDoWhatItSays(t *testing.T) {
 	walk{world: w, at: app,
 		after: map[string]func(*testing.T){"main.go": func(t *testing.T) {
 			stop(first)
+			// The program makes what it needs.
+			for _, name := range []string{"cache", "queue"} {
+				if err := os.Remove(filepath.Join(app, "db", name+".sqlite3")); err != nil {
+					t.Fatal(err)
+				}
+			}
 			w.start(t, app, socket, filepath.Join(app, "main"))
 		}},
 		before: map[string]func(*testing.T){
 			"--method=rename": func(t *testing.T) { w.read(t, "reader", filepath.Join(app, "db/production.sqlite3")) },
 		},
 	}.through(t, "databases.md")
+	if said, err := os.ReadFile(filepath.Join(app, "app.log")); err != nil || strings.Contains(string(said), "no such table") {
+		t.Errorf("the guide's program says: %s (%v)", said, err)
+	}
 }
 
 func TestCommandsOfTheLitestreamGuideDoWhatItSays(t *testing.T) {
