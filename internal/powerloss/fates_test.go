@@ -16,8 +16,8 @@ const (
 )
 
 // fates yields what may become of the changes. Of a few, that is every choice
-// of those that are kept. Of more: each lost alone, each and all behind it
-// lost, and random choices; with -every also each hollow instead, each kept
+// of those that are kept. Of more: each lost alone, each of an entry with one of a
+// file, each and all behind it lost, and random choices; with -every also each hollow instead, each kept
 // alone, each and all behind it kept, and more of chance. What is yielded is
 // used again.
 func fates(pending []change, o order, random *rand.Rand) iter.Seq[[]fate] {
@@ -42,6 +42,14 @@ func fates(pending []change, o order, random *rand.Rand) iter.Seq[[]fate] {
 			for choice := range 1 << len(pending) {
 				if !those(func(i int) bool { return choice>>i&1 == 1 }, lost) {
 					return
+				}
+			}
+		} else {
+			for e := range pending {
+				for f := range pending {
+					if pending[e].file == nil && pending[f].file != nil && !those(func(i int) bool { return i == e || i == f }, lost) {
+						return
+					}
 				}
 			}
 		}

@@ -54,7 +54,7 @@ func TestMove(t *testing.T) {
 			f := prepare(t, s)
 			var points []int
 			for i := f.proven(); i < len(f.record); i++ {
-				if *extent == "full" || i%80 == 0 || renames(f.record[i]) {
+				if *extent == "full" || i%80 == 0 || renames(f.record[i]) || i == len(f.record)-1 {
 					points = append(points, i+1)
 				}
 			}
