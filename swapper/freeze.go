@@ -32,7 +32,7 @@ func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
 		InTurn: true,
 		Logger: &p.opts.Logger,
 		Notify: p.freezeStep,
-	}, p.left())
+	}, p.attempt())
 	if err != nil {
 		return nil, p.freezeFailed(err)
 	}
@@ -43,6 +43,11 @@ func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
 
 // left is what remains of the timeout.
 func (p *push) left() time.Duration { return max(p.opts.timeout()-p.waited, 0) }
+
+// attempt is left, and time for one attempt if nothing is.
+func (p *push) attempt() time.Duration {
+	return max(p.left(), min(p.opts.maxPause(), p.opts.timeout()))
+}
 
 // waits begins a wait; end counts it against the timeout.
 func (p *push) waits() (end func()) {

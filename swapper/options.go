@@ -39,8 +39,8 @@ type PushOptions struct {
 	// Method is how the live database is replaced; "" means MethodAuto.
 	Method Method
 	// Timeout bounds all that the push waits for, together: holds that drain, another
-	// process's locks, swaps of databases that have this one attached. A push that goes
-	// in place when nothing is left of it makes one attempt there, of MaxPause at most.
+	// process's locks, swaps of databases that have this one attached. When nothing is
+	// left of it, what is still to be done is attempted once, for MaxPause at most.
 	// 0 means 30 s.
 	Timeout time.Duration
 	// MaxPause bounds the window of one attempt; 0 means 1 s.

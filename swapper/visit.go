@@ -40,7 +40,9 @@ func (p *push) visit(ctx context.Context, fn func(*live) error) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		p.waited += time.Since(tried)
+		if err != errNoBreak { // of those there are a few, and short ones
+			p.waited += time.Since(tried)
+		}
 	}
 }
 

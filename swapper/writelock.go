@@ -18,7 +18,7 @@ import (
 // one attempt.
 func (o *overwrite) lock(ctx context.Context) (err error) {
 	began := time.Now()
-	deadline := began.Add(max(o.left(), min(o.opts.maxPause(), o.opts.timeout())))
+	deadline := began.Add(o.attempt())
 	window := 50 * time.Millisecond
 	for {
 		if err := o.quiet(ctx, deadline); err != nil {
