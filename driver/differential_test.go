@@ -17,10 +17,11 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
+	"hotswap/internal/testenv"
 )
 
 var (
-	seeds = flag.Int("seeds", 24, "how many random programs to compare on go-sqlite3 and on this driver")
+	seeds = flag.Int("seeds", testenv.Sample(12, 24), "how many random programs to compare on go-sqlite3 and on this driver")
 	seed  = flag.Uint64("seed", 1, "the first of their seeds")
 )
 

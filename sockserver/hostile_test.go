@@ -145,7 +145,7 @@ func TestBodyCutAnywhereChangesNothing(t *testing.T) {
 	}
 	s := startServer(t, dir, Config{DatabasePaths: []string{dir + "/db"}}, nil)
 	content := contentOf(t, live)
-	for cut := 0; cut < len(whole); cut += step {
+	for cut := 0; cut < len(whole); cut += testenv.Sample(3, 1) * step {
 		body, headers := whole[:cut], fmt.Sprintf("Content-Length: %d\r\n", len(whole))
 		// In turn, one sort of cut at each place.
 		switch cut / step % 4 {

@@ -114,7 +114,13 @@ func TestALatecomerIsKeptOffTheReplacedFile(t *testing.T) {
 				t.Errorf("the fence fell while somebody had the file open: %q", answer)
 			}
 			idle.Close()
-			testenv.Until(t, "the fence falls", func() bool { return strings.HasPrefix(latecomer(t, old, "SELECT stamp FROM t")(), "old") })
+			cmd := exec.Command(os.Args[0])
+			cmd.Env = append(os.Environ(), "HOTSWAP_TEST_OTHER=file:"+old+"?_busy_timeout=0")
+			patient := testenv.Start(t, cmd)
+			testenv.Until(t, "the fence falls", func() bool {
+				fmt.Fprintln(patient.In, "SELECT stamp FROM t")
+				return strings.HasPrefix(patient.Line(), "old")
+			})
 			if answer := latecomer(t, live, "SELECT stamp FROM t", "INSERT INTO t VALUES ('next')")(); answer != "new" {
 				t.Errorf("the new database answers %q", answer)
 			}

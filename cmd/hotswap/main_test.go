@@ -59,6 +59,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOTSWAP_STDERR_SOCKET", "")
 			// With -race, each of some hundred processes would sleep a second at its end.
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
+			env.Setenv("GOGC", "off") // no command lives long enough to fill the memory
 			env.Values[serversKey{}] = map[string]*testServer{}
 			return nil
 		},
