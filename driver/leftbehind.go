@@ -1,9 +1,11 @@
 package driver
 
 import (
+	"database/sql/driver"
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
@@ -79,18 +81,40 @@ func emptyWALs(inner *sqlite3.SQLiteConn, left []leftBehind, moved bool) {
 	if !inner.AutoCommit() {
 		inner.Exec("ROLLBACK", nil) // as the close would
 	}
-	wait := 20 // for one that is just being opened, or closed, too
+	wait := 20 * time.Millisecond // for one that is just being opened, or closed, too
 	if moved {
-		wait = 1000
+		wait = time.Second
 	}
-	inner.Exec(fmt.Sprintf("PRAGMA busy_timeout=%d", wait), nil)
+	inner.Exec(fmt.Sprintf("PRAGMA busy_timeout=%d", wait.Milliseconds()), nil)
+	deadline := time.Now().Add(wait)
 	for _, l := range left {
-		// One that has read nothing yet has no WAL to move:
-		// https://www.sqlite.org/c3ref/wal_checkpoint_v2.html.
 		for _, name := range schemasOn(inner, l.Path) {
-			inner.Exec(fmt.Sprintf("PRAGMA %[1]s.schema_version; PRAGMA %[1]s.wal_checkpoint(TRUNCATE)", name), nil)
+			for !emptyWAL(inner, name) && time.Now().Before(deadline) {
+				time.Sleep(time.Millisecond)
+			}
 		}
 	}
+}
+
+// emptyWAL moves the WAL of a schema into its file. It is false if another one is just
+// doing that, for which SQLite does not wait, and which may not move all that there is
+// by now.
+func emptyWAL(inner *sqlite3.SQLiteConn, schema string) bool {
+	// One that has read nothing yet has no WAL to move:
+	// https://www.sqlite.org/c3ref/wal_checkpoint_v2.html.
+	inner.Exec("PRAGMA "+schema+".schema_version", nil)
+	rows, err := inner.Query("PRAGMA "+schema+".wal_checkpoint(TRUNCATE)", nil)
+	if err != nil {
+		return true
+	}
+	defer rows.Close()
+	row := make([]driver.Value, 3) // busy, frames, frames moved
+	if err := rows.Next(row); err != nil {
+		return true
+	}
+	busy, _ := row[0].(int64)
+	frames, _ := row[1].(int64)
+	return busy == 0 || frames >= 0
 }
 
 // schemasOn returns the names, quoted, of a connection's schemas that are of a file.
