@@ -270,3 +270,40 @@ func TestALastCloseTakesNothingFromConnectionsThatAreBeingOpened(t *testing.T) {
 		db.Close()
 	}
 }
+
+// TestTheLastCloseCountsNoConnectionOfAnotherDriver: that one, plain go-sqlite3's, is
+// closed after it, and leaves a WAL beside another file that is there by then.
+func TestTheLastCloseCountsNoConnectionOfAnotherDriver(t *testing.T) {
+	for _, movedBefore := range []bool{true, false} {
+		t.Run(fmt.Sprintf("moved before it %v", movedBefore), func(t *testing.T) {
+			dir := t.TempDir()
+			path, next, aside := filepath.Join(dir, "a.db"), filepath.Join(dir, "next.db"), filepath.Join(dir, "aside.db")
+			makeStamped(t, path, "old")
+			makeStamped(t, next, "new")
+			pool := openAt(t, path)
+			mustExec(t, pool, "INSERT INTO t VALUES ('written')")
+			plain, err := sql.Open("sqlite3", path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer plain.Close()
+			if s := stampOf(plain, "t"); s != "old,written" {
+				t.Fatalf("read %q", s)
+			}
+			if !movedBefore {
+				pool.Close()
+			}
+			if err := errors.Join(os.Rename(path, aside), os.Rename(next, path)); err != nil {
+				t.Fatal(err)
+			}
+			pool.Close()
+			plain.Close()
+			if s := stampOf(openAt(t, path), "t"); s != "new" {
+				t.Errorf("the new file has %q", s)
+			}
+			if s := stampOf(openAt(t, aside), "t"); s != "old,written" {
+				t.Errorf("the old file has %q", s)
+			}
+		})
+	}
+}

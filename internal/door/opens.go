@@ -45,11 +45,12 @@ func Of(opener Opener) []Handle {
 }
 
 // Leaving says that an opener is about to close all that it has open, and returns
-// those of its files that nobody else in the process has open by the same path, or
-// goes on to have: of several that leave at once one is the last, and what As has
-// open while it still runs, opening a connection, does not count, for that may come
-// to nothing. Until left is called, once they are closed, nobody opens those paths: what is beside a file that
-// was moved away is still its own then.
+// those of its files that no other opener has open by the same path, or goes on to
+// have: of several that leave at once one is the last, and what As has open while it
+// still runs, opening a connection, does not count, for that may come to nothing; nor
+// does a stranger, who is closed as SQLite does it. Until left is called, once they are
+// closed, nobody opens those paths: what is beside a file that was moved away is still
+// its own then.
 func Leaving(opener Opener) (last []Handle, left func()) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
@@ -59,7 +60,7 @@ func Leaving(opener Opener) (last []Handle, left func()) {
 next:
 	for h := range all.openers[opener] {
 		for _, other := range all.paths[h.Path].open {
-			if !other.leaving && (other.scope == nil || other.scope.ended) {
+			if !other.leaving && other.Opener != nil && (other.scope == nil || other.scope.ended) {
 				continue next
 			}
 		}
