@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -269,6 +270,27 @@ func TestALastCloseTakesNothingFromConnectionsThatAreBeingOpened(t *testing.T) {
 		}
 		db.Close()
 	}
+}
+
+// TestConnectionsWithASharedCacheComeAndGo: none is refused since another one is just
+// being closed.
+func TestConnectionsWithASharedCacheComeAndGo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	makeStamped(t, path, "a")
+	pool := openAt(t, "file:"+path+"?cache=shared")
+	pool.SetMaxIdleConns(-1)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 300 {
+				if s := stampOf(pool, "t"); s != "a" {
+					t.Errorf("read %q", s)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // TestTheLastCloseCountsNoConnectionOfAnotherDriver: that one, plain go-sqlite3's, is

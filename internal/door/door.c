@@ -40,9 +40,9 @@ static int hotswap_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, 
 	struct hotswap_guarded *g = malloc(sizeof *g);
 	if (g == 0)
 		return SQLITE_NOMEM;
-	// With a shared cache SQLite has mutexes of the whole process now: such an open
-	// is refused rather than made to wait. (Of an ATTACH that inherits the shared
-	// cache nothing tells; it does wait.)
+	// With a shared cache SQLite has a mutex of the whole process now: such an open
+	// is refused rather than made to wait while the path is shut. (Of an ATTACH that
+	// inherits the shared cache nothing tells; it does wait.)
 	const char *cache = sqlite3_uri_parameter(name, "cache");
 	int how = cache != 0 && strcmp(cache, "shared") == 0 ? HOTSWAP_SHARED : 0;
 	if (sqlite3_uri_boolean(name, "immutable", 0) || sqlite3_uri_boolean(name, "nolock", 0))

@@ -82,12 +82,16 @@ func (r *registry) enter(path string, scope *Scope, shared, unlocked bool) (toke
 		r.mu.Lock()
 		p := r.atLocked(path)
 		shut := p.shut
+		refused := shut != nil && shared
 		if shut == nil {
+			// With a shared cache, too: the mutex that SQLite has then
+			// (SQLITE_MUTEX_STATIC_OPEN, sqlite3BtreeOpen in btree.c) a close does
+			// without.
 			shut = p.left
 		}
 		if shut != nil {
 			r.mu.Unlock()
-			if shared {
+			if refused {
 				return 0, false, sqliteBusy
 			}
 			late := time.NewTimer(time.Until(deadline))
