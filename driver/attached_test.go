@@ -1,11 +1,14 @@
 package driver_test
 
 import (
+	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
@@ -161,5 +164,33 @@ func TestTheFirstFileOfADatabaseMayBeReadByAnAttacher(t *testing.T) {
 	at.mv()
 	if s := stampOf(at.main, "b.t"); s != "new" || at.db.Generation() != 2 {
 		t.Errorf("read %q in generation %d", s, at.db.Generation())
+	}
+}
+
+// TestNewConnectionsAreRefusedOfAReplacedFile, if that is what the program wants: while
+// others have the old file open, the database's own or of one that attaches it.
+func TestNewConnectionsAreRefusedOfAReplacedFile(t *testing.T) {
+	for _, attached := range []bool{false, true} {
+		t.Run(fmt.Sprintf("attached %v", attached), func(t *testing.T) {
+			at := newAttached(t)
+			pool, err := sql.Open(register(t, driver.WithExternalReplace(driver.RefuseReplaced)), at.b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer pool.Close()
+			if attached {
+				mustExec(t, at.main, at.attach())
+			} else {
+				connect(t, pool)
+			}
+			d, _ := driver.Lookup(at.b)
+			at.mv()
+			driver.Look(d)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			if conn, err := pool.Conn(ctx); !errors.Is(err, driver.ErrReplaced) {
+				t.Errorf("connected: %v, %v", conn != nil, err)
+			}
+		})
 	}
 }

@@ -167,6 +167,9 @@ func (d *Database) add(ctx context.Context, c *conn) error {
 		}
 		reopened := d.reopened
 		d.mu.Unlock()
+		if d.refusing() {
+			return ErrReplaced
+		}
 		if waited == nil {
 			waited = d.beginWait(c, "connect")
 		}
