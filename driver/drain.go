@@ -49,6 +49,7 @@ type drain struct {
 	frozen *Frozen
 	killed int  // connections that force closed
 	shared bool // only those with a shared cache are to be drained
+	scarce bool // descriptors may run out while calls wait
 }
 
 // concerns reports whether the connection is one of those that are to be drained.

@@ -134,7 +134,7 @@ func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, err
 	d.draining.Store(true)
 	d.gateLog.Store(opts.Logger)
 	f := &Frozen{db: d, adopts: opts.adopts}
-	dr := drain{d: d, opts: opts, start: time.Now(), frozen: f}
+	dr := drain{d: d, opts: opts, start: time.Now(), frozen: f, scarce: descriptorsMayRunOut()}
 	succeeded := false
 	defer func() {
 		if !succeeded { // an error, or a panic of Notify
@@ -264,7 +264,10 @@ func (dr *drain) closeAll() int {
 	}
 	d.mu.Unlock()
 	slices.SortFunc(all, func(a, b *conn) int { return cmp.Compare(a.number, b.number) }) // what is done follows from nothing but the program
-	each, shared := descriptorsOf(d.Path())
+	var each, shared int
+	if dr.scarce {
+		each, shared = descriptorsOf(d.Path())
+	}
 	var closed []*conn
 	for _, c := range all {
 		c.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,7 +45,7 @@ func closeSQLite(opener door.Opener, inner *sqlite3.SQLiteConn) error {
 	}
 	moved, logged := false, false
 	for i := range left {
-		logged = logged || left[i].wal != fileid.None
+		logged = logged || walSize(left[i].Path) > 0
 		if left[i].moved() {
 			moved = true
 			left[i].stale = openSidecars(left[i].Path)
@@ -65,12 +66,16 @@ func closeSQLite(opener door.Opener, inner *sqlite3.SQLiteConn) error {
 // largeWALs reports whether the opener is the last one on a file with a WAL that it
 // takes time to move.
 func largeWALs(opener door.Opener) bool {
-	for _, h := range door.Of(opener) {
-		if info, err := os.Stat(h.Path + "-wal"); err == nil && info.Size() > 1<<20 && len(door.Open(h.Path)) == 1 {
-			return true
-		}
+	return slices.ContainsFunc(door.Last(opener), func(h door.Handle) bool { return walSize(h.Path) > 1<<20 })
+}
+
+// walSize returns the size of a file's WAL in bytes, 0 if it has none.
+func walSize(path string) int64 {
+	info, err := os.Stat(path + "-wal")
+	if err != nil {
+		return 0
 	}
-	return false
+	return info.Size()
 }
 
 // emptyWALs moves the WALs of those files into them. If one can't be, its WAL is not

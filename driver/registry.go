@@ -89,6 +89,7 @@ func (d *Database) keepLocked() {
 	if d.refs++; d.refs == 1 {
 		door.Install()
 		door.Leads(turnedFrom)
+		nothing()
 		d.unguard = door.Guard(d.Path())
 	}
 }

@@ -44,6 +44,27 @@ func Of(opener Opener) []Handle {
 	return out
 }
 
+// Last returns those of an opener's files that no other opener has open by the same
+// path, as Leaving counts that.
+func Last(opener Opener) []Handle {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	return all.lastLocked(opener)
+}
+
+func (r *registry) lastLocked(opener Opener) (last []Handle) {
+next:
+	for h := range r.openers[opener] {
+		for _, other := range r.paths[h.Path].open {
+			if other.Opener != nil && other.Opener != opener && !other.leaving && (other.scope == nil || other.scope.ended) {
+				continue next
+			}
+		}
+		last = append(last, *h)
+	}
+	return last
+}
+
 // Leaving says that an opener is about to close all that it has open, and returns
 // those of its files that no other opener has open by the same path, or goes on to
 // have: of several that leave at once one is the last, and what As has open while it
@@ -57,14 +78,8 @@ func Leaving(opener Opener) (last []Handle, left func()) {
 	for h := range all.openers[opener] {
 		h.leaving = true
 	}
-next:
-	for h := range all.openers[opener] {
-		for _, other := range all.paths[h.Path].open {
-			if !other.leaving && other.Opener != nil && (other.scope == nil || other.scope.ended) {
-				continue next
-			}
-		}
-		last = append(last, *h)
+	last = all.lastLocked(opener)
+	for _, h := range last {
 		all.paths[h.Path].leaveLocked()
 	}
 	return last, func() {
