@@ -194,18 +194,15 @@ func (d *Database) mayLeave() error {
 // at the path, and reports whether something else than a swap has put it there.
 func (d *Database) arrive(swapped bool) (external bool) {
 	if turned, ok := d.turnedTo(); ok && !swapped && d.watch.idle() && door.File(d.Path()) == fileid.None {
-		if ready, _, _ := d.ready(turned, fileid.Of(turned)); !ready {
+		if ready, _, _ := d.ready(turned, fileid.Of(turned)); !ready || d.moveTo(turned) != nil {
 			return false
 		}
-		d.moveTo(turned)
 	}
 	path := d.Path()
 	now := fileid.Of(path)
 	w := &d.watch
-	w.mu.Lock()
-	open, was := w.open, w.file
-	w.mu.Unlock()
-	if open > 0 || now == fileid.None || !swapped && (was == fileid.None || was == now) {
+	was := w.known().file
+	if !w.idle() || now == fileid.None || !swapped && (was == fileid.None || was == now) {
 		return false
 	}
 	if !swapped {
@@ -216,8 +213,10 @@ func (d *Database) arrive(swapped bool) (external bool) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.file != was {
+		return false // who attaches it has admitted it
+	}
 	w.file, w.warning, w.seen = now, "", sight{}
-	door.Expect(path, now)
 	return !swapped
 }
 
@@ -227,14 +226,17 @@ func (w *watch) idle() bool {
 	return w.open == 0
 }
 
-// announce tells of a file that was put there while no connection was open.
-func (d *Database) announce(s Swap) {
+// announce tells of a file that was put there while no connection was open, if one was.
+func (d *Database) announce(s *Swap) {
+	if s == nil {
+		return
+	}
 	d.mu.Lock()
 	d.swaps++
 	d.lastSwap, d.lastPause = time.Now(), 0
 	d.mu.Unlock()
 	d.warnReplaced(0)
-	d.tell(s)
+	d.tell(*s)
 }
 
 func (d *Database) warnReplaced(pause time.Duration) {

@@ -39,7 +39,7 @@ func (c *conn) watchAttached() {
 	for _, h := range door.Of(c) {
 		if d, ok := managed(h.Path); ok && d != c.db {
 			release := d.Keep() // its last pool may just be closed
-			d.noteAttached(h.File)
+			d.noteAttached(h.Path, h.File)
 			release()
 		}
 	}
@@ -111,7 +111,8 @@ func (c *conn) overwriting() *overwriting {
 func attaching[T any](c *conn, run func() (T, error)) (out T, err error) {
 	scope := door.As(c, func() { out, err = run() })
 	if err != nil {
-		err = c.disturbed(scope, err, false)
+		return out, c.disturbed(scope, err, false)
 	}
-	return out, err
+	c.disturbedSince.Store(0)
+	return out, nil
 }

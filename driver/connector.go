@@ -153,11 +153,15 @@ func (c *conn) open(ctx context.Context) error {
 		c.noteDamage(err)
 		return c.disturbed(scope, err, c.dsn.setsJournal)
 	}
+	if c.db != nil && !c.db.opened(dsn.path) {
+		closeSQLite(c, inner)
+		return &refusedError{[]string{c.db.Path()}, errMoved}
+	}
 	c.disturbedSince.Store(0)
 	c.interrupted.Store(false)
 	c.inner = inner
 	if c.db != nil {
-		c.db.noteOpened(c.file(dsn.path))
+		c.db.noteOpened(dsn.path, c.file(dsn.path))
 	}
 	c.watchAttached()
 	return nil
@@ -193,6 +197,10 @@ func (c *conn) file(path string) fileid.ID {
 	return fileid.Of(path) // this SQLite's files can't be seen
 }
 
+// errMoved is of a connection that was being opened while its database moved to where
+// a symlink was turned.
+var errMoved = errors.New("it is another file now")
+
 // refusedError is SQLite's error of an open of a file beside another one, which is
 // open at the same path: its own, or one that it attaches.
 type refusedError struct {
@@ -218,6 +226,9 @@ func (c *conn) settle(ctx context.Context, err error) error {
 	dbs := []*Database{}
 	var refused *refusedError
 	if errors.As(err, &refused) {
+		if !c.mayTryAgain() {
+			return err
+		}
 		for _, path := range refused.paths {
 			if d, ok := managed(path); ok {
 				dbs = append(dbs, d)

@@ -91,8 +91,8 @@ func (w *watch) configure(d *Driver) {
 }
 
 // noteOpened counts a connection, and what file it has.
-func (d *Database) noteOpened(file fileid.ID) {
-	d.admit(file)
+func (d *Database) noteOpened(path string, file fileid.ID) {
+	d.admit(path, file)
 	w := &d.watch
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -102,13 +102,13 @@ func (d *Database) noteOpened(file fileid.ID) {
 
 // noteAttached says that a connection of another database has the file open. If it is
 // the first to have one of the database's, that one is its first.
-func (d *Database) noteAttached(file fileid.ID) {
+func (d *Database) noteAttached(path string, file fileid.ID) {
 	w := &d.watch
 	w.mu.Lock()
 	first := w.file == fileid.None
 	w.mu.Unlock()
 	if first {
-		d.admit(file)
+		d.admit(path, file)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"hotswap/internal/door"
 )
 
 // FreezeOptions are the settings of [Database.Freeze]; the zero value works.
@@ -200,7 +202,8 @@ func (f *Frozen) Thaw(opened ...func()) (pause time.Duration) {
 	external := d.arrive(f.replaced)
 	if f.replaced = f.replaced || external; f.replaced {
 		d.forgives.Store(f.forgives)
-		f.Generation = d.generation.Add(1) // before any call can see the new file
+		f.Generation = d.generation.Add(1)            // before any call can see the new file,
+		door.Expect(d.Path(), d.watch.known().last()) // be it of another database's
 	} else {
 		f.Generation = d.generation.Load()
 	}
@@ -305,4 +308,10 @@ func (d *Database) setFrozen() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.frozen = true
+}
+
+func (d *Database) isFrozen() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.frozen
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"sync"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
@@ -82,6 +83,18 @@ func removeSidecarsOfNone(path string) {
 }
 
 func (c fileConnector) Driver() driver.Driver { return &c.drv }
+
+// OpenPlain returns a pool on the database's own file whose connections wait at the
+// gate and are closed by a freeze like any of the program's, but are plain ones, with
+// these parameters of a file: URI. The caller closes it.
+func (d *Database) OpenPlain(params ...string) *sql.DB {
+	// The path is no name of the database's, which would keep it there if a symlink is
+	// turned meanwhile.
+	d.keep()
+	c := &connector{drv: New(), dsn: parseDSN(dbpath.URI(d.Path(), params...)), db: d, letGo: sync.OnceFunc(d.letGo)}
+	c.outer = (*baseConnector)(c)
+	return sql.OpenDB(c)
+}
 
 // OpenOwn returns a pool of one connection on the database's own file, which waits at
 // no gate and is closed by no freeze, with these parameters of a file: URI. It is for

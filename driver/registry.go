@@ -24,31 +24,56 @@ var registry = struct {
 }{byPath: map[string]weak.Pointer[Database]{}, linked: map[weak.Pointer[Database]]int{}}
 
 // acquire returns the database of a real path, and keeps it managed until the
-// matching letGo. If a name with symlinks in it has led to the path of another
-// database, which no pool has now but somebody refers to, it is that one, which
-// the name was turned away from: it moves.
+// matching letGo. If name, which leads there, has led to the path of another
+// database, it is that one, which the name was turned away from: it moves, or is
+// about to.
 func acquire(path, name string) *Database {
+	turned := turnedAway(path, name)
 	registry.Lock()
 	d := registry.byPath[path].Value()
-	if d == nil {
-		for _, entry := range registry.byPath {
-			if o := entry.Value(); o != nil && name != "" && name != path && o.name == name && o.unusedLocked() {
-				moveLocked(o, path)
-				d = o
-				break
-			}
-		}
-	}
-	if d == nil {
+	switch {
+	case d != nil:
+	case turned == nil:
 		d = newDatabase(path)
 		registerLocked(d, path)
+	default:
+		if d = turned; d.unusedLocked() {
+			moveLocked(d, path)
+		}
 	}
 	d.keepLocked()
 	registry.Unlock()
-	if file := door.File(d.Path()); file != fileid.None {
-		d.noteAttached(file) // before it was managed
+	if path := d.Path(); door.File(path) != fileid.None {
+		d.noteAttached(path, door.File(path)) // before it was managed
 	}
 	return d
+}
+
+// turnedAway returns the database that pools have by this name, or had last, if that
+// and all other names of it lead to path by now; nil for none.
+func turnedAway(path, name string) *Database {
+	if name == "" || name == path {
+		return nil
+	}
+	var of []*Database
+	registry.Lock()
+	for _, entry := range registry.byPath {
+		if d := entry.Value(); d != nil && (d.names[name] > 0 || len(d.names) == 0 && d.name == name) {
+			of = append(of, d)
+		}
+	}
+	registry.Unlock()
+	for _, d := range of {
+		if all := d.namesNow(); !slices.ContainsFunc(all, func(name string) bool { return !leadsTo(name, path) }) {
+			return d
+		}
+	}
+	return nil
+}
+
+func leadsTo(name, path string) bool {
+	real, err := dbpath.Real(name)
+	return err == nil && real == path
 }
 
 // unusedLocked reports whether no pool has the database: at most a push, say, which
@@ -90,8 +115,15 @@ func (d *Database) keepLocked() {
 		door.Install()
 		door.Leads(turnedFrom)
 		nothing()
-		d.unguard = door.Guard(d.Path())
+		d.guardLocked()
 	}
+}
+
+// guardLocked puts the door before the database's path. Whoever comes first must meet
+// the file that there was last, or have another one admitted.
+func (d *Database) guardLocked() {
+	d.unguard = door.Guard(d.Path())
+	door.Expect(d.Path(), d.watch.known().last())
 }
 
 func (d *Database) letGo() {
@@ -133,20 +165,20 @@ func (d *Database) named(name string) (unnamed func()) {
 	}
 }
 
+// namesNow returns the names by which pools have the database.
+func (d *Database) namesNow() []string {
+	registry.Lock()
+	defer registry.Unlock()
+	return slices.Collect(maps.Keys(d.names))
+}
+
 // turnedTo returns the path that the database's names lead to now, if that is not
 // its path any more, and they agree on it.
 func (d *Database) turnedTo() (path string, turned bool) {
-	registry.Lock()
-	names := make([]string, 0, len(d.names))
-	for name := range d.names {
-		if name != d.Path() {
-			names = append(names, name)
-		} else {
-			names = nil // this one has no symlink in it
-			break
-		}
+	names := d.namesNow()
+	if slices.Contains(names, d.Path()) {
+		return "", false // this one has no symlink in it
 	}
-	registry.Unlock()
 	for i, name := range names {
 		real, err := dbpath.Real(name)
 		if err != nil || i > 0 && real != path {
@@ -188,21 +220,30 @@ func (d *Database) LeadsTo(path string) bool {
 	return !turned
 }
 
-// moveTo makes path the database's. It is false if another one has that path.
-// Nothing of the database may be open. Nobody opens what is there before it is
-// admitted, or is known to have arrived: the generation begins with that.
-func (d *Database) moveTo(path string) bool {
-	d.watch.mu.Lock()
-	known := d.watch.file
-	d.watch.mu.Unlock()
+// moveTo makes path the database's, unless another one has that path, or something of
+// this one is open. Nobody opens what is there before it is admitted, or is known to
+// have arrived: the generation begins with that.
+func (d *Database) moveTo(path string) error {
 	registry.Lock()
 	defer registry.Unlock()
 	if other := registry.byPath[path].Value(); other != nil && other != d && other.refs > 0 {
-		return false
+		return &replacedError{path, "the program has another database of that path open"}
 	}
-	moveLocked(d, path)
-	door.Expect(path, known)
-	return true
+	if old := d.Path(); old != path {
+		if door.File(old) != fileid.None {
+			return &replacedError{path, "the program has the one before, " + old + ", still open"}
+		}
+		moveLocked(d, path)
+	}
+	return nil
+}
+
+// opened reports whether what was just opened at the path is the database's still, and
+// not left behind by a move of that moment. If it is, it stays.
+func (d *Database) opened(path string) bool {
+	registry.Lock() // after the move, or before it looks whether anything is open
+	defer registry.Unlock()
+	return d.Path() == path
 }
 
 func moveLocked(d *Database, path string) {
@@ -213,7 +254,7 @@ func moveLocked(d *Database, path string) {
 	registerLocked(d, path)
 	if d.refs > 0 {
 		d.unguard()
-		d.unguard = door.Guard(path)
+		d.guardLocked()
 	}
 }
 

@@ -9,68 +9,115 @@ import (
 )
 
 // mayOpen refuses to open a connection where another file is at the path than the
-// one that is, or was last, open: as long as that is not adopted. It must not be
-// called with a lock held.
+// one that is, or was last, open: as long as that is not adopted. While nothing is
+// open, whoever comes first moves the database to what is there. It must not be called
+// with a lock held.
 func (d *Database) mayOpen() error {
-	w := &d.watch
-	path := d.Path()
-	opened := door.File(path)
-	w.mu.Lock()
-	known, refuses, warning := w.file, w.refuses, w.warning
-	w.mu.Unlock()
-	now := fileid.Of(path)
-	turned, isTurned := d.turnedTo()
-	switch {
-	case opened != fileid.None && opened == now && !isTurned:
-		return nil
-	case opened != fileid.None, refuses && known != fileid.None && known != now:
-		if warning == "" && now == fileid.None {
-			warning = "nothing is there"
+	for {
+		known := d.watch.known()
+		path := d.Path()
+		opened, now := door.File(path), fileid.Of(path)
+		turned, isTurned := d.turnedTo()
+		if opened != fileid.None && opened == now && !isTurned {
+			return nil
 		}
-		if warning == "" {
-			return ErrReplaced
+		if d.isFrozen() { // by who may just be replacing it
+			return &replacedError{path, "it is being replaced"}
 		}
-		return &replacedError{path, warning}
-	}
-	// Nothing is open: whoever comes first moves the database to what is there.
-	if isTurned {
-		path, now = turned, fileid.Of(turned)
-	}
-	if known != fileid.None && known != now {
-		if ready, why, _ := d.ready(path, now); !ready {
-			return &replacedError{path, why}
+		if opened != fileid.None || known.refuses && known.file != fileid.None && (known.file != now || isTurned) {
+			return known.refusal(path, now)
 		}
+		if isTurned {
+			path, now = turned, fileid.Of(turned)
+		}
+		if known.file != fileid.None && known.file != now {
+			if ready, why, _ := d.ready(path, now); !ready {
+				return &replacedError{path, why}
+			}
+		}
+		if isTurned {
+			if err := d.moveTo(turned); err != nil {
+				return err
+			}
+		}
+		if d.admitAfter(known, path, now) {
+			return nil
+		}
+		// Somebody else has moved it meanwhile.
 	}
-	if isTurned && !d.moveTo(turned) {
-		return &replacedError{path, "the program has another database of that path open"}
-	}
-	if known != fileid.None && known != now {
-		d.admit(now)
-	}
-	return nil
 }
 
-// admit makes a file the database's. If it is another one than before, somebody has
-// put it there while nothing was open: the generation begins before anybody can read
-// it, by an ATTACH of another database's, say.
-func (d *Database) admit(file fileid.ID) {
-	w := &d.watch
+// known is what a look at the path is held against.
+type known struct {
+	file    fileid.ID // that the connections have open, or had last
+	before  fileid.ID // the same, from before the database was given up for a while
+	refuses bool
+	warning string
+}
+
+func (w *watch) known() known {
 	w.mu.Lock()
-	was := w.file
-	if was == fileid.None {
-		was = w.before
+	defer w.mu.Unlock()
+	return known{w.file, w.before, w.refuses, w.warning}
+}
+
+// last returns the file that there was last.
+func (k known) last() fileid.ID {
+	if k.file == fileid.None {
+		return k.before
 	}
-	external := was != fileid.None && was != file
-	generation := uint64(0)
-	if external {
-		generation = d.generation.Add(1)
+	return k.file
+}
+
+func (k known) refusal(path string, now fileid.ID) error {
+	switch {
+	case k.warning != "":
+		return &replacedError{path, k.warning}
+	case now == fileid.None:
+		return &replacedError{path, "nothing is there"}
 	}
-	w.file, w.before, w.warning, w.seen = file, fileid.None, "", sight{}
+	return ErrReplaced
+}
+
+// admitAfter makes the file that is at the path the database's, if there is one, and
+// nothing was admitted since it was known what was there before; else it does nothing.
+func (d *Database) admitAfter(before known, path string, file fileid.ID) (still bool) {
+	w := &d.watch
+	var external *Swap
+	w.mu.Lock()
+	still = w.file == before.file && d.Path() == path
+	switch {
+	case !still:
+	case file == fileid.None: // and it is the program's to make one
+		door.Expect(path, fileid.None)
+	case before.last() != fileid.None:
+		external = d.admitLocked(path, file)
+	}
 	w.mu.Unlock()
-	door.Expect(d.Path(), file)
-	if external {
-		d.announce(Swap{Path: d.Path(), Generation: generation, External: true})
+	d.announce(external)
+	return still
+}
+
+// admit makes the file at the path, which is open, the database's.
+func (d *Database) admit(path string, file fileid.ID) {
+	d.watch.mu.Lock()
+	external := d.admitLocked(path, file)
+	d.watch.mu.Unlock()
+	d.announce(external)
+}
+
+// admitLocked makes a file the database's. If it is another one than before, somebody
+// has put it there while nothing was open: the generation begins before anybody can
+// read it, by an ATTACH of another database's, say. That is to be announced.
+func (d *Database) admitLocked(path string, file fileid.ID) (external *Swap) {
+	w := &d.watch
+	was := known{file: w.file, before: w.before}.last()
+	w.file, w.before, w.warning, w.seen = file, fileid.None, "", sight{}
+	if was != fileid.None && was != file {
+		external = &Swap{Path: path, Generation: d.generation.Add(1), External: true}
 	}
+	door.Expect(path, file)
+	return external
 }
 
 // checkClosed is CheckFile while no connection is open: what was put in the place of

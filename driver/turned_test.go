@@ -194,34 +194,50 @@ func TestATurnInAFreezeIsAReplacementLikeAnother(t *testing.T) {
 }
 
 // TestAPoolThatIsOpenedAgainByATurnedNameIsOfTheSameDatabase: also while something
-// keeps that, as a push does.
+// keeps that, as a push does, or has its file open, or while a pool has it by the same
+// name.
 func TestAPoolThatIsOpenedAgainByATurnedNameIsOfTheSameDatabase(t *testing.T) {
-	for _, kept := range []bool{false, true} {
-		r := makeReleases(t, "rel1", "rel2")
-		open := func(want string) *sql.DB {
-			pool, err := sql.Open(driver.Name, r.name())
-			if err != nil {
-				t.Fatal(err)
+	for _, how := range []string{"nobody", "a push", "an attacher", "a pull", "a pool"} {
+		t.Run(how, func(t *testing.T) {
+			r := makeReleases(t, "rel1", "rel2")
+			open := func() *sql.DB {
+				pool, err := sql.Open(driver.Name, r.name())
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { pool.Close() })
+				return pool
 			}
-			if got := stamps(t, pool); got != want {
-				t.Errorf("kept %v: %s", kept, got)
+			first := open()
+			if got := stamps(t, first); got != "rel1 1" {
+				t.Error(got)
 			}
-			return pool
-		}
-		first := open("rel1 1")
-		d, _ := driver.Lookup(r.name())
-		release := func() {}
-		if kept {
-			release = d.Keep()
-		}
-		first.Close()
-		r.turn("rel2")
-		second := open("rel2 1")
-		if now, _ := driver.Lookup(r.name()); now != d || d.Generation() != 2 {
-			t.Errorf("kept %v: another database: %v, generation %d", kept, now != d, d.Generation())
-		}
-		second.Close()
-		release()
+			d, _ := driver.Lookup(r.name())
+			switch how {
+			case "a push":
+				defer d.Keep()()
+			case "an attacher": // beside it
+				defer d.Keep()()
+				mustExec(t, openPool(t, driver.Name), "ATTACH ? AS live", r.name()) // and the connection idles
+			case "a pull":
+				plain := d.OpenPlain("mode=rw")
+				defer plain.Close()
+				if got := stamps(t, plain); got != "rel1 1" {
+					t.Error(got)
+				}
+			}
+			if how != "a pool" {
+				first.Close()
+			}
+			r.turn("rel2")
+			second := open()
+			if now, _ := driver.Lookup(r.name()); now != d {
+				t.Error("another Database")
+			}
+			if got := stamps(t, second); got != "rel2 1" || d.Generation() != 2 || d.Path() != r.path("rel2") {
+				t.Errorf("%s in generation %d of %s", got, d.Generation(), d.Path())
+			}
+		})
 	}
 }
 

@@ -112,14 +112,10 @@ func (op *operation) pull(ctx context.Context, dst io.Writer, opts PullOptions) 
 // snapshot copies the database into the stage over a connection of the driver:
 // it waits at the gate like any call, and a swap waits for it.
 func (op *operation) snapshot(ctx context.Context, s *stage) error {
-	connector, err := driver.New().OpenConnector(dbpath.URI(op.db.Path(), "mode=rw", fmt.Sprintf("_busy_timeout=%d", exclusiveLook.Milliseconds())))
-	if err != nil {
-		return err
-	}
-	pool := sql.OpenDB(connector)
+	pool := op.db.OpenPlain("mode=rw", fmt.Sprintf("_busy_timeout=%d", exclusiveLook.Milliseconds()))
 	defer pool.Close()
 	var conn *sql.Conn
-	err = patiently(ctx, op.db, lockPatience, func(time.Duration) (err error) {
+	err := patiently(ctx, op.db, lockPatience, func(time.Duration) (err error) {
 		conn, err = pool.Conn(ctx)
 		return err
 	})

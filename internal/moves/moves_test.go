@@ -20,7 +20,7 @@ var (
 
 	only        = flag.String("only", "", "regular expression: which moves to do")
 	onlyPush    = flag.String("only-push", "", "regular expression: which pushes and pulls, as \"push rename\"")
-	onlyCaller  = flag.String("only-caller", "^[wrln]", "regular expression: which of the program's callers, as \"w1\"")
+	onlyCaller  = flag.String("only-caller", "", "regular expression: which of the program's callers, as \"w1\"")
 	onlyJournal = flag.String("only-journal", "", "WAL or DELETE")
 )
 
