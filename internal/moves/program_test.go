@@ -286,6 +286,9 @@ func (p *program) record(e event, fn func(context.Context, *event) error) {
 	}
 	if err != nil {
 		e.Fail, e.Text = failureOf(ctx, err), err.Error()
+		if se := (sqlite3.Error{}); errors.As(err, &se) {
+			e.Text += fmt.Sprintf(" (%d)", se.ExtendedCode)
+		}
 	}
 	p.out <- e
 }
