@@ -291,6 +291,11 @@ func managed(path string) (*Database, bool) {
 	return d, d != nil && d.refs > 0
 }
 
+func isManaged(path string) bool {
+	_, ok := managed(path)
+	return ok
+}
+
 // Databases returns every managed database, sorted by path.
 func Databases() []*Database {
 	registry.Lock()

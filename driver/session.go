@@ -140,6 +140,8 @@ func (c *conn) replay(inner *sqlite3.SQLiteConn) error {
 		err := o.replay(inner)
 		switch {
 		case err == nil:
+		case errors.Is(err, fs.ErrNotExist) && isManaged(o.file): // the next one is on its way, maybe
+			return &refusedError{[]string{o.file}, o.failed(err)}
 		case c.db != nil && c.db.forgives.Load() && forgivable(err):
 			schema, isAttach := strings.CutPrefix(o.key, "attach ")
 			if c.session.remove(o.key); isAttach {
@@ -149,10 +151,14 @@ func (c *conn) replay(inner *sqlite3.SQLiteConn) error {
 			lognote.Send(c.db.warn().Str(fieldQuery, o.what).Err(err), "a reopened connection could not be told again what it was told, and goes on without")
 		case !c.session.has(o.key): // forgotten with its schema
 		default:
-			return fmt.Errorf("hotswap: a reopened connection could not be told again what it was told: %s: %w", o.what, err)
+			return o.failed(err)
 		}
 	}
 	return nil
+}
+
+func (o *setting) failed(err error) error {
+	return fmt.Errorf("hotswap: a reopened connection could not be told again what it was told: %s: %w", o.what, err)
 }
 
 // forgivable reports whether err will not pass by itself.
