@@ -11,20 +11,30 @@ import (
 	"hotswap/driver"
 )
 
+// unopenable is what a source is that SQLite takes for damaged, or for no database,
+// when a connection is opened on it: that reads its header and its schema.
+const unopenable = "the source is corrupt"
+
 // prepare lets the program change the stage, in rollback-journal mode so that
 // all it wrote is in the one file at the end.
 func (s *stage) prepare(ctx context.Context, db *driver.Database, fn func(context.Context, *sql.DB) error) error {
 	pool := db.OpenFile(s.path, true, "mode=rw")
 	defer pool.Close()
 	if err := fn(ctx, pool); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		return &failure{text: "the program's Prepare refused the source", cause: err, kinds: []error{ErrBadDatabase}}
 	}
 	if err := nothingOpen(pool, "Prepare"); err != nil {
 		return err
 	}
 	var mode string
-	if err := pool.QueryRowContext(ctx, "PRAGMA main.journal_mode=DELETE").Scan(&mode); err != nil || mode != "delete" {
-		return failed("leave WAL mode after Prepare", errors.Join(err, fmt.Errorf("journal mode is %q", mode)))
+	if err := pool.QueryRowContext(ctx, "PRAGMA main.journal_mode=DELETE").Scan(&mode); err != nil {
+		return badIfCorrupt(ctx, "leave WAL mode after Prepare", unopenable, err)
+	}
+	if mode != "delete" {
+		return failed("leave WAL mode after Prepare", fmt.Errorf("journal mode is %q", mode))
 	}
 	if err := pool.Close(); err != nil {
 		return failed("close the stage after Prepare", err)
@@ -67,7 +77,7 @@ func (s *stage) openReadOnly(ctx context.Context, db *driver.Database) (*sql.DB,
 	pool = db.OpenFile(s.path, false, params...)
 	if err := pool.PingContext(ctx); err != nil {
 		pool.Close()
-		return nil, failed("open the stage", err)
+		return nil, badIfCorrupt(ctx, "open the stage", unopenable, err)
 	}
 	return pool, nil
 }

@@ -103,10 +103,7 @@ func (s *stage) openToCheck(ctx context.Context, db *driver.Database, v *verdict
 	pool = db.OpenFile(s.path, false, params...)
 	if err := pool.PingContext(ctx); err != nil {
 		pool.Close()
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, failed("open the stage to check it", err)
+		return nil, v.sort(ctx, err)
 	}
 	return pool, nil
 }
