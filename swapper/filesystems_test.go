@@ -204,6 +204,14 @@ func TestTheFileOfAnotherOwnerIsOverwrittenInPlace(t *testing.T) {
 					t.Errorf("the message does not say %q: %v", text, err)
 				}
 			}
+			// A backup is a new file, whichever way the push goes.
+			refused, err = s.push(data, swapper.PushOptions{Method: swapper.MethodInPlace, Backup: true})
+			if !errors.Is(err, swapper.ErrNotPermitted) || refused.Swapped || s.stamp() != "live" {
+				t.Errorf("in place, with a backup: %v", err)
+			}
+			if err != nil && (!strings.Contains(err.Error(), "give the backup the live") || !strings.Contains(err.Error(), "without --backup") || strings.Contains(err.Error(), "--method=in-place")) {
+				t.Errorf("in place, with a backup, the message is %v", err)
+			}
 			r := s.mustPush(data, swapper.PushOptions{})
 			if r.Method != swapper.MethodInPlace || !strings.Contains(r.InPlaceBecause, "owner 0:0") || s.stamp() != "new" {
 				t.Errorf("%+v", r)

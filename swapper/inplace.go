@@ -206,6 +206,11 @@ func (o *overwrite) keepOld(ctx context.Context) (err error) {
 		return failed("copy the old database to its backup", err)
 	}
 	if err := o.kept.adopt(o.target); err != nil {
+		if f, ok := err.(*failure); ok && f.inPlace { // which this is
+			f.text = fmt.Sprintf("give the backup the live database's owner %d:%d", o.target.state.uid, o.target.state.gid)
+			f.hint = "let the program's user own the live database, run the program as its owner, or push without --backup, after a pull"
+			f.inPlace = false
+		}
 		return err
 	}
 	if err := o.kept.file.Sync(); err != nil {
