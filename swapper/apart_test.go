@@ -38,6 +38,7 @@ func stampOf(t *testing.T, db interface {
 // unchanged, so that a page of the new content among those of the old is a
 // malformed database to them.
 func TestReadersWithoutLocksAreNotWrittenUnder(t *testing.T) {
+	t.Parallel()
 	attach := func(t *testing.T, s *service) *sql.Conn {
 		makeDatabase(t, filepath.Join(s.dir, "other.sqlite3"), "other", 1)
 		conn, err := beside(t, driver.Name, filepath.Join(s.dir, "other.sqlite3")).Conn(t.Context())
@@ -114,6 +115,7 @@ func TestReadersWithoutLocksAreNotWrittenUnder(t *testing.T) {
 // TestASharedCacheIsDrainedToo: its connections share one snapshot, for as long as
 // any of them reads.
 func TestASharedCacheIsDrainedToo(t *testing.T) {
+	t.Parallel()
 	for _, attached := range []bool{false, true} {
 		s := start(t, t.TempDir(), "&_journal=WAL")
 		schema, path := "main", s.path
@@ -172,6 +174,7 @@ func TestASharedCacheIsDrainedToo(t *testing.T) {
 
 // TestConnectionsWithASharedCacheThatComeMeanwhileWait until the content is written.
 func TestConnectionsWithASharedCacheThatComeMeanwhileWait(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	pool := beside(t, driver.Name, "file:"+s.path+"?cache=shared")
 	f, err := s.db.Freeze(t.Context(), driver.FreezeOptions{WritesOnly: true, CloseShared: true})

@@ -40,6 +40,7 @@ func attached(t testing.TB, pool *sql.DB) (stamp string) {
 }
 
 func TestAPushClosesTheConnectionsOfOtherDatabasesThatHaveItAttached(t *testing.T) {
+	t.Parallel()
 	for _, journal := range []string{"WAL", "DELETE"} {
 		t.Run(journal, func(t *testing.T) {
 			s := start(t, t.TempDir(), "&_journal="+journal)
@@ -63,6 +64,7 @@ func TestAPushClosesTheConnectionsOfOtherDatabasesThatHaveItAttached(t *testing.
 }
 
 func TestAnAttacherThatIsHeldSendsThePushInPlace(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	other := s.attach(filepath.Join(t.TempDir(), "main.sqlite3"))
 	tx, err := other.Begin()
@@ -86,6 +88,7 @@ func TestAnAttacherThatIsHeldSendsThePushInPlace(t *testing.T) {
 }
 
 func TestAnAttacherThatIsNotManagedSendsThePushInPlace(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	other := s.attach(":memory:")
 	s.refuses(swapper.PushOptions{Method: swapper.MethodRename}, swapper.ErrBusy, "ATTACH from a database in memory")
@@ -98,6 +101,7 @@ func TestAnAttacherThatIsNotManagedSendsThePushInPlace(t *testing.T) {
 // TestOnSwapMayUseADatabaseThatHasThisOneAttached: its calls don't wait for the
 // callbacks, either, which may be slow.
 func TestOnSwapMayUseADatabaseThatHasThisOneAttached(t *testing.T) {
+	t.Parallel()
 	for _, journal := range []string{"WAL", "DELETE"} {
 		for _, method := range []swapper.Method{swapper.MethodRename, swapper.MethodInPlace} {
 			t.Run(journal+"/"+string(method), func(t *testing.T) {
@@ -125,6 +129,7 @@ func TestOnSwapMayUseADatabaseThatHasThisOneAttached(t *testing.T) {
 // TestAPushWaitsForTheSwapOfADatabaseThatHasThisOneAttached: that one may have to wait
 // for what it holds, and this one is not refused meanwhile.
 func TestAPushWaitsForTheSwapOfADatabaseThatHasThisOneAttached(t *testing.T) {
+	t.Parallel()
 	for _, end := range []string{"in time", "too late"} {
 		t.Run(end, func(t *testing.T) {
 			s := start(t, t.TempDir(), "&_journal=WAL")
@@ -197,6 +202,7 @@ func TestAPushWaitsForTheSwapOfADatabaseThatHasThisOneAttached(t *testing.T) {
 // TestPushesOfDatabasesThatHaveEachOtherAttachedBothEnd: neither holds the one while it
 // wants the other.
 func TestPushesOfDatabasesThatHaveEachOtherAttachedBothEnd(t *testing.T) {
+	t.Parallel()
 	a, b := start(t, t.TempDir(), "&_journal=WAL"), start(t, t.TempDir(), "&_journal=WAL")
 	b.attach(a.path)
 	a.attach(b.path)

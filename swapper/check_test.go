@@ -19,6 +19,7 @@ import (
 )
 
 func TestPageThatCouldNotBeReadIsNotCorruption(t *testing.T) {
+	t.Parallel()
 	for line, want := range map[string]bool{
 		"Tree 2 page 2 cell 0: unable to get the page. error code=266": true, // SQLITE_IOERR_READ
 		"Tree 2 page 2: unable to get the page. error code=10":         true,
@@ -35,6 +36,7 @@ func TestPageThatCouldNotBeReadIsNotCorruption(t *testing.T) {
 
 // The lock itself would have to be waited for, which takes its time.
 func TestASnapshotThatFindsTheDatabaseLockedIsBusyNotBroken(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	locked := sqlite3.Error{Code: sqlite3.ErrBusy}
 	if err := snapshotFailed(ctx, "open", locked); !errors.Is(err, ErrBusy) || !strings.Contains(hintOf(err), "try again") {
@@ -50,6 +52,7 @@ func TestASnapshotThatFindsTheDatabaseLockedIsBusyNotBroken(t *testing.T) {
 }
 
 func TestStageThatTheProgramCouldNotOpenIsRefused(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "live.sqlite3")
 	pool, err := sql.Open(driver.Name, "file:"+path+"?_journal=WAL")
 	if err != nil {
@@ -89,6 +92,7 @@ func TestStageThatTheProgramCouldNotOpenIsRefused(t *testing.T) {
 // TestACheckLeavesTheStageAsItWas: to the byte, whatever its journal mode, and
 // although its views are deleted for the time of it.
 func TestACheckLeavesTheStageAsItWas(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "live.sqlite3")
 	var hook func(*sqlite3.SQLiteConn) error
@@ -154,6 +158,7 @@ func TestACheckLeavesTheStageAsItWas(t *testing.T) {
 }
 
 func TestWhatWasSetAsideIsPutBackIfNothingWasReplaced(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "live.sqlite3")
 	if err := os.WriteFile(path+"-wal", []byte("a WAL"), 0o600); err != nil {
 		t.Fatal(err)
@@ -187,6 +192,7 @@ func TestWhatWasSetAsideIsPutBackIfNothingWasReplaced(t *testing.T) {
 }
 
 func TestOnlyWhatShouldBeInMemoryIsMapped(t *testing.T) {
+	t.Parallel()
 	if memory() <= 0 {
 		testenv.Skip(t, "the machine won't say how much memory it has")
 	}
@@ -215,6 +221,7 @@ func TestOnlyWhatShouldBeInMemoryIsMapped(t *testing.T) {
 
 // TestReserveDoesNotOverflow: a client says how much it will send.
 func TestReserveDoesNotOverflow(t *testing.T) {
+	t.Parallel()
 	for _, after := range []int64{0, 1} {
 		s, err := createStage(filepath.Join(t.TempDir(), "live.sqlite3"), kindStage, private)
 		if err != nil {

@@ -147,6 +147,7 @@ func TestWritesWaitWhileTheContentIsWrittenInPlaceAndNoneFails(t *testing.T) {
 }
 
 func TestAnOpenTransactionIsWaitedForAndALongOneReadsTheOldToItsEnd(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL&_txlock=deferred")
 	tx, err := s.pool.Begin()
 	if err != nil {
@@ -221,6 +222,7 @@ func TestABusyWriterInAnotherProcessRefusesThePushByName(t *testing.T) {
 // TestAPushThatGoesInPlaceAtTheTimeoutDoesNotWaitForThatOnceMore: the timeout is of
 // the whole push.
 func TestAPushThatGoesInPlaceAtTheTimeoutDoesNotWaitForThatOnceMore(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	tx, err := s.pool.Begin()
 	if err != nil {

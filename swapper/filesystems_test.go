@@ -79,6 +79,7 @@ func overlay(t *testing.T) string {
 // that a push gets the lease if nobody has the file open, and does not if
 // somebody has, of whom nothing else tells.
 func TestOnLocalFileSystemsTheLeaseTellsWhoHasTheFileOpen(t *testing.T) {
+	t.Parallel()
 	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
 		return
 	}
@@ -164,6 +165,7 @@ func open(t *testing.T, path, params string) *service {
 }
 
 func TestAReadOnlyMountIsRefused(t *testing.T) {
+	t.Parallel()
 	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
 		return
 	}
@@ -188,6 +190,7 @@ func TestAReadOnlyMountIsRefused(t *testing.T) {
 // TestTheFileOfAnotherOwnerIsOverwrittenInPlace: the program may write to it, but
 // may neither give a new file to its owner nor have a lease on this one.
 func TestTheFileOfAnotherOwnerIsOverwrittenInPlace(t *testing.T) {
+	t.Parallel()
 	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
 		return
 	}
@@ -247,6 +250,7 @@ func shared(t *testing.T, dir string, owner int, journal string) (s *service, da
 // TestAnOwnerNeedsNoCapabilityForTheLease, which alone sees the process of
 // another user.
 func TestAnOwnerNeedsNoCapabilityForTheLease(t *testing.T) {
+	t.Parallel()
 	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
 		return
 	}
@@ -273,6 +277,7 @@ func TestAnOwnerNeedsNoCapabilityForTheLease(t *testing.T) {
 // TestAQuotaIsNoticedBeforeTheLiveDatabaseIsTouched: the file system has room, of
 // which this subvolume may not have more.
 func TestAQuotaIsNoticedBeforeTheLiveDatabaseIsTouched(t *testing.T) {
+	t.Parallel()
 	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
 		return
 	}

@@ -15,6 +15,7 @@ import (
 )
 
 func TestADatabaseThatIsNotThereYetIsMadeByAPush(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "live.sqlite3")
 	pool, err := sql.Open(driver.Name, path)
@@ -43,6 +44,7 @@ func TestADatabaseThatIsNotThereYetIsMadeByAPush(t *testing.T) {
 }
 
 func TestADatabaseWithoutTablesTakesAnySchema(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "live.sqlite3")
 	pool, err := sql.Open(driver.Name, "file:"+path+"?_journal=WAL")
@@ -62,6 +64,7 @@ func TestADatabaseWithoutTablesTakesAnySchema(t *testing.T) {
 }
 
 func TestALiveFileThatIsNoDatabaseIsReplacedOnlyIfSaid(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "")
 	s.pool.Close()
 	if err := os.WriteFile(s.path, bytes.Repeat([]byte("broken"), 2000), 0o644); err != nil {

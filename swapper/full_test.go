@@ -40,6 +40,7 @@ func hog(t *testing.T, dir string, left int64) {
 // steps of the copy; of a small file system one step takes more than what is
 // left, and SQLite notices.
 func TestADiskThatFillsUpWhileTheContentIsWrittenLeavesTheOldOne(t *testing.T) {
+	t.Parallel()
 	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
 		return
 	}
@@ -98,6 +99,7 @@ func TestADiskThatFillsUpWhileTheContentIsWrittenLeavesTheOldOne(t *testing.T) {
 }
 
 func TestAFullDiskRefusesThePushAndLeavesRoomForTheLiveDatabase(t *testing.T) {
+	t.Parallel()
 	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
 		return
 	}
@@ -126,6 +128,7 @@ func TestAFullDiskRefusesThePushAndLeavesRoomForTheLiveDatabase(t *testing.T) {
 // TestAPushInPlaceNeedsItsSpaceTwice: what it will write beside the stage is
 // asked for before the first byte is received.
 func TestAPushInPlaceNeedsItsSpaceTwice(t *testing.T) {
+	t.Parallel()
 	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
 		return
 	}

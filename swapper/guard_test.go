@@ -134,6 +134,7 @@ func TestALatecomerIsKeptOffTheReplacedFile(t *testing.T) {
 }
 
 func TestNoGuardOfAFileThatSomebodyHasOpen(t *testing.T) {
+	t.Parallel()
 	live := filepath.Join(t.TempDir(), "live")
 	makeLive(t, live, "old", "WAL")
 	if doubt := leaseDoubt(filepath.Dir(live)); doubt != "" {

@@ -19,6 +19,7 @@ import (
 var hintedCommand = regexp.MustCompile(`: sqlite3 FILE "([^"]*)"$`)
 
 func TestAFileThatIsTooLongSaysByHowMuchAndWhatMendsIt(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	good := source(t, "new")
 	uncounted := bytes.Clone(good)
@@ -65,6 +66,7 @@ func TestAFileThatIsTooLongSaysByHowMuchAndWhatMendsIt(t *testing.T) {
 }
 
 func TestAFileThatIsCutSaysHowMuchIsMissing(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "")
 	good := source(t, "new")
 	for _, missing := range []int{1, 25, 4096, 5000} {

@@ -64,6 +64,7 @@ func attaching(path string) driver.Option {
 
 // TestPrepareLeavesWhatAHookAttachesAsItIs: only the stage has to leave WAL mode.
 func TestPrepareLeavesWhatAHookAttachesAsItIs(t *testing.T) {
+	t.Parallel()
 	for _, read := range []bool{false, true} {
 		path := side(t, "PRAGMA journal_mode=WAL")
 		s := startWith(t, "", attaching(path))

@@ -62,6 +62,7 @@ func contentOf(t testing.TB, data []byte) string {
 }
 
 func TestAPushInPlaceReplacesTheContentInEveryJournalMode(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"WAL", "DELETE", "TRUNCATE", "PERSIST"} {
 		t.Run(mode, func(t *testing.T) {
 			s := start(t, t.TempDir(), "&_journal="+mode)
@@ -115,6 +116,7 @@ func TestAPushInPlaceReplacesTheContentInEveryJournalMode(t *testing.T) {
 }
 
 func TestInPlaceRefusesWhatSQLiteCannotWriteOverTheOld(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	for _, c := range []struct {
 		pragma string
@@ -146,6 +148,7 @@ func TestInPlaceRefusesWhatSQLiteCannotWriteOverTheOld(t *testing.T) {
 }
 
 func TestWithARollbackJournalInPlaceTakesAnotherPageSize(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=DELETE")
 	o := startOther(t, "file:"+s.path)
 	o.must("SELECT count(*) FROM items")
@@ -215,11 +218,13 @@ func TestACopyInPlaceThatIsCancelledLeavesTheOldContent(t *testing.T) {
 }
 
 func TestAnUnknownMethodIsRefused(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "")
 	s.refuses(swapper.PushOptions{Method: "move"}, nil, `no method "move"`, "auto, rename and in-place")
 }
 
 func TestAutoGoesInPlaceWhereThePlainDriverHasTheFileOpenToo(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	plain, err := sql.Open("sqlite3", s.path)
 	if err != nil {

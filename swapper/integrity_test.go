@@ -86,6 +86,7 @@ func TestADamagedFreelistIsSeenWhateverTheSchemaEndsWith(t *testing.T) {
 }
 
 func TestRowsThatBreakAConstraintAreToldFromDamage(t *testing.T) {
+	t.Parallel()
 	// As the program's own schema may come to be newer than its rows.
 	const rewrite = `PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = replace(sql, '%s', '%s'); PRAGMA writable_schema=RESET`
 	rows := map[string]struct {
@@ -139,6 +140,7 @@ func TestRowsThatBreakAConstraintAreToldFromDamage(t *testing.T) {
 }
 
 func TestDamageBehindAHundredBrokenConstraintsIsSeen(t *testing.T) {
+	t.Parallel()
 	data := made(t, "CREATE TABLE a (v CHECK (v > 0))", "CREATE TABLE b (v CHECK (v > 0))", "CREATE TABLE z (v)", "CREATE INDEX z_v ON z (v)",
 		"PRAGMA ignore_check_constraints=ON",
 		"WITH RECURSIVE n(i) AS (SELECT -1 UNION ALL SELECT i - 1 FROM n WHERE i > -150) INSERT INTO a SELECT i FROM n",
@@ -158,6 +160,7 @@ func TestDamageBehindAHundredBrokenConstraintsIsSeen(t *testing.T) {
 }
 
 func TestTheBackupOfADatabaseWithBrokenConstraintsCanBePushedBack(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	s.pool.SetMaxOpenConns(1)
 	s.exec("INSERT INTO items (id, stamp) VALUES (1000, 'x')")
@@ -183,6 +186,7 @@ func TestTheBackupOfADatabaseWithBrokenConstraintsCanBePushedBack(t *testing.T) 
 // TestAHookThatFailsIsNotTakenForDamage: the schema needs what the hook would
 // register, and the hook fails for a reason of its own.
 func TestAHookThatFailsIsNotTakenForDamage(t *testing.T) {
+	t.Parallel()
 	register := func(c *sqlite3.SQLiteConn) error {
 		err := c.RegisterFunc("twice", func(n int64) int64 { return 2 * n }, true)
 		return errors.Join(err, c.RegisterCollation("reverse", func(a, b string) int { return strings.Compare(b, a) }))

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"hotswap/driver"
@@ -18,6 +19,7 @@ import (
 )
 
 func TestAPushWhilePoolsCloseDoesNotHarm(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	_, err := s.push(source(t, "new"), swapper.PushOptions{
 		Notify: func(e swapper.Event) {
@@ -41,6 +43,7 @@ func TestAPushWhilePoolsCloseDoesNotHarm(t *testing.T) {
 // TestAPushThatMeetsAFileReplacedMeanwhileLeavesThatOne: somebody was faster,
 // with mv.
 func TestAPushThatMeetsAFileReplacedMeanwhileLeavesThatOne(t *testing.T) {
+	t.Parallel()
 	for _, method := range []swapper.Method{swapper.MethodRename, swapper.MethodInPlace} {
 		t.Run(string(method), func(t *testing.T) {
 			s := start(t, t.TempDir(), "&_journal=WAL")
@@ -70,8 +73,12 @@ func TestAPushThatMeetsAFileReplacedMeanwhileLeavesThatOne(t *testing.T) {
 }
 
 // TestAProgramThatStartsOthersMayStillPushByRename: between fork and exec a
-// child has copies of all descriptors.
+// child has copies of all descriptors, which is the business of no other test.
 func TestAProgramThatStartsOthersMayStillPushByRename(t *testing.T) {
+	t.Parallel()
+	if !again(t, &syscall.SysProcAttr{}) {
+		return
+	}
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	data := source(t, "new")
 	stop := make(chan struct{})

@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	testenv.Parallel(3)
+	testenv.Parallel(4)
 	os.Exit(m.Run())
 }
 

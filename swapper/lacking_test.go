@@ -48,6 +48,7 @@ func firstPush(t *testing.T) {
 // TestWhereNamesCantBeExchangedThePushStillRenames: by a second name for the old
 // file, as an old kernel or a file system like JFS takes it.
 func TestWhereNamesCantBeExchangedThePushStillRenames(t *testing.T) {
+	t.Parallel()
 	if !again(t, &syscall.SysProcAttr{}) {
 		return
 	}
@@ -86,6 +87,7 @@ func TestWhereAFileHasOneNameOnlyAPushGoesInPlace(t *testing.T) {
 
 // TestWithoutProcAPushGoesInPlace: what the program itself has open can't be seen.
 func TestWithoutProcAPushGoesInPlace(t *testing.T) {
+	t.Parallel()
 	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
 		return
 	}

@@ -12,6 +12,7 @@ import (
 
 // TestATimeoutOfMonthsIsNotNone: SQLite counts milliseconds in a C int.
 func TestATimeoutOfMonthsIsNotNone(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "live.sqlite3")
 	pool, err := sql.Open(driver.Name, path)
 	if err != nil {

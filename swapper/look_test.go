@@ -24,6 +24,7 @@ func needsProc(t *testing.T) {
 }
 
 func TestTheJournalModeIsKnownWithoutALock(t *testing.T) {
+	t.Parallel()
 	needsProc(t)
 	for params, want := range map[string]string{"&_journal=WAL": "wal", "&_journal=DELETE": "rollback", "&_journal=PERSIST": "rollback"} {
 		s := start(t, t.TempDir(), params)
@@ -59,6 +60,7 @@ func TestTheJournalModeIsKnownWithoutALock(t *testing.T) {
 // A process's locks on a file end when it closes any descriptor of it, so
 // another process can tell whether somebody did.
 func TestLookingAtADatabaseLeavesItsLocks(t *testing.T) {
+	t.Parallel()
 	needsProc(t)
 	shell, err := exec.LookPath("sqlite3")
 	if err != nil {
@@ -81,6 +83,7 @@ func TestLookingAtADatabaseLeavesItsLocks(t *testing.T) {
 }
 
 func TestOtherProcessesThatHaveTheFileOpenAreNamed(t *testing.T) {
+	t.Parallel()
 	needsProc(t)
 	s := start(t, t.TempDir(), "")
 	if got := swapper.OpenersElsewhere(s.path); len(got) != 0 {

@@ -20,6 +20,7 @@ import (
 var rescueOf = regexp.MustCompile(`\((cp [^)]*)\)`)
 
 func TestAWALThatSomebodyRemovedIsNotLostByAPush(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		testenv.Skip(t, "it is seen on Linux only")
 	}
@@ -71,6 +72,7 @@ func TestAWALThatSomebodyRemovedIsNotLostByAPush(t *testing.T) {
 }
 
 func TestALiveFileThatSomebodyRemovedIsNotOneThatIsNotThereYet(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"WAL", "DELETE"} {
 		t.Run(mode, func(t *testing.T) {
 			s := start(t, t.TempDir(), "&_journal="+mode)

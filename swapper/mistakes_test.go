@@ -16,6 +16,7 @@ import (
 // TestWhatPrepareAndValidateLeaveOpenIsRefused: it would keep the push waiting for
 // ever, or the new file open after it.
 func TestWhatPrepareAndValidateLeaveOpenIsRefused(t *testing.T) {
+	t.Parallel()
 	leave := map[string]func(context.Context, *sql.DB) error{
 		"rows": func(ctx context.Context, db *sql.DB) error {
 			rows, err := db.QueryContext(ctx, "SELECT * FROM items")
@@ -66,6 +67,7 @@ func (r panickingReader) Read(p []byte) (int, error) {
 // TestAPanicOfTheProgramsFunctionsLeavesNothingBehind and keeps no further push from
 // its turn.
 func TestAPanicOfTheProgramsFunctionsLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "_journal=WAL")
 	data := source(t, "new")
 	mistake := func(context.Context, *sql.DB) error { panic("a user's mistake") }

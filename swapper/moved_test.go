@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -92,6 +91,7 @@ func TestAFileMovedThereAtTheEndOfAnUploadStaysWhole(t *testing.T) {
 // TestAPushClosesTheConnectionsThatHaveItAttachedInWhateverWay: in a connect hook,
 // through Raw, by Query.
 func TestAPushClosesTheConnectionsThatHaveItAttachedInWhateverWay(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	attach := func(c *sqlite3.SQLiteConn) error {
 		_, err := c.Exec("ATTACH '"+s.path+"' AS other", nil)
@@ -159,6 +159,7 @@ func TestAPushClosesTheConnectionsThatHaveItAttachedInWhateverWay(t *testing.T) 
 
 // TestAPushOutlivesItsPool: the program closes it meanwhile, and opens another.
 func TestAPushOutlivesItsPool(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	told := make(chan driver.Swap, 1)
 	r := s.mustPush(source(t, "new"), swapper.PushOptions{Method: swapper.MethodRename, Validate: func(context.Context, *sql.DB) error {
@@ -234,6 +235,7 @@ func TestAPushThatMeetsATurnedSymlinkIsRefused(t *testing.T) {
 // callbacks have returned, in the midst of them even, which read that file then. No
 // connection of the push's own keeps them from it.
 func TestAReportNamesTheGenerationOfItsOwnSwap(t *testing.T) {
+	t.Parallel()
 	for _, journal := range []string{"WAL", "DELETE"} {
 		for _, method := range []swapper.Method{swapper.MethodRename, swapper.MethodInPlace} {
 			for _, idle := range []int{2, -1} {
@@ -249,9 +251,7 @@ func TestAReportNamesTheGenerationOfItsOwnSwap(t *testing.T) {
 						if err := os.Rename(next, s.path); err != nil {
 							t.Error(err)
 						}
-						for s.stamp() != "moved" {
-							runtime.Gosched()
-						}
+						testenv.Until(t, "the moved file is adopted", func() bool { return s.stamp() == "moved" })
 					})()
 					if r := s.mustPush(source(t, "new"), swapper.PushOptions{Method: method}); r.Generation != 2 || s.db.Generation() != 3 {
 						t.Errorf("the push says generation %d; now it is %d", r.Generation, s.db.Generation())

@@ -15,6 +15,7 @@ import (
 )
 
 func TestOrphansOfAKilledProcessAreRemovedAndThoseOfALivingOneStay(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	name := func(id, kind string) string {
 		return filepath.Join(s.dir, fmt.Sprintf(".live.sqlite3.hotswap-%s.%s", id, kind))
@@ -57,6 +58,7 @@ func TestOrphansOfAKilledProcessAreRemovedAndThoseOfALivingOneStay(t *testing.T)
 // TestAStageIsNotTakenForAnOrphanWhileItIsMade: between its creation and its
 // lock it looks like one.
 func TestAStageIsNotTakenForAnOrphanWhileItIsMade(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	stop := make(chan struct{})
 	done := make(chan struct{})

@@ -84,6 +84,7 @@ func TestAnotherProcessAndAPushKeepTheirOrder(t *testing.T) {
 // WAL mode the push goes on and the reader's rows stay the old ones to the end;
 // with a rollback journal nobody can commit while it reads, so the push waits.
 func TestAnotherProcessReadsOnWhileTheContentIsReplaced(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"WAL", "DELETE"} {
 		t.Run(mode, func(t *testing.T) {
 			s, tr := aloneIn(t, mode)
@@ -195,6 +196,7 @@ func TestATransactionThatAnotherProcessLeavesOpenRefusesARename(t *testing.T) {
 // TestAProcessThatIsKilledWithItsWALLosesNothing: nobody has the file open any
 // more, so it goes by rename, and what was only in the WAL is in the old file.
 func TestAProcessThatIsKilledWithItsWALLosesNothing(t *testing.T) {
+	t.Parallel()
 	s, tr := aloneIn(t, "WAL")
 	s.pool.SetMaxIdleConns(0) // the service's own last close would checkpoint it
 	o := startOther(t, "file:"+s.path)

@@ -55,6 +55,7 @@ func userVersion(t testing.TB, db *sql.DB) (v int) {
 }
 
 func TestASourceOfAPageOrTwoIsCopiedOnlyOnceTheOldIsKept(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"WAL", "DELETE"} {
 		for name, statements := range smallSources {
 			t.Run(mode+", "+name, func(t *testing.T) {

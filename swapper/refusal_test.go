@@ -44,6 +44,7 @@ func (s *service) refuses(opts swapper.PushOptions, kind error, says ...string) 
 }
 
 func TestOpenRowsThatNeverEndRefuseAPushByName(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	rows := s.openRows("SELECT id FROM items -- leaked")
 	opts := swapper.PushOptions{Timeout: 50 * time.Millisecond, Method: swapper.MethodRename}
@@ -87,6 +88,7 @@ func TestAWriteTransactionThatNeverEndsRefusesAPushByName(t *testing.T) {
 }
 
 func TestAForcedPushEndsWhatIsHeldAndTellsItsOwner(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	rows := s.openRows("SELECT id FROM items")
 	tx, err := s.pool.Begin()
@@ -124,6 +126,7 @@ func TestAForcedPushEndsWhatIsHeldAndTellsItsOwner(t *testing.T) {
 }
 
 func TestASecondPushIsRefusedBeforeItsUpload(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "")
 	r, w := io.Pipe()
 	defer w.Close()
@@ -146,6 +149,7 @@ func TestASecondPushIsRefusedBeforeItsUpload(t *testing.T) {
 }
 
 func TestAHardLinkedTargetIsRefused(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "")
 	if err := os.Link(s.path, filepath.Join(s.dir, "other name")); err != nil {
 		t.Fatal(err)
@@ -154,6 +158,7 @@ func TestAHardLinkedTargetIsRefused(t *testing.T) {
 }
 
 func TestAFileThatTheProgramItselfHasOpenIsRefused(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	plain, err := sql.Open("sqlite3", s.path)
 	if err != nil {
@@ -175,6 +180,7 @@ func TestAFileThatTheProgramItselfHasOpenIsRefused(t *testing.T) {
 }
 
 func TestAFileThatAnotherProcessHasOpenIsRefusedWithItsPid(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	held, err := os.Open(s.path) // before the pool's next use of it: see below
 	if err != nil {
@@ -190,6 +196,7 @@ func TestAFileThatAnotherProcessHasOpenIsRefusedWithItsPid(t *testing.T) {
 }
 
 func TestADatabaseThatDoesNotOpenAnyMoreIsRefusedBeforeCallsWait(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	s.refuses(swapper.PushOptions{
 		Notify: func(e swapper.Event) {
@@ -217,6 +224,7 @@ func TestADatabaseThatDoesNotOpenAnyMoreIsRefusedBeforeCallsWait(t *testing.T) {
 }
 
 func TestASwapWhoseDatabaseCantBeReadIsUndone(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	// Steps are told while the push goes on, so it is kept where the stage is
 	// ready: by rows.
@@ -252,6 +260,7 @@ func TestASwapWhoseDatabaseCantBeReadIsUndone(t *testing.T) {
 }
 
 func TestACancelledPushLeavesCallsFlowing(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	s.openRows("SELECT id FROM items")
 	ctx, cancel := context.WithCancel(context.Background())
@@ -269,6 +278,7 @@ func TestACancelledPushLeavesCallsFlowing(t *testing.T) {
 }
 
 func TestABackupDoesNotReplaceWhatIsNoFile(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	for says, put := range map[string]func(path string) error{
 		"a directory":     func(path string) error { return os.Mkdir(path, 0o700) },
@@ -283,6 +293,7 @@ func TestABackupDoesNotReplaceWhatIsNoFile(t *testing.T) {
 }
 
 func TestAPathWithALineBreakIsShownOnOneLine(t *testing.T) {
+	t.Parallel()
 	const path = "/dir\n1/live\x1b.db"
 	cause := &fs.PathError{Op: "open", Path: path + "-wal", Err: fs.ErrNotExist}
 	e := &swapper.Error{Op: "push to", Path: path, Err: fmt.Errorf("look at %s: %w", path, cause)}

@@ -72,6 +72,7 @@ func wants(version int64) driver.Option {
 // TestAPushAfterWhichTheProgramCouldNotConnectIsRefused, before any call waits, on a
 // dry run too, and with the program's own error.
 func TestAPushAfterWhichTheProgramCouldNotConnectIsRefused(t *testing.T) {
+	t.Parallel()
 	sideFile := side(t)
 	for name, c := range map[string]struct {
 		opts   []driver.Option
@@ -177,6 +178,7 @@ func (s *service) tell(conn *sql.Conn, query string, args ...any) {
 
 // TestAnAttacherOfAnotherDatabaseIsNotLockedOut by a text encoding that it can't attach.
 func TestAnAttacherOfAnotherDatabaseIsNotLockedOut(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "")
 	main := side(t)
 	other := s.attach(main)
@@ -192,6 +194,7 @@ func TestAnAttacherOfAnotherDatabaseIsNotLockedOut(t *testing.T) {
 // TestARehearsalLeavesNothingBehind of a hook that writes: neither in what is pushed,
 // nor beside it, nor in a managed database that is attached.
 func TestARehearsalLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
 	var runs atomic.Int64
 	s := startWith(t, "_journal=WAL", driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
 		runs.Add(1)
@@ -243,6 +246,7 @@ func TestARehearsalLeavesNothingBehind(t *testing.T) {
 // TestAStaleAttachDoesNotBlockPushesForEver: a push may be told not to rehearse. What
 // can't be replayed then is left out, with a line in the log.
 func TestAStaleAttachDoesNotBlockPushesForEver(t *testing.T) {
+	t.Parallel()
 	s := startWith(t, "")
 	conn, err := s.pool.Conn(context.Background())
 	if err != nil {
@@ -271,6 +275,7 @@ func TestAStaleAttachDoesNotBlockPushesForEver(t *testing.T) {
 
 // TestAHookThatHangsIsNotWaitedForForEver, neither in the check nor in the rehearsal.
 func TestAHookThatHangsIsNotWaitedForForEver(t *testing.T) {
+	t.Parallel()
 	for name, hangsOn := range map[string]int64{"check": 1, "rehearsal": 2} {
 		t.Run(name, func(t *testing.T) {
 			var onStage atomic.Int64

@@ -63,6 +63,7 @@ func (s *service) whenReopened(do func()) func(swapper.Event) {
 
 // TestWhatIsChangedDuringAPushIsTaken: the upload may take an hour.
 func TestWhatIsChangedDuringAPushIsTaken(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		testenv.Skip(t, "must be root to give a file away")
 	}
@@ -112,6 +113,7 @@ func TestWhatIsChangedDuringAPushIsTaken(t *testing.T) {
 
 // TestAHardLinkThatIsMadeDuringAPushRefusesIt: a rename would split the two names.
 func TestAHardLinkThatIsMadeDuringAPushRefusesIt(t *testing.T) {
+	t.Parallel()
 	for _, when := range []string{"upload", "wait"} {
 		s := start(t, t.TempDir(), "&_journal=WAL")
 		other := filepath.Join(s.dir, "other name")
@@ -137,6 +139,7 @@ func TestAHardLinkThatIsMadeDuringAPushRefusesIt(t *testing.T) {
 // TestAReadOnlyFileOfTheProgramsOwnIsReplacedByRename: mode 0444 is no right that
 // a rename needs.
 func TestAReadOnlyFileOfTheProgramsOwnIsReplacedByRename(t *testing.T) {
+	t.Parallel()
 	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 )
 
 func TestSchemasAreComparedByTheirTokens(t *testing.T) {
+	t.Parallel()
 	const table = "CREATE TABLE t (a INT, b TEXT DEFAULT 'x  y')"
 	for text, same := range map[string]bool{
 		"CREATE TABLE t(a INT,b TEXT DEFAULT 'x  y')":                                true,

@@ -79,6 +79,7 @@ func TestAPullUnderWritesIsOneMomentOfTheDatabase(t *testing.T) {
 }
 
 func TestAPulledDatabaseCanBePushedBack(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	var out bytes.Buffer
 	if _, err := swapper.Pull(context.Background(), s.db, &out, swapper.PullOptions{}); err != nil {
@@ -105,6 +106,7 @@ func (w *stoppedWriter) Write(p []byte) (int, error) {
 }
 
 func TestASlowReaderOfAPullHoldsUpNoPush(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	w := &stoppedWriter{began: make(chan struct{}), letGo: make(chan struct{})}
 	done := make(chan error)

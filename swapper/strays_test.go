@@ -34,6 +34,7 @@ func within(t *testing.T, fifo string, fn func()) {
 // TestWhatIsNoOrphanUnderTheNameOfOneIsLeftAlone: names can be given by whoever
 // may write to the directory.
 func TestWhatIsNoOrphanUnderTheNameOfOneIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	orphan := func(id, kind string) string { return filepath.Join(s.dir, ".live.sqlite3.hotswap-"+id+"."+kind) }
 	fifo, link, directory := orphan("AAAAAAAAAAAA", "stage"), orphan("BBBBBBBBBBBB", "pull"), orphan("CCCCCCCCCCCC", "undo-1-2")
@@ -60,6 +61,7 @@ func TestWhatIsNoOrphanUnderTheNameOfOneIsLeftAlone(t *testing.T) {
 // TestLocksOfADatabaseWithAnOrphansNameAreNotDropped: closing any descriptor of a
 // file drops the locks that the process has on it.
 func TestLocksOfADatabaseWithAnOrphansNameAreNotDropped(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{".live.sqlite3.hotswap-AAAAAAAAAAAA.stage", ".live.sqlite3.hotswap-AAAAAAAAAAAA.undo-1-2"} {
 		for _, linked := range []bool{true, false} {
 			s := start(t, t.TempDir(), "&_journal=WAL")
@@ -104,6 +106,7 @@ func TestLocksOfADatabaseWithAnOrphansNameAreNotDropped(t *testing.T) {
 // TestASidecarThatIsNoFileRefusesAPush: SQLite would follow a link, or wait for
 // whoever has the other end of a FIFO.
 func TestASidecarThatIsNoFileRefusesAPush(t *testing.T) {
+	t.Parallel()
 	for says, put := range map[string]func(string) error{
 		"a FIFO": func(name string) error { return unix.Mkfifo(name, 0o600) },
 		"a symbolic link": func(name string) error {

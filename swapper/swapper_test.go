@@ -163,6 +163,7 @@ func (s *service) onlyFiles(want ...string) {
 }
 
 func TestPushReplacesTheDatabaseInEveryJournalMode(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"DELETE", "WAL", "TRUNCATE", "PERSIST", "MEMORY"} {
 		t.Run(mode, func(t *testing.T) {
 			s := start(t, t.TempDir(), "&_journal="+mode)
@@ -194,6 +195,7 @@ func TestPushReplacesTheDatabaseInEveryJournalMode(t *testing.T) {
 }
 
 func TestPushLogsEveryStepInOrder(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	var log bytes.Buffer
 	var events []swapper.Step
@@ -225,6 +227,7 @@ func TestPushLogsEveryStepInOrder(t *testing.T) {
 }
 
 func TestABadSourceIsRefusedAndTheLiveDatabaseStays(t *testing.T) {
+	t.Parallel()
 	good := source(t, "new")
 	corrupt := bytes.Clone(good)
 	copy(corrupt[2*4096:], bytes.Repeat([]byte{0xA5}, 4096))
@@ -299,6 +302,7 @@ func digest(t testing.TB, pool *sql.DB) string {
 }
 
 func TestASourceThatFailsIsNoEndOfFile(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), "")
 	good := source(t, "new")
 	for _, cause := range []error{io.ErrUnexpectedEOF, errors.New("connection reset")} {

@@ -26,7 +26,7 @@ func again(t *testing.T, attr *syscall.SysProcAttr) bool {
 	if os.Getenv("HOTSWAP_TEST_AGAIN") == t.Name() {
 		return true
 	}
-	if os.Getuid() != 0 {
+	if attr.Cloneflags != 0 && os.Getuid() != 0 {
 		testenv.Skip(t, "must be root for this test")
 	}
 	args := []string{"-test.run=^" + t.Name() + "$", "-test.v"}
@@ -68,6 +68,7 @@ func tmpfs(t *testing.T, size string) string {
 }
 
 func TestAMountedFileIsRefused(t *testing.T) {
+	t.Parallel()
 	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
 		return
 	}
@@ -88,6 +89,7 @@ func TestAMountedFileIsRefused(t *testing.T) {
 }
 
 func TestADirectoryThatCannotBeWrittenToIsRefused(t *testing.T) {
+	t.Parallel()
 	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
 		return
 	}
@@ -128,6 +130,7 @@ func info(t *testing.T, path string) os.FileInfo {
 }
 
 func TestOwnerModeAndAttributesAreKept(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		testenv.Skip(t, "must be root to give a file away")
 	}
@@ -169,7 +172,13 @@ func TestOwnerModeAndAttributesAreKept(t *testing.T) {
 	s.exec("INSERT INTO items (stamp) VALUES ('new')")
 }
 
+// TestDescriptorsAreBackAfterManySwaps counts all that its process has, which is
+// one of its own for that.
 func TestDescriptorsAreBackAfterManySwaps(t *testing.T) {
+	t.Parallel()
+	if !again(t, &syscall.SysProcAttr{}) {
+		return
+	}
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	old, err := s.pool.Prepare("SELECT count(*) FROM items")
 	if err != nil {
@@ -212,6 +221,7 @@ func descriptors(t *testing.T) (open []string) {
 }
 
 func TestAnImmutableTargetIsRefused(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		testenv.Skip(t, "must be root to mark a file")
 	}

@@ -115,6 +115,7 @@ func TestALiveDatabaseThatCannotBeReadCanBeReplaced(t *testing.T) {
 // TestTheWALOfADatabaseThatCannotBeReadIsKept: SQLite does not bring it into a file
 // of which it does not know the page size.
 func TestTheWALOfADatabaseThatCannotBeReadIsKept(t *testing.T) {
+	t.Parallel()
 	for _, backup := range []bool{true, false} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "live.sqlite3")

@@ -11,6 +11,7 @@ import (
 )
 
 func TestADatabaseThatIsDamagedUnderItsConnectionsIsSeenByItsFirstPage(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		testenv.Skip(t, "it is seen on Linux only")
 	}
