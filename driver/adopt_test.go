@@ -311,6 +311,7 @@ func TestOnSwapMayQueryWithThePoolsOnlyConnection(t *testing.T) {
 // TestTheGenerationAdvancesBeforeTheFirstReadOfAFileThatWasPutThere while no
 // connection was open; and OnSwap is told although Rows stay open.
 func TestTheGenerationAdvancesBeforeTheFirstReadOfAFileThatWasPutThere(t *testing.T) {
+	t.Parallel()
 	r := startReplaced(t, "WAL")
 	told := r.swaps()
 	r.pool.SetMaxIdleConns(-1)
@@ -361,6 +362,7 @@ func TestAFileWithTheInodeNumberOfTheOneBeforeIsNoticed(t *testing.T) {
 
 // TestThePoolsEndIsTheWatchsEnd: also of one that refuses another file.
 func TestThePoolsEndIsTheWatchsEnd(t *testing.T) {
+	t.Parallel()
 	r := startReplaced(t, "WAL", driver.WithExternalReplace(driver.RefuseReplaced))
 	r.mv()
 	testenv.Eventually(t, func() error {

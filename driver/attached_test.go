@@ -154,6 +154,7 @@ func TestAFileThatOnlyConnectionsOfOthersHaveOpenIsWatched(t *testing.T) {
 // TestTheFirstFileOfADatabaseMayBeReadByAnAttacher: another one that comes after it is
 // of another generation.
 func TestTheFirstFileOfADatabaseMayBeReadByAnAttacher(t *testing.T) {
+	t.Parallel()
 	at := newAttached(t)
 	at.manage()
 	at.attachesInHook = true

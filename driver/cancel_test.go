@@ -42,6 +42,7 @@ func TestTheEndOfAContextInterruptsAnExec(t *testing.T) {
 // calls; no call with a context of its own that lives may feel it, and neither
 // may Rows that are open on the same connection.
 func TestAnInterruptHitsItsOwnCallOrNone(t *testing.T) {
+	t.Parallel()
 	db, _ := open(t, "", 50)
 	db.SetMaxOpenConns(1)
 	tx, err := db.Begin()

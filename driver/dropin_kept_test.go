@@ -16,6 +16,7 @@ import (
 // TestStatementsThatAreKeptAnswerAsNewOnesDo runs what a statement from the
 // cache, or a BEGIN that was compiled long ago, might answer otherwise.
 func TestStatementsThatAreKeptAnswerAsNewOnesDo(t *testing.T) {
+	t.Parallel()
 	steps := map[string]func(db *sql.DB) (any, error){
 		"a second semicolon": func(db *sql.DB) (any, error) {
 			var all []any

@@ -25,6 +25,7 @@ func init() {
 // TestEverythingAnswersAsRawDoes runs the same steps on go-sqlite3, on ours,
 // and on ours behind an interceptor, and compares all that comes back.
 func TestEverythingAnswersAsRawDoes(t *testing.T) {
+	t.Parallel()
 	steps := map[string]func(db *sql.DB) (any, error){
 		"several statements in one exec": func(db *sql.DB) (any, error) {
 			_, err := db.Exec("CREATE TABLE m (x); INSERT INTO m VALUES (1); INSERT INTO m VALUES (?)", 2)

@@ -23,6 +23,7 @@ int sqlite3_answer_init(sqlite3 *db, char **err, const sqlite3_api_routines *api
 `
 
 func TestExtensionsAreLoadedOnEveryReopen(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	include, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/mattn/go-sqlite3").Output()
 	if err != nil {

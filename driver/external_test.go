@@ -154,6 +154,7 @@ func TestWritesGoOnWhileTheFileIsReplacedBehindOurBack(t *testing.T) {
 // TestTheLastCloseLeavesNoWALBesideAReplacedFile: the pool closes its idle
 // connections, and opens the new file later.
 func TestTheLastCloseLeavesNoWALBesideAReplacedFile(t *testing.T) {
+	t.Parallel()
 	r := startReplaced(t, "WAL")
 	r.mv()
 	r.pool.SetMaxIdleConns(-1) // closes what is idle
@@ -252,6 +253,7 @@ func TestAReplacedFileIsRefusedIfToldSoUntilTheOldOneIsBack(t *testing.T) {
 }
 
 func TestAFileThatIsGoneFailsNewConnectionsRatherThanBeginAnEmptyOne(t *testing.T) {
+	t.Parallel()
 	r := startReplaced(t, "WAL")
 	conn, err := r.pool.Conn(t.Context()) // has the old file open
 	if err != nil {

@@ -64,6 +64,7 @@ func TestAnInterruptByForceThatComesLateHitsNobody(t *testing.T) {
 // TestForceEndsATransactionThatAnotherCallWaitsFor: in its wait for the lock SQLite
 // does not see that it is interrupted.
 func TestForceEndsATransactionThatAnotherCallWaitsFor(t *testing.T) {
+	t.Parallel()
 	db, d := open(t, "&_busy_timeout=60000", 5)
 	tx, err := db.Begin()
 	if err != nil {

@@ -89,6 +89,7 @@ func openAt(t *testing.T, path string) *sql.DB {
 // TestAnOpenThatFailsLeavesNoWALBesideAReplacedFile: a connect hook has written to the
 // file, which is replaced then. So does the close of a connection that is no call's.
 func TestAnOpenThatFailsLeavesNoWALBesideAReplacedFile(t *testing.T) {
+	t.Parallel()
 	mistake := errors.New("a user's mistake")
 	for how, open := range map[string]func(t *testing.T, pool *sql.DB, d *driver.Database, stage string, result *any){
 		"its hook fails": func(t *testing.T, pool *sql.DB, d *driver.Database, stage string, result *any) {

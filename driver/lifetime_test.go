@@ -147,6 +147,7 @@ func TestAnAttacherThatComesAndGoesBringsNoTwoFilesTogether(t *testing.T) {
 // TestAnAttacherDoesNotReadAFileBeforeItsGenerationBegins while no connection of the
 // file's own database is open; and none that is not whole.
 func TestAnAttacherDoesNotReadAFileBeforeItsGenerationBegins(t *testing.T) {
+	t.Parallel()
 	r := startReplaced(t, "WAL")
 	r.pool.SetMaxIdleConns(-1)
 	other, err := sql.Open(driver.Name, filepath.Join(t.TempDir(), "other.db")+"?_busy_timeout=50")

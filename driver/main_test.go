@@ -8,6 +8,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testenv.Parallel(4)
+	testenv.Parallel(6)
 	os.Exit(m.Run())
 }

@@ -130,6 +130,7 @@ func (r *replaced) sound() {
 // TestAFileReplacedWhileItIsOpenedIsNoticed: the connection has the old one, and
 // by the time that it is counted the new one is at the path.
 func TestAFileReplacedWhileItIsOpenedIsNoticed(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path, next := filepath.Join(dir, "live.sqlite3"), filepath.Join(dir, "next.sqlite3")
 	for file, stamp := range map[string]string{path: "old", next: "new"} {

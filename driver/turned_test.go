@@ -197,6 +197,7 @@ func TestATurnInAFreezeIsAReplacementLikeAnother(t *testing.T) {
 // keeps that, as a push does, or has its file open, or while a pool has it by the same
 // name.
 func TestAPoolThatIsOpenedAgainByATurnedNameIsOfTheSameDatabase(t *testing.T) {
+	t.Parallel()
 	for _, how := range []string{"nobody", "a push", "an attacher", "a pull", "a pool"} {
 		t.Run(how, func(t *testing.T) {
 			r := makeReleases(t, "rel1", "rel2")

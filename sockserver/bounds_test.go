@@ -19,9 +19,10 @@ import (
 )
 
 func TestPushThatTheDiskCantTakeIsRefusedBeforeItsBody(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	openDatabase(t, dir+"/db", 1)
-	s := startServer(t, dir, Config{}, nil)
+	s := startServer(t, dir, Config{DatabasePaths: []string{dir + "/db"}}, nil)
 	read := false
 	src := readerFunc(func([]byte) (int, error) { read = true; return 0, io.EOF })
 	for _, size := range []int64{1 << 50, 1<<63 - 1} {
@@ -82,13 +83,14 @@ func stages(t testing.TB, dir string) []string {
 }
 
 func TestClientThatVanishesFreesItsStage(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	openDatabase(t, dir+"/db", 100)
 	content, err := os.ReadFile(dir + "/db")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := startServer(t, dir, Config{}, nil)
+	s := startServer(t, dir, Config{DatabasePaths: []string{dir + "/db"}}, nil)
 	conn := rawPush(t, s, "Content-Length: 1000000\r\n", string(content[:100]))
 	testenv.Until(t, "there is a stage", func() bool { return len(stages(t, dir)) == 1 })
 	conn.Close()
@@ -97,6 +99,7 @@ func TestClientThatVanishesFreesItsStage(t *testing.T) {
 
 // A reader of a snapshot that stops keeps its own stage, and nothing else.
 func TestStoppedReadersHoldUpNobody(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	live := openDatabase(t, dir+"/db", 1)
 	if _, err := live.Exec("INSERT INTO t (v) SELECT zeroblob(4000000)"); err != nil {

@@ -15,6 +15,7 @@ import (
 )
 
 func TestFileThatChangesWhileItIsCopiedIsRefused(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]struct {
 		to   func(*os.File) error
 		want error

@@ -16,6 +16,7 @@ import (
 )
 
 func TestTheStatusWarnsOfADamagedDatabase(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		testenv.Skip(t, "it is seen on Linux only")
 	}
@@ -59,7 +60,7 @@ func TestTheStatusWarnsOfADamagedDatabase(t *testing.T) {
 				defer pool.Close()
 				var v []byte
 				queryErr := pool.QueryRow("SELECT v FROM t").Scan(&v)
-				s := startServer(t, dir, Config{}, nil)
+				s := startServer(t, dir, Config{DatabasePaths: []string{dir + "/db"}}, nil)
 				warnings := strings.Join(status(t, newTestClient(t, s)).Warnings, "\n")
 				said := strings.Contains(warnings, "damaged")
 				if said != (c.says != "") || !strings.Contains(warnings, c.says) {

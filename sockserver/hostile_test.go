@@ -125,6 +125,7 @@ func TestBodyThatComesByteByByteHoldsUpNobodyElse(t *testing.T) {
 }
 
 func TestBodyCutAnywhereChangesNothing(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	live := openDatabase(t, dir+"/db", 10)
 	makeDatabase(t, dir+"/new", 0)

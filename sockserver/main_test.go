@@ -14,10 +14,14 @@ import (
 	"go.uber.org/goleak"
 
 	"hotswap/driver"
+	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	testenv.Parallel(4)
+	goleak.VerifyTestMain(m)
+}
 
 // shortDir is a directory whose path leaves room for a socket's name.
 func shortDir(t testing.TB) string {

@@ -15,6 +15,7 @@ import (
 // TestCommandsGoToWhatATurnedSymlinkNamesNow: at once, without a restart, and when
 // the directory of before is gone.
 func TestCommandsGoToWhatATurnedSymlinkNamesNow(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	turn := func(rel string, rows int) {
 		t.Helper()
@@ -69,9 +70,10 @@ func TestCommandsGoToWhatATurnedSymlinkNamesNow(t *testing.T) {
 
 // TestAStatusWarnsOfAFileThatIsKeptOut.
 func TestAStatusWarnsOfAFileThatIsKeptOut(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	pool := openDatabase(t, dir+"/db", 3)
-	c := newTestClient(t, startServer(t, dir, Config{}, nil))
+	c := newTestClient(t, startServer(t, dir, Config{DatabasePaths: []string{dir + "/db"}}, nil))
 	if w := status(t, c).Warnings; len(w) > 0 && strings.Contains(w[0], "not used") {
 		t.Errorf("%q", w)
 	}
@@ -93,11 +95,12 @@ func TestAStatusWarnsOfAFileThatIsKeptOut(t *testing.T) {
 // TestAFileThatIsKeptOutIsGotRidOfAsThePushSays: a push is refused as long as it is
 // there, and says what to do; each of that works.
 func TestAFileThatIsKeptOutIsGotRidOfAsThePushSays(t *testing.T) {
+	t.Parallel()
 	for _, way := range []string{"a whole one is moved there", "it is moved away"} {
 		t.Run(way, func(t *testing.T) {
 			dir := shortDir(t)
 			pool := openDatabase(t, dir+"/db", 3)
-			c := newTestClient(t, startServer(t, dir, Config{}, nil))
+			c := newTestClient(t, startServer(t, dir, Config{DatabasePaths: []string{dir + "/db"}}, nil))
 			move := func(from, to string) {
 				t.Helper()
 				if err := os.Rename(filepath.Join(dir, from), filepath.Join(dir, to)); err != nil {

@@ -28,6 +28,7 @@ func bodyServer(t *testing.T, cfg Config) (*Server, chan bodySeen) {
 	dir := shortDir(t)
 	openDatabase(t, dir+"/db", 0)
 	seen := make(chan bodySeen, 1)
+	cfg.DatabasePaths = []string{dir + "/db"}
 	return startServer(t, dir, cfg, pushing(func(body []byte, err error, _ swapper.PushOptions) (swapper.Report, error) {
 		seen <- bodySeen{body, err}
 		return swapper.Report{Bytes: int64(len(body)), Swapped: err == nil}, err
@@ -167,6 +168,7 @@ func TestLengthAndSizeMustAgree(t *testing.T) {
 }
 
 func TestStalledClientFreesItsStage(t *testing.T) {
+	t.Parallel()
 	s, seen := bodyServer(t, Config{StallTimeout: 20 * time.Millisecond})
 	conn := rawPush(t, s, "Content-Length: 10\r\n", "01234")
 	if got := <-seen; !errors.Is(got.err, errBodyStalled) {
@@ -176,6 +178,7 @@ func TestStalledClientFreesItsStage(t *testing.T) {
 }
 
 func TestSlowClientIsNotAStalledOne(t *testing.T) {
+	t.Parallel()
 	s, seen := bodyServer(t, Config{StallTimeout: 400 * time.Millisecond})
 	conn := rawPush(t, s, "Transfer-Encoding: chunked\r\n", "")
 	// Three times the limit in all.

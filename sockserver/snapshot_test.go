@@ -92,9 +92,10 @@ func TestReaderThatStopsEndsItsSnapshot(t *testing.T) {
 }
 
 func TestSlowSnapshotIsNotAStalledOne(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	openDatabase(t, dir+"/db", 0)
-	s := startServer(t, dir, Config{StallTimeout: 400 * time.Millisecond}, func(a *api) {
+	s := startServer(t, dir, Config{DatabasePaths: []string{dir + "/db"}, StallTimeout: 400 * time.Millisecond}, func(a *api) {
 		a.pull = func(_ context.Context, _ *driver.Database, dst io.Writer, opts swapper.PullOptions) (swapper.Report, error) {
 			opts.Begin(0)
 			hash := sha256.New()

@@ -2,11 +2,9 @@ package swapper_test
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -18,32 +16,15 @@ import (
 	"hotswap/swapper"
 )
 
-// again runs the test of the same name in a process of its own with the given
-// attributes, and reports whether this is that process. Where the attributes
-// are not to be had the test is skipped, but not in CI.
+// again runs the test in a process of its own with the given attributes, and
+// reports whether this is that process. Where they are not to be had the test is
+// skipped, but not in CI.
 func again(t *testing.T, attr *syscall.SysProcAttr) bool {
 	t.Helper()
-	if os.Getenv("HOTSWAP_TEST_AGAIN") == t.Name() {
-		return true
-	}
 	if attr.Cloneflags != 0 && os.Getuid() != 0 {
 		testenv.Skip(t, "must be root for this test")
 	}
-	args := []string{"-test.run=^" + t.Name() + "$", "-test.v"}
-	flag.Visit(func(f *flag.Flag) {
-		if !strings.HasPrefix(f.Name, "test.") {
-			args = append(args, "-"+f.Name+"="+f.Value.String())
-		}
-	})
-	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), "HOTSWAP_TEST_AGAIN="+t.Name(), "TMPDIR="+t.TempDir())
-	cmd.SysProcAttr = attr
-	out, err := cmd.CombinedOutput()
-	t.Logf("%s", out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return false
+	return testenv.Alone(t, attr)
 }
 
 // tmpfs mounts a small file system of its own for the test, in a mount

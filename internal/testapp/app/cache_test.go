@@ -9,6 +9,9 @@ import (
 )
 
 func TestCacheIsDroppedBeforePushReturns(t *testing.T) {
+	if !alone(t) {
+		return
+	}
 	f := Fixture{Size: 1, JournalMode: "wal"}
 	r := startRun(t, f, Config{Interval: never})
 	cached := func() Seen {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"hotswap/internal/testenv"
 	"hotswap/swapper"
 
 	"github.com/rs/zerolog"
@@ -28,6 +29,14 @@ type run struct {
 	history *History
 	loads   []*Load
 	closed  bool
+}
+
+// alone runs the test beside others, in a process of its own, and reports whether
+// this is that one: when a run has ended, no goroutine may be left in it.
+func alone(t *testing.T) bool {
+	t.Helper()
+	t.Parallel()
+	return testenv.Alone(t, nil)
 }
 
 // startRun serves generation 1 of a fixture. When the test ends, nothing of it

@@ -86,6 +86,9 @@ func (r *run) transactions(t *testing.T) map[driver.HoldKind]func(ctx context.Co
 }
 
 func TestTransactionOpenWhenAPushComesIsDrainedWhole(t *testing.T) {
+	if !alone(t) {
+		return
+	}
 	f := Fixture{Size: 1 << 20, JournalMode: "wal"}
 	for _, kind := range []driver.HoldKind{driver.HoldTx, driver.HoldRaw} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -129,6 +132,9 @@ func TestTransactionOpenWhenAPushComesIsDrainedWhole(t *testing.T) {
 }
 
 func TestTransactionThatOutlastsThePushIsNamedAndKeepsItsDatabase(t *testing.T) {
+	if !alone(t) {
+		return
+	}
 	f := Fixture{Size: 1 << 20, JournalMode: "wal"}
 	for _, kind := range []driver.HoldKind{driver.HoldTx, driver.HoldRaw} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -179,6 +185,9 @@ func wantHolder(t *testing.T, holders []driver.Holder, kind driver.HoldKind) {
 
 // A slow query delays the push and nobody else.
 func TestOtherCallsAreServedWhileASlowOneDelaysAPush(t *testing.T) {
+	if !alone(t) {
+		return
+	}
 	f := Fixture{Size: 1 << 20, JournalMode: "wal"}
 	slow := newHold(t)
 	r := startRun(t, f, Config{Driver: slow.driver})
@@ -215,6 +224,9 @@ func TestOtherCallsAreServedWhileASlowOneDelaysAPush(t *testing.T) {
 // Without WAL, a transaction of the program can keep everybody from reading,
 // the push's own look at the live schema too. That is a hold like any other.
 func TestPushIsBusyWhileATransactionWithoutWALKeepsReadersOut(t *testing.T) {
+	if !alone(t) {
+		return
+	}
 	f := Fixture{Size: 1, JournalMode: "delete"}
 	r := startRun(t, f, Config{Interval: never})
 	conn, err := r.svc.WritePool().Conn(t.Context())
@@ -246,6 +258,9 @@ func TestPushIsBusyWhileATransactionWithoutWALKeepsReadersOut(t *testing.T) {
 // A push waits for such a lock as long as for any other hold: longer than a
 // reader that is ready to wait for a second, here.
 func TestPushOutwaitsATransactionWithoutWALThatKeepsReadersOut(t *testing.T) {
+	if !alone(t) {
+		return
+	}
 	f := Fixture{Size: 1, JournalMode: "delete"}
 	r := startRun(t, f, Config{Interval: never})
 	conn, err := r.svc.WritePool().Conn(t.Context())

@@ -12,6 +12,9 @@ import (
 var swaps = flag.Int("swaps", testenv.Sample(12, 40), "how many swaps to look for a forgotten descriptor after")
 
 func TestSwapsLeaveNoDescriptorBehind(t *testing.T) {
+	if !alone(t) {
+		return
+	}
 	f := Fixture{Size: 1, Tables: 1, JournalMode: "wal"}
 	// The runtime opens descriptors of its own at the first use of the network, the
 	// driver the one it makes its reserve of at the first push.

@@ -15,6 +15,9 @@ import (
 // under them again and again, no call fails, no read is mixed, and each
 // acknowledged write is in the file that was live when it was acknowledged.
 func TestPushesUnderLoadLoseNothing(t *testing.T) {
+	if !alone(t) {
+		return
+	}
 	for _, mode := range []string{"wal", "delete"} {
 		t.Run(mode, func(t *testing.T) {
 			f := Fixture{JournalMode: mode}
@@ -104,6 +107,9 @@ func wantBreakageSeen(t *testing.T, r *run) {
 }
 
 func TestPulledChangedAndPushedBackKeepsTheWritesOfThePull(t *testing.T) {
+	if !alone(t) {
+		return
+	}
 	r := startRun(t, Fixture{Size: 1 << 20, JournalMode: "wal"}, Config{})
 	r.load(LoadConfig{Readers: 2, Writers: 2})
 	for g := uint64(2); g <= 4; g++ {
@@ -131,6 +137,9 @@ func TestPulledChangedAndPushedBackKeepsTheWritesOfThePull(t *testing.T) {
 
 // Every bad file is refused while the load goes on, and nothing changes.
 func TestBadFilesAreRefusedUnderLoad(t *testing.T) {
+	if !alone(t) {
+		return
+	}
 	f := Fixture{Size: 1 << 20, JournalMode: "wal"}
 	r := startRun(t, f, Config{})
 	r.load(LoadConfig{Readers: 2, Writers: 2})

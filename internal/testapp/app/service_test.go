@@ -20,6 +20,9 @@ func allCalls() []Call {
 }
 
 func TestServiceServesEverySortOfCall(t *testing.T) {
+	if !alone(t) {
+		return
+	}
 	for _, mode := range []string{"wal", "delete"} {
 		t.Run(mode, func(t *testing.T) {
 			r := startRun(t, Fixture{Size: 1 << 20, JournalMode: mode}, Config{JournalMode: mode})

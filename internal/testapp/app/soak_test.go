@@ -28,6 +28,9 @@ var soak = flag.Duration("soak", time.Duration(testenv.Sample(1, 3))*time.Second
 //
 //	go test -race -run Soak ./internal/testapp/app -soak=10m
 func TestSoak(t *testing.T) {
+	if !alone(t) {
+		return
+	}
 	f := Fixture{Size: 1 << 20, JournalMode: "wal"}
 	dir, err := os.MkdirTemp("", "soak") // t.TempDir makes a path too long for a socket
 	if err != nil {
