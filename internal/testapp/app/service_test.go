@@ -82,18 +82,23 @@ func TestServiceAnswersWhatItIsAsked(t *testing.T) {
 }
 
 func TestServiceThatCannotStartSaysWhyAndLeavesNothingOpen(t *testing.T) {
-	before := openFiles(t)
-	dir := t.TempDir()
-	for _, cfg := range []Config{
-		{Path: filepath.Join(dir, "missing", "db")},
-		{Path: filepath.Join(dir, "db"), Addr: "203.0.113.1:1"},
-		{Path: filepath.Join(dir, "db"), Driver: plainDriver},
-	} {
-		_, err := Start(t.Context(), cfg)
-		if err == nil || !strings.Contains(err.Error(), cfg.Path) {
-			t.Errorf("%+v: %v", cfg, err)
+	fail := func() {
+		t.Helper()
+		dir := t.TempDir()
+		for _, cfg := range []Config{
+			{Path: filepath.Join(dir, "missing", "db")},
+			{Path: filepath.Join(dir, "db"), Addr: "203.0.113.1:1"},
+			{Path: filepath.Join(dir, "db"), Driver: plainDriver},
+		} {
+			_, err := Start(t.Context(), cfg)
+			if err == nil || !strings.Contains(err.Error(), cfg.Path) {
+				t.Errorf("%+v: %v", cfg, err)
+			}
 		}
 	}
+	fail() // the runtime and the driver open descriptors once that stay
+	before := openFiles(t)
+	fail()
 	wantOpenFiles(t, before)
 }
 
