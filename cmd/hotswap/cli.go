@@ -148,6 +148,9 @@ func hintFor(parsed *kong.Context) string {
 	if len(parsed.Args) > 0 && strings.HasPrefix(parsed.Args[0], "-") {
 		return "flags come after the command: see `hotswap cp --help`"
 	}
+	if len(parsed.Args) > 0 {
+		return "there is no such command: `hotswap --help` lists them"
+	}
 	return "see `hotswap --help`"
 }
 

@@ -102,7 +102,11 @@ type fileDestination struct {
 func (c *cpCmd) newFile(dst, src side, old os.FileInfo) (destination, error) {
 	path, err := dbpath.Real(dst.path)
 	if err != nil {
-		return nil, fileFailure(fmt.Errorf("find the destination: %w", err))
+		f := fileFailure(fmt.Errorf("find the destination: %w", err))
+		if errors.Is(err, fs.ErrNotExist) {
+			f.hint = "make its directory first, or correct the name, as seen from this directory"
+		}
+		return nil, f
 	}
 	d := &fileDestination{arg: dst.arg, path: path, old: old, backup: c.Backup}
 	if err := d.refuseToBeCompanion(); err != nil {
