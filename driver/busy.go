@@ -89,7 +89,7 @@ func (c *conn) awaitFiles(ctx context.Context) bool {
 	for _, h := range door.Of(c) {
 		paths = append(paths, h.Path)
 	}
-	return len(paths) > 0 && c.settle(ctx, &refusedError{paths, ErrReplaced}) == nil
+	return len(paths) > 0 && c.settle(ctx, &refusedError{paths: paths, err: ErrReplaced}) == nil
 }
 
 // leaves reports whether c has left a file that is not at the path any more, or is

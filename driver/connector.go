@@ -155,7 +155,7 @@ func (c *conn) open(ctx context.Context) error {
 	}
 	if c.db != nil && !c.db.opened(dsn.path) {
 		closeSQLite(c, inner)
-		return &refusedError{[]string{c.db.Path()}, errMoved}
+		return &refusedError{paths: []string{c.db.Path()}, err: errMoved}
 	}
 	c.disturbedSince.Store(0)
 	c.interrupted.Store(false)
@@ -204,8 +204,9 @@ var errMoved = errors.New("it is another file now")
 // refusedError is SQLite's error of an open of a file beside another one, which is
 // open at the same path: its own, or one that it attaches.
 type refusedError struct {
-	paths []string
-	err   error
+	paths     []string
+	err       error
+	suspected bool // SQLite has failed of something else, maybe; bounded by who made it
 }
 
 func (e *refusedError) Error() string {
@@ -226,7 +227,7 @@ func (c *conn) settle(ctx context.Context, err error) error {
 	dbs := []*Database{}
 	var refused *refusedError
 	if errors.As(err, &refused) {
-		if !c.mayTryAgain() {
+		if !refused.suspected && !c.mayTryAgain() {
 			return err
 		}
 		for _, path := range refused.paths {
@@ -269,7 +270,7 @@ func (c *conn) disturbed(scope *door.Scope, err error, setsJournal bool) error {
 	if len(paths) == 0 {
 		return err
 	}
-	return &refusedError{paths, err}
+	return &refusedError{paths: paths, err: err, suspected: len(scope.Refused()) == 0}
 }
 
 // mayTryAgain bounds for how long what was disturbed is tried again.

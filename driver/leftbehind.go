@@ -3,6 +3,7 @@ package driver
 import (
 	"database/sql/driver"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -153,7 +154,8 @@ func (l *leftBehind) clear() {
 		}
 		l.stale = map[string]fileid.ID{l.Path + "-wal": l.wal}
 	}
-	for name, id := range l.stale {
+	for _, name := range slices.Sorted(maps.Keys(l.stale)) {
+		id := l.stale[name]
 		info, err := os.Stat(name)
 		switch {
 		case err != nil || fileid.Of(name) != id: // gone, or the new file's own by now

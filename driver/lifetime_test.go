@@ -61,6 +61,28 @@ func TestADatabaseIsOneForAsLongAsAnybodyRefersToIt(t *testing.T) {
 	}
 }
 
+// TestADatabaseThatWasGivenUpIsWhatIsAtItsPathNow: what was there when its last pool
+// was closed keeps nobody out, a push's own connection neither.
+func TestADatabaseThatWasGivenUpIsWhatIsAtItsPathNow(t *testing.T) {
+	r := startReplaced(t, "WAL")
+	kept, release, err := driver.Manage(r.live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+	r.pool.Close()
+	r.mv()
+	defer kept.Keep()()
+	if err := kept.CheckFile(t.Context()); err != nil {
+		t.Error(err)
+	}
+	own := kept.OpenOwn("mode=rw")
+	defer own.Close()
+	if got := stamps(t, own); got != "new 50" || kept.Generation() != 2 {
+		t.Errorf("%s in generation %d", got, kept.Generation())
+	}
+}
+
 // hiding is a wrapper of drivers that does not know of the connector's Close, as
 // some for tracing and metrics don't.
 type hiding struct{ sqldriver.Connector }

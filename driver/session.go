@@ -141,7 +141,7 @@ func (c *conn) replay(inner *sqlite3.SQLiteConn) error {
 		switch {
 		case err == nil:
 		case errors.Is(err, fs.ErrNotExist) && isManaged(o.file): // the next one is on its way, maybe
-			return &refusedError{[]string{o.file}, o.failed(err)}
+			return &refusedError{paths: []string{o.file}, err: o.failed(err)}
 		case c.db != nil && c.db.forgives.Load() && forgivable(err):
 			schema, isAttach := strings.CutPrefix(o.key, "attach ")
 			if c.session.remove(o.key); isAttach {

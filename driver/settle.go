@@ -123,14 +123,17 @@ func (d *Database) admitLocked(path string, file fileid.ID) (external *Swap) {
 // checkClosed is CheckFile while no connection is open: what was put in the place of
 // the file that was open last must be whole.
 func (d *Database) checkClosed() error {
-	d.watch.mu.Lock()
-	known := d.watch.file
-	d.watch.mu.Unlock()
-	path := d.Path()
-	if now := fileid.Of(path); known == fileid.None || now == fileid.None || now == known || door.File(path) != fileid.None {
+	known, path := d.watch.known(), d.Path()
+	now := fileid.Of(path)
+	if known.last() == fileid.None || now == known.last() || door.File(path) != fileid.None {
 		return nil
 	}
-	d.becomesReady()
+	if known.file != fileid.None {
+		if now == fileid.None {
+			return nil
+		}
+		d.becomesReady()
+	}
 	return d.mayOpen()
 }
 

@@ -165,6 +165,11 @@ func (f *fixture) place(dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, movedFile), f.moved, 0o640); err != nil {
 		return err
 	}
+	if f.adopts {
+		if err := f.ageMoved(dir); err != nil {
+			return err
+		}
+	}
 	if f.leave != nil {
 		return errors.Join(os.WriteFile(path, f.image, 0o640), f.leave(f, path))
 	}

@@ -23,10 +23,13 @@ type scenario struct {
 	backup  bool   // the replaced database is to be kept
 	do      func(*victim) (swapper.Report, error)
 	broken  bool // the operation is wrong on purpose
+	watched bool // somebody reads what there was before the program's writes, which can't be moved out of the WAL so
 	// leave lays out what a killed push of the database at path has left, which is
 	// live: the operation is the recovery.
 	leave func(f *fixture, path string) error
 	aside bool // with a file that is not the push's own
+	// adopts: the operation is the move to a file that somebody has put there.
+	adopts bool
 }
 
 var scenarios = []scenario{
@@ -49,6 +52,13 @@ var scenarios = []scenario{
 	{name: "pull-DELETE", journal: "DELETE", pull: true, do: pull},
 }
 
+// Of an adoption the kills alone are swept: what fails in it the harness of
+// internal/moves meets.
+var adoptions = []scenario{
+	{name: "adopt-WAL", journal: "WAL", adopts: true, do: adoption},
+	{name: "adopt-DELETE", journal: "DELETE", adopts: true, do: adoption},
+}
+
 var (
 	rename           = swapper.PushOptions{Method: swapper.MethodRename}
 	renameWithBackup = swapper.PushOptions{Method: swapper.MethodRename, Backup: true}
@@ -58,7 +68,7 @@ var (
 
 // scenarioOf finds a scenario by the name that a victim was given.
 func scenarioOf(name string) scenario {
-	for _, s := range append(scenarios, careful) {
+	for _, s := range append(append(scenarios, adoptions...), careful) {
 		if s.name == name {
 			return s
 		}

@@ -31,16 +31,16 @@ var failures = []fault{
 // TestKill: a process that is killed before any one system call of its push or
 // pull leaves the whole old or the whole new database, and nothing in the way
 // of the next push.
-func TestKill(t *testing.T) { sweepAll(t, kills) }
+func TestKill(t *testing.T) { sweepAll(t, append(slices.Clone(scenarios), adoptions...), kills) }
 
 // TestError: when any one system call of a push or pull fails, the database is
 // wholly the old or the new one, the program is told which, and goes on with it.
 func TestError(t *testing.T) {
 	if *extent == "short" {
-		sweepAll(t, []fault{{errno: unix.EIO}})
+		sweepAll(t, scenarios, []fault{{errno: unix.EIO}})
 		return
 	}
-	sweepAll(t, failures)
+	sweepAll(t, scenarios, failures)
 }
 
 // TestMove: a file that somebody puts in the live one's place, once it was proven
@@ -75,7 +75,7 @@ func (f *fixture) proven() int {
 	return 1 + slices.IndexFunc(f.record, func(c call) bool { return c.String() == "fcntl 1024 "+databaseFile })
 }
 
-func sweepAll(t *testing.T, faults []fault) {
+func sweepAll(t *testing.T, scenarios []scenario, faults []fault) {
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
 			f := prepare(t, s)

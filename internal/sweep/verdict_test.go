@@ -36,6 +36,9 @@ func (f *fixture) inspect(dir string, ft fault, o *outcome) (s state, wrong []st
 	if ft.move {
 		return f.inspectMoved(path, o)
 	}
+	if f.adopts {
+		return f.inspectAdopted(dir, o)
+	}
 	s, err := f.stateOf(path)
 	if err != nil {
 		say("what is at the path: %v", err)

@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
+	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 	"golang.org/x/sys/unix"
@@ -71,6 +72,8 @@ type victim struct {
 	db     *driver.Database
 	image  []byte
 	pulled bytes.Buffer
+	// watcher is a pool of another driver's, with a transaction open.
+	watcher *sql.DB
 }
 
 // outcome is what a victim that survived says of its operation.
@@ -129,11 +132,17 @@ func beVictim(s scenario, dir string) error {
 			return err
 		}
 	} else if !s.missing {
+		if s.watched {
+			if err := v.watch(); err != nil {
+				return err
+			}
+		}
 		if err := v.work(); err != nil {
 			return err
 		}
 	}
-	const socket = 3 // the first of exec.Cmd's ExtraFiles
+	time.Now().Zone() // is read by the first log line otherwise, on another goroutine
+	const socket = 3  // the first of exec.Cmd's ExtraFiles
 	if err := installFilter(socket); err != nil {
 		return fmt.Errorf("%w: %w", errNoFilter, err)
 	}
@@ -178,6 +187,15 @@ func (v *victim) work() error {
 		_, err := conn.ExecContext(context.Background(), "PRAGMA wal_checkpoint")
 		return err
 	})
+}
+
+func (v *victim) watch() (err error) {
+	if v.watcher, err = sql.Open("sqlite3", v.path); err != nil {
+		return err
+	}
+	v.watcher.SetMaxOpenConns(1)
+	_, err = v.watcher.Exec("PRAGMA journal_mode=WAL; BEGIN; SELECT count(*) FROM items")
+	return err
 }
 
 // goOn is what the program does after: it reads and writes.
