@@ -141,8 +141,8 @@ func beVictim(s scenario, dir string) error {
 			return err
 		}
 	}
-	time.Now().Zone() // is read by the first log line otherwise, on another goroutine
-	const socket = 3  // the first of exec.Cmd's ExtraFiles
+	_, _ = time.Now().Zone() // is read by the first log line otherwise, on another goroutine
+	const socket = 3         // the first of exec.Cmd's ExtraFiles
 	if err := installFilter(socket); err != nil {
 		return fmt.Errorf("%w: %w", errNoFilter, err)
 	}
