@@ -92,7 +92,8 @@ func emptyWALs(inner *sqlite3.SQLiteConn, left []leftBehind, moved bool) {
 		wait = time.Second
 	}
 	inner.Exec(fmt.Sprintf("PRAGMA busy_timeout=%d", wait.Milliseconds()), nil)
-	deadline := time.Now().Add(wait)
+	// Another close of the same moment has the checkpoint, most likely, which ends soon.
+	deadline := time.Now().Add(max(wait, 250*time.Millisecond))
 	for _, l := range left {
 		for _, name := range schemasOn(inner, l.Path) {
 			for !emptyWAL(inner, name) && time.Now().Before(deadline) {
