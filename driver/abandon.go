@@ -80,7 +80,7 @@ func (c *conn) abandon() {
 		c.mu.Unlock()
 		return
 	}
-	kept := []any{c.inner, c.interrupter, c.rows, c.control, c.cache.taken, c.cache.stmts}
+	kept := []any{c.inner, c.rows, c.control, c.cache.taken, c.cache.stmts}
 	for s := c.stmts; s != nil; s = s.next {
 		kept = append(kept, s.inner)
 		s.inner = nil // Stmt.Close comes yet

@@ -19,19 +19,23 @@ type canceller struct {
 	fire func()      // run, bound once
 	stop func() bool // of the call that is watched; nil for none; its user's
 
-	mu      sync.Mutex // before conn.interruptMu in order
+	mu      sync.Mutex // before conn.interrupter in order
 	running bool       // guarded by mu, but for its setting before run can know of the call
 	ended   chan struct{}
 }
 
-// repeatInterrupt is how long after an interrupt, which hits nothing if it
-// falls between two steps, the next one is given.
-const repeatInterrupt = time.Millisecond
+// An interrupt hits nothing if it falls between two steps, or just before the first
+// one; so it is repeated, first after firstRepeat, then after twice that, and so on:
+// a user's function called from SQL may not feel one for long.
+const (
+	firstRepeat = time.Millisecond
+	lastRepeat  = 128 * time.Millisecond
+)
 
 // watch begins a call that the end of ctx interrupts. The call itself must run
 // with the context that watch returns, and end with unwatch.
 func (c *conn) watch(ctx context.Context) (call context.Context, stop func() bool) {
-	if ctx.Done() == nil || c.interrupter == nil {
+	if ctx.Done() == nil || !c.interrupter.known {
 		return ctx, nil // go-sqlite3 sees to it where we can't interrupt
 	}
 	if c.cancel.fire == nil {
@@ -62,7 +66,7 @@ func (c *conn) unwatch(ctx context.Context, stop func() bool, err error) error {
 }
 
 func (c *conn) interruptUntilEnded() {
-	for {
+	for repeat := firstRepeat; ; repeat = min(2*repeat, lastRepeat) {
 		c.cancel.mu.Lock()
 		if c.cancel.running {
 			c.interrupt()
@@ -71,7 +75,7 @@ func (c *conn) interruptUntilEnded() {
 		select {
 		case <-c.cancel.ended:
 			return
-		case <-time.After(repeatInterrupt):
+		case <-time.After(repeat):
 		}
 	}
 }

@@ -2,10 +2,14 @@ package driver_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
 )
@@ -34,6 +38,50 @@ func TestTheEndOfAContextInterruptsAnExec(t *testing.T) {
 		var n int
 		if err := db.QueryRow("SELECT count(*) FROM t").Scan(&n); err != nil || n != 1 {
 			t.Errorf("%s: %d rows, %v", params, n, err)
+		}
+	}
+}
+
+// TestAnInterruptThatIsLostIsRepeated: the context ends while the text is compiled,
+// and the step that follows clears what SQLite was told then.
+func TestAnInterruptThatIsLostIsRepeated(t *testing.T) {
+	t.Parallel()
+	for _, params := range []string{"", "&_mutex=no", "&_stmt_cache_size=0"} {
+		var compiled func()
+		name := register(t, driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
+			c.RegisterAuthorizer(func(int, string, string, string) int {
+				if compiled != nil {
+					compiled()
+				}
+				return sqlite3.SQLITE_OK
+			})
+			return nil
+		}))
+		pool, err := sql.Open(name, "file:"+filepath.Join(t.TempDir(), "x.sqlite3")+"?_journal=WAL"+params)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer pool.Close()
+		pool.SetMaxOpenConns(1)
+		mustExec(t, pool, "CREATE TABLE t (id INTEGER PRIMARY KEY, v)")
+		ctx, cancel := context.WithCancel(t.Context())
+		compiled = func() {
+			compiled = nil
+			cancel()
+			time.Sleep(10 * time.Millisecond) // the first interrupts are to come now
+		}
+		ended := make(chan error, 1)
+		go func() {
+			_, err := pool.ExecContext(ctx, endless)
+			ended <- err
+		}()
+		select {
+		case err := <-ended:
+			if err != context.Canceled {
+				t.Errorf("%s: %v", params, err)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("%s: it runs on", params)
 		}
 	}
 }

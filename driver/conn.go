@@ -72,11 +72,8 @@ type conn struct {
 	// nothing locked, and closed at the end of that.
 	closing chan struct{}
 
-	// interruptMu guards interrupter, which runs on another goroutine than the
-	// user's. After mu in order; never taken by a call.
-	interruptMu  sync.Mutex
-	interrupter  *sqlite3.SQLiteStmt
-	interrupting atomic.Bool // a goroutine is about it
+	interrupter interrupter
+	step        sync.Mutex // held by a step of Rows without SQLite's mutex (_mutex=no)
 	// interrupted is set while a forced freeze interrupts what runs.
 	interrupted atomic.Bool
 	// lost says that a forced freeze took a transaction whose owner does not
@@ -311,7 +308,7 @@ func (c *conn) detach() (inner *sqlite3.SQLiteConn) {
 	}
 	c.cache.close()
 	c.control.close()
-	c.closeInterrupter()
+	c.interrupter.clear()
 	inner, c.inner = c.inner, nil
 	c.holds = 0
 	c.raw = false

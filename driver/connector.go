@@ -160,6 +160,7 @@ func (c *conn) open(ctx context.Context) error {
 	c.disturbedSince.Store(0)
 	c.interrupted.Store(false)
 	c.inner = inner
+	c.interrupter.set(inner)
 	if c.db != nil {
 		c.db.noteOpened(dsn.path, c.file(dsn.path))
 	}
@@ -177,10 +178,6 @@ func (c *conn) openSQLite(dsn *dsn) (*sqlite3.SQLiteConn, error) {
 		c.hooked = schemas(inner)
 	}
 	if err := c.replay(inner); err != nil {
-		closeSQLite(c, inner)
-		return nil, err
-	}
-	if err := c.prepareInterrupter(inner); err != nil {
 		closeSQLite(c, inner)
 		return nil, err
 	}

@@ -51,33 +51,6 @@ func Abandoned() int {
 	return len(abandoned.all)
 }
 
-// HoldInterrupts keeps interrupts of the connections of now from being given.
-func HoldInterrupts(d *Database) (release func()) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	conns := slices.Collect(maps.Keys(d.conns))
-	for _, c := range conns {
-		c.interruptMu.Lock()
-	}
-	return func() {
-		for _, c := range conns {
-			c.interruptMu.Unlock()
-		}
-	}
-}
-
-// Interrupting reports whether an interrupt by force is on its way.
-func Interrupting(d *Database) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for c := range d.conns {
-		if c.interrupting.Load() {
-			return true
-		}
-	}
-	return false
-}
-
 // Looked has connections look at the file on their next first use.
 func Looked(d *Database) { d.looks.Add(1) }
 

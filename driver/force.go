@@ -29,8 +29,6 @@ func (dr *drain) force(ctx context.Context) error {
 	defer end.Stop()
 	again := time.NewTicker(firstWindow)
 	defer again.Stop()
-	var over atomic.Bool
-	defer over.Store(true)
 	still := map[*conn]*atomic.Bool{} // of those between calls: no step of Rows runs any more
 	for {
 		left := dr.undrained()
@@ -38,7 +36,7 @@ func (dr *drain) force(ctx context.Context) error {
 		for c := range left {
 			if c.state.Load()&stateMask == stateBusy {
 				busy++
-				c.interruptAside(&over, func() {})
+				c.interruptByForce()
 			}
 		}
 		if calls := busy; calls == 0 || time.Since(f.closedAt) > grace/2 {
@@ -46,12 +44,12 @@ func (dr *drain) force(ctx context.Context) error {
 				if c.state.Load()&stateMask == stateBusy {
 					continue
 				}
-				if still[c] == nil || !still[c].Load() {
+				if still[c] == nil {
+					still[c] = c.stepEnds(d.signal)
+				}
+				if !still[c].Load() {
 					busy++
-					ended := new(atomic.Bool)
-					if c.interruptAside(&over, func() { ended.Store(true); d.signal() }) {
-						still[c] = ended
-					}
+					c.interruptByForce()
 				} else if calls > 0 {
 					dr.killAll(map[*conn]uint64{c: 0})
 				}
@@ -74,26 +72,23 @@ func (dr *drain) force(ctx context.Context) error {
 	}
 }
 
-// interruptAside interrupts what runs on c without waiting for it, which a user's
-// function called from SQL may delay for ever, and calls then afterwards. It does
-// nothing if the freeze is over before it comes to it: what runs on c then has
-// begun since. It is false if an earlier one is still about it.
-func (c *conn) interruptAside(over *atomic.Bool, then func()) bool {
-	if !c.interrupting.CompareAndSwap(false, true) {
-		return false
-	}
+// interruptByForce interrupts what runs on c, whose owner is told ErrForced. It
+// does not wait: so none is on its way when the freeze ends, to hit what has begun
+// since.
+func (c *conn) interruptByForce() {
+	c.interrupted.Store(true)
+	c.interrupt()
+}
+
+// stepEnds says, once it does, that no step of Rows runs on c, and calls then.
+func (c *conn) stepEnds(then func()) (ended *atomic.Bool) {
+	ended = new(atomic.Bool)
 	go func() {
-		defer c.interrupting.Store(false)
-		c.interruptIf(func() bool {
-			if over.Load() {
-				return false
-			}
-			c.interrupted.Store(true)
-			return true
-		})
+		c.awaitStep()
+		ended.Store(true)
 		then()
 	}()
-	return true
+	return ended
 }
 
 // killAll takes what is held; false if an owner was faster with a call.

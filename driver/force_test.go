@@ -14,9 +14,10 @@ import (
 	"hotswap/internal/testenv"
 )
 
-// TestAnInterruptByForceThatComesLateHitsNobody: the freeze has been given up when
-// its interrupt comes to its turn, and another call runs on the connection.
-func TestAnInterruptByForceThatComesLateHitsNobody(t *testing.T) {
+// TestAFreezeThatIsGivenUpInterruptsNothingThatBeginsAfterIt: not even where what it
+// interrupted has gone on all the same, in a function called from SQL.
+func TestAFreezeThatIsGivenUpInterruptsNothingThatBeginsAfterIt(t *testing.T) {
+	t.Parallel()
 	entered, leave := make(chan struct{}), make(chan struct{})
 	name := register(t, driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
 		return c.RegisterFunc("pass", func(n int64) int64 { entered <- struct{}{}; <-leave; return n }, false)
@@ -38,26 +39,60 @@ func TestAnInterruptByForceThatComesLateHitsNobody(t *testing.T) {
 	}
 	call()
 	d, _ := driver.Lookup(path)
-	release := driver.HoldInterrupts(d)
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err = d.Freeze(ctx, driver.FreezeOptions{Timeout: 10 * time.Millisecond, Force: true, Notify: func(e driver.FreezeEvent) {
 		if e.Step == driver.FreezeGateClosed && e.Window >= time.Second { // by force
 			cancel()
 		}
 	}})
-	if !errors.Is(err, context.Canceled) || !driver.Interrupting(d) {
-		t.Fatalf("got %v; an interrupt is on its way: %v", err, driver.Interrupting(d))
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
 	}
 	leave <- struct{}{}
-	if err := <-returned; err != nil {
-		t.Errorf("the call that was to be interrupted: %v", err)
+	if err := <-returned; !errors.Is(err, driver.ErrForced) {
+		t.Errorf("the call that was interrupted: %v", err)
 	}
-	call()
-	release()
-	testenv.Until(t, "the interrupt is dropped", func() bool { return !driver.Interrupting(d) })
-	leave <- struct{}{}
-	if err := <-returned; err != nil {
-		t.Errorf("the next call: %v", err)
+	for range 20 {
+		call()
+		leave <- struct{}{}
+		if err := <-returned; err != nil {
+			t.Fatalf("a call after it: %v", err)
+		}
+	}
+}
+
+// TestForceInterruptsAConnectionWithoutAMutex: neither its calls nor the steps of
+// its Rows are waited for longer than others'.
+func TestForceInterruptsAConnectionWithoutAMutex(t *testing.T) {
+	t.Parallel()
+	db, d := open(t, "&_mutex=no", 1)
+	endless := "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT sum(i) FROM n"
+	for _, query := range []string{endless, "SELECT 1 UNION ALL SELECT * FROM (" + endless + ")"} {
+		began, ended := make(chan struct{}), make(chan error, 1)
+		go func() {
+			if query == endless {
+				close(began)
+				_, err := db.Exec(endless)
+				ended <- err
+				return
+			}
+			rows, err := db.Query(query)
+			if err != nil {
+				ended <- err
+				return
+			}
+			defer rows.Close()
+			rows.Next()
+			close(began)
+			rows.Next()
+			ended <- rows.Err()
+		}()
+		<-began
+		testenv.Until(t, "it runs", func() bool { return len(d.Holders()) == 1 })
+		mustFreeze(t, d, driver.FreezeOptions{Timeout: 20 * time.Millisecond, Force: true}).Thaw()
+		if err := <-ended; !errors.Is(err, driver.ErrForced) {
+			t.Errorf("%s: %v", query, err)
+		}
 	}
 }
 

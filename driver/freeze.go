@@ -20,8 +20,8 @@ type FreezeOptions struct {
 	// 0 means 1 s. The first window is 5 ms, and each is twice the last.
 	MaxPause time.Duration
 	// Force, at the timeout, interrupts running calls, closes Rows and rolls
-	// transactions back; their owners get ErrForced. Calls of a connection
-	// with _mutex=no can't be interrupted.
+	// transactions back; their owners get ErrForced. A function of the program's
+	// that SQL calls can't be interrupted.
 	Force bool
 	// WritesOnly keeps only writes and new transactions waiting, and closes no
 	// connection: reads go on. It is for who writes a new content through SQLite

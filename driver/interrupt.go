@@ -1,12 +1,12 @@
 package driver
 
 import (
-	"context"
-	"database/sql/driver"
 	"errors"
+	"sync"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
+	"hotswap/internal/interrupt"
 	"hotswap/internal/sqltext"
 )
 
@@ -16,59 +16,53 @@ const (
 	lostRaw = 2 // a transaction begun by SQL text: told until COMMIT or ROLLBACK
 )
 
-// cancelled is a context whose end has come.
-var cancelled = func() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx
-}()
+// interrupter reaches the SQLite connection of a conn from other goroutines than
+// the one whose call runs on it.
+type interrupter struct {
+	mu     sync.RWMutex // held by whoever uses handle; a leaf
+	handle interrupt.Handle
+	known  bool // handle is of an open connection
+}
 
-// unbindable is an argument that go-sqlite3 refuses without asking SQLite.
-var unbindable = []driver.NamedValue{{Ordinal: 1, Value: struct{}{}}}
+// set is with a new SQLite connection, whose calls can't be interrupted if it's
+// another go-sqlite3 than the known ones.
+func (i *interrupter) set(inner *sqlite3.SQLiteConn) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.handle, i.known = interrupt.Of(inner)
+}
 
-// prepareInterrupter readies a new SQLite connection to be interrupted from
-// another goroutine. go-sqlite3 has no call for that, but its Exec calls
-// sqlite3_interrupt when the context has ended, while it waits for the
-// statement. The statement is never stepped, since that would overwrite the
-// error code that the interrupted call is about to read: its argument is of a
-// type that go-sqlite3 refuses to bind. It waits for SQLite's mutex on the
-// connection until the interrupted step has returned; without that mutex
-// (_mutex=no) nothing can be interrupted.
-func (c *conn) prepareInterrupter(inner *sqlite3.SQLiteConn) error {
+// clear is before the SQLite connection is closed.
+func (i *interrupter) clear() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.handle, i.known = interrupt.Handle{}, false
+}
+
+// interrupt makes what runs on c return SQLITE_INTERRUPT, but does not wait for
+// that. It hits nothing between two steps of a call; so whoever wants the call to
+// end repeats it. Safe for any goroutine.
+func (c *conn) interrupt() {
+	i := &c.interrupter
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	if i.known {
+		i.handle.Interrupt()
+	}
+}
+
+// awaitStep returns when no step runs on c: not that of open Rows either, which is
+// no call, and which a user's function called from SQL may delay for ever.
+func (c *conn) awaitStep() {
+	i := &c.interrupter
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	if i.known {
+		i.handle.AwaitStep()
+	}
 	if c.dsn.noMutex {
-		return nil
-	}
-	s, err := inner.Prepare("SELECT ?")
-	if err != nil {
-		return err
-	}
-	c.interruptMu.Lock()
-	defer c.interruptMu.Unlock()
-	c.interrupter = s.(*sqlite3.SQLiteStmt)
-	return nil
-}
-
-// interrupt makes what runs on c return SQLITE_INTERRUPT. It is a no-op
-// between two steps of a call, so a forced freeze repeats it. It returns once
-// the interrupted step has, which a user's function called from SQL may delay
-// for ever. Safe for any goroutine.
-func (c *conn) interrupt() { c.interruptIf(func() bool { return true }) }
-
-// interruptIf interrupts if it is wanted still, once it is its turn.
-func (c *conn) interruptIf(wanted func() bool) {
-	c.interruptMu.Lock()
-	defer c.interruptMu.Unlock()
-	if c.interrupter != nil && wanted() {
-		c.interrupter.ExecContext(cancelled, unbindable)
-	}
-}
-
-func (c *conn) closeInterrupter() {
-	c.interruptMu.Lock()
-	defer c.interruptMu.Unlock()
-	if c.interrupter != nil {
-		c.interrupter.Close()
-		c.interrupter = nil
+		c.step.Lock()
+		c.step.Unlock()
 	}
 }
 

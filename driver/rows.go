@@ -78,6 +78,10 @@ func (r *rows) Next(dest []driver.Value) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 	}
+	if r.conn.dsn.noMutex {
+		r.conn.step.Lock()
+		defer r.conn.step.Unlock()
+	}
 	err := r.step(dest)
 	if err == nil {
 		r.begun = true

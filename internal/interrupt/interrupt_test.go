@@ -1,0 +1,49 @@
+package interrupt_test
+
+import (
+	"errors"
+	"testing"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/internal/interrupt"
+)
+
+// TestTheHandleIsKnown fails if a go-sqlite3 to come keeps the connection in
+// another way.
+func TestTheHandleIsKnown(t *testing.T) {
+	for _, name := range []string{":memory:", ":memory:?_mutex=no"} {
+		opened, err := (&sqlite3.SQLiteDriver{}).Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := opened.(*sqlite3.SQLiteConn)
+		h, ok := interrupt.Of(c)
+		if !ok {
+			t.Fatalf("%s: no handle", name)
+		}
+		running := make(chan struct{})
+		if err := c.RegisterFunc("running", func() int { close(running); return 1 }, false); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error)
+		go func() {
+			_, err := c.Exec("WITH RECURSIVE n(i) AS (SELECT running() UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n", nil)
+			ended <- err
+		}()
+		<-running
+		h.Interrupt()
+		h.AwaitStep()
+		var se sqlite3.Error
+		if err := <-ended; !errors.As(err, &se) || se.Code != sqlite3.ErrInterrupt {
+			t.Errorf("%s: %v", name, err)
+		}
+		h.AwaitStep()
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, ok := interrupt.Of(c); ok {
+			t.Errorf("%s: a handle of a closed connection", name)
+		}
+	}
+}
