@@ -12,10 +12,10 @@ import (
 	"os"
 	"time"
 
-	"hotswap/swapper"
+	"hotswap/internal/transfer"
 )
 
-var _ swapper.DigestedSource = (*requestBody)(nil)
+var _ transfer.DigestedSource = (*requestBody)(nil)
 
 // How the body of a push can fail before it is complete. A cut body must
 // never look like a short one, so each is an error to the swapper, not io.EOF.
@@ -37,21 +37,28 @@ type requestBody struct {
 	req   *http.Request
 	rc    *http.ResponseController
 	guard *stallGuard
-	hash  hash.Hash // nil: no digest is announced, and none wanted
+	hash  hash.Hash // nil: no digest is announced, and none asked for
 	err   error     // what every further Read returns
 }
 
-func newRequestBody(ctx context.Context, r *http.Request, rc *http.ResponseController, stall time.Duration, digest bool) *requestBody {
+func newRequestBody(ctx context.Context, r *http.Request, rc *http.ResponseController, stall time.Duration) *requestBody {
 	b := &requestBody{ctx: ctx, req: r, rc: rc}
 	b.guard = newStallGuard(ctx, stall, rc.SetReadDeadline)
 	_, announced := r.Trailer[headerDigest]
-	if digest || announced || len(r.Header.Values(headerDigest)) > 0 {
-		b.hash = sha256.New()
+	if announced || len(r.Header.Values(headerDigest)) > 0 {
+		b.Digest()
 	}
 	return b
 }
 
-// SHA256 is the digest that complete compares; see [swapper.DigestedSource].
+// Digest has the digest computed; see [transfer.DigestedSource].
+func (b *requestBody) Digest() {
+	if b.hash == nil {
+		b.hash = sha256.New()
+	}
+}
+
+// SHA256 is the digest that complete compares; see [transfer.DigestedSource].
 func (b *requestBody) SHA256() []byte {
 	if b.hash == nil {
 		return nil

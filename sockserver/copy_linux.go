@@ -8,25 +8,30 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hotswap/swapper"
+	"hotswap/internal/transfer"
 )
 
-// copyIn and copyOut are the descriptor as swapper.FileSource and FileDest.
+// copyIn and copyOut are the descriptor as transfer.FileSource and FileDest.
 // Each step runs in the keeper.
 type (
 	copyIn  struct{ *descriptor }
-	copyOut struct{ *descriptor }
+	copyOut struct {
+		*descriptor
+		digest bool
+	}
 )
 
 var (
-	_ swapper.FileSource = copyIn{}
-	_ swapper.FileDest   = copyOut{}
+	_ transfer.FileSource = copyIn{}
+	_ transfer.FileDest   = copyOut{}
 )
 
 var errNotAStream = errors.New("a descriptor is no stream")
 
 func (copyIn) Read([]byte) (int, error)   { return 0, errNotAStream }
 func (copyOut) Write([]byte) (int, error) { return 0, errNotAStream }
+
+func (c copyOut) WantsDigest() bool { return c.digest }
 
 func (c copyIn) Size() int64 { return c.stat.Size }
 
@@ -59,7 +64,7 @@ func (c copyIn) Unchanged(ctx context.Context) error {
 		return err
 	}
 	if now.Size != c.stat.Size || now.Mtim != c.stat.Mtim {
-		return fmt.Errorf("%w: it had %d bytes and has %d", swapper.ErrSourceChanged, c.stat.Size, now.Size)
+		return fmt.Errorf("%w: it had %d bytes and has %d", transfer.ErrSourceChanged, c.stat.Size, now.Size)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"hotswap/driver"
 	"hotswap/internal/testenv"
+	"hotswap/internal/transfer"
 	"hotswap/swapper"
 )
 
@@ -31,7 +32,7 @@ func TestFileThatChangesWhileItIsCopiedIsRefused(t *testing.T) {
 			var pushed error
 			s := startServer(t, dir, Config{DatabasePaths: []string{dir + "/db"}}, func(a *api) {
 				a.push = func(ctx context.Context, db *driver.Database, src io.Reader, opts swapper.PushOptions) (report swapper.Report, err error) {
-					report, pushed = swapper.Push(ctx, db, changing{src.(swapper.FileSource), func() {
+					report, pushed = swapper.Push(ctx, db, changing{src.(transfer.FileSource), func() {
 						must(t, change.to(openFile(t, dir+"/new", os.O_RDWR)))
 					}}, opts)
 					return report, pushed
@@ -51,7 +52,7 @@ func TestFileThatChangesWhileItIsCopiedIsRefused(t *testing.T) {
 
 // changing is a source that changes between two pieces of copying.
 type changing struct {
-	swapper.FileSource
+	transfer.FileSource
 	change func()
 }
 
@@ -92,7 +93,7 @@ func TestCloneSharesTheBlocksWhereItCan(t *testing.T) {
 	var cloned []bool
 	s := startServer(t, base, Config{DatabasePaths: []string{dir + "/db"}}, func(a *api) {
 		a.push = func(ctx context.Context, db *driver.Database, src io.Reader, opts swapper.PushOptions) (swapper.Report, error) {
-			return swapper.Push(ctx, db, noting{src.(swapper.FileSource), &cloned}, opts)
+			return swapper.Push(ctx, db, noting{src.(transfer.FileSource), &cloned}, opts)
 		}
 	})
 	c := newTestClient(t, s)
@@ -113,7 +114,7 @@ func TestCloneSharesTheBlocksWhereItCan(t *testing.T) {
 
 // noting notes whether the source could be cloned.
 type noting struct {
-	swapper.FileSource
+	transfer.FileSource
 	cloned *[]bool
 }
 

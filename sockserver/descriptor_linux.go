@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hotswap/swapper"
+	"hotswap/internal/transfer"
 )
 
 // descriptor is a file that a client has open, with the client's rights to it.
@@ -128,8 +128,8 @@ func (d *descriptor) is(info os.FileInfo) bool {
 }
 
 // source and dest are the descriptor as the two sides of the swapper.
-func (d *descriptor) source() swapper.FileSource { return copyIn{d} }
-func (d *descriptor) dest() swapper.FileDest     { return copyOut{d} }
+func (d *descriptor) source() transfer.FileSource        { return copyIn{d} }
+func (d *descriptor) dest(digest bool) transfer.FileDest { return copyOut{d, digest} }
 
 // watch returns a context that ends when the client leaves, until stop. net/http
 // notices that only once the body is read, and this one is not asked for.

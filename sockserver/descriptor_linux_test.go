@@ -18,6 +18,7 @@ import (
 
 	"hotswap/driver"
 	"hotswap/internal/testenv"
+	"hotswap/internal/transfer"
 	"hotswap/swapper"
 )
 
@@ -72,7 +73,7 @@ func TestFileIsPushedThroughItsDescriptor(t *testing.T) {
 	makeDatabase(t, dir+"/new", 1000)
 	s := startServer(t, dir, Config{DatabasePaths: []string{dir + "/db"}}, func(a *api) {
 		a.push = func(ctx context.Context, db *driver.Database, src io.Reader, opts swapper.PushOptions) (swapper.Report, error) {
-			if _, ok := src.(swapper.FileSource); !ok {
+			if _, ok := src.(transfer.FileSource); !ok {
 				t.Errorf("the swapper got a %T", src)
 			}
 			return swapper.Push(ctx, db, src, opts)

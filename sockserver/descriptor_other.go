@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"hotswap/swapper"
+	"hotswap/internal/transfer"
 )
 
 // Descriptors are passed on Linux only, where they can be received in a table
@@ -35,8 +35,8 @@ func (d *descriptor) close()                                              {}
 func (d *descriptor) readable() error                                     { return nil }
 func (d *descriptor) writable() error                                     { return nil }
 func (d *descriptor) is(os.FileInfo) bool                                 { return false }
-func (d *descriptor) source() swapper.FileSource                          { return nil }
-func (d *descriptor) dest() swapper.FileDest                              { return nil }
+func (d *descriptor) source() transfer.FileSource                         { return nil }
+func (d *descriptor) dest(digest bool) transfer.FileDest                  { return nil }
 func (d *descriptor) watch(ctx context.Context) (context.Context, func()) { return ctx, func() {} }
 
 // passes says whether a client passes descriptors.

@@ -21,8 +21,8 @@ import (
 // a push's body said.
 func tame(seen func([]byte, error)) http.Handler {
 	a := newAPI(Config{StallTimeout: time.Minute})
-	a.push = func(_ context.Context, _ *driver.Database, src io.Reader, _ swapper.PushOptions) (swapper.Report, error) {
-		body, err := io.ReadAll(src)
+	a.push = func(_ context.Context, _ *driver.Database, src io.Reader, opts swapper.PushOptions) (swapper.Report, error) {
+		body, err := readAll(src, opts)
 		seen(body, err)
 		return swapper.Report{Bytes: int64(len(body))}, err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"hotswap/driver"
 	"hotswap/internal/testenv"
+	"hotswap/internal/transfer"
 	"hotswap/swapper"
 )
 
@@ -92,11 +93,19 @@ func newTestClient(t testing.TB, s *Server) *Client {
 	return c
 }
 
+// readAll reads the source of a push as swapper.Push does by default: with its digest.
+func readAll(src io.Reader, opts swapper.PushOptions) ([]byte, error) {
+	if d, ok := src.(transfer.DigestedSource); ok && !opts.SkipIntegrityCheck {
+		d.Digest()
+	}
+	return io.ReadAll(src)
+}
+
 // pushing sets the operation of a push to one that reads all of the body.
 func pushing(then func(body []byte, err error, opts swapper.PushOptions) (swapper.Report, error)) func(*api) {
 	return func(a *api) {
 		a.push = func(_ context.Context, db *driver.Database, src io.Reader, opts swapper.PushOptions) (swapper.Report, error) {
-			body, err := io.ReadAll(src)
+			body, err := readAll(src, opts)
 			return then(body, err, opts)
 		}
 	}

@@ -27,7 +27,7 @@ func (a *api) servePush(w http.ResponseWriter, r *http.Request, cmd *command) er
 	if cmd.descriptor != nil && len(r.Header.Values(headerDigest)) == 0 { // the digest is a body's
 		return a.pushDescriptor(w, r, cmd, db, opts)
 	}
-	body := newRequestBody(r.Context(), r, http.NewResponseController(w), a.cfg.stallTimeout(), opts.WantsDigest())
+	body := newRequestBody(r.Context(), r, http.NewResponseController(w), a.cfg.stallTimeout())
 	defer body.close()
 	opts.Logger, opts.Notify = cmd.log, cmd.notify
 	cmd.operated = true

@@ -35,11 +35,11 @@ func (a *api) serveSnapshot(w http.ResponseWriter, r *http.Request, cmd *command
 
 	opts := swapper.PullOptions{
 		Dest:                q.Get(paramDest),
-		Digest:              q.boolean(paramDigest),
 		Check:               q.boolean(paramCheck),
 		Quick:               q.boolean(paramQuick),
 		SkipConstraintCheck: q.boolean(paramSkipConstraintCheck),
 	}
+	digest := q.boolean(paramDigest)
 	if q.err != nil {
 		return q.err
 	}
@@ -65,7 +65,7 @@ func (a *api) serveSnapshot(w http.ResponseWriter, r *http.Request, cmd *command
 		if err := a.refuseManaged(d, "destination", "choose another file, or push to it"); err != nil {
 			return err
 		}
-		body.filled, dst = true, d.dest()
+		body.filled, dst = true, d.dest(digest)
 	}
 	cmd.operated = true
 	opts.Begin, opts.Logger, opts.Notify = body.begin, cmd.log, cmd.notify

@@ -8,47 +8,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"hotswap/internal/transfer"
 )
-
-// FileSource is a src of [Push] that is a file, and copies itself into the
-// stage: the kernel does that faster than bytes pass through the program, and on
-// some file systems without copying at all. Push never calls its Read.
-type FileSource interface {
-	io.Reader
-	// Size is the file's length in bytes.
-	Size() int64
-	// CloneTo makes the empty dst share the file's blocks. It is false if they
-	// can't be shared, with dst as it was.
-	CloneTo(ctx context.Context, dst *os.File) (bool, error)
-	// CopyTo copies n bytes at off to the same place in dst, fewer only where
-	// the file ends.
-	CopyTo(ctx context.Context, dst *os.File, off, n int64) (int64, error)
-	// Unchanged is an error if the file was written to since its Size was asked
-	// for: what was copied may be of several states.
-	Unchanged(ctx context.Context) error
-}
-
-// FileDest is a dst of [Pull] that is a file, and fills itself from the
-// snapshot's. Pull never calls its Write.
-type FileDest interface {
-	io.Writer
-	// CloneFrom and CopyFrom are FileSource's, the other way round.
-	CloneFrom(ctx context.Context, src *os.File) (bool, error)
-	CopyFrom(ctx context.Context, src *os.File, off, n int64) (int64, error)
-	// Truncate ends the file after size bytes.
-	Truncate(ctx context.Context, size int64) error
-}
-
-// ErrSourceChanged: the source is a file that was written to while it was
-// copied. Such an error is an ErrBusy too.
-var ErrSourceChanged = errors.New("the source changed while it was copied")
 
 // fileChunk is how much is copied between two looks at the context.
 const fileChunk = 8 << 20
 
 // receiveFile fills the stage from a file. Its digest is of what the stage got,
 // since nobody knows what the source was at that moment.
-func (s *stage) receiveFile(ctx context.Context, src FileSource, opts PushOptions, progress func(int64)) (digest string, err error) {
+func (s *stage) receiveFile(ctx context.Context, src transfer.FileSource, opts PushOptions, progress func(int64)) (digest string, err error) {
 	total := src.Size()
 	if total == 0 {
 		return "", checkMagic(nil)
@@ -68,7 +37,7 @@ func (s *stage) receiveFile(ctx context.Context, src FileSource, opts PushOption
 			return "", err
 		}
 	}
-	d := digestBehind(s.file, opts.WantsDigest())
+	d := digestBehind(s.file, opts.wantsDigest())
 	defer d.stop()
 	for s.size < total {
 		n := min(fileChunk, total-s.size)
@@ -106,22 +75,22 @@ func (s *stage) receiveFile(ctx context.Context, src FileSource, opts PushOption
 	return digest, nil
 }
 
-// sourceFailed sorts the error of a FileSource: what failed may be the stage's
+// sourceFailed sorts the error of a transfer.FileSource: what failed may be the stage's
 // own disk, or the source.
 func sourceFailed(err error, at int64) error {
-	if errors.Is(err, ErrSourceChanged) {
+	if errors.Is(err, transfer.ErrSourceChanged) {
 		return &failure{cause: err, kinds: []error{ErrBusy}, hint: "stop what writes it and try again"}
 	}
 	return failed(fmt.Sprintf("copy the source, after %d bytes", at), err)
 }
 
 // sendFile is send to a file.
-func (op *operation) sendFile(ctx context.Context, s *stage, dst FileDest, digest bool) error {
+func (op *operation) sendFile(ctx context.Context, s *stage, dst transfer.FileDest) error {
 	cloned, err := dst.CloneFrom(ctx, s.file)
 	if err != nil {
 		return failed("send the snapshot", err)
 	}
-	d := digestBehind(s.file, digest)
+	d := digestBehind(s.file, dst.WantsDigest())
 	defer d.stop()
 	for op.report.Bytes < s.size {
 		n := min(fileChunk, s.size-op.report.Bytes)

@@ -73,8 +73,8 @@ type PushOptions struct {
 	Notify func(Event)
 }
 
-// WantsDigest reports whether the Report will have the SHA-256 of the source.
-func (o *PushOptions) WantsDigest() bool {
+// wantsDigest reports whether the Report is to have the SHA-256 of the source.
+func (o *PushOptions) wantsDigest() bool {
 	return o.Digest || !o.SkipIntegrityCheck && !o.Quick
 }
 
@@ -131,9 +131,6 @@ type PullOptions struct {
 	// a damaged live database makes a damaged copy, which else nobody notices. Quick
 	// and SkipConstraintCheck are as in PushOptions, and mean nothing without it.
 	Check, Quick, SkipConstraintCheck bool
-	// Digest computes the SHA-256 for a FileDest, too; to any other destination
-	// the Report always has it.
-	Digest bool
 	// Logger and Notify are as in PushOptions.
 	Logger zerolog.Logger
 	Notify func(Event)

@@ -18,6 +18,7 @@ import (
 	"hotswap/driver"
 	"hotswap/internal/dbpath"
 	"hotswap/internal/printable"
+	"hotswap/internal/transfer"
 )
 
 // stepBytes is how much of the database one step of a backup copies. Between
@@ -103,8 +104,8 @@ func (op *operation) pull(ctx context.Context, dst io.Writer, opts PullOptions) 
 	if opts.Begin != nil {
 		opts.Begin(s.size)
 	}
-	if file, ok := dst.(FileDest); ok {
-		return op.sendFile(ctx, s, file, opts.Digest)
+	if file, ok := dst.(transfer.FileDest); ok {
+		return op.sendFile(ctx, s, file)
 	}
 	return op.send(ctx, s, dst)
 }

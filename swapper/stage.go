@@ -138,7 +138,7 @@ func (s *stage) receive(ctx context.Context, src io.Reader, opts PushOptions, pr
 		return "", err
 	}
 	reserved := size
-	sum := newSourceDigest(src, opts.WantsDigest())
+	sum := newSourceDigest(src, opts.wantsDigest())
 	w := newStageWriter(s.file)
 	defer w.close() // before anything else is done with the file
 	for {

@@ -6,6 +6,8 @@ import (
 	"hash"
 	"io"
 	"os"
+
+	"hotswap/internal/transfer"
 )
 
 // flushEvery is how much is written between two calls of startWriteback.
@@ -72,23 +74,20 @@ func (w *stageWriter) close() error {
 	return w.err
 }
 
-// DigestedSource is a src of [Push] that has the SHA-256 of what it yielded
-// itself, so that it is not computed twice.
-type DigestedSource interface {
-	io.Reader
-	// SHA256 is the digest after io.EOF; nil, from the start, if there is none.
-	SHA256() []byte
-}
-
 // sourceDigest is the digest of what came from a source; its zero value is none.
 type sourceDigest struct {
 	hash   hash.Hash
-	source DigestedSource // has it, and hash is nil
+	source transfer.DigestedSource // has it, and hash is nil
 }
 
 func newSourceDigest(src io.Reader, wanted bool) sourceDigest {
-	if d, ok := src.(DigestedSource); ok && d.SHA256() != nil {
-		return sourceDigest{source: d}
+	if d, ok := src.(transfer.DigestedSource); ok {
+		if wanted {
+			d.Digest()
+		}
+		if d.SHA256() != nil {
+			return sourceDigest{source: d}
+		}
 	}
 	if !wanted {
 		return sourceDigest{}

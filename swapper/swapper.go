@@ -12,6 +12,7 @@ import (
 
 	"hotswap/driver"
 	"hotswap/internal/printable"
+	"hotswap/internal/transfer"
 )
 
 // Push replaces the live database with the one that src yields. Unless it
@@ -22,8 +23,7 @@ import (
 // error is ErrDurabilityUnknown, or says what of the cleaning up failed) the
 // new one is live. Cancelling ctx stops the push until the rename, not after.
 //
-// src is read to its end, unless it is a [FileSource]. It must return an error,
-// not io.EOF, if it was cut.
+// src is read to its end. It must return an error, not io.EOF, if it was truncated.
 func Push(ctx context.Context, db *driver.Database, src io.Reader, opts PushOptions) (Report, error) {
 	defer db.Keep()() // its last pool may be closed meanwhile, and another one opened
 	p := &push{operation: newOperation(db, opts.Logger, opts.Notify), opts: opts}
@@ -212,7 +212,7 @@ func (p *push) receive(ctx context.Context, src io.Reader) (err error) {
 	received := func(n int64) {
 		p.progress(StepReceiving, fmt.Sprintf("received %d bytes", n), n, p.opts.Size)
 	}
-	if file, ok := src.(FileSource); ok {
+	if file, ok := src.(transfer.FileSource); ok {
 		p.report.SHA256, err = p.stage.receiveFile(ctx, file, p.opts, received)
 	} else {
 		p.report.SHA256, err = p.stage.receive(ctx, src, p.opts, received)

@@ -1,0 +1,61 @@
+// Package transfer has what the source of a push and the destination of a pull may
+// offer package swapper beyond io.Reader and io.Writer. Package sockserver's do; a
+// program's own need not.
+package transfer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+)
+
+// A DigestedSource computes the SHA-256 of what is read from it, so that a push does
+// not compute it a second time.
+type DigestedSource interface {
+	io.Reader
+	// Digest asks for the digest. It is called before the first Read, or not at all
+	// if the push has no use for it.
+	Digest()
+	// SHA256 returns the digest of what was read. It is nil, from the first Read on,
+	// if the source computes none.
+	SHA256() []byte
+}
+
+// A FileSource is a file, and copies itself into the stage of a push: the kernel does
+// that faster than bytes pass through the program, and on some file systems without
+// copying at all. Its Read is never called.
+type FileSource interface {
+	io.Reader
+	// Size returns the file's length in bytes.
+	Size() int64
+	// CloneTo makes the empty dst share the file's blocks. It returns false if they
+	// can't be shared, with dst as it was.
+	CloneTo(ctx context.Context, dst *os.File) (bool, error)
+	// CopyTo copies n bytes at offset off to the same offset of dst, fewer only where
+	// the file ends.
+	CopyTo(ctx context.Context, dst *os.File, off, n int64) (int64, error)
+	// Unchanged returns an error that wraps ErrSourceChanged if the file was written
+	// to since its Size was asked for.
+	Unchanged(ctx context.Context) error
+}
+
+// ErrSourceChanged: the file was written to while it was copied, so the copy may be of
+// several of its states.
+var ErrSourceChanged = errors.New("the source changed while it was copied")
+
+// A FileDest is a file, and fills itself from the snapshot's file. Its Write is never
+// called.
+type FileDest interface {
+	io.Writer
+	// WantsDigest reports whether the pull is to compute the snapshot's SHA-256.
+	WantsDigest() bool
+	// CloneFrom makes the destination share src's blocks. It returns false if they
+	// can't be shared, with the destination as it was.
+	CloneFrom(ctx context.Context, src *os.File) (bool, error)
+	// CopyFrom copies n bytes at offset off of src to the same offset, fewer only
+	// where src ends.
+	CopyFrom(ctx context.Context, src *os.File, off, n int64) (int64, error)
+	// Truncate ends the file after size bytes.
+	Truncate(ctx context.Context, size int64) error
+}
