@@ -37,8 +37,6 @@ type api struct {
 	running   map[string]bool
 
 	pulls chan struct{} // one value for each pull under way
-
-	metrics *metrics
 }
 
 func newAPI(cfg Config) *api {
@@ -51,7 +49,7 @@ func newAPI(cfg Config) *api {
 		running:     make(map[string]bool),
 		pulls:       make(chan struct{}, cfg.maxPulls()),
 	}
-	a.metrics = newMetrics(a)
+	a.bindMetrics()
 	return a
 }
 

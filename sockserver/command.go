@@ -139,7 +139,8 @@ func (c *command) succeed(report swapper.Report, step swapper.Step) {
 	if report.DryRun {
 		result = resultDryRun
 	}
-	c.api.metrics.count(c, &report, result)
+	c.report = &report
+	c.count(result)
 	c.api.feed.publish(line)
 }
 
@@ -160,7 +161,7 @@ func (c *command) fail(w *responseWriter, err error) {
 // answer is fail without the log.
 func (c *command) answer(w *responseWriter, p *Problem) {
 	p.Command, p.Report = c.id, c.report
-	c.api.metrics.count(c, c.report, resultOf(p))
+	c.count(resultOf(p))
 	if c.listed {
 		line := c.line(newEvent(failedStep(c.verb), p.Detail))
 		if p.Hint != "" {

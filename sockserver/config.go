@@ -45,6 +45,11 @@ type Config struct {
 	// [hotswap/driver.WithLogger]; Close does for a second at most.
 	Logger zerolog.Logger
 
+	// Metrics, if set, counts pushes and pulls and answers GET /metrics, which
+	// is not found otherwise: metrics.New() of hotswap/sockserver/metrics is
+	// one for Prometheus. It serves one server at a time.
+	Metrics Metrics
+
 	// Prepare and Validate go into the options of every push; see
 	// [hotswap/swapper.PushOptions].
 	Prepare  func(context.Context, *sql.DB) error

@@ -24,7 +24,7 @@
 //	GET /v1/snapshot?path=     a consistent copy of one; its size is in Hotswap-Size
 //	PUT /v1/database?path=     the body replaces the database; answers a swapper.Report
 //	GET /v1/version            a VersionInfo
-//	GET /metrics               the metrics, for Prometheus; see [Server.Collector]
+//	GET /metrics               the metrics, if the program serves any: see [Config.Metrics]
 //	GET /v1/events[?id=]       the status lines; on the stderr socket, at any path
 //
 // path is absolute, or the word "database" for the only managed one. A PUT

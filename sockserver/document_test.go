@@ -1,4 +1,4 @@
-package sockserver
+package sockserver_test
 
 import (
 	"fmt"
@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"hotswap/internal/testenv"
+	"hotswap/sockserver"
+	"hotswap/sockserver/metrics"
 )
 
 const document = "../docs/api.md"
@@ -105,15 +107,15 @@ func TestCommandsOfTheDocumentDoWhatItSays(t *testing.T) {
 			testenv.Skip(t, "the document's commands need %v", err)
 		}
 	}
-	dir := shortDir(t)
+	dir := sockserver.ShortDir(t)
 	for _, sub := range []string{"db", "tmp/sockets"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	openDatabase(t, dir+"/db/production.sqlite3", 1)
-	makeDatabase(t, dir+"/new.sqlite3", 100)
-	makeDatabase(t, dir+"/other-schema.sqlite3", 1)
+	sockserver.OpenDatabase(t, dir+"/db/production.sqlite3", 1)
+	sockserver.MakeDatabase(t, dir+"/new.sqlite3", 100)
+	sockserver.MakeDatabase(t, dir+"/other-schema.sqlite3", 1)
 	if out, err := exec.Command("sqlite3", dir+"/other-schema.sqlite3", "ALTER TABLE t ADD COLUMN more").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -121,11 +123,10 @@ func TestCommandsOfTheDocumentDoWhatItSays(t *testing.T) {
 	if len(blocks) < 5 {
 		t.Fatalf("only %d blocks in the document", len(blocks))
 	}
-	t.Setenv(EnvSocket, "")
-	t.Setenv(EnvStderrSocket, "")
+	t.Setenv(sockserver.EnvSocket, "")
+	t.Setenv(sockserver.EnvStderrSocket, "")
 	t.Chdir(dir)
-	a := newAPI(Config{DatabasePaths: []string{"db/*.sqlite3"}})
-	s, err := a.start()
+	s, err := sockserver.Start(sockserver.Config{DatabasePaths: []string{"db/*.sqlite3"}, Metrics: metrics.New()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"hotswap/driver"
 	"hotswap/sockserver"
+	"hotswap/sockserver/metrics"
 )
 
 // programMain is "program DB...": a program with managed databases, until it is
@@ -30,7 +31,7 @@ func programMain() {
 		}
 		defer db.Close()
 	}
-	server, err := sockserver.Start(sockserver.Config{Logger: zerolog.New(os.Stderr).With().Timestamp().Logger()})
+	server, err := sockserver.Start(sockserver.Config{Metrics: metrics.New(), Logger: zerolog.New(os.Stderr).With().Timestamp().Logger()})
 	if err != nil {
 		fail(1, "%v", err)
 	}
