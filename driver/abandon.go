@@ -90,12 +90,7 @@ func (c *conn) abandon() {
 	c.inner, c.rows, c.holds, c.raw = nil, nil, 0, false
 	c.cache, c.control = stmtCache{}, control{}
 	c.endWriting()
-	for {
-		w := c.state.Load()
-		if c.state.CompareAndSwap(w, w|stateFrozen) {
-			break
-		}
-	}
+	c.state.close()
 	c.mu.Unlock()
 	giveUp(c, kept...)
 	if c.db != nil {

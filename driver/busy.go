@@ -150,7 +150,7 @@ func (c *conn) repeatable(but *rows, err sqlite3.Error) bool {
 	if c.reopening != nil {
 		return true // somebody else is about it, since it holds nothing
 	}
-	if state := c.state.Load() & stateMask; state == stateBusy || but != nil && state != stateHeld {
+	if state := c.state.load().state(); state == stateBusy || but != nil && state != stateHeld {
 		return false
 	}
 	if c.inTransaction() {
@@ -167,7 +167,7 @@ func (c *conn) transacting(but *rows) bool {
 	if c.reopening != nil {
 		return false // somebody else is about it, since it holds nothing
 	}
-	switch state := c.state.Load() & stateMask; {
+	switch state := c.state.load().state(); {
 	case but == nil && state != stateIdle && state != stateFrozen, but != nil && state != stateHeld:
 		return true
 	}

@@ -29,7 +29,7 @@ var (
 // what: whoever moved it to busy owns all fields but those said to be guarded
 // otherwise.
 type conn struct {
-	state atomic.Uint64 // see gate.go
+	state stateWord
 
 	inner   *sqlite3.SQLiteConn // nil while closed; owned
 	holds   int                 // open Rows and Tx; owned
@@ -275,12 +275,7 @@ func (c *conn) Close() error {
 	}
 	c.closed = true
 	inner := c.detach()
-	for {
-		w := c.state.Load()
-		if c.state.CompareAndSwap(w, w|stateFrozen) {
-			break
-		}
-	}
+	c.state.close()
 	closed := c.beginClosing(inner)
 	c.reserve.giveBack()
 	c.mu.Unlock()

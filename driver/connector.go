@@ -88,7 +88,7 @@ func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	c.cache.size = dsn.cacheSize
 	c.control = newControl(dsn.begin)
 	c.noteQuery(0, "connect")
-	c.state.Store(stateBusy + callUnit + periodUnit)
+	c.state.store(firstWord)
 	if c.db != nil {
 		if err := c.db.add(ctx, c); err != nil {
 			return nil, err

@@ -111,7 +111,7 @@ func (d *Database) Stats() Stats {
 		LongestPause: d.maxPause,
 	}
 	for c := range d.conns {
-		switch c.state.Load() & stateMask {
+		switch c.state.load().state() {
 		case stateBusy:
 			s.Busy++
 		case stateHeld:
@@ -155,7 +155,7 @@ func (d *Database) add(ctx context.Context, c *conn) error {
 		d.mu.Lock()
 		if f := d.filter.Load(); !d.shut && !(f != nil && f.shared && c.dsn.shared) {
 			if f != nil && f.stopsAny() {
-				c.mark()
+				c.state.mark()
 			}
 			d.added++
 			c.number = d.added

@@ -112,7 +112,7 @@ func (dr *drain) writers(ctx context.Context) error {
 func (dr *drain) transactions() []Holder {
 	dr.d.mu.Lock()
 	defer dr.d.mu.Unlock()
-	all := dr.d.holdersLocked(func(_ *conn, w uint64) bool { return !drained(w) })
+	all := dr.d.holdersLocked(func(_ *conn, w word) bool { return !w.drained() })
 	return slices.DeleteFunc(all, func(h Holder) bool {
 		return !h.tx && (h.Kind != HoldCall || h.Query == rawCall || readsOnly(h.Query))
 	})
@@ -199,7 +199,7 @@ func (dr *drain) drained(ctx context.Context, window time.Duration) error {
 
 // wait waits until these connections have drained or begun something new, or
 // the time is over; if calls is set, until they are at least inside a call.
-func (dr *drain) wait(ctx context.Context, most time.Duration, holding map[*conn]uint64, calls bool) error {
+func (dr *drain) wait(ctx context.Context, most time.Duration, holding map[*conn]word, calls bool) error {
 	end := time.NewTimer(min(most, dr.remaining()))
 	defer end.Stop()
 	for {
@@ -223,7 +223,7 @@ func (dr *drain) wait(ctx context.Context, most time.Duration, holding map[*conn
 // has not returned it waits only if that is known to take long: else it may be
 // waiting for SQLite's write lock, which it gets only when the gate keeps others
 // off.
-func (dr *drain) rest(ctx context.Context, holding map[*conn]uint64, pause time.Duration, long bool) error {
+func (dr *drain) rest(ctx context.Context, holding map[*conn]word, pause time.Duration, long bool) error {
 	over := time.NewTimer(min(pause, dr.remaining()))
 	defer over.Stop()
 	if err := dr.wait(ctx, dr.remaining(), holding, !long); err != nil {
@@ -239,21 +239,21 @@ func (dr *drain) rest(ctx context.Context, holding map[*conn]uint64, pause time.
 
 // forgetEnded drops the connections whose hold has ended, and those that the
 // pool has closed.
-func (dr *drain) forgetEnded(holding map[*conn]uint64) {
+func (dr *drain) forgetEnded(holding map[*conn]word) {
 	dr.d.mu.Lock()
 	defer dr.d.mu.Unlock()
 	for c, period := range holding {
-		w := c.state.Load()
-		if _, ok := dr.d.conns[c]; !ok || drained(w) || w&periodMask != period {
+		w := c.state.load()
+		if _, ok := dr.d.conns[c]; !ok || w.drained() || w.period() != period {
 			delete(holding, c)
 		}
 	}
 }
 
 // anyHeld reports whether one of these connections is held between its calls.
-func (dr *drain) anyHeld(holding map[*conn]uint64) bool {
+func (dr *drain) anyHeld(holding map[*conn]word) bool {
 	for c := range holding {
-		if c.state.Load()&stateMask == stateHeld {
+		if c.state.load().state() == stateHeld {
 			return true
 		}
 	}
@@ -264,17 +264,17 @@ func (dr *drain) anyHeld(holding map[*conn]uint64) bool {
 func (dr *drain) holders() []Holder {
 	dr.d.mu.Lock()
 	defer dr.d.mu.Unlock()
-	return dr.d.holdersLocked(func(c *conn, w uint64) bool { return !drained(w) && dr.concerns(c) })
+	return dr.d.holdersLocked(func(c *conn, w word) bool { return !w.drained() && dr.concerns(c) })
 }
 
 // blame describes who held on until the timeout: these connections, as far as
 // they are in the same period still, or all that were met if none is.
-func (dr *drain) blame(holding map[*conn]uint64) []Holder {
+func (dr *drain) blame(holding map[*conn]word) []Holder {
 	dr.d.mu.Lock()
 	defer dr.d.mu.Unlock()
-	still := dr.d.holdersLocked(func(c *conn, w uint64) bool {
+	still := dr.d.holdersLocked(func(c *conn, w word) bool {
 		period, ok := holding[c]
-		return ok && !drained(w) && w&periodMask == period
+		return ok && !w.drained() && w.period() == period
 	})
 	if len(still) == 0 {
 		return dr.frozen.Holders

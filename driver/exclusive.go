@@ -31,7 +31,7 @@ func (d *Database) Exclusive() (how string) {
 func (c *conn) exclusive() (how string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed || c.state.Load()&stateMask != stateIdle || !c.claim() {
+	if c.closed || c.state.load().state() != stateIdle || !c.claim() {
 		return ""
 	}
 	defer c.unclaim(stateIdle)

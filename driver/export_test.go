@@ -26,7 +26,7 @@ func Marked(d *Database) func() int {
 	conns := slices.Collect(maps.Keys(d.conns))
 	return func() (n int) {
 		for _, c := range conns {
-			if c.state.Load()&wantMark != 0 {
+			if c.state.load().wanted() {
 				n++
 			}
 		}

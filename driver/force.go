@@ -34,14 +34,14 @@ func (dr *drain) force(ctx context.Context) error {
 		left := dr.undrained()
 		busy := 0
 		for c := range left {
-			if c.state.Load()&stateMask == stateBusy {
+			if c.state.load().state() == stateBusy {
 				busy++
 				c.interruptByForce()
 			}
 		}
 		if calls := busy; calls == 0 || time.Since(f.closedAt) > grace/2 {
 			for c := range left {
-				if c.state.Load()&stateMask == stateBusy {
+				if c.state.load().state() == stateBusy {
 					continue
 				}
 				if still[c] == nil {
@@ -51,7 +51,7 @@ func (dr *drain) force(ctx context.Context) error {
 					busy++
 					c.interruptByForce()
 				} else if calls > 0 {
-					dr.killAll(map[*conn]uint64{c: 0})
+					dr.killAll(map[*conn]word{c: 0})
 				}
 			}
 		}
@@ -92,7 +92,7 @@ func (c *conn) stepEnds(then func()) (ended *atomic.Bool) {
 }
 
 // killAll takes what is held; false if an owner was faster with a call.
-func (dr *drain) killAll(left map[*conn]uint64) bool {
+func (dr *drain) killAll(left map[*conn]word) bool {
 	all := true
 	for c := range left {
 		c.mu.Lock()
@@ -106,7 +106,7 @@ func (dr *drain) killAll(left map[*conn]uint64) bool {
 			c.closeSQLite(inner)
 			closed()
 			continue
-		} else if !drained(c.state.Load()) {
+		} else if !c.state.load().drained() {
 			all = false
 		}
 		c.mu.Unlock()

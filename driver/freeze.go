@@ -279,8 +279,8 @@ func (dr *drain) closeAll() int {
 		}
 		inner := c.detach()
 		if !c.closed {
-			w := c.state.Load()
-			c.mustSwap(w, w-w&stateMask+stateFrozen)
+			w := c.state.load()
+			c.state.mustSwap(w, w.with(stateFrozen))
 		}
 		byPool := c.closing // at the same time
 		c.mu.Unlock()

@@ -3,7 +3,6 @@ package driver
 import (
 	"context"
 	"database/sql/driver"
-	"fmt"
 	"strings"
 )
 
@@ -11,49 +10,14 @@ import (
 // words of a database's connections. A call that finds no want mark pays two
 // compare-and-swaps on a word that only its own connection's user writes.
 
-// A connection's state word, from the low end: the state, two marks, a
-// count of calls, and a count of periods (a period lasts from idle to idle).
-// The counts let an observer tell whether it looks at the same call, or the
-// same hold, as before without any clock on the calls' side.
-const (
-	stateIdle   = 0 // between calls, nothing held
-	stateHeld   = 1 // between calls; Rows or a transaction are open
-	stateBusy   = 2 // inside a call, or claimed by a holder of conn.mu or by Reconnect
-	stateFrozen = 3 // the SQLite connection is closed for a freeze, or for good
-
-	stateMask  = 3
-	wantMark   = 4
-	innerMark  = 8 // the call began while something was held: it is not a period's first
-	callUnit   = 1 << 4
-	periodUnit = 1 << 34
-	periodMask = ^uint64(periodUnit - 1)
-)
-
-func stateString(w uint64) string {
-	s := [...]string{"idle", "held", "busy", "frozen"}[w&stateMask]
-	if w&wantMark != 0 {
-		s += "+want"
-	}
-	return s
-}
-
 // enter begins a call: it waits while the gate is closed to this connection,
 // and reopens the SQLite connection if a swap has closed it. On success the
 // caller owns the connection until exit. It returns ctx.Err() if ctx ends
 // first, and then the connection is as it was.
 func (c *conn) enter(ctx context.Context, query string) error {
-	w := c.state.Load()
+	w := c.state.load()
 	c.noteQuery(w, query)
-	switch w & (stateMask | wantMark) {
-	case stateIdle:
-		if !c.state.CompareAndSwap(w, w+(stateBusy-stateIdle)+callUnit+periodUnit) {
-			return c.enterSlow(ctx, query)
-		}
-	case stateHeld:
-		if !c.state.CompareAndSwap(w, w+(stateBusy-stateHeld)+innerMark+callUnit) {
-			return c.enterSlow(ctx, query)
-		}
-	default:
+	if !w.free() || !c.state.swap(w, w.begun()) {
 		return c.enterSlow(ctx, query)
 	}
 	if c.inner != nil {
@@ -65,8 +29,8 @@ func (c *conn) enter(ctx context.Context, query string) error {
 // noteQuery notes the query of the call that comes after those counted in w.
 // There are two places, for an even and an odd count: an observer finds the
 // latest call's query where its word says, and this one is written elsewhere.
-func (c *conn) noteQuery(w uint64, query string) {
-	c.queries[(w/callUnit+1)%2] = query
+func (c *conn) noteQuery(w word, query string) {
+	c.queries[(w.calls()+1)%2] = query
 }
 
 // latestQuery returns the query of the call that made the word w; false if the
@@ -75,9 +39,9 @@ func (c *conn) noteQuery(w uint64, query string) {
 // which a word that did not change has not seen: the race detector can't know.
 //
 //go:norace
-func (c *conn) latestQuery(w uint64) (string, bool) {
-	q := c.queries[w/callUnit%2]
-	if !c.state.CompareAndSwap(w, w) {
+func (c *conn) latestQuery(w word) (string, bool) {
+	q := c.queries[w.calls()%2]
+	if !c.state.swap(w, w) {
 		return "", false
 	}
 	return strings.Clone(q), true
@@ -89,12 +53,8 @@ func (c *conn) exit() {
 		c.exitPanicking()
 		panic(p)
 	}
-	w := c.state.Load()
-	next := (w - stateBusy + stateIdle) &^ innerMark
-	if c.holds > 0 {
-		next = (w - stateBusy + stateHeld) &^ innerMark
-	}
-	if w&wantMark != 0 || !c.state.CompareAndSwap(w, next) {
+	w := c.state.load()
+	if w.wanted() || !c.state.swap(w, w.ended(c.holds > 0)) {
 		c.exitSlow()
 	}
 }
@@ -121,20 +81,10 @@ func (c *conn) enterSlow(ctx context.Context, query string) error {
 			}
 		}
 		c.holdRaw()
-		w := c.state.Load()
-		state := w & (stateMask | wantMark)
-		if state == stateIdle|wantMark && c.db.lets(query) {
-			state = stateIdle
-		}
-		switch state {
-		case stateIdle, stateHeld, stateHeld | wantMark:
-			next := w - w&stateMask + stateBusy + callUnit
-			if w&stateMask == stateIdle {
-				next += periodUnit
-			} else {
-				next += innerMark
-			}
-			ok := c.state.CompareAndSwap(w, next)
+		w := c.state.load()
+		switch s := w.state(); {
+		case s == stateHeld, s == stateIdle && (!w.wanted() || c.db.admits(query)):
+			ok := c.state.swap(w, w.begun())
 			c.mu.Unlock()
 			if !ok {
 				continue
@@ -144,19 +94,18 @@ func (c *conn) enterSlow(ctx context.Context, query string) error {
 				return nil
 			}
 			return c.revive(ctx, query)
-		case stateIdle | wantMark, stateFrozen | wantMark:
-			c.mu.Unlock()
-			if c.lost.Load() != 0 {
-				return c.lostError()
-			}
-			if c.db.refusing() {
-				return ErrReplaced
-			}
-		default:
+		case s == stateBusy, !w.wanted():
 			// Busy, and not by a claimer, who would hold mu, nor by Reconnect; or
 			// frozen with no mark.
 			c.mu.Unlock()
-			panic("hotswap: two calls at once on one connection (" + stateString(w) + ")")
+			panic("hotswap: two calls at once on one connection (" + w.String() + ")")
+		}
+		c.mu.Unlock()
+		if c.lost.Load() != 0 {
+			return c.lostError()
+		}
+		if c.db.refusing() {
+			return ErrReplaced
 		}
 		if waited == nil {
 			waited = c.db.beginWait(c, query)
@@ -167,8 +116,8 @@ func (c *conn) enterSlow(ctx context.Context, query string) error {
 	}
 }
 
-// lets reports whether a marked connection may be used for the query.
-func (d *Database) lets(query string) bool {
+// admits reports whether a marked connection may be used for the query.
+func (d *Database) admits(query string) bool {
 	f := d.filter.Load()
 	return f != nil && !f.stops(query)
 }
@@ -177,20 +126,11 @@ func (d *Database) lets(query string) bool {
 func (c *conn) exitSlow() {
 	// Under mu, so that no observer sees a state that is still to be corrected.
 	c.mu.Lock()
-	drained := false
-	for {
-		w := c.state.Load()
-		next := (w - stateBusy + stateIdle) &^ innerMark
-		if c.holds > 0 || w&wantMark != 0 && c.inTransaction() {
-			next = (w - stateBusy + stateHeld) &^ innerMark
-		}
-		if c.state.CompareAndSwap(w, next) {
-			drained = next&(stateMask|wantMark) == stateIdle|wantMark
-			break
-		}
-	}
+	w := c.state.move(func(w word) word {
+		return w.ended(c.holds > 0 || w.wanted() && c.inTransaction())
+	})
 	c.mu.Unlock()
-	if drained {
+	if w.drained() {
 		c.db.signal()
 	}
 }
@@ -198,19 +138,19 @@ func (c *conn) exitSlow() {
 // enterHold begins the end of a hold (Rows.Close, Commit, Rollback): it never
 // waits. It reports false if the hold is gone because a forced freeze took it.
 func (c *conn) enterHold(query string) bool {
-	w := c.state.Load()
+	w := c.state.load()
 	c.noteQuery(w, query)
-	if w&(stateMask|wantMark) == stateHeld && c.state.CompareAndSwap(w, w+(stateBusy-stateHeld)+innerMark+callUnit) {
+	if w.state() == stateHeld && !w.wanted() && c.state.swap(w, w.begun()) {
 		return true
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
-		w := c.state.Load()
-		if w&stateMask != stateHeld {
+		w := c.state.load()
+		if w.state() != stateHeld {
 			return false
 		}
-		if c.state.CompareAndSwap(w, w+(stateBusy-stateHeld)+innerMark+callUnit) {
+		if c.state.swap(w, w.begun()) {
 			return true
 		}
 	}
@@ -222,18 +162,7 @@ func (c *conn) inTransaction() bool {
 	return c.inner != nil && !c.inner.AutoCommit()
 }
 
-// mark puts the want mark on c, whoever has it: a call that has not begun will
-// wait. The holder of Database.mu goes on to want.
-func (c *conn) mark() {
-	for {
-		w := c.state.Load()
-		if w&wantMark != 0 || c.state.CompareAndSwap(w, w|wantMark) {
-			return
-		}
-	}
-}
-
-// want waits for who holds mu of c, which is marked.
+// want waits for whoever holds mu of c, which is marked.
 func (c *conn) want() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -244,10 +173,10 @@ func (c *conn) want() {
 // by SQL text, which only SQLite knows of: the mark alone does not drain it. The
 // caller holds mu.
 func (c *conn) holdRaw() {
-	w := c.state.Load()
-	if w&(stateMask|wantMark) == stateIdle|wantMark && c.inTransaction() {
+	w := c.state.load()
+	if w.state() == stateIdle && w.wanted() && c.inTransaction() {
 		// Nobody moves a marked idle connection but under mu.
-		c.mustSwap(w, w-stateIdle+stateHeld)
+		c.state.mustSwap(w, w.with(stateHeld))
 	}
 }
 
@@ -255,47 +184,21 @@ func (c *conn) holdRaw() {
 func (c *conn) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for {
-		w := c.state.Load()
-		next := w &^ wantMark
-		if w&stateMask == stateFrozen && !c.closed {
-			next = next - stateFrozen + stateIdle
-		}
-		if c.state.CompareAndSwap(w, next) {
-			return
-		}
-	}
+	c.state.move(func(w word) word { return w.released(c.closed) })
 }
 
 // claim takes c, idle or held, away from its user for a moment. The caller
 // holds mu until unclaim, and a call that comes in between waits for mu.
 func (c *conn) claim() bool {
-	w := c.state.Load()
-	if s := w & stateMask; s != stateIdle && s != stateHeld {
+	w := c.state.load()
+	if s := w.state(); s != stateIdle && s != stateHeld {
 		return false
 	}
-	return c.state.CompareAndSwap(w, w-w&stateMask+stateBusy)
+	return c.state.swap(w, w.with(stateBusy))
 }
 
-func (c *conn) unclaim(state uint64) {
-	for {
-		w := c.state.Load() // a mark may come meanwhile
-		if c.state.CompareAndSwap(w, w-w&stateMask+state) {
-			return
-		}
-	}
-}
-
-// drained reports whether c keeps a freeze from going on.
-func drained(w uint64) bool {
-	s := w & (stateMask | wantMark)
-	return s == stateIdle|wantMark || s&stateMask == stateFrozen
-}
-
-// mustSwap makes a transition that nobody may contend for.
-func (c *conn) mustSwap(from, to uint64) {
-	if !c.state.CompareAndSwap(from, to) {
-		panic(fmt.Sprintf("hotswap: connection state %s changed under its owner, wanted %s to %s",
-			stateString(c.state.Load()), stateString(from), stateString(to)))
-	}
+// unclaim gives c back, in the state that it is in now; a mark may have come
+// meanwhile.
+func (c *conn) unclaim(s state) {
+	c.state.move(func(w word) word { return w.with(s) })
 }

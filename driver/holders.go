@@ -8,7 +8,7 @@ import (
 
 // sighting is when a connection was first seen in the period it is in.
 type sighting struct {
-	period uint64
+	period word
 	at     time.Time
 }
 
@@ -19,24 +19,24 @@ type sighting struct {
 func (d *Database) Holders() []Holder {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.holdersLocked(func(_ *conn, w uint64) bool {
-		s := w & stateMask
+	return d.holdersLocked(func(_ *conn, w word) bool {
+		s := w.state()
 		return s == stateHeld || s == stateBusy
 	})
 }
 
-func (d *Database) holdersLocked(holds func(*conn, uint64) bool) []Holder {
+func (d *Database) holdersLocked(holds func(*conn, word) bool) []Holder {
 	now := time.Now()
 	var out []Holder
 	for c := range d.conns {
-		w := c.state.Load()
+		w := c.state.load()
 		if !holds(c, w) {
 			delete(d.sightings, c)
 			continue
 		}
 		seen := d.sightings[c]
-		if seen.period != w&periodMask || seen.at.IsZero() {
-			seen = sighting{w & periodMask, now}
+		if seen.period != w.period() || seen.at.IsZero() {
+			seen = sighting{w.period(), now}
 			d.sightings[c] = seen
 		}
 		if h, ok := c.holder(); ok {
@@ -60,14 +60,14 @@ func (c *conn) holder() (Holder, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for range 100 { // as long as calls begin and end under our eyes
-		w := c.state.Load()
+		w := c.state.load()
 		query, ok := c.latestQuery(w)
 		if !ok {
 			continue
 		}
-		switch w & stateMask {
+		switch w.state() {
 		case stateBusy:
-			return Holder{Kind: HoldCall, Query: query, tx: w&innerMark != 0}, true
+			return Holder{Kind: HoldCall, Query: query, tx: w.inner()}, true
 		case stateHeld:
 			if !c.claim() {
 				continue

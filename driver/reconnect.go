@@ -33,7 +33,8 @@ func (d *Database) Reconnect() (n int, err error) {
 // Database for something.
 func (c *conn) reconnect() (opened bool, err error) {
 	c.mu.Lock()
-	idle := c.state.Load()&(stateMask|wantMark) == stateIdle && c.claim()
+	w := c.state.load()
+	idle := w.state() == stateIdle && !w.wanted() && c.claim()
 	if idle && (c.inner != nil || c.closed || c.lost.Load() != 0) {
 		c.unclaim(stateIdle)
 		idle = false

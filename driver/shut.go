@@ -24,7 +24,7 @@ func (d *Database) filterGate(f *filter) {
 // being closed or reopened: those have the processors to themselves then.
 func (d *Database) wantAllLocked() {
 	for c := range d.conns {
-		c.mark()
+		c.state.mark()
 	}
 	for c := range d.conns {
 		c.want()
@@ -33,7 +33,7 @@ func (d *Database) wantAllLocked() {
 
 // openGate takes the mark off every connection but those in keep, whose exit
 // the freeze wants to see, and lets waiting calls look again.
-func (d *Database) openGate(keep map[*conn]uint64) {
+func (d *Database) openGate(keep map[*conn]word) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.shut = false
@@ -56,17 +56,17 @@ func (d *Database) wakeLocked() {
 
 // undrained returns the connections that keep the freeze from going on, each
 // with the period it is in; nil if there are none.
-func (dr *drain) undrained() map[*conn]uint64 {
+func (dr *drain) undrained() map[*conn]word {
 	d := dr.d
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var left map[*conn]uint64
+	var left map[*conn]word
 	for c := range d.conns {
-		if w := c.state.Load(); !drained(w) && dr.concerns(c) {
+		if w := c.state.load(); !w.drained() && dr.concerns(c) {
 			if left == nil {
-				left = map[*conn]uint64{}
+				left = map[*conn]word{}
 			}
-			left[c] = w & periodMask
+			left[c] = w.period()
 		}
 	}
 	return left
