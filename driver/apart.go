@@ -15,7 +15,7 @@ func (d *Database) Unlocked(closed bool) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for c := range d.conns {
-		if c.dsn.unlocked && !closed {
+		if c.dsn.Unlocked && !closed {
 			return true
 		}
 	}
@@ -28,7 +28,7 @@ func (d *Database) SharesCache(path string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for c := range d.conns {
-		if c.dsn.shared {
+		if c.dsn.Shared {
 			return true
 		}
 	}

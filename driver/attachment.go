@@ -11,6 +11,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/internal/dbpath"
+	"hotswap/internal/dsn"
 	"hotswap/internal/sqltext"
 )
 
@@ -184,7 +185,7 @@ func linkTo(file, name string, isURI bool) string {
 	if isURI {
 		var err error
 		name, _, _ = strings.Cut(name, "?")
-		if name, err = pathOfURI(name); err != nil {
+		if name, err = dsn.PathOfURI(name); err != nil {
 			return ""
 		}
 	}

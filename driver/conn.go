@@ -8,6 +8,7 @@ import (
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
+	"hotswap/internal/dsn"
 	"hotswap/internal/sqltext"
 )
 
@@ -56,7 +57,7 @@ type conn struct {
 	told atomic.Pointer[[]setting]
 
 	drv *Driver
-	dsn *dsn
+	dsn *dsn.Name
 	db  *Database // nil for a database that is not managed
 
 	// mu guards the moves that are not a call's own: marking, claiming,

@@ -13,6 +13,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/internal/door"
+	"hotswap/internal/dsn"
 	"hotswap/internal/fileid"
 	"hotswap/internal/lognote"
 )
@@ -29,7 +30,7 @@ type connector struct {
 	outer driver.Connector // baseConnector, or sqlmw around it
 
 	mu     sync.Mutex // guards what follows; before the registry in order
-	dsn    *dsn
+	dsn    *dsn.Name
 	db     *Database // nil for a database that is not managed
 	letGo  func()    // ends that; set with db
 	closed bool
@@ -57,13 +58,13 @@ const flushPatience = 250 * time.Millisecond
 // manage makes the database of the name a managed one, if it is a file whose
 // path can be told.
 func (c *connector) manage() {
-	if c.dsn.path == "" {
+	if c.dsn.Path == "" {
 		return
 	}
-	c.db = acquire(c.dsn.path, c.dsn.name)
+	c.db = acquire(c.dsn.Path, c.dsn.Given)
 	// A wrapper of drivers may hide Close from the pool: then the database is given
 	// up when nobody refers to the connector any more.
-	db, unnamed, closed := c.db, c.db.named(c.dsn.name), c.db.opens(c.drv, c.dsn)
+	db, unnamed, closed := c.db, c.db.named(c.dsn.Given), c.db.opens(c.drv, c.dsn)
 	c.letGo = sync.OnceFunc(func() {
 		unnamed()
 		closed()
@@ -85,8 +86,8 @@ func (b *baseConnector) Driver() driver.Driver { return b.drv }
 func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	dsn, db := b.database()
 	c := &conn{drv: b.drv, dsn: dsn, db: db}
-	c.cache.size = dsn.cacheSize
-	c.control = newControl(dsn.begin)
+	c.cache.size = dsn.CacheSize
+	c.control = newControl(dsn.Begin)
 	c.noteQuery(0, "connect")
 	c.state.store(firstWord)
 	if c.db != nil {
@@ -121,11 +122,11 @@ func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
 
 // database looks again at a path that led nowhere when the pool was made: a
 // program may make the directory only after that.
-func (b *baseConnector) database() (*dsn, *Database) {
+func (b *baseConnector) database() (*dsn.Name, *Database) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.dsn.unresolved && !b.closed {
-		b.dsn = parseDSN(b.dsn.raw)
+	if b.dsn.Unresolved && !b.closed {
+		b.dsn = dsn.Parse(b.dsn.Raw)
 		(*connector)(b).manage()
 	}
 	return b.dsn, b.db
@@ -138,11 +139,11 @@ func (c *conn) open(ctx context.Context) error {
 		if err := c.db.mayOpen(); err != nil {
 			return err
 		}
-		if path := c.db.Path(); path != dsn.path {
-			dsn = dsn.at(path) // c.dsn itself is read by whoever asks for it
+		if path := c.db.Path(); path != dsn.Path {
+			dsn = dsn.At(path) // c.dsn itself is read by whoever asks for it
 		}
-		if c.dsn.setsJournal {
-			defer c.db.openFirst(ctx, c.dsn.busyTimeout)()
+		if c.dsn.SetsJournal {
+			defer c.db.openFirst(ctx, c.dsn.BusyTimeout)()
 		}
 	}
 	c.giveBackDescriptors()
@@ -151,9 +152,9 @@ func (c *conn) open(ctx context.Context) error {
 	scope := door.As(c, func() { inner, err = c.openSQLite(dsn) })
 	if err != nil {
 		c.noteDamage(err)
-		return c.disturbed(scope, err, c.dsn.setsJournal)
+		return c.disturbed(scope, err, c.dsn.SetsJournal)
 	}
-	if c.db != nil && !c.db.opened(dsn.path) {
+	if c.db != nil && !c.db.opened(dsn.Path) {
 		closeSQLite(c, inner)
 		return &refusedError{paths: []string{c.db.Path()}, err: errMoved}
 	}
@@ -162,15 +163,15 @@ func (c *conn) open(ctx context.Context) error {
 	c.inner = inner
 	c.interrupter.set(inner)
 	if c.db != nil {
-		c.db.noteOpened(dsn.path, c.file(dsn.path))
+		c.db.noteOpened(dsn.Path, c.file(dsn.Path))
 	}
 	c.watchAttached()
 	return nil
 }
 
 // openSQLite opens a connection and tells it what the last one was told.
-func (c *conn) openSQLite(dsn *dsn) (*sqlite3.SQLiteConn, error) {
-	inner, err := openSQLite(c, c.drv.sqlite, dsn.forSQLite())
+func (c *conn) openSQLite(dsn *dsn.Name) (*sqlite3.SQLiteConn, error) {
+	inner, err := openSQLite(c, c.drv.sqlite, dsn.ForSQLite())
 	if err != nil {
 		return nil, err
 	}
@@ -239,7 +240,7 @@ func (c *conn) settle(ctx context.Context, err error) error {
 		return err
 	}
 	for _, d := range dbs {
-		if err := d.settle(ctx, c.dsn.busyTimeout); err != nil {
+		if err := d.settle(ctx, c.dsn.BusyTimeout); err != nil {
 			return err
 		}
 	}
@@ -274,7 +275,7 @@ func (c *conn) disturbed(scope *door.Scope, err error, setsJournal bool) error {
 func (c *conn) mayTryAgain() bool {
 	now := time.Now().UnixNano()
 	c.disturbedSince.CompareAndSwap(0, now)
-	return time.Duration(now-c.disturbedSince.Load()) < max(c.dsn.busyTimeout, watchEvery)
+	return time.Duration(now-c.disturbedSince.Load()) < max(c.dsn.BusyTimeout, watchEvery)
 }
 
 // revive is the end of enter for a connection that a swap has closed. On an

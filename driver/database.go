@@ -153,7 +153,7 @@ func (d *Database) add(ctx context.Context, c *conn) error {
 	var waited *wait
 	for {
 		d.mu.Lock()
-		if f := d.filter.Load(); !d.shut && !(f != nil && f.shared && c.dsn.shared) {
+		if f := d.filter.Load(); !d.shut && !(f != nil && f.shared && c.dsn.Shared) {
 			if f != nil && f.stopsAny() {
 				c.state.mark()
 			}

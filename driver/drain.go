@@ -53,7 +53,7 @@ type drain struct {
 }
 
 // concerns reports whether the connection is one of those that are to be drained.
-func (dr *drain) concerns(c *conn) bool { return !dr.shared || c.dsn.shared }
+func (dr *drain) concerns(c *conn) bool { return !dr.shared || c.dsn.Shared }
 
 // closeShared drains and closes the connections with a shared cache.
 func (dr *drain) closeShared(ctx context.Context) error {

@@ -8,6 +8,8 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 	"github.com/ngrok/sqlmw"
 	"github.com/rs/zerolog"
+
+	"hotswap/internal/dsn"
 )
 
 // Name is the name under which importing the package registers the driver.
@@ -41,7 +43,7 @@ func New(opts ...Option) *Driver {
 // OpenConnector makes the database of the name a managed one, until the
 // connector is closed, which sql.DB.Close does. It opens nothing yet.
 func (d *Driver) OpenConnector(name string) (driver.Connector, error) {
-	c := &connector{drv: d, dsn: parseDSN(name)}
+	c := &connector{drv: d, dsn: dsn.Parse(name)}
 	c.outer = (*baseConnector)(c)
 	if d.interceptor != nil {
 		wrapped, err := sqlmw.Driver(baseDriver{d, (*baseConnector)(c)}, d.interceptor).(driver.DriverContext).OpenConnector(name)

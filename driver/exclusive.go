@@ -2,7 +2,6 @@ package driver
 
 import (
 	"database/sql/driver"
-	"net/url"
 	"slices"
 	"strings"
 )
@@ -38,7 +37,7 @@ func (c *conn) exclusive() (how string) {
 	if c.inner == nil || !c.isExclusive() {
 		return ""
 	}
-	if name := c.dsn.locking(); name != "" {
+	if name := c.dsn.Locking(); name != "" {
 		return name + " in its data source name"
 	}
 	i := slices.IndexFunc(c.session.settings, func(s setting) bool { return strings.HasSuffix(s.key, ".locking_mode") })
@@ -60,16 +59,4 @@ func (c *conn) isExclusive() bool {
 	defer rows.Close()
 	v := make([]driver.Value, 1)
 	return rows.Next(v) == nil && v[0] == "exclusive"
-}
-
-// locking returns the parameter that sets an exclusive locking mode; "" if none does.
-func (d *dsn) locking() string {
-	_, query, _ := strings.Cut(d.raw, "?")
-	params, _ := url.ParseQuery(query)
-	for _, name := range []string{"_locking_mode", "_locking"} {
-		if value := params.Get(name); strings.EqualFold(value, "exclusive") {
-			return name + "=" + value
-		}
-	}
-	return ""
 }

@@ -60,7 +60,7 @@ func (c *conn) awaitStep() {
 	if i.known {
 		i.handle.AwaitStep()
 	}
-	if c.dsn.noMutex {
+	if c.dsn.NoMutex {
 		c.step.Lock()
 		c.step.Unlock()
 	}

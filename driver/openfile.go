@@ -13,6 +13,7 @@ import (
 
 	"hotswap/internal/dbpath"
 	"hotswap/internal/door"
+	"hotswap/internal/dsn"
 )
 
 // OpenFile returns a pool of one connection on another file, not managed, that
@@ -91,7 +92,7 @@ func (d *Database) OpenPlain(params ...string) *sql.DB {
 	// The path is no name of the database's, which would keep it there if a symlink is
 	// turned meanwhile.
 	d.keep()
-	c := &connector{drv: New(), dsn: parseDSN(dbpath.URI(d.Path(), params...)), db: d, letGo: sync.OnceFunc(d.letGo)}
+	c := &connector{drv: New(), dsn: dsn.Parse(dbpath.URI(d.Path(), params...)), db: d, letGo: sync.OnceFunc(d.letGo)}
 	c.outer = (*baseConnector)(c)
 	return sql.OpenDB(c)
 }

@@ -12,6 +12,7 @@ import (
 
 	"hotswap/internal/dbpath"
 	"hotswap/internal/door"
+	"hotswap/internal/dsn"
 )
 
 // RehearsalError says which step of opening a connection fails on a file.
@@ -28,7 +29,7 @@ func (e *RehearsalError) Unwrap() error { return e.Err }
 // kind is a way in which connections of the database are opened.
 type kind struct {
 	drv      *Driver
-	dsn      *dsn
+	dsn      *dsn.Name
 	settings []setting
 }
 
@@ -39,7 +40,7 @@ func (k *kind) special() bool {
 
 func (k *kind) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%p %s", k.drv, k.dsn.raw)
+	fmt.Fprintf(&b, "%p %s", k.drv, k.dsn.Raw)
 	for _, o := range k.settings {
 		fmt.Fprintf(&b, "\n%s %v", o.query, o.args)
 	}
@@ -47,7 +48,7 @@ func (k *kind) String() string {
 }
 
 // opens notes that a pool opens connections of this kind, until it is closed.
-func (d *Database) opens(drv *Driver, dsn *dsn) (closed func()) {
+func (d *Database) opens(drv *Driver, dsn *dsn.Name) (closed func()) {
 	k := &kind{drv: drv, dsn: dsn}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -192,8 +193,8 @@ func (r *rehearsal) open(opener *ownConn, k *kind) error {
 }
 
 // name is the data source name for the file.
-func (r *rehearsal) name(dsn *dsn) string {
-	name := dsn.at(r.file).forSQLite()
+func (r *rehearsal) name(dsn *dsn.Name) string {
+	name := dsn.At(r.file).ForSQLite()
 	if !r.readOnly {
 		return name
 	}

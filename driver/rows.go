@@ -78,7 +78,7 @@ func (r *rows) Next(dest []driver.Value) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 	}
-	if r.conn.dsn.noMutex {
+	if r.conn.dsn.NoMutex {
 		r.conn.step.Lock()
 		defer r.conn.step.Unlock()
 	}

@@ -9,10 +9,6 @@ import (
 	"hotswap/internal/sqltext"
 )
 
-// defaultStmtCacheSize is the number of statements that a connection keeps
-// prepared for calls without Prepare. A DSN's _stmt_cache_size wins; 0 is off.
-const defaultStmtCacheSize = 64
-
 // stmtCache keeps the statements of recent calls prepared, the latest last. It
 // stands in for go-sqlite3's own cache, which hides its statements: those that
 // are open must be ours to finalize.

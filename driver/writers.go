@@ -44,10 +44,10 @@ func (q writerQueue) leave() { <-q }
 
 // queueForWriting is the beginning of BeginTx, before its call.
 func (c *conn) queueForWriting(ctx context.Context) (queued bool, err error) {
-	if c.db == nil || c.dsn.begin == "BEGIN" {
+	if c.db == nil || c.dsn.Begin == "BEGIN" {
 		return false, nil
 	}
-	return c.db.writers.enter(ctx, min(queuePatience, c.dsn.busyTimeout))
+	return c.db.writers.enter(ctx, min(queuePatience, c.dsn.BusyTimeout))
 }
 
 // endWriting is the end of a transaction, whatever became of it.

@@ -1,4 +1,4 @@
-package driver
+package dsn
 
 import (
 	"strings"
@@ -12,19 +12,19 @@ func FuzzDSN(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		d := parseDSN(name)
-		if d.path == "" {
-			if d.raw != name {
-				t.Errorf("%q is not managed and was changed to %q", name, d.raw)
+		d := Parse(name)
+		if d.Path == "" {
+			if d.Raw != name {
+				t.Errorf("%q is not managed and was changed to %q", name, d.Raw)
 			}
 			return
 		}
-		if !strings.HasPrefix(d.path, "/") || strings.IndexByte(d.path, 0) >= 0 {
-			t.Errorf("%q: path %q", name, d.path)
+		if !strings.HasPrefix(d.Path, "/") || strings.IndexByte(d.Path, 0) >= 0 {
+			t.Errorf("%q: path %q", name, d.Path)
 		}
-		again := parseDSN(d.raw)
-		if again.path != d.path || again.raw != d.raw || again.cacheSize != d.cacheSize || again.noMutex != d.noMutex {
-			t.Errorf("%q became %q, which reads as %+v, not %+v", name, d.raw, again, d)
+		again := Parse(d.Raw)
+		if again.Path != d.Path || again.Raw != d.Raw || again.CacheSize != d.CacheSize || again.NoMutex != d.NoMutex {
+			t.Errorf("%q became %q, which reads as %+v, not %+v", name, d.Raw, again, d)
 		}
 	})
 }

@@ -1,0 +1,171 @@
+// Package dsn reads data source names as go-sqlite3 and SQLite read them.
+package dsn
+
+import (
+	"errors"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hotswap/internal/dbpath"
+)
+
+// Name is a data source name (https://www.sqlite.org/uri.html). It does not change.
+type Name struct {
+	Raw   string // the whole of it; of a file to manage, with its real path
+	Path  string // the real path; "" if there is no file to manage
+	Given string // the absolute path as it was given, symlinks and all
+	// Unresolved is set if there is a file to manage whose directory does not exist
+	// yet: then it can't be told which file that is.
+	Unresolved bool
+
+	CacheSize   int           // _stmt_cache_size
+	Begin       string        // what _txlock makes of BEGIN
+	BusyTimeout time.Duration // _busy_timeout; 5 s by default
+	NoMutex     bool          // _mutex=no
+	SetsJournal bool          // _journal_mode
+	Shared      bool          // cache=shared
+	Unlocked    bool          // immutable or nolock
+
+	uri  bool   // it is a file: URI
+	tail string // what follows the path: the fragment and the parameters
+}
+
+// DefaultCacheSize is how many statements a connection keeps unless the name says
+// otherwise.
+const DefaultCacheSize = 64
+
+// ForSQLite is the name for go-sqlite3. Its own cache of statements stays off:
+// ours stands in for it, and that one loses the error of a write that fails when
+// its Rows are closed. A size that is wrong is left for go-sqlite3 to say so.
+func (d *Name) ForSQLite() string {
+	i := strings.IndexByte(d.Raw, '?')
+	if i < 1 {
+		return d.Raw
+	}
+	params := slices.DeleteFunc(strings.Split(d.Raw[i+1:], "&"), func(param string) bool {
+		size, ok := strings.CutPrefix(param, "_stmt_cache_size=")
+		n, err := strconv.Atoi(size)
+		return ok && err == nil && n >= 0
+	})
+	return d.Raw[:i+1] + strings.Join(params, "&")
+}
+
+// Parse reads a name. It can't fail: what is wrong with one, go-sqlite3 says when it
+// opens it.
+func Parse(name string) *Name {
+	d := &Name{Raw: name, CacheSize: DefaultCacheSize, Begin: "BEGIN", BusyTimeout: 5 * time.Second}
+	base, query, hasQuery := name, "", false
+	if i := strings.IndexByte(name, '?'); i >= 1 {
+		base, query, hasQuery = name[:i], name[i+1:], true
+	}
+	params, err := url.ParseQuery(query)
+	if err != nil {
+		return d
+	}
+	if n, err := strconv.Atoi(params.Get("_stmt_cache_size")); err == nil && n >= 0 {
+		d.CacheSize = n
+	}
+	for _, key := range []string{"_busy_timeout", "_timeout"} {
+		if n, err := strconv.Atoi(params.Get(key)); err == nil {
+			d.BusyTimeout = time.Duration(max(n, 0)) * time.Millisecond
+		}
+	}
+	switch strings.ToLower(params.Get("_txlock")) {
+	case "immediate":
+		d.Begin = "BEGIN IMMEDIATE"
+	case "exclusive":
+		d.Begin = "BEGIN EXCLUSIVE"
+	}
+	d.SetsJournal = params.Get("_journal") != "" || params.Get("_journal_mode") != ""
+	d.NoMutex = strings.EqualFold(params.Get("_mutex"), "no")
+	if vfs := params.Get("vfs"); vfs != "" && vfs != "unix" {
+		return d
+	}
+
+	uri, isURI := strings.CutPrefix(base, "file:")
+	file := base
+	if isURI {
+		if params.Get("mode") == "memory" {
+			return d
+		}
+		if file, err = PathOfURI(uri); err != nil {
+			return d
+		}
+	}
+	if file == "" || file == ":memory:" || strings.IndexByte(file, 0) >= 0 {
+		return d
+	}
+	real, err := dbpath.Real(file)
+	if err != nil {
+		d.Unresolved = true
+		return d
+	}
+	if !isURI && strings.IndexByte(real, '?') >= 0 {
+		return d // only reached through a symlink; a plain name can't say it
+	}
+	if d.Given, err = filepath.Abs(file); err != nil || strings.Contains(file, "..") {
+		d.Given = real // what ".." behind a symlink is the name alone does not tell
+	}
+	d.uri = isURI
+	d.Shared = isURI && params.Get("cache") == "shared"
+	d.Unlocked = isURI && (isTrue(params.Get("immutable")) || isTrue(params.Get("nolock")))
+	if _, fragment, ok := strings.Cut(base, "#"); ok && isURI {
+		d.tail = "#" + fragment
+	}
+	if hasQuery {
+		d.tail += "?" + query
+	}
+	return d.At(real)
+}
+
+// isTrue reads a parameter as sqlite3_uri_boolean does.
+func isTrue(value string) bool {
+	switch strings.ToLower(value) {
+	case "on", "yes", "true", "full", "extra":
+		return true
+	}
+	n, _ := strconv.Atoi(value)
+	return n != 0
+}
+
+// Locking returns the parameter that sets an exclusive locking mode; "" if none does.
+func (d *Name) Locking() string {
+	_, query, _ := strings.Cut(d.Raw, "?")
+	params, _ := url.ParseQuery(query)
+	for _, name := range []string{"_locking_mode", "_locking"} {
+		if value := params.Get(name); strings.EqualFold(value, "exclusive") {
+			return name + "=" + value
+		}
+	}
+	return ""
+}
+
+// At is the name of the same database by another real path. go-sqlite3 gets the
+// real path, so that a chdir or a turned symlink can't lead one connection to
+// another file than the rest.
+func (d *Name) At(real string) *Name {
+	at := *d
+	at.Path, at.Raw = real, real+d.tail
+	if d.uri {
+		at.Raw = "file:" + dbpath.Escape(real) + d.tail
+	}
+	return &at
+}
+
+// PathOfURI returns the path of a file: URI, which is given without its scheme and its
+// query (https://www.sqlite.org/uri.html).
+func PathOfURI(uri string) (path string, err error) {
+	uri, _, _ = strings.Cut(uri, "#")
+	if rest, ok := strings.CutPrefix(uri, "//"); ok {
+		host, p, _ := strings.Cut(rest, "/")
+		if host != "" && host != "localhost" {
+			return "", errors.New("a file: URI of another host")
+		}
+		uri = "/" + p
+	}
+	return url.PathUnescape(uri)
+}
