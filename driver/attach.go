@@ -1,30 +1,21 @@
 package driver
 
 import (
-	"database/sql/driver"
 	"slices"
 	"strings"
 
 	"hotswap/internal/door"
+	"hotswap/internal/session"
 )
 
-// noteAttached returns the names of the schemas that c has attached, which have
-// changed, and sees to it that their files are known to be c's: go-sqlite3 may have
-// run the ATTACH on a goroutine of its own. The caller owns c.
-func (c *conn) noteAttached() (schemas []string) {
-	rows, err := c.inner.Query("PRAGMA database_list", nil)
-	if err == nil {
-		defer rows.Close()
-		for row := make([]driver.Value, 3); rows.Next(row) == nil; {
-			name, _ := row[1].(string)
-			file, _ := row[2].(string)
-			if name == "main" || name == "temp" {
-				continue
-			}
-			schemas = append(schemas, strings.ToLower(name))
-			if file != "" {
-				door.Claim(c, file)
-			}
+// noteAttached returns what c has attached, which has changed, and sees to it that
+// those files are known to be c's: go-sqlite3 may have run the ATTACH on a goroutine
+// of its own. The caller owns c.
+func (c *conn) noteAttached() []session.Schema {
+	schemas := session.Schemas(c.inner)
+	for _, s := range schemas {
+		if s.File != "" {
+			door.Claim(c, s.File)
 		}
 	}
 	c.watchAttached()

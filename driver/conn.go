@@ -9,6 +9,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/internal/dsn"
+	"hotswap/internal/session"
 	"hotswap/internal/sqltext"
 )
 
@@ -46,15 +47,15 @@ type conn struct {
 	number         uint64  // in the order in which they were added; of Database.mu
 	control        control // owned
 	cancel         canceller
-	freeStmts      *stmt     // closed ones, for the next Prepare; as stmts
-	rows           *rows     // open Rows; owned
-	freeRows       *rows     // closed ones, for the next query; owned
-	cache          stmtCache // owned
-	session        session   // owned
-	reserve        reserve   // while a freeze has it closed; owned
-	hooked         []schema  // that the connect hook attached; owned
-	// told is a copy of session.settings.
-	told atomic.Pointer[[]setting]
+	freeStmts      *stmt            // closed ones, for the next Prepare; as stmts
+	rows           *rows            // open Rows; owned
+	freeRows       *rows            // closed ones, for the next query; owned
+	cache          stmtCache        // owned
+	session        session.Session  // owned
+	reserve        reserve          // while a freeze has it closed; owned
+	hooked         []session.Schema // that the connect hook attached; owned
+	// told is a copy of session.Settings.
+	told atomic.Pointer[[]session.Setting]
 
 	drv *Driver
 	dsn *dsn.Name

@@ -16,6 +16,7 @@ import (
 	"hotswap/internal/dsn"
 	"hotswap/internal/fileid"
 	"hotswap/internal/lognote"
+	"hotswap/internal/session"
 )
 
 var (
@@ -176,7 +177,7 @@ func (c *conn) openSQLite(dsn *dsn.Name) (*sqlite3.SQLiteConn, error) {
 		return nil, err
 	}
 	if c.drv.sqlite.ConnectHook != nil {
-		c.hooked = schemas(inner)
+		c.hooked = session.Schemas(inner)
 	}
 	if err := c.replay(inner); err != nil {
 		closeSQLite(c, inner)

@@ -1,9 +1,9 @@
 package driver
 
 import (
-	"database/sql/driver"
-	"slices"
 	"strings"
+
+	"hotswap/internal/session"
 )
 
 // Exclusive says how a connection of the program has come to keep the database
@@ -40,23 +40,18 @@ func (c *conn) exclusive() (how string) {
 	if name := c.dsn.Locking(); name != "" {
 		return name + " in its data source name"
 	}
-	i := slices.IndexFunc(c.session.settings, func(s setting) bool { return strings.HasSuffix(s.key, ".locking_mode") })
+	told, ok := c.session.Find(".locking_mode")
 	switch {
-	case i < 0:
+	case !ok:
 		return "PRAGMA locking_mode=EXCLUSIVE in a connect hook or driver.Raw"
-	case strings.Contains(strings.ToLower(c.session.settings[i].query), "exclusive"):
-		return c.session.settings[i].query
+	case strings.Contains(strings.ToLower(told.Query), "exclusive"):
+		return told.Query
 	}
 	return "PRAGMA locking_mode=EXCLUSIVE, which in WAL mode lasts until the connection is closed"
 }
 
 // isExclusive asks SQLite, which has not to look at the file for that.
 func (c *conn) isExclusive() bool {
-	rows, err := c.inner.Query("PRAGMA main.locking_mode", nil)
-	if err != nil {
-		return false
-	}
-	defer rows.Close()
-	v := make([]driver.Value, 1)
-	return rows.Next(v) == nil && v[0] == "exclusive"
+	mode, _ := session.Pragma(c.inner, "main.locking_mode")
+	return mode == "exclusive"
 }

@@ -13,6 +13,7 @@ import (
 
 	"hotswap/internal/door"
 	"hotswap/internal/fileid"
+	"hotswap/internal/session"
 )
 
 // closeSQLite closes an SQLite connection that c had.
@@ -129,9 +130,9 @@ func schemasOn(inner *sqlite3.SQLiteConn, path string) (names []string) {
 	if inner.GetFilename("main") == path {
 		return []string{"main"}
 	}
-	for _, s := range schemas(inner) {
-		if s.file == path {
-			names = append(names, `"`+strings.ReplaceAll(s.name, `"`, `""`)+`"`)
+	for _, s := range session.Schemas(inner) {
+		if s.File == path {
+			names = append(names, session.Quote(s.Name))
 		}
 	}
 	return names

@@ -3,9 +3,9 @@ package driver
 import (
 	"database/sql/driver"
 	"fmt"
-	"slices"
 	"strings"
 
+	"hotswap/internal/session"
 	"hotswap/internal/sqltext"
 )
 
@@ -19,29 +19,28 @@ func (c *conn) recordSession(query string, args []driver.NamedValue, err error) 
 	}
 	does := sqltext.Classify(query).All
 	if does&sqltext.MakesTemp != 0 {
-		c.session.temp = true
+		c.session.Temp = true
 	}
 	if does&(sqltext.Sets|sqltext.Attaches) == 0 {
 		return
 	}
-	var there []schema
+	var there []session.Schema
 	if does&sqltext.Attaches != 0 {
-		c.noteAttached()
-		there = schemas(c.inner)
+		there = c.noteAttached()
 	}
-	for _, t := range tellings(query, args) {
+	for _, t := range session.Statements(query, args) {
 		switch {
-		case t.key == "":
+		case t.Key == "":
 			c.recordAttachment(&t, there, true)
-		case strings.HasSuffix(t.key, ".foreign_keys"), strings.HasSuffix(t.key, ".journal_mode"), t.st.Tokens[0].Is("EXPLAIN"):
-			c.recordPragma(t.key) // it does nothing within a transaction, or as it is explained
+		case strings.HasSuffix(t.Key, ".foreign_keys"), strings.HasSuffix(t.Key, ".journal_mode"), t.Tokens[0].Is("EXPLAIN"):
+			c.recordPragma(t.Key) // it does nothing within a transaction, or as it is explained
 		default:
-			c.session.countChanges = c.session.countChanges || strings.HasSuffix(t.key, ".count_changes")
-			c.setPragma(setting{key: t.key, what: t.st.Text, query: t.st.Text, args: t.args})
+			c.session.CountChanges = c.session.CountChanges || strings.HasSuffix(t.Key, ".count_changes")
+			c.setPragma(session.Setting{Key: t.Key, What: t.Text, Query: t.Text, Args: t.Args})
 		}
 	}
 	if does&sqltext.Attaches != 0 {
-		c.session.keepAttached(there)
+		c.session.KeepAttached(there)
 	}
 	c.publish()
 }
@@ -53,26 +52,25 @@ func (c *conn) recordSession(query string, args []driver.NamedValue, err error) 
 func (c *conn) recordWhatHolds(query string, args []driver.NamedValue) {
 	does := sqltext.Classify(query).All
 	if does&sqltext.MakesTemp != 0 {
-		c.session.temp = true
+		c.session.Temp = true
 	}
 	if does&(sqltext.Sets|sqltext.Attaches) == 0 {
 		return // BEGIN, say
 	}
-	all := tellings(query, args)
+	all := session.Statements(query, args)
 	if len(all) == 0 {
 		return
 	}
 	c.cache.close() // running a pragma has its statements compiled anew, compiling it does not
-	var there []schema
+	var there []session.Schema
 	if does&sqltext.Attaches != 0 {
-		c.noteAttached()
-		there = schemas(c.inner)
-		c.session.keepAttached(there)
+		there = c.noteAttached()
+		c.session.KeepAttached(there)
 	}
 	for _, t := range all {
-		if t.key != "" {
-			c.session.countChanges = c.session.countChanges || strings.HasSuffix(t.key, ".count_changes")
-			c.recordPragma(t.key)
+		if t.Key != "" {
+			c.session.CountChanges = c.session.CountChanges || strings.HasSuffix(t.Key, ".count_changes")
+			c.recordPragma(t.Key)
 		} else {
 			c.recordAttachment(&t, there, false)
 		}
@@ -82,64 +80,59 @@ func (c *conn) recordWhatHolds(query string, args []driver.NamedValue) {
 
 // recordAttachment notes an ATTACH or a DETACH; anew if it replaces what is known of
 // an attached schema of that name.
-func (c *conn) recordAttachment(t *telling, there []schema, anew bool) {
-	a := newAttachment(&t.st, t.args)
-	name, ok := a.value(c.inner, a.schema)
-	if len(a.file) == 0 {
+func (c *conn) recordAttachment(t *session.Statement, there []session.Schema, anew bool) {
+	a := session.NewAttachment(t)
+	name, ok := a.Schema(c.inner)
+	if a.Detaches() {
 		if anew && ok {
-			c.session.forget(name)
+			c.session.Forget(name)
 		}
 		return
 	}
-	made, found := find(there, name)
+	made, found := session.Find(there, name)
 	if !ok { // there is no telling its name: it is the latest one that is not known
 		for _, s := range there {
-			if !c.session.has(attachKey(s.name)) {
+			if !c.session.Has(session.AttachKey(s.Name)) {
 				made, found = s, true
 			}
 		}
 	}
-	if found && (anew || !c.session.has(attachKey(made.name))) {
-		c.session.set(a.setting(c.inner, made))
+	if found && (anew || !c.session.Has(session.AttachKey(made.Name))) {
+		c.session.Set(a.Setting(c.inner, made))
 	}
 }
 
 // recordPragma notes the value that a pragma has now, if it tells one.
 func (c *conn) recordPragma(key string) {
-	schema, name := ofPragma(key)
-	pragma := fmt.Sprintf(`PRAGMA "%s".%s`, strings.ReplaceAll(schema, `"`, `""`), name)
-	rows, err := c.inner.Query(pragma, nil)
-	if err != nil {
+	schema, name := session.OfPragma(key)
+	pragma := session.Quote(schema) + "." + name
+	value, ok := session.Pragma(c.inner, pragma)
+	if !ok {
 		return
 	}
-	defer rows.Close()
-	row := make([]driver.Value, 1)
-	if rows.Next(row) != nil {
+	if name == "journal_mode" && (value == "wal" || value == "delete") {
+		c.session.Remove(key) // of the file, and the swap keeps it
 		return
 	}
-	if name == "journal_mode" && (row[0] == "wal" || row[0] == "delete") {
-		c.session.remove(key) // of the file, and the swap keeps it
-		return
-	}
-	text := fmt.Sprintf("%s = %v", pragma, row[0])
-	c.setPragma(setting{key: key, what: text, query: text})
+	text := fmt.Sprintf("PRAGMA %s = %v", pragma, value)
+	c.setPragma(session.Setting{Key: key, What: text, Query: text})
 }
 
 // setPragma notes a pragma. Of a schema that neither a text nor the connect hook
 // attached it says, the first time, that it can't be replayed.
-func (c *conn) setPragma(o setting) {
-	schema, _ := ofPragma(o.key)
-	if schema != "main" && schema != "temp" && c.db != nil && !c.session.has(o.key) && !c.session.has(attachKey(schema)) {
-		if _, hooked := find(c.hooked, schema); !hooked {
-			c.db.watch.warn(c.db.Path()).Str(fieldQuery, o.what).Str("schema", schema).
+func (c *conn) setPragma(o session.Setting) {
+	schema, _ := session.OfPragma(o.Key)
+	if schema != "main" && schema != "temp" && c.db != nil && !c.session.Has(o.Key) && !c.session.Has(session.AttachKey(schema)) {
+		if _, hooked := session.Find(c.hooked, schema); !hooked {
+			c.db.watch.warn(c.db.Path()).Str(fieldQuery, o.What).Str("schema", schema).
 				Msg("a connection was told what it can't be told again when a swap reopens it: the schema was attached through driver.Raw, and is lost then; attach it by SQL text or in a connect hook")
 		}
 	}
-	c.session.set(o)
+	c.session.Set(o)
 }
 
 // publish tells those who want to know it of a connection that they don't own.
 func (c *conn) publish() {
-	settings := slices.Clone(c.session.settings)
+	settings := c.session.Settings()
 	c.told.Store(&settings)
 }

@@ -13,6 +13,7 @@ import (
 	"hotswap/internal/dbpath"
 	"hotswap/internal/door"
 	"hotswap/internal/dsn"
+	"hotswap/internal/session"
 )
 
 // RehearsalError says which step of opening a connection fails on a file.
@@ -30,7 +31,7 @@ func (e *RehearsalError) Unwrap() error { return e.Err }
 type kind struct {
 	drv      *Driver
 	dsn      *dsn.Name
-	settings []setting
+	settings []session.Setting
 }
 
 // special reports whether such a connection may fail to open where a plain one opens.
@@ -42,7 +43,7 @@ func (k *kind) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%p %s", k.drv, k.dsn.Raw)
 	for _, o := range k.settings {
-		fmt.Fprintf(&b, "\n%s %v", o.query, o.args)
+		fmt.Fprintf(&b, "\n%s %v", o.Query, o.Args)
 	}
 	return b.String()
 }
@@ -179,7 +180,7 @@ func (r *rehearsal) open(opener *ownConn, k *kind) error {
 	}
 	defer closeSQLite(opener, inner)
 	for _, o := range k.settings {
-		if err := r.step(o.what, func() error { return r.replay(inner, o) }); err != nil {
+		if err := r.step(o.What, func() error { return r.replay(inner, o) }); err != nil {
 			return err
 		}
 	}
@@ -213,27 +214,26 @@ func (r *rehearsal) name(dsn *dsn.Name) string {
 	return dbpath.URI(r.file, params...)
 }
 
-func (r *rehearsal) replay(inner *sqlite3.SQLiteConn, o setting) error {
-	o.follow()
-	if o.file != "" {
-		switch other, ok := managed(o.file); {
+func (r *rehearsal) replay(inner *sqlite3.SQLiteConn, o session.Setting) error {
+	o = o.Followed(isManaged)
+	if o.File != "" {
+		switch other, ok := managed(o.File); {
 		case ok && other == r.d:
-			o.args = append(o.args[:0:0], o.args...)
-			o.args[0].Value = r.file
+			name := r.file
 			if r.readOnly {
-				o.args[0].Value = dbpath.URI(r.file, "mode=ro", "immutable=1")
+				name = dbpath.URI(r.file, "mode=ro", "immutable=1")
 			}
-			o.file, o.link = "", ""
+			o = o.InPlaceOf(name)
 		case ok:
 			return r.standIn(inner, o, other)
 		}
 	}
-	return o.replay(inner)
+	return o.Replay(inner)
 }
 
 // standIn attaches an empty database in memory for one that is managed.
-func (r *rehearsal) standIn(inner *sqlite3.SQLiteConn, o setting, other *Database) error {
-	if _, err := os.Stat(o.file); err != nil {
+func (r *rehearsal) standIn(inner *sqlite3.SQLiteConn, o session.Setting, other *Database) error {
+	if _, err := os.Stat(o.File); err != nil {
 		return err
 	}
 	pool, err := sql.Open(Name, dbpath.URI(other.Path(), "mode=ro"))
@@ -245,15 +245,12 @@ func (r *rehearsal) standIn(inner *sqlite3.SQLiteConn, o setting, other *Databas
 	if err := pool.QueryRowContext(r.ctx, "PRAGMA encoding").Scan(&theirs); err != nil {
 		return err
 	}
-	ours, err := pragma(inner, "main.encoding")
-	if err != nil {
-		return err
+	ours, ok := session.Pragma(inner, "main.encoding")
+	if !ok {
+		return fmt.Errorf("the text encoding of %s can't be told", r.file)
 	}
 	if ours != theirs {
 		return fmt.Errorf("attached databases must use the same text encoding as main database (%s and %s)", theirs, ours)
 	}
-	o.args = append(o.args[:0:0], o.args...)
-	o.args[0].Value = ":memory:"
-	o.file, o.link = "", ""
-	return o.replay(inner)
+	return o.InPlaceOf(":memory:").Replay(inner)
 }

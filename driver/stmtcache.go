@@ -87,7 +87,7 @@ func (c *conn) cachedStmt(query string, args []driver.NamedValue, exec bool) *st
 		s = &stmt{conn: c, query: query, inner: inner.(*sqlite3.SQLiteStmt), class: class}
 		s.numInput = s.inner.NumInput()
 	}
-	if s.numInput != len(args) || exec && (!execs(s.class) || c.session.countChanges) {
+	if s.numInput != len(args) || exec && (!execs(s.class) || c.session.CountChanges) {
 		c.cache.put(s, true)
 		return nil
 	}

@@ -1,11 +1,11 @@
-package driver
+package session
 
 import (
+	"context"
 	"database/sql/driver"
 	"fmt"
 	"net/url"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -15,40 +15,17 @@ import (
 	"hotswap/internal/sqltext"
 )
 
-// schema is an attached database of a connection.
-type schema struct {
-	name string
-	file string // absolute; "" if it is in no file that has a name
-}
-
-// schemas lists what is attached to a connection, by whatever means.
-func schemas(inner *sqlite3.SQLiteConn) (all []schema) {
-	rows, err := inner.Query("PRAGMA database_list", nil)
-	if err != nil {
-		return nil
-	}
-	defer rows.Close()
-	for row := make([]driver.Value, 3); rows.Next(row) == nil; {
-		name, _ := row[1].(string)
-		file, _ := row[2].(string)
-		if name != "main" && name != "temp" {
-			all = append(all, schema{name, file})
-		}
-	}
-	return all
-}
-
-// attachment is an ATTACH or a DETACH, taken apart.
-type attachment struct {
-	st   *sqltext.Statement
-	args []driver.NamedValue
+// Attachment is an ATTACH or a DETACH, taken apart.
+type Attachment struct {
+	st *Statement
 	// file, schema and key are expressions; file is missing of a DETACH, and key
 	// most often.
 	file, schema, key []sqltext.Token
 }
 
-func newAttachment(st *sqltext.Statement, args []driver.NamedValue) attachment {
-	a := attachment{st: st, args: args}
+// NewAttachment takes one apart.
+func NewAttachment(st *Statement) *Attachment {
+	a := &Attachment{st: st}
 	tokens := st.Tokens[1:]
 	if len(tokens) > 1 && tokens[0].Is("DATABASE") {
 		tokens = tokens[1:]
@@ -77,7 +54,7 @@ func newAttachment(st *sqltext.Statement, args []driver.NamedValue) attachment {
 
 // value returns what an expression comes to: a name, a string, a parameter, or
 // what SQLite makes of it.
-func (a *attachment) value(inner *sqlite3.SQLiteConn, expr []sqltext.Token) (string, bool) {
+func (a *Attachment) value(inner *sqlite3.SQLiteConn, expr []sqltext.Token) (string, bool) {
 	if len(expr) == 1 {
 		switch t := expr[0]; t.Kind {
 		case sqltext.Word, sqltext.Quoted, sqltext.String:
@@ -100,7 +77,7 @@ func (a *attachment) value(inner *sqlite3.SQLiteConn, expr []sqltext.Token) (str
 			b.WriteString(" " + t.Text)
 		}
 	}
-	rows, err := inner.QueryContext(background, "SELECT"+b.String(), args)
+	rows, err := inner.QueryContext(context.Background(), "SELECT"+b.String(), args)
 	if err != nil {
 		return "", false
 	}
@@ -113,9 +90,9 @@ func (a *attachment) value(inner *sqlite3.SQLiteConn, expr []sqltext.Token) (str
 }
 
 // argument returns what is bound to a parameter.
-func (a *attachment) argument(t sqltext.Token) driver.Value {
+func (a *Attachment) argument(t sqltext.Token) driver.Value {
 	number := a.st.Number(t)
-	for i, arg := range a.args {
+	for i, arg := range a.st.Args {
 		if arg.Name != "" && arg.Name == t.Text[1:] || arg.Name == "" && i+1 == number {
 			return arg.Value
 		}
@@ -135,24 +112,32 @@ func text(v driver.Value) (string, bool) {
 	return fmt.Sprint(v), true
 }
 
-// setting is the ATTACH as a reopened connection is told it: by an absolute path, so
+// Detaches reports whether it is a DETACH.
+func (a *Attachment) Detaches() bool { return len(a.file) == 0 }
+
+// Schema returns the name of the schema, if it can be told.
+func (a *Attachment) Schema(inner *sqlite3.SQLiteConn) (name string, ok bool) {
+	return a.value(inner, a.schema)
+}
+
+// Setting is the ATTACH as a reopened connection is told it: by an absolute path, so
 // that a chdir can't lead it to another file, with what the URI says besides. The
 // schema is what the ATTACH has made.
-func (a *attachment) setting(inner *sqlite3.SQLiteConn, made schema) setting {
+func (a *Attachment) Setting(inner *sqlite3.SQLiteConn, made Schema) Setting {
 	name, ok := a.value(inner, a.file)
-	o := setting{
-		key:   attachKey(made.name),
-		what:  fmt.Sprintf("ATTACH %s AS %s", made.file, made.name),
-		query: "ATTACH ? AS ?",
-		file:  made.file,
+	o := Setting{
+		Key:   AttachKey(made.Name),
+		What:  fmt.Sprintf("ATTACH %s AS %s", made.File, made.Name),
+		Query: "ATTACH ? AS ?",
+		File:  made.File,
 	}
 	uri, isURI := strings.CutPrefix(name, "file:")
-	if ok && made.file != "" {
-		o.link = linkTo(made.file, uri, isURI)
+	if ok && made.File != "" {
+		o.link = linkTo(made.File, uri, isURI)
 	}
 	switch {
-	case made.file == "":
-		o.what = fmt.Sprintf("ATTACH AS %s", made.name)
+	case made.File == "":
+		o.What = fmt.Sprintf("ATTACH AS %s", made.Name)
 		if !ok {
 			name = ""
 		}
@@ -162,20 +147,20 @@ func (a *attachment) setting(inner *sqlite3.SQLiteConn, made schema) setting {
 			_, query, _ = strings.Cut(uri, "?")
 		}
 		if params, err := url.ParseQuery(query); err == nil && !isUnix(params.Get("vfs")) {
-			o.file = "" // its paths are its own
+			o.File = "" // its paths are its own
 			break
 		}
-		name = dbpath.URI(made.file)
+		name = dbpath.URI(made.File)
 		if query != "" {
 			name += "?" + query
 		}
 	default:
-		name = made.file
+		name = made.File
 	}
-	o.args = []driver.NamedValue{{Ordinal: 1, Value: name}, {Ordinal: 2, Value: made.name}}
+	o.Args = []driver.NamedValue{{Ordinal: 1, Value: name}, {Ordinal: 2, Value: made.Name}}
 	if key, ok := a.value(inner, a.key); ok {
-		o.query += " KEY ?"
-		o.args = append(o.args, driver.NamedValue{Ordinal: 3, Value: key})
+		o.Query += " KEY ?"
+		o.Args = append(o.Args, driver.NamedValue{Ordinal: 3, Value: key})
 	}
 	return o
 }
@@ -196,39 +181,5 @@ func linkTo(file, name string, isURI bool) string {
 	return name
 }
 
-// follow has an ATTACH lead to the managed database that its name leads to now, if a
-// symlink in that was turned: the database has moved there.
-func (o *setting) follow() {
-	if o.link == "" {
-		return
-	}
-	now, err := dbpath.Real(o.link)
-	if err != nil || now == o.file {
-		return
-	}
-	if _, ok := managed(now); !ok {
-		return
-	}
-	name, _ := o.args[0].Value.(string)
-	o.args = slices.Clone(o.args)
-	if rest, isURI := strings.CutPrefix(name, dbpath.URI(o.file)); isURI {
-		o.args[0].Value = dbpath.URI(now) + rest
-	} else {
-		o.args[0].Value = now
-	}
-	o.file = now
-}
-
 // isUnix reports whether files of this VFS are the system's own.
 func isUnix(vfs string) bool { return vfs == "" || vfs == "unix" || strings.HasPrefix(vfs, "unix-") }
-
-func attachKey(schema string) string { return "attach " + sqltext.Lower(schema) }
-
-// find returns the schema of this name.
-func find(all []schema, name string) (schema, bool) {
-	i := slices.IndexFunc(all, func(s schema) bool { return sqltext.Lower(s.name) == sqltext.Lower(name) })
-	if i < 0 {
-		return schema{}, false
-	}
-	return all[i], true
-}

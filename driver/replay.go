@@ -1,0 +1,56 @@
+package driver
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/internal/lognote"
+	"hotswap/internal/session"
+)
+
+// replay tells a new connection what the closed one was told.
+func (c *conn) replay(inner *sqlite3.SQLiteConn) error {
+	for _, o := range c.session.Settings() {
+		o = o.Followed(isManaged)
+		err := o.Replay(inner)
+		switch {
+		case err == nil:
+		case errors.Is(err, fs.ErrNotExist) && isManaged(o.File): // the next one is on its way, maybe
+			return &refusedError{paths: []string{o.File}, err: replayFailed(o, err)}
+		case c.db != nil && c.db.forgives.Load() && forgivable(err):
+			c.session.Remove(o.Key)
+			if schema, ok := o.Attaches(); ok {
+				c.session.Forget(schema)
+			}
+			c.publish()
+			lognote.Send(c.db.warn().Str(fieldQuery, o.What).Err(err), "a reopened connection could not be told again what it was told, and goes on without")
+		case !c.session.Has(o.Key): // forgotten with its schema
+		default:
+			return replayFailed(o, err)
+		}
+	}
+	return nil
+}
+
+func replayFailed(o session.Setting, err error) error {
+	return fmt.Errorf("hotswap: a reopened connection could not be told again what it was told: %s: %w", o.What, err)
+}
+
+// forgivable reports whether err will not pass by itself.
+func forgivable(err error) bool {
+	var se sqlite3.Error
+	return errors.Is(err, fs.ErrNotExist) ||
+		errors.As(err, &se) && (se.Code == sqlite3.ErrError || se.Code == sqlite3.ErrCantOpen || se.Code == sqlite3.ErrNotADB || se.Code == sqlite3.ErrCorrupt)
+}
+
+// losing lists the schemas of which c, that is about to be closed, loses what they
+// have. The caller owns c.
+func (c *conn) losing() []string {
+	if c.inner == nil {
+		return nil
+	}
+	return c.session.Losing(c.inner)
+}

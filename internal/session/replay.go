@@ -1,0 +1,59 @@
+package session
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strings"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/internal/dbpath"
+)
+
+// Replay tells another connection the setting; an fs.ErrNotExist is of an attached
+// file that is gone, which SQLite would make anew, empty.
+func (o Setting) Replay(inner *sqlite3.SQLiteConn) error {
+	if strings.HasSuffix(o.Key, ".journal_mode") {
+		if mode, _ := Pragma(inner, "main.journal_mode"); mode == "wal" {
+			return nil // on a WAL file it would not be a setting but a conversion
+		}
+	}
+	if o.File != "" {
+		if _, err := os.Stat(o.File); err != nil {
+			return err
+		}
+	}
+	_, err := inner.ExecContext(context.Background(), o.Query, o.Args)
+	return err
+}
+
+// Followed returns the setting as it is to be told now: an ATTACH whose name leads to
+// another managed database by now, since a symlink in it was turned, attaches that.
+func (o Setting) Followed(managed func(path string) bool) Setting {
+	if o.link == "" {
+		return o
+	}
+	now, err := dbpath.Real(o.link)
+	if err != nil || now == o.File || !managed(now) {
+		return o
+	}
+	name, _ := o.Args[0].Value.(string)
+	to := now
+	if rest, isURI := strings.CutPrefix(name, dbpath.URI(o.File)); isURI {
+		to = dbpath.URI(now) + rest
+	}
+	link := o.link
+	o = o.InPlaceOf(to)
+	o.File, o.link = now, link
+	return o
+}
+
+// InPlaceOf returns an ATTACH of another database, by this name, under the schema of
+// the setting's own. What file that is in is not looked at.
+func (o Setting) InPlaceOf(name string) Setting {
+	o.Args = slices.Clone(o.Args)
+	o.Args[0].Value = name
+	o.File, o.link = "", ""
+	return o
+}

@@ -1,0 +1,86 @@
+package session
+
+import (
+	"database/sql/driver"
+	"fmt"
+	"slices"
+	"strings"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/internal/sqltext"
+)
+
+// Schema is an attached database of a connection.
+type Schema struct {
+	Name string
+	File string // absolute; "" if it is in no file that has a name
+}
+
+// Schemas lists what is attached to a connection, by whatever means.
+func Schemas(inner *sqlite3.SQLiteConn) (all []Schema) {
+	rows, err := inner.Query("PRAGMA database_list", nil)
+	if err != nil {
+		return nil
+	}
+	defer rows.Close()
+	for row := make([]driver.Value, 3); rows.Next(row) == nil; {
+		name, _ := row[1].(string)
+		file, _ := row[2].(string)
+		if name != "main" && name != "temp" {
+			all = append(all, Schema{name, file})
+		}
+	}
+	return all
+}
+
+// Find returns the schema of this name.
+func Find(all []Schema, name string) (Schema, bool) {
+	i := slices.IndexFunc(all, func(s Schema) bool { return sqltext.Lower(s.Name) == sqltext.Lower(name) })
+	if i < 0 {
+		return Schema{}, false
+	}
+	return all[i], true
+}
+
+// Quote is a schema's name as an identifier in SQL.
+func Quote(schema string) string { return `"` + strings.ReplaceAll(schema, `"`, `""`) + `"` }
+
+// Pragma asks for the value of a pragma; ok is false if it has none.
+func Pragma(inner *sqlite3.SQLiteConn, name string) (value driver.Value, ok bool) {
+	rows, err := inner.Query("PRAGMA "+name, nil)
+	if err != nil {
+		return nil, false
+	}
+	defer rows.Close()
+	row := make([]driver.Value, 1)
+	if rows.Next(row) != nil {
+		return nil, false
+	}
+	return row[0], true
+}
+
+// Losing lists the schemas of which a connection that is about to be closed loses
+// what they have: they are in no file.
+func (s *Session) Losing(inner *sqlite3.SQLiteConn) (lost []string) {
+	loses := func(schema string) {
+		rows, err := inner.Query(fmt.Sprintf("SELECT 1 FROM %s.sqlite_master LIMIT 1", Quote(schema)), nil)
+		if err != nil {
+			return
+		}
+		defer rows.Close()
+		if rows.Next(make([]driver.Value, 1)) == nil {
+			lost = append(lost, schema)
+		}
+	}
+	for _, o := range s.settings {
+		if name, ok := o.Attaches(); ok && o.File == "" {
+			loses(name)
+		}
+	}
+	if s.Temp {
+		s.Temp = false
+		loses("temp")
+	}
+	return lost
+}
