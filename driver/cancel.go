@@ -19,8 +19,8 @@ type canceller struct {
 	fire func()      // run, bound once
 	stop func() bool // of the call that is watched; nil for none; its user's
 
-	mu      sync.Mutex // before conn.interrupter in order
-	running bool       // guarded by mu, but for its setting before run can know of the call
+	mu      sync.Mutex
+	running bool // guarded by mu, but for its setting before run can know of the call
 	ended   chan struct{}
 }
 

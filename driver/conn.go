@@ -63,8 +63,7 @@ type conn struct {
 
 	// mu guards the moves that are not a call's own: marking, claiming,
 	// freezing and closing, and the list of statements, which Stmt.Close
-	// changes without a call. Order: Database.mu before conn.mu. Nothing that
-	// waits for the gate may be done under it.
+	// changes without a call. See doc.go for all locks.
 	mu     sync.Mutex
 	stmts  *stmt // statements handed out by Prepare; changed under mu or when owned
 	closed bool
@@ -260,71 +259,4 @@ func (c *conn) ResetSession(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// Close never waits at the gate: a pool may be closed during a swap.
-func (c *conn) Close() error {
-	c.mu.Lock()
-	for c.reopening != nil {
-		reopened := c.reopening
-		c.mu.Unlock()
-		<-reopened
-		c.mu.Lock()
-	}
-	if c.closed {
-		c.mu.Unlock()
-		return nil
-	}
-	c.closed = true
-	inner := c.detach()
-	c.state.close()
-	closed := c.beginClosing(inner)
-	c.reserve.giveBack()
-	c.mu.Unlock()
-	err := c.closeSQLite(inner)
-	closed()
-	if c.db != nil {
-		c.db.remove(c)
-	}
-	return err
-}
-
-// detach takes the SQLite connection away from c, to be closed, and finalizes
-// every statement. Both, and in this order: sqlite3_close_v2, which go-sqlite3
-// uses, returns SQLITE_OK with the files still open while a statement is left
-// (https://www.sqlite.org/c3ref/close.html). The caller owns c and holds mu.
-func (c *conn) detach() (inner *sqlite3.SQLiteConn) {
-	if c.inner == nil {
-		return nil
-	}
-	for r := c.rows; r != nil; r = c.rows {
-		c.killRows(r)
-	}
-	for s := c.stmts; s != nil; s = s.next {
-		s.closeInner()
-	}
-	c.cache.close()
-	c.control.close()
-	c.interrupter.clear()
-	inner, c.inner = c.inner, nil
-	c.holds = 0
-	c.raw = false
-	c.endWriting()
-	return inner
-}
-
-// beginClosing lets a freeze know that what was c's is still being closed, until
-// closed is called. The caller holds mu.
-func (c *conn) beginClosing(inner *sqlite3.SQLiteConn) (closed func()) {
-	if inner == nil {
-		return func() {}
-	}
-	closing := make(chan struct{})
-	c.closing = closing
-	return func() {
-		c.mu.Lock()
-		c.closing = nil
-		c.mu.Unlock()
-		close(closing)
-	}
 }

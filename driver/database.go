@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-
-	"hotswap/internal/lognote"
 )
 
 // Database is one managed database file: managed from sql.Open on, until the
@@ -48,8 +46,7 @@ type Database struct {
 	// gateLog is the logger of the freeze in progress, for queued calls.
 	gateLog atomic.Pointer[zerolog.Logger]
 
-	// mu guards what follows. After registry and before conn.mu in order; no
-	// callback, no log line and no wait for the gate under it.
+	// mu guards what follows.
 	mu        sync.Mutex
 	conns     map[*conn]struct{}
 	added     uint64             // how many there have been
@@ -121,25 +118,6 @@ func (d *Database) Stats() Stats {
 	return s
 }
 
-// OnSwap calls fn after every swap: once calls flow again, and before the Push
-// that made the swap returns. It is for dropping caches. Until fn has run, calls
-// see the new file and a cache the old one; a cache that must never be stale
-// tags its entries with the Generation read before the query that filled them.
-// Callbacks run one after another, in the order of registration; a panic is
-// logged and goes no further. cancel takes fn off again.
-func (d *Database) OnSwap(fn func(Swap)) (cancel func()) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	id := d.nextID
-	d.nextID++
-	d.callbacks[id] = fn
-	return func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		delete(d.callbacks, id)
-	}
-}
-
 // warn logs: by the logger of the freeze in progress, if there is one.
 func (d *Database) warn() *zerolog.Event {
 	if log := d.gateLog.Load(); log != nil {
@@ -199,57 +177,9 @@ func (d *Database) signal() {
 	}
 }
 
-// opened returns the channel that is closed when the gate opens next.
-func (c *conn) opened() <-chan struct{} {
-	if c.db == nil {
-		return nil
-	}
-	c.db.mu.Lock()
-	defer c.db.mu.Unlock()
-	return c.db.reopened
-}
-
-func (d *Database) await(ctx context.Context, opened <-chan struct{}) error {
-	d.waiting.Add(1)
-	defer d.waiting.Add(-1)
-	select {
-	case <-opened:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // The keys of log fields.
 const (
 	fieldDatabase = "database"
 	fieldQuery    = "query"
 	fieldTook     = "took"
 )
-
-// wait is a call's wait at the gate, as it is told to the log: to the driver's
-// own, else to that of the freeze, which is over when the call resumes.
-type wait struct {
-	log   *zerolog.Logger // nil for none
-	path  string
-	query string
-	since time.Time
-}
-
-func (d *Database) beginWait(c *conn, query string) *wait {
-	w := &wait{c.drv.log, d.Path(), query, time.Now()}
-	if w.log == nil {
-		w.log = d.gateLog.Load()
-	}
-	if w.log != nil {
-		lognote.Send(w.log.Info().Str(fieldDatabase, w.path).Str(fieldQuery, query), "call queued")
-	}
-	return w
-}
-
-// end tells that the call resumed; of a call that never waited, nothing.
-func (w *wait) end() {
-	if w != nil && w.log != nil {
-		lognote.Send(w.log.Info().Str(fieldDatabase, w.path).Str(fieldQuery, w.query).Dur("waited", time.Since(w.since)), "call resumed")
-	}
-}

@@ -79,3 +79,29 @@
 // once. In-memory, shared-memory and custom-VFS databases pass through with
 // nothing managed.
 package driver
+
+// The locks, in their order: whoever holds one takes only those below it. Under none
+// but the first is the gate waited for, a callback run or a line written to a log
+// (lognote.Send, which queues lines, may be called).
+//
+//	Database.freezing  held from a Freeze to its Thaw, or while a replaced file is
+//	                   refused; only ever tried, so that nobody waits for it
+//	connector.mu       the pool's data source name and database
+//	registry           which database has which path; of every Database refs, name,
+//	                   names and unguard
+//	Database.mu        the gate: conns, shut, reopened; sightings, callbacks, counters
+//	conn.mu            every move of the state word that is not a call's own (word.go),
+//	                   closed, reopening, closing, and the list of statements. A step of
+//	                   Rows may run meanwhile, with SQLite's mutex of the connection: so
+//	                   SQLite is asked only of a connection that is idle, or claimed
+//	rows.mu            a step of Rows of a text of several statements, against their
+//	                   closing by force
+//	canceller.mu       whether the call that is to be interrupted runs
+//	interrupter.mu     the SQLite connection, for other goroutines than its call's, who
+//	                   share it
+//	conn.step          a step of Rows without SQLite's mutex (_mutex=no)
+//	watch.mu           which file the database has, and which one is to be adopted
+//	overwritings.mu, abandoned, and the locks of internal/door: leaves
+//
+// What has no lock is the connection's: it is touched by whoever moved its word to
+// busy, and by nobody else.

@@ -2,8 +2,13 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/internal/sqltext"
 )
 
 // forceGrace bounds the wait for interrupted calls to return, as MaxPause does.
@@ -112,4 +117,68 @@ func (dr *drain) killAll(left map[*conn]word) bool {
 		c.mu.Unlock()
 	}
 	return all
+}
+
+// What a forced freeze took away without its owner knowing it yet.
+const (
+	lostTx  = 1 // a Tx: told at Commit, Rollback, or a call in between
+	lostRaw = 2 // a transaction begun by SQL text: told until COMMIT or ROLLBACK
+)
+
+// kill ends everything that c holds, and returns what is to be closed yet; the
+// caller claimed c and holds mu.
+func (c *conn) kill() (inner *sqlite3.SQLiteConn) {
+	c.interrupted.Store(true)
+	c.interrupt()
+	kind := int32(0)
+	if c.inTransaction() {
+		kind = lostRaw
+	}
+	for r := c.rows; r != nil; r = c.rows {
+		c.killRows(r)
+	}
+	if c.holds > 0 {
+		kind = lostTx
+		c.holds = 0
+	}
+	c.lost.Store(kind)
+	return c.detach() // its close rolls back: https://www.sqlite.org/c3ref/close.html
+}
+
+// lostError is what a call gets whose transaction a forced freeze took.
+func (c *conn) lostError() error { return ErrForced }
+
+// endsLost reports whether err says that the transaction is lost and query is
+// its ROLLBACK, which then succeeds: there is nothing left to do. A COMMIT
+// fails, and after either the connection may be used again.
+func (c *conn) endsLost(err error, query string) bool {
+	if err != ErrForced || c.lost.Load() != lostRaw {
+		return false
+	}
+	ends := sqltext.Classify(query).First & (sqltext.Commits | sqltext.RollsBack)
+	if ends != 0 {
+		c.lost.Store(0)
+	}
+	return ends == sqltext.RollsBack
+}
+
+// explain adds ErrForced to the error of an interrupted call; every other
+// error stays the very value that go-sqlite3 returned.
+func (c *conn) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	c.noteDamage(err)
+	if !c.interrupted.Load() {
+		return err
+	}
+	if isInterrupt(err) {
+		return &forcedError{err}
+	}
+	return err
+}
+
+func isInterrupt(err error) bool {
+	var se sqlite3.Error
+	return errors.As(err, &se) && se.Code == sqlite3.ErrInterrupt
 }

@@ -6,6 +6,29 @@ import (
 	"time"
 )
 
+// Holder is one connection that a freeze waited for.
+type Holder struct {
+	Kind HoldKind `json:"kind"`
+	// Query is the SQL text of the running call, of the open Rows, or of the
+	// transaction's latest call; never its arguments.
+	Query string `json:"query"`
+	// For is how long the freeze has seen the connection held: a lower bound,
+	// since the hold may have begun before.
+	For time.Duration `json:"for_ns"`
+
+	tx bool // in a transaction, whatever else; or a call that may be
+}
+
+// HoldKind is what keeps a connection from being drained.
+type HoldKind string
+
+const (
+	HoldCall HoldKind = "call"            // a call that has not returned
+	HoldRows HoldKind = "rows"            // open Rows
+	HoldTx   HoldKind = "transaction"     // a Tx that is not yet committed or rolled back
+	HoldRaw  HoldKind = "raw transaction" // BEGIN or SAVEPOINT executed as SQL text
+)
+
 // sighting is when a connection was first seen in the period it is in.
 type sighting struct {
 	period word

@@ -16,18 +16,6 @@ import (
 	"hotswap/internal/session"
 )
 
-// closeSQLite closes an SQLite connection that c had.
-func (c *conn) closeSQLite(inner *sqlite3.SQLiteConn) error {
-	if inner == nil {
-		return nil
-	}
-	err := closeSQLite(c, inner)
-	if c.db != nil {
-		c.db.watch.noteClosed()
-	}
-	return err
-}
-
 // closeSQLite closes the SQLite connection that an opener has. If it is the last one of the
 // process on a file, and another file is at the path by now or none, SQLite would
 // leave the file's WAL behind (it looks for that: databaseIsUnmoved in pager.c),

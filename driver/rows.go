@@ -78,10 +78,6 @@ func (r *rows) Next(dest []driver.Value) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 	}
-	if r.conn.dsn.NoMutex {
-		r.conn.step.Lock()
-		defer r.conn.step.Unlock()
-	}
 	err := r.step(dest)
 	if err == nil {
 		r.begun = true
@@ -100,6 +96,10 @@ func (r *rows) Next(dest []driver.Value) error {
 }
 
 func (r *rows) step(dest []driver.Value) (err error) {
+	if r.conn.dsn.NoMutex {
+		r.conn.step.Lock()
+		defer r.conn.step.Unlock()
+	}
 	if !r.attaches {
 		return r.inner.Next(dest)
 	}

@@ -2,11 +2,108 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/internal/door"
 	"hotswap/internal/fileid"
 )
+
+// settle waits, if err is of an open that was refused, until it may be made again;
+// any other error it returns. The caller is in no call: what is waited for may have
+// to wait for the calls of c.
+func (c *conn) settle(ctx context.Context, err error) error {
+	if isBusy(err) && c.sitOut(ctx, "connect") {
+		return nil
+	}
+	if !errors.Is(err, ErrReplaced) {
+		return err
+	}
+	dbs := []*Database{}
+	var refused *refusedError
+	if errors.As(err, &refused) {
+		if !refused.suspected && !c.mayTryAgain() {
+			return err
+		}
+		for _, path := range refused.paths {
+			if d, ok := managed(path); ok {
+				dbs = append(dbs, d)
+			}
+		}
+	} else if c.db != nil {
+		dbs = append(dbs, c.db)
+	}
+	if len(dbs) == 0 {
+		return err
+	}
+	for _, d := range dbs {
+		if err := d.settle(ctx, c.dsn.BusyTimeout); err != nil {
+			return err
+		}
+	}
+	if refused != nil {
+		select {
+		case <-time.After(firstWindow):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// settle is for who could not open a connection: it returns once one may be
+// opened, or with an error after as long as the program waits for a lock.
+func (d *Database) settle(ctx context.Context, patience time.Duration) error {
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for {
+		select {
+		case <-d.adopt().ended:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		err := d.mayOpen()
+		if err == nil || d.refusesReplaced() {
+			return err
+		}
+		select {
+		case <-time.After(settleEvery):
+		case <-late.C:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// settleEvery is how often it is looked again whether a file has become whole.
+const settleEvery = 20 * time.Millisecond
+
+// disturbed makes an error of what opened files in the scope one that is tried again
+// (see settle), if it came of somebody who was just replacing one of them: it was
+// refused at the door, or SQLite found nothing at the path when it looked for the
+// WAL, or, where the DSN sets the journal mode, somebody had it open who is about to
+// close it.
+func (c *conn) disturbed(scope *door.Scope, err error, setsJournal bool) error {
+	paths := scope.Refused()
+	var se sqlite3.Error
+	if len(paths) == 0 && errors.As(err, &se) && (leavesFile(se) || setsJournal && se.Code == sqlite3.ErrBusy) && c.mayTryAgain() {
+		paths = scope.Guarded()
+	}
+	if len(paths) == 0 {
+		return err
+	}
+	return &refusedError{paths: paths, err: err, suspected: len(scope.Refused()) == 0}
+}
+
+// mayTryAgain bounds for how long what was disturbed is tried again.
+func (c *conn) mayTryAgain() bool {
+	now := time.Now().UnixNano()
+	c.disturbedSince.CompareAndSwap(0, now)
+	return time.Duration(now-c.disturbedSince.Load()) < max(c.dsn.BusyTimeout, watchEvery)
+}
 
 // mayOpen refuses to open a connection where another file is at the path than the
 // one that is, or was last, open: as long as that is not adopted. While nothing is
@@ -47,79 +144,6 @@ func (d *Database) mayOpen() error {
 	}
 }
 
-// known is what a look at the path is held against.
-type known struct {
-	file    fileid.ID // that the connections have open, or had last
-	before  fileid.ID // the same, from before the database was given up for a while
-	refuses bool
-	warning string
-}
-
-func (w *watch) known() known {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return known{w.file, w.before, w.refuses, w.warning}
-}
-
-// last returns the file that there was last.
-func (k known) last() fileid.ID {
-	if k.file == fileid.None {
-		return k.before
-	}
-	return k.file
-}
-
-func (k known) refusal(path string, now fileid.ID) error {
-	switch {
-	case k.warning != "":
-		return &replacedError{path, k.warning}
-	case now == fileid.None:
-		return &replacedError{path, "nothing is there"}
-	}
-	return ErrReplaced
-}
-
-// admitAfter makes the file that is at the path the database's, if there is one, and
-// nothing was admitted since it was known what was there before; else it does nothing.
-func (d *Database) admitAfter(before known, path string, file fileid.ID) (still bool) {
-	w := &d.watch
-	var external *Swap
-	w.mu.Lock()
-	still = w.file == before.file && d.Path() == path
-	switch {
-	case !still:
-	case file == fileid.None: // and it is the program's to make one
-		door.Expect(path, fileid.None)
-	case before.last() != fileid.None:
-		external = d.admitLocked(path, file)
-	}
-	w.mu.Unlock()
-	d.announce(external)
-	return still
-}
-
-// admit makes the file at the path, which is open, the database's.
-func (d *Database) admit(path string, file fileid.ID) {
-	d.watch.mu.Lock()
-	external := d.admitLocked(path, file)
-	d.watch.mu.Unlock()
-	d.announce(external)
-}
-
-// admitLocked makes a file the database's. If it is another one than before, somebody
-// has put it there while nothing was open: the generation begins before anybody can
-// read it, by an ATTACH of another database's, say. That is to be announced.
-func (d *Database) admitLocked(path string, file fileid.ID) (external *Swap) {
-	w := &d.watch
-	was := known{file: w.file, before: w.before}.last()
-	w.file, w.before, w.warning, w.seen = file, fileid.None, "", sight{}
-	if was != fileid.None && was != file {
-		external = &Swap{Path: path, Generation: d.generation.Add(1), External: true}
-	}
-	door.Expect(path, file)
-	return external
-}
-
 // checkClosed is CheckFile while no connection is open: what was put in the place of
 // the file that was open last must be whole.
 func (d *Database) checkClosed() error {
@@ -136,31 +160,3 @@ func (d *Database) checkClosed() error {
 	}
 	return d.mayOpen()
 }
-
-// settle is for who could not open a connection: it returns once one may be
-// opened, or with an error after as long as the program waits for a lock.
-func (d *Database) settle(ctx context.Context, patience time.Duration) error {
-	late := time.NewTimer(patience)
-	defer late.Stop()
-	for {
-		select {
-		case <-d.adopt().ended:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		err := d.mayOpen()
-		if err == nil || d.refusesReplaced() {
-			return err
-		}
-		select {
-		case <-time.After(settleEvery):
-		case <-late.C:
-			return err
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// settleEvery is how often it is looked again whether a file has become whole.
-const settleEvery = 20 * time.Millisecond

@@ -2,19 +2,6 @@ package driver
 
 import "time"
 
-// Swap tells an OnSwap callback what happened.
-type Swap struct {
-	// Path is the database's resolved real path.
-	Path string
-	// Generation is the generation that the swap began.
-	Generation uint64
-	// Pause is how long the gate was closed for the swap.
-	Pause time.Duration
-	// External is set if the file was replaced by something else than a swap,
-	// and the connections have moved to what is there now.
-	External bool
-}
-
 // Stats is a snapshot of a database's counters; see [Database.Stats].
 type Stats struct {
 	// Connections is how many connections the program's pools hold, open or
@@ -40,27 +27,4 @@ type Stats struct {
 	// swaps that succeeded.
 	LastPause    time.Duration `json:"last_pause_ns"`
 	LongestPause time.Duration `json:"longest_pause_ns"`
-}
-
-// HoldKind is what keeps a connection from being drained.
-type HoldKind string
-
-const (
-	HoldCall HoldKind = "call"            // a call that has not returned
-	HoldRows HoldKind = "rows"            // open Rows
-	HoldTx   HoldKind = "transaction"     // a Tx that is not yet committed or rolled back
-	HoldRaw  HoldKind = "raw transaction" // BEGIN or SAVEPOINT executed as SQL text
-)
-
-// Holder is one connection that a freeze waited for.
-type Holder struct {
-	Kind HoldKind `json:"kind"`
-	// Query is the SQL text of the running call, of the open Rows, or of the
-	// transaction's latest call; never its arguments.
-	Query string `json:"query"`
-	// For is how long the freeze has seen the connection held: a lower bound,
-	// since the hold may have begun before.
-	For time.Duration `json:"for_ns"`
-
-	tx bool // in a transaction, whatever else; or a call that may be
 }

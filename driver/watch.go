@@ -2,7 +2,6 @@ package driver
 
 import (
 	"context"
-	"errors"
 	stdlog "log"
 	"sync"
 	"time"
@@ -12,44 +11,7 @@ import (
 	"hotswap/internal/door"
 	"hotswap/internal/fileid"
 	"hotswap/internal/lognote"
-	"hotswap/internal/printable"
 )
-
-// ExternalReplace is what becomes of a program's connections when something else
-// than a swap puts another file at a database's path.
-type ExternalReplace int
-
-const (
-	// AdoptReplaced moves all connections to the new file together, once what
-	// is under way has ended; what has not after 5 s is interrupted, as by
-	// FreezeOptions.Force, and its owner gets ErrForced: it works on a file that is
-	// gone. It is a swap: a new generation begins and OnSwap runs, on a goroutine of
-	// the driver's.
-	//
-	// A file is adopted only when it is whole, by its header and its length, and
-	// nobody has written to it for a moment. Until then the old one stays open and
-	// serves; connections that have to be opened wait for as long as their busy
-	// timeout (5 s by default) and fail with ErrReplaced then; and the log and
-	// Database.Warning say what is wrong with the new one. Nothing else of its
-	// content is checked.
-	AdoptReplaced ExternalReplace = iota
-	// RefuseReplaced fails every new call with ErrReplaced until the old file is
-	// back at the path, or the program starts anew. The old file stays open.
-	RefuseReplaced
-)
-
-// ErrReplaced: something else than a swap has put another file at the database's
-// path, or removed the file.
-var ErrReplaced = errors.New("hotswap: the database file was replaced or removed by something else than a swap: " +
-	"put the old one back, or a whole one in its place")
-
-// replacedError is an ErrReplaced with what is wrong with what is there now.
-type replacedError struct{ path, why string }
-
-func (e *replacedError) Error() string {
-	return printable.Path(ErrReplaced.Error()+" ("+e.path+": "+e.why+")", e.path)
-}
-func (e *replacedError) Is(target error) bool { return target == ErrReplaced }
 
 const (
 	// watchEvery is how often it is looked whether the file was replaced.
@@ -66,7 +28,7 @@ const (
 // drop the connections' locks. That nobody opens the new one in the meantime is
 // the door's part.
 type watch struct {
-	mu       sync.Mutex // guards what follows; after every other lock in order
+	mu       sync.Mutex // guards what follows
 	file     fileid.ID  // that the connections have open, or had last
 	before   fileid.ID  // that they had last before the database was given up for a while
 	open     int        // SQLite connections
@@ -297,4 +259,77 @@ type keptOut struct {
 	file   fileid.ID
 	since  time.Time
 	logged bool
+}
+
+// known is what a look at the path is held against.
+type known struct {
+	file    fileid.ID // that the connections have open, or had last
+	before  fileid.ID // the same, from before the database was given up for a while
+	refuses bool
+	warning string
+}
+
+func (w *watch) known() known {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return known{w.file, w.before, w.refuses, w.warning}
+}
+
+// last returns the file that there was last.
+func (k known) last() fileid.ID {
+	if k.file == fileid.None {
+		return k.before
+	}
+	return k.file
+}
+
+func (k known) refusal(path string, now fileid.ID) error {
+	switch {
+	case k.warning != "":
+		return &replacedError{path, k.warning}
+	case now == fileid.None:
+		return &replacedError{path, "nothing is there"}
+	}
+	return ErrReplaced
+}
+
+// admitAfter makes the file that is at the path the database's, if there is one, and
+// nothing was admitted since it was known what was there before; else it does nothing.
+func (d *Database) admitAfter(before known, path string, file fileid.ID) (still bool) {
+	w := &d.watch
+	var external *Swap
+	w.mu.Lock()
+	still = w.file == before.file && d.Path() == path
+	switch {
+	case !still:
+	case file == fileid.None: // and it is the program's to make one
+		door.Expect(path, fileid.None)
+	case before.last() != fileid.None:
+		external = d.admitLocked(path, file)
+	}
+	w.mu.Unlock()
+	d.announce(external)
+	return still
+}
+
+// admit makes the file at the path, which is open, the database's.
+func (d *Database) admit(path string, file fileid.ID) {
+	d.watch.mu.Lock()
+	external := d.admitLocked(path, file)
+	d.watch.mu.Unlock()
+	d.announce(external)
+}
+
+// admitLocked makes a file the database's. If it is another one than before, somebody
+// has put it there while nothing was open: the generation begins before anybody can
+// read it, by an ATTACH of another database's, say. That is to be announced.
+func (d *Database) admitLocked(path string, file fileid.ID) (external *Swap) {
+	w := &d.watch
+	was := known{file: w.file, before: w.before}.last()
+	w.file, w.before, w.warning, w.seen = file, fileid.None, "", sight{}
+	if was != fileid.None && was != file {
+		external = &Swap{Path: path, Generation: d.generation.Add(1), External: true}
+	}
+	door.Expect(path, file)
+	return external
 }

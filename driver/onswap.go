@@ -4,9 +4,42 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"hotswap/internal/lognote"
 )
+
+// Swap tells an OnSwap callback what happened.
+type Swap struct {
+	// Path is the database's resolved real path.
+	Path string
+	// Generation is the generation that the swap began.
+	Generation uint64
+	// Pause is how long the gate was closed for the swap.
+	Pause time.Duration
+	// External is set if the file was replaced by something else than a swap,
+	// and the connections have moved to what is there now.
+	External bool
+}
+
+// OnSwap calls fn after every swap: once calls flow again, and before the Push
+// that made the swap returns. It is for dropping caches. Until fn has run, calls
+// see the new file and a cache the old one; a cache that must never be stale
+// tags its entries with the Generation read before the query that filled them.
+// Callbacks run one after another, in the order of registration; a panic is
+// logged and goes no further. cancel takes fn off again.
+func (d *Database) OnSwap(fn func(Swap)) (cancel func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	id := d.nextID
+	d.nextID++
+	d.callbacks[id] = fn
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.callbacks, id)
+	}
+}
 
 // untold is a swap of which the OnSwap callbacks are to be told.
 type untold struct {

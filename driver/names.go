@@ -1,0 +1,156 @@
+package driver
+
+import (
+	"maps"
+	"slices"
+	"weak"
+
+	"hotswap/internal/dbpath"
+	"hotswap/internal/door"
+	"hotswap/internal/fileid"
+)
+
+// turnedAway returns the database that pools have by this name, or had last, if that
+// and all other names of it lead to path by now; nil for none.
+func turnedAway(path, name string) *Database {
+	if name == "" || name == path {
+		return nil
+	}
+	var of []*Database
+	registry.Lock()
+	for _, entry := range registry.byPath {
+		if d := entry.Value(); d != nil && (d.names[name] > 0 || len(d.names) == 0 && d.name == name) {
+			of = append(of, d)
+		}
+	}
+	registry.Unlock()
+	for _, d := range of {
+		if all := d.namesNow(); !slices.ContainsFunc(all, func(name string) bool { return !leadsTo(name, path) }) {
+			return d
+		}
+	}
+	return nil
+}
+
+func leadsTo(name, path string) bool {
+	real, err := dbpath.Real(name)
+	return err == nil && real == path
+}
+
+// named counts a name, absolute, by which a pool has opened the database: where it
+// has symlinks in it, they may be turned to another file.
+func (d *Database) named(name string) (unnamed func()) {
+	registry.Lock()
+	defer registry.Unlock()
+	d.names[name]++
+	d.name = name
+	linked, entry := name != d.Path(), weak.Make(d)
+	if linked {
+		registry.linked[entry]++
+	}
+	return func() {
+		registry.Lock()
+		defer registry.Unlock()
+		if linked {
+			if registry.linked[entry]--; registry.linked[entry] == 0 {
+				delete(registry.linked, entry)
+			}
+		}
+		if d.names[name]--; d.names[name] == 0 {
+			delete(d.names, name)
+		}
+	}
+}
+
+// namesNow returns the names by which pools have the database.
+func (d *Database) namesNow() []string {
+	registry.Lock()
+	defer registry.Unlock()
+	return slices.Collect(maps.Keys(d.names))
+}
+
+// turnedTo returns the path that the database's names lead to now, if that is not
+// its path any more, and they agree on it.
+func (d *Database) turnedTo() (path string, turned bool) {
+	names := d.namesNow()
+	if slices.Contains(names, d.Path()) {
+		return "", false // this one has no symlink in it
+	}
+	for i, name := range names {
+		real, err := dbpath.Real(name)
+		if err != nil || i > 0 && real != path {
+			return "", false
+		}
+		path = real
+	}
+	if len(names) == 0 || path == d.Path() {
+		return "", false
+	}
+	if other, ok := managed(path); ok && other != d {
+		return "", false // two can't be one: this one stays where it is
+	}
+	return path, true
+}
+
+// turnedFrom returns the path of the database whose names lead to this one by now.
+func turnedFrom(path string) (from string) {
+	registry.Lock()
+	linked := slices.Collect(maps.Keys(registry.linked))
+	registry.Unlock()
+	for _, entry := range linked {
+		if d := entry.Value(); d != nil {
+			if to, turned := d.turnedTo(); turned && to == path {
+				return d.Path()
+			}
+		}
+	}
+	return ""
+}
+
+// LeadsTo reports whether path is the database's, and no symlink in the names by which
+// pools have it was turned to another one.
+func (d *Database) LeadsTo(path string) bool {
+	if d.Path() != path {
+		return false
+	}
+	_, turned := d.turnedTo()
+	return !turned
+}
+
+// moveTo makes path the database's, unless another one has that path, or something of
+// this one is open. Nobody opens what is there before it is admitted, or is known to
+// have arrived: the generation begins with that.
+func (d *Database) moveTo(path string) error {
+	registry.Lock()
+	defer registry.Unlock()
+	if other := registry.byPath[path].Value(); other != nil && other != d && other.refs > 0 {
+		return &replacedError{path, "the program has another database of that path open"}
+	}
+	if old := d.Path(); old != path {
+		if door.File(old) != fileid.None {
+			return &replacedError{path, "the program has the one before, " + old + ", still open"}
+		}
+		moveLocked(d, path)
+	}
+	return nil
+}
+
+// opened reports whether what was just opened at the path is the database's still, and
+// not left behind by a move of that moment. If it is, it stays.
+func (d *Database) opened(path string) bool {
+	registry.Lock() // after the move, or before it looks whether anything is open
+	defer registry.Unlock()
+	return d.Path() == path
+}
+
+func moveLocked(d *Database, path string) {
+	if old := d.Path(); registry.byPath[old].Value() == d {
+		delete(registry.byPath, old)
+	}
+	d.path.Store(&path)
+	registerLocked(d, path)
+	if d.refs > 0 {
+		d.unguard()
+		d.guardLocked()
+	}
+}

@@ -1,0 +1,170 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/internal/door"
+	"hotswap/internal/dsn"
+	"hotswap/internal/fileid"
+	"hotswap/internal/session"
+)
+
+// revive is the end of enter for a connection that a swap has closed. On an
+// error it ends the call.
+func (c *conn) revive(ctx context.Context, query string) error {
+	err := c.reopen(ctx)
+	if err == nil {
+		return nil
+	}
+	if err = c.settle(ctx, err); err != nil {
+		return err
+	}
+	return c.enter(ctx, query)
+}
+
+func (c *conn) reopen(ctx context.Context) error {
+	opened := false
+	defer func() {
+		if !opened { // an error, or a panic of the connect hook
+			c.exit()
+		}
+	}()
+	if c.lost.Load() != 0 {
+		return c.lostError()
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := c.open(ctx); err != nil {
+		return err
+	}
+	opened = true
+	return nil
+}
+
+// open opens the SQLite connection. The caller owns c.
+func (c *conn) open(ctx context.Context) error {
+	dsn := c.dsn
+	if c.db != nil {
+		if err := c.db.mayOpen(); err != nil {
+			return err
+		}
+		if path := c.db.Path(); path != dsn.Path {
+			dsn = dsn.At(path) // c.dsn itself is read by whoever asks for it
+		}
+		if c.dsn.SetsJournal {
+			defer c.db.openFirst(ctx, c.dsn.BusyTimeout)()
+		}
+	}
+	c.giveBackDescriptors()
+	var inner *sqlite3.SQLiteConn
+	var err error
+	scope := door.As(c, func() { inner, err = c.openSQLite(dsn) })
+	if err != nil {
+		c.noteDamage(err)
+		return c.disturbed(scope, err, c.dsn.SetsJournal)
+	}
+	if c.db != nil && !c.db.opened(dsn.Path) {
+		closeSQLite(c, inner)
+		return &refusedError{paths: []string{c.db.Path()}, err: errMoved}
+	}
+	c.disturbedSince.Store(0)
+	c.interrupted.Store(false)
+	c.inner = inner
+	c.interrupter.set(inner)
+	if c.db != nil {
+		c.db.noteOpened(dsn.Path, c.file(dsn.Path))
+	}
+	c.watchAttached()
+	return nil
+}
+
+// openSQLite opens a connection and tells it what the last one was told.
+func (c *conn) openSQLite(dsn *dsn.Name) (*sqlite3.SQLiteConn, error) {
+	inner, err := openSQLite(c, c.drv.sqlite, dsn.ForSQLite())
+	if err != nil {
+		return nil, err
+	}
+	if c.drv.sqlite.ConnectHook != nil {
+		c.hooked = session.Schemas(inner)
+	}
+	if err := c.replay(inner); err != nil {
+		closeSQLite(c, inner)
+		return nil, err
+	}
+	return inner, nil
+}
+
+// file is what c has open as its main database.
+func (c *conn) file(path string) fileid.ID {
+	for _, h := range door.Of(c) {
+		if h.Path == path {
+			return h.File
+		}
+	}
+	return fileid.Of(path) // this SQLite's files can't be seen
+}
+
+// errMoved is of a connection that was being opened while its database moved to where
+// a symlink was turned.
+var errMoved = errors.New("it is another file now")
+
+// Reconnect opens the SQLite connections of the idle connections that a swap
+// closed, rather than leave that to their next call. It returns how many it
+// opened, and the first error; the call that comes next will try again. It
+// waits for no gate and passes over what is in use.
+func (d *Database) Reconnect() (n int, err error) {
+	d.mu.Lock()
+	all := make([]*conn, 0, len(d.conns))
+	for c := range d.conns {
+		all = append(all, c)
+	}
+	d.mu.Unlock()
+	for _, c := range all {
+		opened, openErr := c.reconnect()
+		if opened {
+			n++
+		}
+		if err == nil {
+			err = openErr
+		}
+	}
+	return n, err
+}
+
+// reconnect is like a call, in that nothing is locked while it goes on: it may
+// wait behind another process's lock, and runs the connect hook, which may ask the
+// Database for something.
+func (c *conn) reconnect() (opened bool, err error) {
+	c.mu.Lock()
+	w := c.state.load()
+	idle := w.state() == stateIdle && !w.wanted() && c.claim()
+	if idle && (c.inner != nil || c.closed || c.lost.Load() != 0) {
+		c.unclaim(stateIdle)
+		idle = false
+	}
+	if idle {
+		c.reopening = make(chan struct{})
+	}
+	c.mu.Unlock()
+	if !idle {
+		return false, nil
+	}
+	defer func() {
+		if p := recover(); p != nil { // it is for the call that comes next, and its goroutine
+			err = fmt.Errorf("the connect hook panicked: %v", p)
+		}
+		c.mu.Lock()
+		c.unclaim(stateIdle)
+		close(c.reopening)
+		c.reopening = nil
+		c.mu.Unlock()
+		c.db.signal() // a freeze may have come meanwhile
+	}()
+	err = c.open(context.Background())
+	return err == nil, err
+}

@@ -1,0 +1,58 @@
+package driver
+
+import (
+	"context"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"hotswap/internal/lognote"
+)
+
+// opened returns the channel that is closed when the gate opens next.
+func (c *conn) opened() <-chan struct{} {
+	if c.db == nil {
+		return nil
+	}
+	c.db.mu.Lock()
+	defer c.db.mu.Unlock()
+	return c.db.reopened
+}
+
+func (d *Database) await(ctx context.Context, opened <-chan struct{}) error {
+	d.waiting.Add(1)
+	defer d.waiting.Add(-1)
+	select {
+	case <-opened:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// wait is a call's wait at the gate, as it is told to the log: to the driver's
+// own, else to that of the freeze, which is over when the call resumes.
+type wait struct {
+	log   *zerolog.Logger // nil for none
+	path  string
+	query string
+	since time.Time
+}
+
+func (d *Database) beginWait(c *conn, query string) *wait {
+	w := &wait{c.drv.log, d.Path(), query, time.Now()}
+	if w.log == nil {
+		w.log = d.gateLog.Load()
+	}
+	if w.log != nil {
+		lognote.Send(w.log.Info().Str(fieldDatabase, w.path).Str(fieldQuery, query), "call queued")
+	}
+	return w
+}
+
+// end tells that the call resumed; of a call that never waited, nothing.
+func (w *wait) end() {
+	if w != nil && w.log != nil {
+		lognote.Send(w.log.Info().Str(fieldDatabase, w.path).Str(fieldQuery, w.query).Dur("waited", time.Since(w.since)), "call resumed")
+	}
+}
