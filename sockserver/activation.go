@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"hotswap/internal/fdpass"
 )
 
 // The names by which a service manager hands over the sockets: FileDescriptorName=
@@ -73,7 +75,7 @@ func takeOver(fd int, name string) (*listener, error) {
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("it listens on %s, and is no Unix socket", inner.Addr()), inner.Close())
 	}
-	return &listener{UnixListener: unixListener, path: unixListener.Addr().String(), keepers: newKeepers()}, nil
+	return &listener{UnixListener: unixListener, path: unixListener.Addr().String(), files: fdpass.NewReceiver()}, nil
 }
 
 // listenOn takes over the inherited socket of that name, or makes one at path.

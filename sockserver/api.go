@@ -114,8 +114,7 @@ func (a *api) endpoint(verb string, e endpoint) http.Handler {
 		cmd := newCommand(a, verb, r)
 		tracked := &responseWriter{ResponseWriter: w}
 		cmd.descriptor = takeDescriptor(r.Context())
-		defer cmd.descriptor.close()
-		cmd.descriptor.bound(a.cfg.stallTimeout())
+		defer cmd.descriptor.Close()
 		defer func() {
 			switch caught := recover(); caught {
 			case nil:
@@ -136,7 +135,7 @@ func (a *api) endpoint(verb string, e endpoint) http.Handler {
 		err := a.authorize(r)
 		if err == nil {
 			cmd.listed = verb == verbPush || verb == verbPull
-			if err = cmd.descriptor.checkAnnounced(r, verb); err == nil {
+			if err = checkAnnounced(cmd.descriptor, r, verb); err == nil {
 				err = e(tracked, r, cmd)
 			}
 		}

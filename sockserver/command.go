@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"hotswap/driver"
+	"hotswap/internal/fdpass"
 	"hotswap/internal/lognote"
 	"hotswap/swapper"
 )
@@ -37,7 +38,7 @@ type command struct {
 	path string
 	log  zerolog.Logger
 	// descriptor is what came with the request; nil if nothing did.
-	descriptor *descriptor
+	descriptor *fdpass.File
 	// found is set once path is that of a managed database.
 	found bool
 	// report is how far the operation came; nil before it began.

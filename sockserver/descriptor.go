@@ -2,10 +2,11 @@ package sockserver
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"net/http"
 	"os"
-	"time"
+
+	"hotswap/internal/fdpass"
 )
 
 // headerDescriptor announces that a regular file's descriptor comes with the
@@ -26,25 +27,24 @@ const (
 // connKey is of the request's connection.
 type connKey struct{}
 
-// takeDescriptor returns what came with the request, or nil. The caller closes
-// it: a descriptor lives no longer than its request.
-func takeDescriptor(ctx context.Context) *descriptor {
-	conn, ok := ctx.Value(connKey{}).(*serverConn)
-	if !ok {
-		return nil
-	}
-	return conn.take()
+// connOf returns the connection of a request to a [Server]; nil for [Handler].
+func connOf(ctx context.Context) *fdpass.Conn {
+	conn, _ := ctx.Value(connKey{}).(*fdpass.Conn)
+	return conn
 }
 
-// bound sets how long one step of copying may take.
-func (d *descriptor) bound(limit time.Duration) {
-	if d != nil {
-		d.limit = limit
+// takeDescriptor returns what came with the request, or nil. The caller closes
+// it: a descriptor lives no longer than its request.
+func takeDescriptor(ctx context.Context) *fdpass.File {
+	conn := connOf(ctx)
+	if conn == nil {
+		return nil
 	}
+	return conn.Take()
 }
 
 // checkAnnounced refuses a descriptor that its request does not speak of.
-func (d *descriptor) checkAnnounced(r *http.Request, verb string) error {
+func checkAnnounced(d *fdpass.File, r *http.Request, verb string) error {
 	want := map[string]string{verbPush: descriptorSource, verbPull: descriptorDest}[verb]
 	announced := r.Header.Get(headerDescriptor)
 	switch {
@@ -53,21 +53,21 @@ func (d *descriptor) checkAnnounced(r *http.Request, verb string) error {
 	case announced != "" && announced != want:
 		return badRequest("header %s: %q is not %q", headerDescriptor, announced, want)
 	case announced == "" && d != nil:
-		return badDescriptor("a descriptor came with the request, and no %s header", headerDescriptor)
+		return &fdpass.UnusableError{Reason: "a descriptor came with the request, and no " + headerDescriptor + " header"}
 	}
 	return nil
 }
 
 // refuseManaged refuses the descriptor of a live database: a copy past SQLite's
 // locks and its -wal would be torn, and a write would tear the database.
-func (a *api) refuseManaged(d *descriptor, side, hint string) error {
+func (a *api) refuseManaged(d *fdpass.File, side, hint string) error {
 	list, err := a.listManaged()
 	if err != nil {
 		return err
 	}
 	for _, m := range list {
-		if info, err := os.Stat(m.path); err == nil && d.is(info) {
-			p := badDescriptor("the %s's descriptor is of %s, a live database", side, m.path)
+		if info, err := os.Stat(m.path); err == nil && d.Same(info) {
+			p := newProblem(&fdpass.UnusableError{Reason: "the " + side + "'s descriptor is of " + m.path + ", a live database"}, "")
 			p.Hint = hint
 			return p
 		}
@@ -75,14 +75,7 @@ func (a *api) refuseManaged(d *descriptor, side, hint string) error {
 	return nil
 }
 
-// badDescriptor is the problem of a descriptor that can't be used.
-func badDescriptor(format string, args ...any) *Problem {
-	return &Problem{
-		Type:   ProblemDescriptor,
-		Title:  "the descriptor can't be used",
-		Status: http.StatusBadRequest,
-		Detail: fmt.Sprintf(format, args...),
-		Hint:   "pass one open descriptor of a regular file, or send the bytes as the body",
-		Exit:   exitFailed,
-	}
+func isUnusable(err error) bool {
+	_, ok := errors.AsType[*fdpass.UnusableError](err)
+	return ok
 }

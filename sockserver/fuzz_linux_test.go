@@ -1,30 +1,16 @@
 package sockserver
 
 import (
-	"encoding/binary"
 	"fmt"
-	"hotswap/internal/testenv"
 	"net"
 	"os"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
-)
 
-// FuzzControlMessage parses what the kernel would never send.
-func FuzzControlMessage(f *testing.F) {
-	f.Add(unix.UnixRights(3))
-	f.Add(unix.UnixRights(3, 4, 5))
-	f.Add(append(unix.UnixRights(3), unix.UnixRights(4, 5)...))
-	f.Add(binary.NativeEndian.AppendUint64(nil, 1<<40))
-	f.Add(unix.UnixCredentials(&unix.Ucred{Pid: 1}))
-	f.Fuzz(func(t *testing.T, control []byte) {
-		if fds := parseRights(control); len(fds) > len(control)/4 {
-			t.Fatalf("%d descriptors in %d bytes", len(fds), len(control))
-		}
-	})
-}
+	"hotswap/internal/testenv"
+)
 
 // FuzzDescriptors passes descriptors of all kinds with a request: it is answered,
 // the live database stays as it is, and none of them stays open.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"hotswap/internal/fdpass"
 )
 
 // What Start can find wrong with a socket's path.
@@ -34,7 +36,7 @@ type listener struct {
 	lock *socketLock // nil: taken over
 	made os.FileInfo // the socket that is ours to remove
 
-	keepers keepers // of the descriptors that come over its connections
+	files *fdpass.Receiver // of the descriptors that come over its connections
 	// enter, if set, says why a connection is to be refused; nil if it is not.
 	enter func(net.Conn) *Problem
 
@@ -89,7 +91,7 @@ func listenAt(path string, open bool) (_ *listener, err error) {
 		return nil, err
 	}
 	inner.SetUnlinkOnClose(false) // it would remove whatever is there by then
-	l := &listener{UnixListener: inner, path: abs, lock: lock, keepers: newKeepers()}
+	l := &listener{UnixListener: inner, path: abs, lock: lock, files: fdpass.NewReceiver()}
 	if err = os.Chmod(path, mode); err == nil {
 		l.made, err = os.Lstat(path)
 	}
@@ -106,7 +108,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		served := newServerConn(conn, l.keepers)
+		served := l.files.Conn(conn)
 		if l.enter == nil {
 			return served, nil
 		}

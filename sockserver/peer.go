@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"os"
 	"slices"
+
+	"hotswap/internal/fdpass"
 )
 
 // peer is the process at the other end of a socket, as it was when it connected.
@@ -24,11 +26,11 @@ type (
 // admit says who is at the other end of a new connection, with the refusal if
 // that one is not to be served: the HTTP answer is where it can be said clearly.
 func (c Config) admit(conn net.Conn) (p peer, refusal *Problem) {
-	below, ok := unixConn(conn)
+	below, ok := conn.(*fdpass.Conn)
 	if !ok {
 		return peer{}, nil
 	}
-	p, err := peerOf(below)
+	p, err := peerOf(below.UnixConn)
 	if err != nil {
 		return peer{}, notAllowed(fmt.Sprintf("the peer's user is unknown: %v", err))
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"hotswap/driver"
+	"hotswap/internal/fdpass"
 	"hotswap/internal/printable"
 	"hotswap/swapper"
 )
@@ -108,6 +109,10 @@ var problemTable = []struct {
 		"the body differs from its digest", "send it again"},
 	{isErr(errBodyStalled), ProblemStalled, http.StatusRequestTimeout, exitFailed,
 		"the client stalled", "make the source faster, or write it to a file first"},
+	{isErr(fdpass.ErrStalled), ProblemStalled, http.StatusRequestTimeout, exitFailed,
+		"the file system stalled", "make sure that the file's file system answers"},
+	{isUnusable, ProblemDescriptor, http.StatusBadRequest, exitFailed,
+		"the descriptor can't be used", "pass one open descriptor of a regular file, or send the bytes as the body"},
 	{isErr(errStopping), ProblemStopping, http.StatusServiceUnavailable, exitTryAgain,
 		"the server is stopping", "try again once the program runs again"},
 	{isErr(swapper.ErrSchema), ProblemSchema, http.StatusUnprocessableEntity, exitBadDatabase,

@@ -47,17 +47,17 @@ func (a *api) servePush(w http.ResponseWriter, r *http.Request, cmd *command) er
 // pushDescriptor is servePush of a file that came with the request. Its body is
 // never asked for.
 func (a *api) pushDescriptor(w http.ResponseWriter, r *http.Request, cmd *command, db *driver.Database, opts swapper.PushOptions) error {
-	if err := cmd.descriptor.readable(); err != nil {
+	if err := cmd.descriptor.Readable(); err != nil {
 		return err
 	}
 	if err := a.refuseManaged(cmd.descriptor, "source", "name it by its path, for a snapshot of it"); err != nil {
 		return err
 	}
-	ctx, stop := cmd.descriptor.watch(r.Context())
+	ctx, stop := connOf(r.Context()).Watch(r.Context())
 	defer stop()
 	opts.Logger, opts.Notify = cmd.log, cmd.notify
 	cmd.operated = true
-	report, err := a.push(ctx, db, cmd.descriptor.source(), opts)
+	report, err := a.push(ctx, db, cmd.descriptor.Source(a.cfg.stallTimeout()), opts)
 	a.pushed.note(db.Path(), report)
 	cmd.report = &report
 	if err != nil {

@@ -59,13 +59,13 @@ func (a *api) serveSnapshot(w http.ResponseWriter, r *http.Request, cmd *command
 	}
 	var dst io.Writer = body
 	if d := cmd.descriptor; d != nil {
-		if err := d.writable(); err != nil {
+		if err := d.Writable(); err != nil {
 			return err
 		}
 		if err := a.refuseManaged(d, "destination", "choose another file, or push to it"); err != nil {
 			return err
 		}
-		body.filled, dst = true, d.dest(digest)
+		body.filled, dst = true, d.Dest(a.cfg.stallTimeout(), digest)
 	}
 	cmd.operated = true
 	opts.Begin, opts.Logger, opts.Notify = body.begin, cmd.log, cmd.notify

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -16,11 +17,16 @@ import (
 	"strconv"
 	"time"
 
+	"hotswap/internal/fdpass"
 	"hotswap/swapper"
 )
 
 // transferBuffer is how much of a database goes through at a time.
 const transferBuffer = 256 << 10
+
+// noExpectTimeout is how long a push that passed a descriptor waits to be asked
+// for its body: for ever, since a server that took the descriptor asks for none.
+const noExpectTimeout = math.MaxInt64
 
 // How a transfer can fail at the client's end.
 var (
@@ -121,21 +127,21 @@ func (c *Client) Push(ctx context.Context, path string, src io.Reader, params Pu
 	req.Header.Set("Expect", "100-continue")
 	req.ContentLength, req.Trailer = -1, body.trailer
 
-	file := sourceFile(src)
+	file := fdpass.Source(src)
 	client := httpClient(c.socket, func(ctx context.Context, socket string) (net.Conn, error) {
 		conn, err := dialSocket(ctx, socket)
 		if err != nil {
 			return nil, err
 		}
 		if file != nil {
-			conn = &passingConn{conn.(*net.UnixConn), file, body.passed}
+			conn = fdpass.NewSender(conn.(*net.UnixConn), file, body.passed)
 		}
 		return newPushConn(conn, body.abandon), nil
 	})
 	defer client.CloseIdleConnections()
 	if file != nil {
 		req.Header.Set(headerDescriptor, descriptorSource)
-		client.Transport.(*http.Transport).ExpectContinueTimeout = passTimeout
+		client.Transport.(*http.Transport).ExpectContinueTimeout = noExpectTimeout
 	}
 	res, err := send(client, req)
 	if err != nil {
@@ -211,14 +217,14 @@ func (c *Client) Snapshot(ctx context.Context, path string, dst io.Writer, param
 	if err != nil {
 		return swapper.Report{}, err
 	}
-	client, file := c.commands, destFile(dst)
+	client, file := c.commands, fdpass.Dest(dst)
 	if file != nil {
 		client = httpClient(c.socket, func(ctx context.Context, socket string) (net.Conn, error) {
 			conn, err := dialSocket(ctx, socket)
 			if err != nil {
 				return nil, err
 			}
-			return &passingConn{conn.(*net.UnixConn), file, nil}, nil
+			return fdpass.NewSender(conn.(*net.UnixConn), file, nil), nil
 		})
 		defer client.CloseIdleConnections()
 		req.Header.Set(headerDescriptor, descriptorDest)

@@ -1,32 +1,40 @@
-package sockserver
+package fdpass
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"hotswap/internal/transfer"
 )
 
-// copyIn and copyOut are the descriptor as transfer.FileSource and FileDest.
-// Each step runs in the keeper.
+// copyIn and copyOut are a File as transfer.FileSource and FileDest. Each step
+// runs in the keeper.
 type (
-	copyIn  struct{ *descriptor }
+	copyIn struct {
+		*File
+		limit time.Duration // for one step
+	}
 	copyOut struct {
-		*descriptor
+		*File
+		limit  time.Duration
 		digest bool
 	}
 )
+
+// copyBuffer is how much is read and written at a time where the kernel can't copy.
+const copyBuffer = 256 << 10
 
 var (
 	_ transfer.FileSource = copyIn{}
 	_ transfer.FileDest   = copyOut{}
 )
 
-var errNotAStream = errors.New("a descriptor is no stream")
+var errNotAStream = errors.New("a passed file is not read or written as a stream")
 
 func (copyIn) Read([]byte) (int, error)   { return 0, errNotAStream }
 func (copyOut) Write([]byte) (int, error) { return 0, errNotAStream }
@@ -36,7 +44,7 @@ func (c copyOut) WantsDigest() bool { return c.digest }
 func (c copyIn) Size() int64 { return c.stat.Size }
 
 func (c copyIn) CloneTo(ctx context.Context, dst *os.File) (bool, error) {
-	return inKeeper(ctx, c.descriptor, func() (bool, error) {
+	return inKeeper(ctx, c.keeper, c.limit, func() (bool, error) {
 		fd, err := c.reopen(dst, unix.O_WRONLY)
 		if err != nil {
 			return false, err
@@ -46,7 +54,7 @@ func (c copyIn) CloneTo(ctx context.Context, dst *os.File) (bool, error) {
 }
 
 func (c copyIn) CopyTo(ctx context.Context, dst *os.File, off, n int64) (int64, error) {
-	return inKeeper(ctx, c.descriptor, func() (int64, error) {
+	return inKeeper(ctx, c.keeper, c.limit, func() (int64, error) {
 		fd, err := c.reopen(dst, unix.O_WRONLY)
 		if err != nil {
 			return 0, err
@@ -56,7 +64,7 @@ func (c copyIn) CopyTo(ctx context.Context, dst *os.File, off, n int64) (int64, 
 }
 
 func (c copyIn) Unchanged(ctx context.Context) error {
-	now, err := inKeeper(ctx, c.descriptor, func() (now unix.Stat_t, err error) {
+	now, err := inKeeper(ctx, c.keeper, c.limit, func() (now unix.Stat_t, err error) {
 		err = unix.Fstat(c.fd, &now)
 		return now, err
 	})
@@ -70,7 +78,7 @@ func (c copyIn) Unchanged(ctx context.Context) error {
 }
 
 func (c copyOut) CloneFrom(ctx context.Context, src *os.File) (bool, error) {
-	return inKeeper(ctx, c.descriptor, func() (bool, error) {
+	return inKeeper(ctx, c.keeper, c.limit, func() (bool, error) {
 		fd, err := c.reopen(src, unix.O_RDONLY)
 		if err != nil {
 			return false, err
@@ -80,7 +88,7 @@ func (c copyOut) CloneFrom(ctx context.Context, src *os.File) (bool, error) {
 }
 
 func (c copyOut) CopyFrom(ctx context.Context, src *os.File, off, n int64) (int64, error) {
-	return inKeeper(ctx, c.descriptor, func() (int64, error) {
+	return inKeeper(ctx, c.keeper, c.limit, func() (int64, error) {
 		fd, err := c.reopen(src, unix.O_RDONLY)
 		if err != nil {
 			return 0, err
@@ -93,28 +101,28 @@ func (c copyOut) CopyFrom(ctx context.Context, src *os.File, off, n int64) (int6
 }
 
 func (c copyOut) Truncate(ctx context.Context, size int64) error {
-	_, err := inKeeper(ctx, c.descriptor, func() (bool, error) { return true, unix.Ftruncate(c.fd, size) })
+	_, err := inKeeper(ctx, c.keeper, c.limit, func() (bool, error) { return true, unix.Ftruncate(c.fd, size) })
 	return err
 }
 
-// reopen opens a file of ours in the keeper's table, which has not got it.
-func (d *descriptor) reopen(f *os.File, mode int) (int, error) {
-	if d.stage == f {
-		return d.stageFD, nil
+// reopen opens a file of the process's in the keeper's table, which lacks it.
+func (f *File) reopen(ours *os.File, mode int) (int, error) {
+	if f.ours == ours {
+		return f.oursFD, nil
 	}
-	raw, err := f.SyscallConn()
+	raw, err := ours.SyscallConn()
 	if err != nil {
 		return -1, err
 	}
 	var fd int
 	var openErr error
-	err = raw.Control(func(ours uintptr) {
-		fd, openErr = unix.Open(fmt.Sprintf("/proc/self/fd/%d", ours), mode|unix.O_CLOEXEC, 0)
+	err = raw.Control(func(number uintptr) {
+		fd, openErr = unix.Open(fmt.Sprintf("/proc/self/fd/%d", number), mode|unix.O_CLOEXEC, 0)
 	})
 	if err = errors.Join(err, openErr); err != nil {
-		return -1, fmt.Errorf("open the stage once more: %w", err)
+		return -1, fmt.Errorf("open the staged file again: %w", err)
 	}
-	d.stage, d.stageFD = f, fd
+	f.ours, f.oursFD = ours, fd
 	return fd, nil
 }
 
@@ -140,7 +148,7 @@ func copyRange(dst, src int, off, n int64) (done int64, err error) {
 }
 
 func copyBytes(dst, src int, off, n int64) (done int64, err error) {
-	buf := make([]byte, min(n, transferBuffer))
+	buf := make([]byte, min(n, copyBuffer))
 	for done < n {
 		m, err := unix.Pread(src, buf[:min(int64(len(buf)), n-done)], off+done)
 		if err == unix.EINTR {

@@ -1,4 +1,4 @@
-package sockserver
+package fdpass
 
 import (
 	"errors"
@@ -8,11 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// passes says whether a client passes descriptors.
-const passes = true
+// supported reports whether descriptors are passed on this system.
+const supported = true
 
-// passDescriptor sends some of p, with the descriptor of file beside it.
-func passDescriptor(conn *net.UnixConn, file *os.File, p []byte) (int, error) {
+// sendFile sends some of p, with the descriptor of file beside it.
+func sendFile(conn *net.UnixConn, file *os.File, p []byte) (int, error) {
 	raw, err := file.SyscallConn()
 	if err != nil {
 		return 0, err
