@@ -24,7 +24,7 @@ func (c *conn) Close() error {
 	inner := c.detach()
 	c.state.close()
 	closed := c.beginClosing(inner)
-	c.reserve.giveBack()
+	c.reserve.GiveBack()
 	c.mu.Unlock()
 	err := c.closeSQLite(inner)
 	closed()
@@ -80,7 +80,7 @@ func (dr *drain) closeAll() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(closed) > 0 {
-		d.reserve.take(shared)
+		d.reserve.Fill(shared)
 	}
 	return len(closed)
 }

@@ -9,6 +9,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/internal/dsn"
+	"hotswap/internal/reserve"
 	"hotswap/internal/session"
 	"hotswap/internal/sqltext"
 )
@@ -52,7 +53,7 @@ type conn struct {
 	freeRows       *rows            // closed ones, for the next query; owned
 	cache          stmtCache        // owned
 	session        session.Session  // owned
-	reserve        reserve          // while a freeze has it closed; owned
+	reserve        reserve.Reserve  // while a freeze has it closed; owned
 	hooked         []session.Schema // that the connect hook attached; owned
 	// told is a copy of session.Settings.
 	told atomic.Pointer[[]session.Setting]

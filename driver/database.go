@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"hotswap/internal/reserve"
 )
 
 // Database is one managed database file: managed from sql.Open on, until the
@@ -63,7 +65,7 @@ type Database struct {
 	untold    []untold // swaps of which the callbacks are to be told
 	telling   bool     // a goroutine is about it
 	nextID    int
-	reserve   reserve // for what the first connection opens for all
+	reserve   reserve.Reserve // for what the first connection opens for all
 }
 
 func newDatabase(path string) *Database {

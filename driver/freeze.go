@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"hotswap/internal/reserve"
 )
 
 // FreezeOptions are the settings of [Database.Freeze]; the zero value works.
@@ -106,7 +108,7 @@ func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, err
 	d.draining.Store(true)
 	d.gateLog.Store(opts.Logger)
 	f := &Frozen{db: d, adopts: opts.adopts}
-	dr := drain{d: d, opts: opts, start: time.Now(), frozen: f, scarce: descriptorsMayRunOut()}
+	dr := drain{d: d, opts: opts, start: time.Now(), frozen: f, scarce: reserve.MayBeNeeded()}
 	succeeded := false
 	defer func() {
 		if !succeeded { // an error, or a panic of Notify

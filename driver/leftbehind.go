@@ -168,16 +168,13 @@ func openSidecars(path string) map[string]fileid.ID {
 			found[path+suffix] = id
 		}
 	}
-	ours := map[fileid.ID]bool{}
-	dir, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
+	opened, ok := fileid.Opened()
+	if !ok {
 		return found
 	}
-	for _, e := range dir {
-		ours[fileid.Of("/proc/self/fd/"+e.Name())] = true
-	}
+	ours := slices.Collect(maps.Values(opened))
 	for name, id := range found {
-		if !ours[id] {
+		if !slices.Contains(ours, id) {
 			delete(found, name)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"hotswap/internal/dbpath"
 	"hotswap/internal/door"
 	"hotswap/internal/fileid"
+	"hotswap/internal/reserve"
 )
 
 // registry holds the databases by their real path: one for a path as long as
@@ -86,7 +87,7 @@ func (d *Database) keepLocked() {
 	if d.refs++; d.refs == 1 {
 		door.Install()
 		door.Leads(turnedFrom)
-		nothing()
+		reserve.Prepare()
 		d.guardLocked()
 	}
 }

@@ -8,7 +8,6 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/internal/door"
-	"hotswap/internal/fileid"
 )
 
 // settle waits, if err is of an open that was refused, until it may be made again;
@@ -103,60 +102,4 @@ func (c *conn) mayTryAgain() bool {
 	now := time.Now().UnixNano()
 	c.disturbedSince.CompareAndSwap(0, now)
 	return time.Duration(now-c.disturbedSince.Load()) < max(c.dsn.BusyTimeout, watchEvery)
-}
-
-// mayOpen refuses to open a connection where another file is at the path than the
-// one that is, or was last, open: as long as that is not adopted. While nothing is
-// open, whoever comes first moves the database to what is there. It must not be called
-// with a lock held.
-func (d *Database) mayOpen() error {
-	for {
-		known := d.watch.known()
-		path := d.Path()
-		opened, now := door.File(path), fileid.Of(path)
-		turned, isTurned := d.turnedTo()
-		if opened != fileid.None && opened == now && !isTurned {
-			return nil
-		}
-		if d.isFrozen() { // by who may just be replacing it
-			return &replacedError{path, "it is being replaced"}
-		}
-		if opened != fileid.None || known.refuses && known.file != fileid.None && (known.file != now || isTurned) {
-			return known.refusal(path, now)
-		}
-		if isTurned {
-			path, now = turned, fileid.Of(turned)
-		}
-		if known.file != fileid.None && known.file != now {
-			if ready, why, _ := d.ready(path, now); !ready {
-				return &replacedError{path, why}
-			}
-		}
-		if isTurned {
-			if err := d.moveTo(turned); err != nil {
-				return err
-			}
-		}
-		if d.admitAfter(known, path, now) {
-			return nil
-		}
-		// Somebody else has moved it meanwhile.
-	}
-}
-
-// checkClosed is CheckFile while no connection is open: what was put in the place of
-// the file that was open last must be whole.
-func (d *Database) checkClosed() error {
-	known, path := d.watch.known(), d.Path()
-	now := fileid.Of(path)
-	if known.last() == fileid.None || now == known.last() || door.File(path) != fileid.None {
-		return nil
-	}
-	if known.file != fileid.None {
-		if now == fileid.None {
-			return nil
-		}
-		d.becomesReady()
-	}
-	return d.mayOpen()
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"strconv"
-	"syscall"
 	"time"
 
 	"hotswap/internal/door"
@@ -81,27 +79,13 @@ func checkWhole(path string, file fileid.ID) error {
 		return errors.New("it is being replaced")
 	}
 	defer open()
-	if fd, ok := openedHere(file); ok {
-		return sqlitefile.CheckWholeFD(fd)
-	}
-	return sqlitefile.CheckWhole(path)
-}
-
-// openedHere looks for a descriptor of the file in this process.
-func openedHere(file fileid.ID) (fd int, ok bool) {
-	dir, err := os.Open("/proc/self/fd")
-	if err != nil {
-		return 0, false
-	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1)
-	for _, name := range names {
-		var st syscall.Stat_t
-		if fd, err := strconv.Atoi(name); err == nil && syscall.Fstat(fd, &st) == nil && st.Ino == file.Ino && uint64(st.Dev) == file.Dev {
-			return fd, true
+	opened, _ := fileid.Opened()
+	for fd, id := range opened {
+		if id == file {
+			return sqlitefile.CheckWholeFD(fd)
 		}
 	}
-	return 0, false
+	return sqlitefile.CheckWhole(path)
 }
 
 // keepOut notes why the file at the path is not adopted, and logs it once if that

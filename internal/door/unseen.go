@@ -1,11 +1,6 @@
 package door
 
-import (
-	"os"
-	"strconv"
-
-	"hotswap/internal/fileid"
-)
+import "hotswap/internal/fileid"
 
 // unseen is a file that was open already when the door was put up: by the plain
 // go-sqlite3, say, which the program used before. Its close is not seen either; so
@@ -17,18 +12,7 @@ type unseen struct {
 
 // noteUnseen looks through the process's descriptors, once.
 func (r *registry) noteUnseen() {
-	names, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return
-	}
-	found := map[int]fileid.ID{}
-	for _, e := range names {
-		if fd, err := strconv.Atoi(e.Name()); err == nil {
-			if file := fileid.OfFD(uintptr(fd)); file != fileid.None {
-				found[fd] = file
-			}
-		}
-	}
+	found, _ := fileid.Opened()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.unseen = found

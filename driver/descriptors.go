@@ -1,0 +1,38 @@
+package driver
+
+import "os"
+
+// descriptorsOf returns how many descriptors SQLite has for each connection of a
+// database, and for all of them: in WAL mode the -wal and the -shm, too.
+func descriptorsOf(path string) (each, all int) {
+	if _, err := os.Stat(path + "-wal"); err == nil {
+		return 2, 1
+	}
+	return 1, 0
+}
+
+// keepDescriptors fills the reserve of c, which a freeze has closed, up to n.
+func (c *conn) keepDescriptors(n int) {
+	if n == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.reserve.Fill(n)
+	}
+}
+
+// giveBackDescriptors makes room for what c is about to open. The caller owns c.
+func (c *conn) giveBackDescriptors() {
+	c.reserve.GiveBack()
+	if c.db != nil {
+		c.db.giveBackDescriptors()
+	}
+}
+
+func (d *Database) giveBackDescriptors() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.reserve.GiveBack()
+}
