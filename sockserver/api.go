@@ -128,7 +128,6 @@ func (a *api) endpoint(verb string, e endpoint) http.Handler {
 					Status: http.StatusInternalServerError,
 					Detail: "the server panicked; its log has the stack",
 					Hint:   "run `hotswap status` to see which database is live",
-					Exit:   exitFailed,
 				})
 			}
 		}()

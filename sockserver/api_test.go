@@ -57,7 +57,7 @@ func TestRequestsThatMakeNoSenseAreRefusedInWords(t *testing.T) {
 		{"GET", "/v2/databases", 404, "nothing is served"},
 	} {
 		_, p := request(t, Config{}, test.method, test.target)
-		if p == nil || p.Status != test.status || !strings.Contains(p.Detail, test.detail) || p.Exit != exitUsage {
+		if p == nil || p.Status != test.status || !strings.Contains(p.Detail, test.detail) || p.Type != ProblemBadRequest {
 			t.Errorf("%s %s: got %+v", test.method, test.target, p)
 		}
 	}
@@ -140,7 +140,7 @@ func TestDatabaseIsFoundByWhateverNameAndNothingElseIs(t *testing.T) {
 	}
 	for _, path := range []string{other, live + "-wal", dir, "/etc/passwd", dir + "/missing/live.db"} {
 		var p *Problem
-		if _, err := a.find(path); !errors.As(err, &p) || p.Type != ProblemUnmanaged || p.Exit != exitUsage ||
+		if _, err := a.find(path); !errors.As(err, &p) || p.Type != ProblemUnmanaged ||
 			!strings.Contains(p.Detail, live) {
 			t.Errorf("%s: got %v", path, err)
 		}

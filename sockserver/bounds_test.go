@@ -27,14 +27,14 @@ func TestPushThatTheDiskCantTakeIsRefusedBeforeItsBody(t *testing.T) {
 	src := readerFunc(func([]byte) (int, error) { read = true; return 0, io.EOF })
 	for _, size := range []int64{1 << 50, 1<<63 - 1} {
 		_, err := newTestClient(t, s).Push(t.Context(), TheDatabase, src, PushParams{Size: size})
-		assertProblem(t, err, ProblemNoSpace, exitFailed)
+		assertProblem(t, err, ProblemNoSpace)
 	}
 	if read {
 		t.Error("the body was asked for")
 	}
 	// Without Expect, as a simple client sends it.
 	conn := rawPush(t, s, fmt.Sprintf("Content-Length: %d\r\n", int64(1)<<50), "SQLite")
-	assertProblem(t, answerOf(t, conn), ProblemNoSpace, exitFailed)
+	assertProblem(t, answerOf(t, conn), ProblemNoSpace)
 }
 
 func TestPullsAreBounded(t *testing.T) {
@@ -59,7 +59,7 @@ func TestPullsAreBounded(t *testing.T) {
 		<-entered
 	}
 	_, err := c.Snapshot(t.Context(), TheDatabase, io.Discard, SnapshotParams{})
-	p := assertProblem(t, err, ProblemBusy, exitTryAgain)
+	p := assertProblem(t, err, ProblemBusy)
 	if !strings.Contains(p.Detail, "2 pulls") {
 		t.Errorf("got %q", p.Detail)
 	}
@@ -203,7 +203,7 @@ func TestShutdownAbortsASwapThatIsNotCommitted(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	assertProblem(t, <-ended, ProblemStopping, exitTryAgain)
+	assertProblem(t, <-ended, ProblemStopping)
 	if left := stages(t, dir); len(left) > 0 {
 		t.Errorf("%v is left", left)
 	}

@@ -26,6 +26,8 @@ const (
 	versionPath   = "/v1/version"
 	// maxAnswer bounds what a client reads of an answer other than a snapshot.
 	maxAnswer = 16 << 20
+	// transferBuffer is how much of a database goes through at a time.
+	transferBuffer = 256 << 10
 )
 
 // ErrConnectionLost: the server went away, or broke off, before its answer was
@@ -207,6 +209,5 @@ func readProblem(res *http.Response) error {
 		Status: res.StatusCode,
 		Detail: fmt.Sprintf("the server answered %s: %.200s", res.Status, strings.TrimSpace(string(body))),
 		Hint:   "is it a hotswap server?",
-		Exit:   exitFailed,
 	}
 }

@@ -89,11 +89,11 @@ func TestOutcomeIsUnknownOnlyOnceTheServerHadItAll(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	})
 	_, err := c.Push(t.Context(), TheDatabase, strings.NewReader("0123456789"), PushParams{Source: "whole"})
-	if !errors.Is(err, ErrOutcomeUnknown) || !errors.Is(err, ErrConnectionLost) {
+	if !errors.Is(err, swapper.ErrOutcomeUnknown) || !errors.Is(err, ErrConnectionLost) {
 		t.Errorf("whole: got %v", err)
 	}
 	_, err = c.Push(t.Context(), TheDatabase, io.LimitReader(zeros{}, 64<<20), PushParams{})
-	if errors.Is(err, ErrOutcomeUnknown) || !errors.Is(err, ErrConnectionLost) {
+	if errors.Is(err, swapper.ErrOutcomeUnknown) || !errors.Is(err, ErrConnectionLost) {
 		t.Errorf("cut: got %v", err)
 	}
 }
@@ -127,7 +127,7 @@ func TestInterruptedPushIsAborted(t *testing.T) {
 	stop := errors.New("ctrl-c")
 	go func() { <-entered; cancel(stop) }()
 	_, err := newTestClient(t, s).Push(ctx, TheDatabase, strings.NewReader("x"), PushParams{})
-	if !errors.Is(err, stop) || !errors.Is(err, ErrOutcomeUnknown) {
+	if !errors.Is(err, stop) || !errors.Is(err, swapper.ErrOutcomeUnknown) {
 		t.Errorf("got %v", err)
 	}
 	if err := <-aborted; !errors.Is(err, context.Canceled) {
@@ -138,7 +138,7 @@ func TestInterruptedPushIsAborted(t *testing.T) {
 func TestAnswerOfAnotherServerIsQuoted(t *testing.T) {
 	c := fakeServer(t, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "I am a teapot", http.StatusTeapot) })
 	_, err := c.Databases(t.Context(), "")
-	p := assertProblem(t, err, ProblemInternal, exitFailed)
+	p := assertProblem(t, err, ProblemInternal)
 	if !strings.Contains(p.Detail, "I am a teapot") {
 		t.Errorf("got %q", p.Detail)
 	}
@@ -218,7 +218,7 @@ func TestInterruptedPushDoesNotWaitForItsSource(t *testing.T) {
 		cancel(stop)
 	}()
 	_, err := newTestClient(t, s).Push(ctx, TheDatabase, stuck, PushParams{})
-	if !errors.Is(err, stop) || errors.Is(err, ErrOutcomeUnknown) {
+	if !errors.Is(err, stop) || errors.Is(err, swapper.ErrOutcomeUnknown) {
 		t.Errorf("got %v", err)
 	}
 	if got := <-seen; !errors.Is(got.err, errBodyCut) {
@@ -263,7 +263,7 @@ func TestLostConnectionIsNoticedWhileTheSourceIsStuck(t *testing.T) {
 	defer feed.Close()
 	go feed.Write(make([]byte, 10))
 	_, err := c.Push(t.Context(), TheDatabase, stuck, PushParams{})
-	if !errors.Is(err, ErrConnectionLost) || errors.Is(err, ErrOutcomeUnknown) {
+	if !errors.Is(err, ErrConnectionLost) || errors.Is(err, swapper.ErrOutcomeUnknown) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -290,7 +290,7 @@ func TestVersionsThatDifferAreSaidInWords(t *testing.T) {
 		_, pushErr := c.Push(t.Context(), TheDatabase, strings.NewReader("x"), PushParams{})
 		_, pullErr := c.Snapshot(t.Context(), TheDatabase, io.Discard, SnapshotParams{})
 		for _, err := range []error{listErr, pushErr, pullErr} {
-			p := assertProblem(t, err, ProblemBadRequest, exitUsage)
+			p := assertProblem(t, err, ProblemBadRequest)
 			if !strings.Contains(p.Hint, test.words) {
 				t.Errorf("protocol %d: got %q", test.theirs, p.Hint)
 			}

@@ -162,7 +162,7 @@ func refuseConnection(conn net.Conn, p *Problem) {
 		ContentLength: int64(len(body)),
 		Close:         true,
 	}
-	if p.Exit == exitTryAgain {
+	if p.Type.Temporary() {
 		answer.Header.Set("Retry-After", "1")
 	}
 	answer.Write(conn)

@@ -203,7 +203,7 @@ func TestDescriptorIsItsOwnRequestsAlone(t *testing.T) {
 	conn := dial(t, s.SocketPath())
 	// It comes with a request that does not speak of it; and with a later one.
 	pass(t, conn, "GET /v1/version HTTP/1.1\r\nHost: hotswap\r\n\r\n", dir+"/new", os.O_RDONLY)
-	assertProblem(t, answerOf(t, conn), ProblemDescriptor, exitFailed)
+	assertProblem(t, answerOf(t, conn), ProblemDescriptor)
 	pass(t, conn, announcedPush+chunk("01")+"0\r\n\r\n", dir+"/new", os.O_RDONLY)
 	if got := <-seen; string(got.body) != "01" {
 		t.Fatalf("the second request got %q, not its own body", got.body)
@@ -299,7 +299,7 @@ func TestPushByDescriptorThatBreaksOffHasAnUnknownOutcome(t *testing.T) {
 		conn.Close()
 	})
 	_, err := c.Push(t.Context(), TheDatabase, openFile(t, dir+"/new", os.O_RDONLY), PushParams{})
-	if !errors.Is(err, ErrOutcomeUnknown) || !errors.Is(err, ErrConnectionLost) {
+	if !errors.Is(err, swapper.ErrOutcomeUnknown) || !errors.Is(err, ErrConnectionLost) {
 		t.Errorf("got %v", err)
 	}
 }

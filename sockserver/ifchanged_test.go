@@ -75,5 +75,5 @@ func TestAPushOfTheSameBytesIsNotSentAgain(t *testing.T) {
 		t.Errorf("got %+v", report)
 	}
 	_, err = c.Push(t.Context(), TheDatabase, unreadSource{t}, PushParams{IfChanged: "short"})
-	assertProblem(t, err, ProblemBadRequest, exitUsage)
+	assertProblem(t, err, ProblemBadRequest)
 }

@@ -61,6 +61,5 @@ func notAllowed(detail string) *Problem {
 		Status: http.StatusForbidden,
 		Detail: detail,
 		Hint:   "run the command as that user, or let this one in with Config.AllowUIDs",
-		Exit:   exitNotAllowed,
 	}
 }

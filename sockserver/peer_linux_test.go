@@ -83,8 +83,8 @@ func TestAnotherUserIsRefusedInWords(t *testing.T) {
 			t.Fatal(err)
 		}
 		var p *Problem
-		if err := versionOver(t, conn); !errors.As(err, &p) || p.Status != http.StatusForbidden || p.Exit != exitNotAllowed {
-			t.Errorf("%s: got %v, want a 403 for exit 77", path, err)
+		if err := versionOver(t, conn); !errors.As(err, &p) || p.Status != http.StatusForbidden || p.Type != ProblemNotAllowed {
+			t.Errorf("%s: got %v, want a 403", path, err)
 		}
 	}
 }
@@ -140,7 +140,7 @@ func TestUsersWhoMayNotComeInTakeNobodysPlace(t *testing.T) {
 		if i < maxRefusals {
 			fmt.Fprint(conn, "GET /v1/version HTTP/1.1\r\nHost: hotswap\r\n\r\n")
 		}
-		if p := assertProblem(t, answerOf(t, conn), ProblemNotAllowed, exitNotAllowed); p.Status != http.StatusForbidden {
+		if p := assertProblem(t, answerOf(t, conn), ProblemNotAllowed); p.Status != http.StatusForbidden {
 			t.Fatalf("connection %d: got %d", i, p.Status)
 		}
 		conn.Close()
@@ -159,7 +159,7 @@ func TestUserWhoIsLetInLeavesRoomForTheProgramsOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The last one is one too many for its user.
-		assertProblem(t, answerOf(t, conns[len(conns)-1]), ProblemBusy, exitTryAgain)
+		assertProblem(t, answerOf(t, conns[len(conns)-1]), ProblemBusy)
 	}
 	if _, err := newTestClient(t, s).Version(t.Context()); err != nil {
 		t.Fatalf("the program's own user: %v", err)

@@ -14,15 +14,6 @@ import (
 	"hotswap/swapper"
 )
 
-// The exit codes that a problem suggests to a command; see [Problem.Exit].
-const (
-	exitFailed      = 1
-	exitUsage       = 2
-	exitBadDatabase = 65
-	exitTryAgain    = 75
-	exitNotAllowed  = 77
-)
-
 const problemMediaType = "application/problem+json"
 
 // statusClientGone is what the log shows for a command whose client left.
@@ -57,6 +48,13 @@ const (
 	ProblemInternal    ProblemType = "urn:hotswap:problem:internal"
 )
 
+// Temporary reports whether the same request may well succeed a moment later:
+// the database or the server was busy, or held, or stopping. Such an answer has
+// a Retry-After field.
+func (t ProblemType) Temporary() bool {
+	return t == ProblemHeld || t == ProblemBusy || t == ProblemStopping
+}
+
 // Problem is an error as it travels: an RFC 9457 problem detail.
 type Problem struct {
 	Type   ProblemType `json:"type"`
@@ -66,9 +64,6 @@ type Problem struct {
 	Detail string `json:"detail"`
 	// Hint says what to do about it; it may be empty.
 	Hint string `json:"hint,omitempty"`
-	// Exit is the exit code that suits a command: 1 failed, 2 usage, 65 the
-	// database is bad, 75 try again, 77 not allowed.
-	Exit int `json:"exit"`
 	// Command is the command's id.
 	Command string `json:"command,omitempty"`
 	// Holders are what kept the database from being drained.
@@ -85,6 +80,12 @@ func (p *Problem) Error() string {
 	return p.Detail + " (" + p.Hint + ")"
 }
 
+// Is makes errors.Is find [swapper.ErrOutcomeUnknown], whichever end of the
+// connection did not learn the outcome.
+func (p *Problem) Is(target error) bool {
+	return p.Type == ProblemOutcome && target == swapper.ErrOutcomeUnknown
+}
+
 // errStopping is the cause of a command that the server's Close aborted.
 var errStopping = errors.New("the server is stopping")
 
@@ -94,50 +95,49 @@ var problemTable = []struct {
 	is     func(error) bool
 	typ    ProblemType
 	status int
-	exit   int
 	title  string
 	hint   string // for a push's error that brings none of its own
 }{
-	{isErr(swapper.ErrDurabilityUnknown), ProblemDurability, http.StatusInternalServerError, exitFailed,
+	{isErr(swapper.ErrDurabilityUnknown), ProblemDurability, http.StatusInternalServerError,
 		"swapped, durability unknown",
 		"the new database IS live; a power loss may bring the old one back, so check the disk and push again"},
-	{isErr(swapper.ErrOutcomeUnknown), ProblemOutcome, http.StatusInternalServerError, exitFailed,
+	{isErr(swapper.ErrOutcomeUnknown), ProblemOutcome, http.StatusInternalServerError,
 		"swapped or not: unknown", ""},
-	{isErr(errBodyCut), ProblemCut, http.StatusBadRequest, exitBadDatabase,
+	{isErr(errBodyCut), ProblemCut, http.StatusBadRequest,
 		"the body was cut short", "send it again, whole"},
-	{isErr(errDigestMismatch), ProblemDigest, http.StatusBadRequest, exitBadDatabase,
+	{isErr(errDigestMismatch), ProblemDigest, http.StatusBadRequest,
 		"the body differs from its digest", "send it again"},
-	{isErr(errBodyStalled), ProblemStalled, http.StatusRequestTimeout, exitFailed,
+	{isErr(errBodyStalled), ProblemStalled, http.StatusRequestTimeout,
 		"the client stalled", "make the source faster, or write it to a file first"},
-	{isErr(fdpass.ErrStalled), ProblemStalled, http.StatusRequestTimeout, exitFailed,
+	{isErr(fdpass.ErrStalled), ProblemStalled, http.StatusRequestTimeout,
 		"the file system stalled", "make sure that the file's file system answers"},
-	{isUnusable, ProblemDescriptor, http.StatusBadRequest, exitFailed,
+	{isUnusable, ProblemDescriptor, http.StatusBadRequest,
 		"the descriptor can't be used", "pass one open descriptor of a regular file, or send the bytes as the body"},
-	{isErr(errStopping), ProblemStopping, http.StatusServiceUnavailable, exitTryAgain,
+	{isErr(errStopping), ProblemStopping, http.StatusServiceUnavailable,
 		"the server is stopping", "try again once the program runs again"},
-	{isErr(swapper.ErrSchema), ProblemSchema, http.StatusUnprocessableEntity, exitBadDatabase,
+	{isErr(swapper.ErrSchema), ProblemSchema, http.StatusUnprocessableEntity,
 		"the schema differs", ""},
-	{isErr(swapper.ErrConstraint), ProblemConstraint, http.StatusUnprocessableEntity, exitBadDatabase,
+	{isErr(swapper.ErrConstraint), ProblemConstraint, http.StatusUnprocessableEntity,
 		"a constraint is violated", ""},
-	{isErr(swapper.ErrBadDatabase), ProblemBad, http.StatusUnprocessableEntity, exitBadDatabase,
+	{isErr(swapper.ErrBadDatabase), ProblemBad, http.StatusUnprocessableEntity,
 		"the database is bad", ""},
-	{isHeld, ProblemHeld, http.StatusServiceUnavailable, exitTryAgain,
+	{isHeld, ProblemHeld, http.StatusServiceUnavailable,
 		"the database is held", "try again, allow a longer timeout, or force the swap"},
-	{isErr(driver.ErrFreezing), ProblemBusy, http.StatusConflict, exitTryAgain,
+	{isErr(driver.ErrFreezing), ProblemBusy, http.StatusConflict,
 		"the database is busy", "try again once the other operation is done"},
-	{isErr(swapper.ErrBusy), ProblemBusy, http.StatusConflict, exitTryAgain,
+	{isErr(swapper.ErrBusy), ProblemBusy, http.StatusConflict,
 		"the database is busy", "try again once the other operation is done"},
-	{isErr(swapper.ErrNotPermitted), ProblemPermission, http.StatusForbidden, exitNotAllowed,
+	{isErr(swapper.ErrNotPermitted), ProblemPermission, http.StatusForbidden,
 		"the program is not permitted", ""},
-	{isErr(swapper.ErrNoSpace), ProblemNoSpace, http.StatusInsufficientStorage, exitFailed,
+	{isErr(swapper.ErrNoSpace), ProblemNoSpace, http.StatusInsufficientStorage,
 		"not enough space", ""},
-	{isErr(swapper.ErrTarget), ProblemTarget, http.StatusConflict, exitFailed,
+	{isErr(swapper.ErrTarget), ProblemTarget, http.StatusConflict,
 		"the target can't be replaced", ""},
-	{isErr(swapper.ErrNotExist), ProblemNotExist, http.StatusNotFound, exitFailed,
+	{isErr(swapper.ErrNotExist), ProblemNotExist, http.StatusNotFound,
 		"the database does not exist yet", ""},
-	{isErr(context.Canceled), ProblemInterrupted, statusClientGone, exitFailed,
+	{isErr(context.Canceled), ProblemInterrupted, statusClientGone,
 		"the command was interrupted", ""},
-	{isErr(context.DeadlineExceeded), ProblemInterrupted, statusClientGone, exitFailed,
+	{isErr(context.DeadlineExceeded), ProblemInterrupted, statusClientGone,
 		"the command ran out of time", ""},
 }
 
@@ -168,14 +168,13 @@ func newProblem(err error, verb string) *Problem {
 		Type:   ProblemInternal,
 		Title:  "the operation failed",
 		Status: http.StatusInternalServerError,
-		Exit:   exitFailed,
 	}
 	p.Detail, p.Hint = detailAndHint(err)
 	for _, row := range problemTable {
 		if !row.is(err) {
 			continue
 		}
-		p.Type, p.Title, p.Status, p.Exit = row.typ, row.title, row.status, row.exit
+		p.Type, p.Title, p.Status = row.typ, row.title, row.status
 		if p.Hint == "" {
 			p.Hint = row.hint
 			if hint, ok := pullHints[p.Type]; ok && verb == verbPull {
@@ -209,7 +208,6 @@ func badRequest(format string, args ...any) *Problem {
 		Title:  "bad request",
 		Status: http.StatusBadRequest,
 		Detail: fmt.Sprintf(format, args...),
-		Exit:   exitUsage,
 	}
 }
 
@@ -221,7 +219,6 @@ func tooMany(format string, args ...any) *Problem {
 		Status: http.StatusServiceUnavailable,
 		Detail: fmt.Sprintf(format, args...),
 		Hint:   "try again once one of them has ended",
-		Exit:   exitTryAgain,
 	}
 }
 
@@ -237,7 +234,7 @@ func (p *Problem) write(w http.ResponseWriter) {
 	h.Set("Content-Type", problemMediaType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
-	if p.Exit == exitTryAgain {
+	if p.Type.Temporary() {
 		h.Set("Retry-After", "1")
 	}
 	w.WriteHeader(p.Status)

@@ -19,28 +19,27 @@ func TestEverySentinelHasItsProblem(t *testing.T) {
 		err    error
 		typ    ProblemType
 		status int
-		exit   int
 	}{
-		{swapper.ErrBadDatabase, ProblemBad, http.StatusUnprocessableEntity, 65},
-		{fmt.Errorf("%w: %w", swapper.ErrSchema, swapper.ErrBadDatabase), ProblemSchema, http.StatusUnprocessableEntity, 65},
-		{fmt.Errorf("%w: %w", swapper.ErrBusy, held), ProblemHeld, http.StatusServiceUnavailable, 75},
-		{swapper.ErrBusy, ProblemBusy, http.StatusConflict, 75},
-		{driver.ErrFreezing, ProblemBusy, http.StatusConflict, 75},
-		{swapper.ErrNotPermitted, ProblemPermission, http.StatusForbidden, 77},
-		{swapper.ErrNoSpace, ProblemNoSpace, http.StatusInsufficientStorage, 1},
-		{swapper.ErrTarget, ProblemTarget, http.StatusConflict, 1},
-		{swapper.ErrNotExist, ProblemNotExist, http.StatusNotFound, 1},
-		{fmt.Errorf("%w: %w", swapper.ErrDurabilityUnknown, swapper.ErrNoSpace), ProblemDurability, http.StatusInternalServerError, 1},
-		{fmt.Errorf("%w: %w", swapper.ErrBadDatabase, errBodyCut), ProblemCut, http.StatusBadRequest, 65},
-		{fmt.Errorf("%w: %w", swapper.ErrBadDatabase, errDigestMismatch), ProblemDigest, http.StatusBadRequest, 65},
-		{errBodyStalled, ProblemStalled, http.StatusRequestTimeout, 1},
-		{fmt.Errorf("%w: %w", errStopping, context.Canceled), ProblemStopping, http.StatusServiceUnavailable, 75},
-		{context.Canceled, ProblemInterrupted, 499, 1},
-		{io.ErrClosedPipe, ProblemInternal, http.StatusInternalServerError, 1},
+		{swapper.ErrBadDatabase, ProblemBad, http.StatusUnprocessableEntity},
+		{fmt.Errorf("%w: %w", swapper.ErrSchema, swapper.ErrBadDatabase), ProblemSchema, http.StatusUnprocessableEntity},
+		{fmt.Errorf("%w: %w", swapper.ErrBusy, held), ProblemHeld, http.StatusServiceUnavailable},
+		{swapper.ErrBusy, ProblemBusy, http.StatusConflict},
+		{driver.ErrFreezing, ProblemBusy, http.StatusConflict},
+		{swapper.ErrNotPermitted, ProblemPermission, http.StatusForbidden},
+		{swapper.ErrNoSpace, ProblemNoSpace, http.StatusInsufficientStorage},
+		{swapper.ErrTarget, ProblemTarget, http.StatusConflict},
+		{swapper.ErrNotExist, ProblemNotExist, http.StatusNotFound},
+		{fmt.Errorf("%w: %w", swapper.ErrDurabilityUnknown, swapper.ErrNoSpace), ProblemDurability, http.StatusInternalServerError},
+		{fmt.Errorf("%w: %w", swapper.ErrBadDatabase, errBodyCut), ProblemCut, http.StatusBadRequest},
+		{fmt.Errorf("%w: %w", swapper.ErrBadDatabase, errDigestMismatch), ProblemDigest, http.StatusBadRequest},
+		{errBodyStalled, ProblemStalled, http.StatusRequestTimeout},
+		{fmt.Errorf("%w: %w", errStopping, context.Canceled), ProblemStopping, http.StatusServiceUnavailable},
+		{context.Canceled, ProblemInterrupted, 499},
+		{io.ErrClosedPipe, ProblemInternal, http.StatusInternalServerError},
 	} {
 		// As the swapper returns them.
 		p := newProblem(&swapper.Error{Op: "swap", Path: "/db", Err: test.err, Hint: "a hint"}, verbPush)
-		if p.Type != test.typ || p.Status != test.status || p.Exit != test.exit || p.Hint != "a hint" {
+		if p.Type != test.typ || p.Status != test.status || p.Hint != "a hint" {
 			t.Errorf("%v: got %+v", test.err, p)
 		}
 		if want := "swap /db: " + test.err.Error(); p.Detail != want {
@@ -55,8 +54,17 @@ func TestEverySentinelHasItsProblem(t *testing.T) {
 func TestAPullIsNotToldWhatOnlyAPushCanDo(t *testing.T) {
 	for _, err := range []error{&driver.HeldError{}, driver.ErrFreezing, swapper.ErrBusy, fmt.Errorf("%w: %w", swapper.ErrBusy, &driver.HeldError{})} {
 		p := newProblem(err, verbPull)
-		if p.Exit != 75 || p.Hint == "" || strings.Contains(p.Hint, "force") || strings.Contains(p.Hint, "timeout") {
-			t.Errorf("%v: exit %d, hint %q", err, p.Exit, p.Hint)
+		if !p.Type.Temporary() || p.Hint == "" || strings.Contains(p.Hint, "force") || strings.Contains(p.Hint, "timeout") {
+			t.Errorf("%v: %s, hint %q", err, p.Type, p.Hint)
+		}
+	}
+}
+
+func TestOutcomeUnknownIsTheSwappersAtEitherEnd(t *testing.T) {
+	for _, sentinel := range []error{swapper.ErrOutcomeUnknown, swapper.ErrBusy} {
+		var asAnswered error = newProblem(sentinel, verbPush)
+		if got, want := errors.Is(asAnswered, swapper.ErrOutcomeUnknown), sentinel == swapper.ErrOutcomeUnknown; got != want {
+			t.Errorf("%v: %v", sentinel, got)
 		}
 	}
 }

@@ -57,14 +57,14 @@ func answerOf(t *testing.T, conn net.Conn) error {
 	return readProblem(res)
 }
 
-func assertProblem(t *testing.T, err error, want ProblemType, exit int) *Problem {
+func assertProblem(t *testing.T, err error, want ProblemType) *Problem {
 	t.Helper()
 	var p *Problem
 	if !errors.As(err, &p) {
 		t.Fatalf("got %v, want a %s", err, want)
 	}
-	if p.Type != want || p.Exit != exit {
-		t.Fatalf("got %s for exit %d (%s), want %s for %d", p.Type, p.Exit, p.Detail, want, exit)
+	if p.Type != want {
+		t.Fatalf("got %s (%s), want %s", p.Type, p.Detail, want)
 	}
 	return p
 }
@@ -96,7 +96,7 @@ func TestCutBodyIsNeverACompleteOne(t *testing.T) {
 				t.Fatalf("the swapper's reader ended with %v", got.err)
 			}
 			// One that ended only its half of the connection hears about it.
-			assertProblem(t, answerOf(t, conn), ProblemCut, exitBadDatabase)
+			assertProblem(t, answerOf(t, conn), ProblemCut)
 		})
 	}
 }
@@ -138,7 +138,7 @@ func TestDigestThatDoesNotMatchIsRefused(t *testing.T) {
 			if got := <-seen; !errors.Is(got.err, errDigestMismatch) {
 				t.Fatalf("the swapper's reader ended with %v", got.err)
 			}
-			assertProblem(t, answerOf(t, conn), ProblemDigest, exitBadDatabase)
+			assertProblem(t, answerOf(t, conn), ProblemDigest)
 		})
 	}
 }
@@ -154,7 +154,7 @@ func TestDigestThatCouldNotBeComparedIsRefused(t *testing.T) {
 		t.Fatalf("the swapper's reader ended with %v", got.err)
 	}
 	err := answerOf(t, conn)
-	assertProblem(t, err, ProblemDigest, exitBadDatabase)
+	assertProblem(t, err, ProblemDigest)
 	if !strings.Contains(err.Error(), "Trailer: Content-Digest") {
 		t.Errorf("got %v", err)
 	}
@@ -164,7 +164,7 @@ func TestLengthAndSizeMustAgree(t *testing.T) {
 	s, _ := bodyServer(t, Config{})
 	conn := dial(t, s.SocketPath())
 	fmt.Fprint(conn, "PUT /v1/database?path=database&size=11 HTTP/1.1\r\nHost: hotswap\r\nContent-Length: 10\r\n\r\n0123456789")
-	assertProblem(t, answerOf(t, conn), ProblemBadRequest, exitUsage)
+	assertProblem(t, answerOf(t, conn), ProblemBadRequest)
 }
 
 func TestStalledClientFreesItsStage(t *testing.T) {
@@ -174,7 +174,7 @@ func TestStalledClientFreesItsStage(t *testing.T) {
 	if got := <-seen; !errors.Is(got.err, errBodyStalled) {
 		t.Fatalf("the swapper's reader ended with %v", got.err)
 	}
-	assertProblem(t, answerOf(t, conn), ProblemStalled, exitFailed)
+	assertProblem(t, answerOf(t, conn), ProblemStalled)
 }
 
 func TestSlowClientIsNotAStalledOne(t *testing.T) {
@@ -233,7 +233,7 @@ func TestEarlyRefusalReachesAClientThatIsStillSending(t *testing.T) {
 	c := newTestClient(t, s)
 	for range 10 {
 		_, err := c.Push(t.Context(), TheDatabase, io.LimitReader(zeros{}, 64<<20), PushParams{})
-		assertProblem(t, err, ProblemBad, exitBadDatabase)
+		assertProblem(t, err, ProblemBad)
 	}
 }
 
@@ -242,7 +242,7 @@ func TestRefusedPushIsNotSentAtAll(t *testing.T) {
 	read := false
 	src := readerFunc(func([]byte) (int, error) { read = true; return 0, io.EOF })
 	_, err := newTestClient(t, s).Push(t.Context(), "/no/such", src, PushParams{})
-	assertProblem(t, err, ProblemUnmanaged, exitUsage)
+	assertProblem(t, err, ProblemUnmanaged)
 	if read {
 		t.Error("the body was asked for")
 	}
@@ -265,7 +265,7 @@ func TestIDCanBeUsedByOneCommandAtATime(t *testing.T) {
 	}()
 	<-entered
 	_, err := c.Push(t.Context(), TheDatabase, strings.NewReader("x"), PushParams{ID: "one"})
-	assertProblem(t, err, ProblemBadRequest, exitUsage)
+	assertProblem(t, err, ProblemBadRequest)
 	close(leave)
 	if err := <-first; err != nil {
 		t.Fatal(err)
@@ -287,7 +287,7 @@ func TestFailureIsTheLastStatusLine(t *testing.T) {
 	}
 	defer sub.Close()
 	_, err = c.Push(t.Context(), TheDatabase, strings.NewReader("x"), PushParams{ID: "one"})
-	p := assertProblem(t, err, ProblemTarget, exitFailed)
+	p := assertProblem(t, err, ProblemTarget)
 	if p.Report == nil || p.Report.Bytes != 1 || p.Command != "one" {
 		t.Errorf("got %+v", p)
 	}

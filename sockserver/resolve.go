@@ -145,7 +145,6 @@ func unmanaged(what string, list []managed) *Problem {
 		Type:   ProblemUnmanaged,
 		Title:  "not a managed database",
 		Status: http.StatusNotFound,
-		Exit:   exitUsage,
 	}
 	if len(list) == 0 {
 		p.Detail = what + "; the program manages none"

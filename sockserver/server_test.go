@@ -52,7 +52,7 @@ func TestCloseAbortsACommandAndTellsItsClient(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
-			assertProblem(t, <-pushed, ProblemStopping, exitTryAgain)
+			assertProblem(t, <-pushed, ProblemStopping)
 			if line, err := sub.Next(); err != nil || line.Problem == nil || line.Problem.Type != ProblemStopping {
 				t.Errorf("the last status line is %+v, %v", line, err)
 			}

@@ -40,9 +40,10 @@ var (
 	// ErrDurabilityUnknown: the swap is done, the new database is live, and
 	// the disk did not confirm it: a power loss may bring the old one back.
 	ErrDurabilityUnknown = errors.New("swapped, durability unknown")
-	// ErrOutcomeUnknown: the write that commits a new content in place failed,
-	// and so did reading what the database holds now: it is the old content or
-	// the new one, whole.
+	// ErrOutcomeUnknown: the live database is the old one or the new one, whole,
+	// and it is not known which. The write that commits in place failed, and so
+	// did reading the database; or a client of package sockserver lost the
+	// connection after it had sent everything.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 )
 

@@ -138,12 +138,12 @@ func TestFailedPullLeavesTheOldFileAndNothingElse(t *testing.T) {
 }
 
 func TestOutcomeOfAPushIsSaidAsFarAsItIsKnown(t *testing.T) {
-	interrupted := fmt.Errorf("%w: %w", sockserver.ErrOutcomeUnknown, errInterrupted)
-	lost := fmt.Errorf("%w: %w", sockserver.ErrOutcomeUnknown, sockserver.ErrConnectionLost)
+	interrupted := fmt.Errorf("%w: %w", swapper.ErrOutcomeUnknown, errInterrupted)
+	lost := fmt.Errorf("%w: %w", swapper.ErrOutcomeUnknown, sockserver.ErrConnectionLost)
 	lostEarly := fmt.Errorf("%w: EOF", sockserver.ErrConnectionLost)
 	last := func(line sockserver.Line) *follower { return &follower{last: &line} }
-	refused := &sockserver.Problem{Detail: "refused", Exit: exitTryAgain, Report: &swapper.Report{}}
-	halfDone := &sockserver.Problem{Detail: "it IS live", Exit: exitFailed, Report: &swapper.Report{Swapped: true}}
+	refused := &sockserver.Problem{Detail: "refused", Type: sockserver.ProblemHeld, Report: &swapper.Report{}}
+	halfDone := &sockserver.Problem{Detail: "it IS live", Type: sockserver.ProblemDurability, Report: &swapper.Report{Swapped: true}}
 	for name, test := range map[string]struct {
 		err   error
 		lines *follower
@@ -151,7 +151,7 @@ func TestOutcomeOfAPushIsSaidAsFarAsItIsKnown(t *testing.T) {
 		words []string // of the message; none: it was done
 	}{
 		"refused":                             {refused, &follower{}, exitTryAgain, []string{"refused"}},
-		"refused before it began":             {&sockserver.Problem{Detail: "no", Exit: exitUsage}, &follower{}, exitUsage, []string{"no", "/db is as it was"}},
+		"refused before it began":             {&sockserver.Problem{Detail: "no", Type: sockserver.ProblemBadRequest}, &follower{}, exitUsage, []string{"no", "/db is as it was"}},
 		"swapped, durability unknown":         {halfDone, &follower{}, exitFailed, []string{"it IS live"}},
 		"interrupted, unheard of":             {interrupted, &follower{}, exitFailed, []string{"interrupted; whether /db was swapped is not known", "hotswap status"}},
 		"interrupted, refused":                {interrupted, last(sockserver.Line{Problem: refused}), exitFailed, []string{"interrupted", "/db is as it was"}},
@@ -190,10 +190,33 @@ func TestOutcomeOfAPushIsSaidAsFarAsItIsKnown(t *testing.T) {
 	}
 }
 
-func TestExitCodeOfAnotherServerIsNotPassedOn(t *testing.T) {
-	for exit, want := range map[int]int{0: exitFailed, 1: exitFailed, 3: exitFailed, 65: 65, 75: 75, 77: 77, 2: 2, -1: exitFailed} {
-		if got := exitCode(&sockserver.Problem{Exit: exit}); got != want {
-			t.Errorf("%d became %d, want %d", exit, got, want)
+func TestEachTypeOfProblemHasItsExitCode(t *testing.T) {
+	for typ, want := range map[sockserver.ProblemType]int{
+		sockserver.ProblemBadRequest:  exitUsage,
+		sockserver.ProblemUnmanaged:   exitUsage,
+		sockserver.ProblemBad:         exitBadDatabase,
+		sockserver.ProblemSchema:      exitBadDatabase,
+		sockserver.ProblemConstraint:  exitBadDatabase,
+		sockserver.ProblemCut:         exitBadDatabase,
+		sockserver.ProblemDigest:      exitBadDatabase,
+		sockserver.ProblemHeld:        exitTryAgain,
+		sockserver.ProblemBusy:        exitTryAgain,
+		sockserver.ProblemStopping:    exitTryAgain,
+		sockserver.ProblemNotAllowed:  exitNotAllowed,
+		sockserver.ProblemPermission:  exitNotAllowed,
+		sockserver.ProblemNotExist:    exitFailed,
+		sockserver.ProblemDescriptor:  exitFailed,
+		sockserver.ProblemStalled:     exitFailed,
+		sockserver.ProblemNoSpace:     exitFailed,
+		sockserver.ProblemTarget:      exitFailed,
+		sockserver.ProblemDurability:  exitFailed,
+		sockserver.ProblemOutcome:     exitFailed,
+		sockserver.ProblemInterrupted: exitFailed,
+		sockserver.ProblemInternal:    exitFailed,
+		"of another server":           exitFailed,
+	} {
+		if got := exitCode(&sockserver.Problem{Type: typ}); got != want {
+			t.Errorf("%s: %d, want %d", typ, got, want)
 		}
 	}
 }

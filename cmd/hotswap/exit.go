@@ -12,6 +12,7 @@ import (
 	"hotswap/driver"
 	"hotswap/internal/printable"
 	"hotswap/sockserver"
+	"hotswap/swapper"
 )
 
 // The exit codes, after sysexits.h where it has one.
@@ -94,25 +95,37 @@ func exitCode(err error) int {
 		return f.code
 	}
 	if p, ok := errors.AsType[*sockserver.Problem](err); ok {
-		switch p.Exit {
-		case exitUsage, exitBadDatabase, exitTryAgain, exitNotAllowed:
-			return p.Exit
-		default: // a code that is not ours would break the promise of the help
-			return exitFailed
-		}
+		return exitCodeOf(p.Type)
 	}
 	switch {
 	case errors.Is(err, sockserver.ErrSocketPathTooLong):
 		return exitUsage
 	case errors.Is(err, sockserver.ErrSocketNotAllowed):
 		return exitNotAllowed
-	case errors.Is(err, sockserver.ErrOutcomeUnknown):
+	case errors.Is(err, swapper.ErrOutcomeUnknown):
 		return exitFailed
 	case errors.Is(err, sockserver.ErrNoServer), errors.Is(err, sockserver.ErrConnectionLost):
 		return exitNoServer
 	default:
 		return exitFailed
 	}
+}
+
+// exitCodeOf is the code for a type of problem, which may be one that this
+// command does not know.
+func exitCodeOf(t sockserver.ProblemType) int {
+	switch t {
+	case sockserver.ProblemBadRequest, sockserver.ProblemUnmanaged:
+		return exitUsage
+	case sockserver.ProblemBad, sockserver.ProblemSchema, sockserver.ProblemConstraint, sockserver.ProblemCut, sockserver.ProblemDigest:
+		return exitBadDatabase
+	case sockserver.ProblemNotAllowed, sockserver.ProblemPermission:
+		return exitNotAllowed
+	}
+	if t.Temporary() {
+		return exitTryAgain
+	}
+	return exitFailed
 }
 
 // explanation is an error as it is told.

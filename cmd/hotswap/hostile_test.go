@@ -38,7 +38,7 @@ func assertPrintable(t *testing.T, what, printed string) {
 func TestNothingThatCameFromElsewhereCommandsTheTerminal(t *testing.T) {
 	size := int64(1)
 	holders := []driver.Holder{{Kind: driver.HoldRows, Query: hostile, For: time.Hour}}
-	problem := &sockserver.Problem{Type: sockserver.ProblemBusy, Title: hostile, Status: 409, Detail: hostile, Hint: hostile, Exit: 75, Holders: holders}
+	problem := &sockserver.Problem{Type: sockserver.ProblemBusy, Title: hostile, Status: 409, Detail: hostile, Hint: hostile, Holders: holders}
 	program := http.NewServeMux()
 	socket, database := serveHandler(t, program)
 	program.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

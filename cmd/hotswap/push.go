@@ -150,7 +150,7 @@ func outcome(err error, lines *follower, target string) error {
 	if p, ok := errors.AsType[*sockserver.Problem](err); ok {
 		return describeProblem(err, p, unchanged)
 	}
-	unknown := errors.Is(err, sockserver.ErrOutcomeUnknown)
+	unknown := errors.Is(err, swapper.ErrOutcomeUnknown)
 	interrupted := errors.Is(err, errInterrupted)
 	switch last := lines.last; {
 	case last != nil && last.Report != nil:

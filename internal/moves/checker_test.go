@@ -244,17 +244,17 @@ func (c *checker) pushes() {
 				c.v.add(faultGhost, "the push of %s was refused (%s), and it was read", p.Stamp, p.Text)
 			}
 			if !c.mayRefuse(p) {
-				c.v.add(faultFailed, "the push of %s: exit %d: %s", p.Stamp, p.Exit, p.Text)
+				c.v.add(faultFailed, "the push of %s: %s: %s", p.Stamp, p.Problem, p.Text)
 			}
 		}
 	}
 }
 
-// mayRefuse tells whether a push may be refused so: 75 says that it may be tried
-// again; anything else must be about what is at the path, or that the program does
+// mayRefuse tells whether a push may be refused so: a temporary problem may;
+// anything else must be about what is at the path, or that the program does
 // not manage it at the time.
 func (c *checker) mayRefuse(p push) bool {
-	return p.Exit == 75 || c.unwhole(p.Start, p.End) || c.closed(p.Start, p.End)
+	return p.Problem.Temporary() || c.unwhole(p.Start, p.End) || c.closed(p.Start, p.End)
 }
 
 func (c *checker) closed(start, end int64) bool {

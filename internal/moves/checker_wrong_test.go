@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+
+	"hotswap/sockserver"
 )
 
 // sound is a history in which all is well: m0001-3 is moved in, p0001-4 pushed
@@ -103,12 +105,12 @@ func TestTheCheckerFindsWhatIsWrongWithAHistory(t *testing.T) {
 		}, nil},
 		{"OnSwap is not called", func(h *history) { h.Events = slices.Delete(h.Events, 9, 10) }, []fault{faultUntold}},
 		{"a push replaced a file that was not served yet", func(h *history) { h.Pushes[0].Backup = "m0002-5" }, []fault{faultSwallowed}},
-		{"a refused push is read", func(h *history) { h.Pushes[0].Outcome, h.Pushes[0].Exit = pushRefused, 75 }, []fault{faultGhost}},
+		{"a refused push is read", func(h *history) { h.Pushes[0].Outcome, h.Pushes[0].Problem = pushRefused, sockserver.ProblemBusy }, []fault{faultGhost}},
 		{"a push is refused for no reason", func(h *history) {
-			h.Pushes = append(h.Pushes, push{Stamp: "p0002-9", Outcome: pushRefused, Exit: 1, Start: 230, End: 240})
+			h.Pushes = append(h.Pushes, push{Stamp: "p0002-9", Outcome: pushRefused, Problem: sockserver.ProblemInternal, Start: 230, End: 240})
 		}, []fault{faultFailed}},
 		{"a push is refused while nothing whole is there", func(h *history) {
-			h.Pushes = append(h.Pushes, push{Stamp: "p0002-9", Outcome: pushRefused, Exit: 1, Start: 230, End: 240})
+			h.Pushes = append(h.Pushes, push{Stamp: "p0002-9", Outcome: pushRefused, Problem: sockserver.ProblemInternal, Start: 230, End: 240})
 			h.Puts = slices.Insert(h.Puts, 1, put{State: stateBroken, From: 235, Until: 236})
 		}, nil},
 		{"a file that was moved in is nowhere", func(h *history) {

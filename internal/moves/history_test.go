@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"hotswap/sockserver"
 )
 
 // The calls of the program under test.
@@ -87,9 +89,9 @@ type push struct {
 	Outcome    string
 	InPlace    bool
 	Generation uint64
-	Exit       int    // of a refused one
-	Text       string // its error
-	Backup     string // the file with what was replaced; then its stamp
+	Problem    sockserver.ProblemType // of a refused one
+	Text       string                 // its error
+	Backup     string                 // the file with what was replaced; then its stamp
 	Start, End int64
 }
 

@@ -81,9 +81,9 @@ func (w *world) pushOne(s pushStep) {
 	case err == nil, report.Swapped:
 		p.Generation, p.InPlace = report.Generation, report.Method == swapper.MethodInPlace
 	case errors.As(err, &problem):
-		p.Outcome, p.Exit, p.Text = pushRefused, problem.Exit, problem.Error()
-		if s.kind == pushBad && p.Exit == 65 {
-			p.Exit = 75 // as it should be
+		p.Outcome, p.Problem, p.Text = pushRefused, problem.Type, problem.Error()
+		if s.kind == pushBad && p.Problem == sockserver.ProblemBad {
+			p.Problem = sockserver.ProblemBusy // as it should be
 		}
 	default:
 		p.Outcome, p.Text = pushUnknown, err.Error()
@@ -156,7 +156,7 @@ func (w *world) pull() {
 		if len(c.stamps) > 1 || c.damage != "" || c.digest != digestOf(c.stamp) {
 			e.Bad = 1
 		}
-	case errors.As(err, &problem) && problem.Exit == 75:
+	case errors.As(err, &problem) && problem.Type.Temporary():
 		return
 	case !w.alive():
 		return

@@ -1,0 +1,162 @@
+package sockserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"hotswap/internal/fdpass"
+	"hotswap/swapper"
+)
+
+// noExpectTimeout is how long a push that passed a descriptor waits to be asked
+// for its body: for ever, since a server that took the descriptor asks for none.
+const noExpectTimeout = math.MaxInt64
+
+// PushParams are the settings of [Client.Push], as in [swapper.PushOptions].
+type PushParams struct {
+	// ID is the command's, for status lines and the log; empty for a new one.
+	ID     string
+	Source string
+	// Size is the number of bytes to come, if it is known.
+	Size                int64
+	SkipIntegrityCheck  bool
+	SkipConstraintCheck bool
+	SkipSchemaCheck     bool
+	SkipRehearsal       bool
+	Quick               bool
+	Force               bool
+	Backup              bool
+	DryRun              bool
+	// Method is swapper.MethodAuto if empty.
+	Method swapper.Method
+	// IfChanged is the SHA-256 of what src will yield, in lower-case
+	// hexadecimal. If the last push to the database had the same one, and
+	// nothing was written to it since, src is not read, and Report.Unchanged
+	// is set.
+	IfChanged string
+	// Digest sends a SHA-256 after the body, which the server compares, and has it
+	// in the report even if the integrity check is skipped or quick. That takes
+	// longer than the rest of the transfer. A cut body is noticed without it.
+	Digest bool
+	// Timeout and MaxPause are the server's own if 0.
+	Timeout  time.Duration
+	MaxPause time.Duration
+}
+
+func (p PushParams) query(path string) url.Values {
+	q := url.Values{}
+	for name, value := range map[string]string{
+		paramPath: path, paramID: p.ID, paramSource: p.Source, paramMethod: string(p.Method), paramIfChanged: p.IfChanged,
+	} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	for name, value := range map[string]bool{
+		paramSkipIntegrityCheck:  p.SkipIntegrityCheck,
+		paramSkipConstraintCheck: p.SkipConstraintCheck,
+		paramSkipSchemaCheck:     p.SkipSchemaCheck,
+		paramSkipRehearsal:       p.SkipRehearsal,
+		paramQuick:               p.Quick,
+		paramForce:               p.Force,
+		paramBackup:              p.Backup,
+		paramDryRun:              p.DryRun,
+		paramDigest:              p.Digest || p.IfChanged != "",
+	} {
+		if value {
+			q.Set(name, "1")
+		}
+	}
+	if p.Method == swapper.MethodAuto {
+		q.Del(paramMethod) // the default; a server that knows of no methods need not be asked
+	}
+	for name, value := range map[string]time.Duration{paramTimeout: p.Timeout, paramMaxPause: p.MaxPause} {
+		if value != 0 {
+			q.Set(name, value.String())
+		}
+	}
+	if p.Size > 0 {
+		q.Set(paramSize, strconv.FormatInt(p.Size, 10))
+	}
+	return q
+}
+
+// Push replaces the database at path, an absolute path or "database", with
+// what src yields until io.EOF. An error of src aborts it.
+//
+// If src is an *os.File, of a regular file at its beginning, the server gets
+// its descriptor and copies from that, where the system and the server can; src
+// may not be read at all then, and its offset stays.
+//
+// The report is as far as the server told. On an error the live database is
+// as it was, unless the error is an ErrOutcomeUnknown, or report.Swapped is
+// set. src may be in a last Read when Push returns, and is not used after that.
+func (c *Client) Push(ctx context.Context, path string, src io.Reader, params PushParams) (swapper.Report, error) {
+	body := newPushBody(ctx, src, params.Digest)
+	defer body.Close()
+	req, err := newRequest(ctx, http.MethodPut, "/v1/database", params.query(path), body)
+	if err != nil {
+		return swapper.Report{}, err
+	}
+	req.Header.Set("Content-Type", databaseMediaType)
+	req.Header.Set("Expect", "100-continue")
+	req.ContentLength, req.Trailer = -1, body.trailer
+
+	file := fdpass.Source(src)
+	client := httpClient(c.socket, func(ctx context.Context, socket string) (net.Conn, error) {
+		conn, err := dialSocket(ctx, socket)
+		if err != nil {
+			return nil, err
+		}
+		if file != nil {
+			conn = fdpass.NewSender(conn.(*net.UnixConn), file, body.passed)
+		}
+		return newPushConn(conn, body.abandon), nil
+	})
+	defer client.CloseIdleConnections()
+	if file != nil {
+		req.Header.Set(headerDescriptor, descriptorSource)
+		client.Transport.(*http.Transport).ExpectContinueTimeout = noExpectTimeout
+	}
+	res, err := send(client, req)
+	if err != nil {
+		return pushFailure(c.explain(ctx, "/v1/database", err), body)
+	}
+	defer res.Body.Close()
+	var report swapper.Report
+	if err := decodeAnswer(res, &report); err != nil {
+		return swapper.Report{Swapped: !params.DryRun, DryRun: params.DryRun},
+			fmt.Errorf("the server did what was asked, and its report was lost: %w", err)
+	}
+	return report, nil
+}
+
+// pushFailure says what is known of a push that was not answered with success.
+func pushFailure(err error, body *pushBody) (swapper.Report, error) {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		if p.Report != nil {
+			return *p.Report, err
+		}
+		return swapper.Report{}, err
+	}
+	if _, ok := errors.AsType[*DialError](err); ok {
+		return swapper.Report{}, err
+	}
+	ended, srcErr := body.outcome()
+	switch {
+	case srcErr != nil:
+		return swapper.Report{}, srcErr
+	case ended:
+		return swapper.Report{}, fmt.Errorf("%w: %w", swapper.ErrOutcomeUnknown, err)
+	default:
+		return swapper.Report{}, err
+	}
+}

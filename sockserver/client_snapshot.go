@@ -1,0 +1,166 @@
+package sockserver
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+
+	"hotswap/internal/fdpass"
+	"hotswap/swapper"
+)
+
+// ErrIncomplete: a snapshot broke off, or is not the one that was sent.
+var ErrIncomplete = errors.New("the snapshot is incomplete")
+
+// SnapshotParams are the settings of [Client.Snapshot].
+type SnapshotParams struct {
+	// ID is the command's, for status lines and the log; empty for a new one.
+	ID string
+	// Dest names the destination in logs and in the report.
+	Dest string
+	// Digest is as in PushParams.
+	Digest bool
+	// Check has the copy checked before it is sent, as in [swapper.PullOptions].
+	Check, Quick, SkipConstraintCheck bool
+	// Begin, if set, is called before the first byte, with the size in bytes,
+	// or 0 if that is not known.
+	Begin func(size int64)
+}
+
+// Snapshot writes a consistent copy of the database at path, an absolute path
+// or "database", to dst. The copy is complete only if the error is nil: what
+// was sent had the digest that the server sent after it. If dst is an
+// *os.File, of a regular file that is empty, the server fills it through its
+// descriptor, where the system and the server can; its offset is at its end then.
+func (c *Client) Snapshot(ctx context.Context, path string, dst io.Writer, params SnapshotParams) (swapper.Report, error) {
+	query := url.Values{paramPath: {path}}
+	if params.ID != "" {
+		query.Set(paramID, params.ID)
+	}
+	if params.Dest != "" {
+		query.Set(paramDest, params.Dest)
+	}
+	for name, value := range map[string]bool{
+		paramDigest: params.Digest, paramCheck: params.Check, paramQuick: params.Quick, paramSkipConstraintCheck: params.SkipConstraintCheck,
+	} {
+		if value {
+			query.Set(name, "1")
+		}
+	}
+	req, err := newRequest(ctx, http.MethodGet, "/v1/snapshot", query, nil)
+	if err != nil {
+		return swapper.Report{}, err
+	}
+	client, file := c.commands, fdpass.Dest(dst)
+	if file != nil {
+		client = httpClient(c.socket, func(ctx context.Context, socket string) (net.Conn, error) {
+			conn, err := dialSocket(ctx, socket)
+			if err != nil {
+				return nil, err
+			}
+			return fdpass.NewSender(conn.(*net.UnixConn), file, nil), nil
+		})
+		defer client.CloseIdleConnections()
+		req.Header.Set(headerDescriptor, descriptorDest)
+	}
+	res, err := send(client, req)
+	if err != nil {
+		return swapper.Report{}, c.explain(ctx, "/v1/snapshot", err)
+	}
+	defer res.Body.Close()
+	size, err := strconv.ParseInt(res.Header.Get(headerSize), 10, 64)
+	if err != nil {
+		size = 0
+	}
+	if params.Begin != nil {
+		params.Begin(size)
+	}
+	sum, n, err := receive(ctx, dst, res.Body)
+	if err != nil {
+		return swapper.Report{Bytes: n}, err
+	}
+	if file != nil && res.Header.Get(headerDescriptor) == descriptorFilled {
+		return filled(res, file, size)
+	}
+	if err := checkSnapshot(res.Trailer, sum, n, size); err != nil {
+		return swapper.Report{Bytes: n}, err
+	}
+	report := swapper.Report{Source: path, Target: params.Dest, Bytes: n, SHA256: hex.EncodeToString(sum)}
+	if encoded := res.Trailer.Get(trailerReport); encoded != "" {
+		if err := json.Unmarshal([]byte(encoded), &report); err != nil {
+			return report, fmt.Errorf("%w: read the report: %w", ErrIncomplete, err)
+		}
+	}
+	return report, nil
+}
+
+// filled is the end of a snapshot that the server wrote to the file itself. That
+// its report came says that it is whole; a digest in it is the server's, since to
+// read it all again would take longer than the copying.
+func filled(res *http.Response, file *os.File, size int64) (report swapper.Report, err error) {
+	n, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return report, err
+	}
+	encoded := res.Trailer.Get(trailerReport)
+	if encoded == "" {
+		return swapper.Report{Bytes: n}, fmt.Errorf("%w: no report came after it", ErrIncomplete)
+	}
+	if err := json.Unmarshal([]byte(encoded), &report); err != nil {
+		return report, fmt.Errorf("%w: read the report: %w", ErrIncomplete, err)
+	}
+	if n != size || n != report.Bytes {
+		return report, fmt.Errorf("%w: %d bytes were announced, and the file has %d", ErrIncomplete, size, n)
+	}
+	return report, nil
+}
+
+// receive copies src to dst, and tells whose error it was that ended it.
+func receive(ctx context.Context, dst io.Writer, src io.Reader) (sum []byte, n int64, err error) {
+	hash := sha256.New()
+	buffer := make([]byte, transferBuffer)
+	for {
+		got, err := src.Read(buffer)
+		hash.Write(buffer[:got])
+		if got > 0 {
+			if _, err := dst.Write(buffer[:got]); err != nil {
+				return nil, n, err
+			}
+			n += int64(got)
+		}
+		switch {
+		case err == io.EOF:
+			return hash.Sum(nil), n, nil
+		case err != nil && ctx.Err() != nil:
+			return nil, n, context.Cause(ctx)
+		case err != nil:
+			return nil, n, fmt.Errorf("%w: the server broke off after %d bytes; its log says why: %w", ErrIncomplete, n, err)
+		}
+	}
+}
+
+func checkSnapshot(trailer http.Header, sum []byte, n, size int64) error {
+	want, err := parseDigest(trailer)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrIncomplete, err)
+	case want == nil:
+		return fmt.Errorf("%w: %d bytes came, and no digest after them", ErrIncomplete, n)
+	case !bytes.Equal(want, sum):
+		return fmt.Errorf("%w: its digest is %s, and what came has %s", ErrIncomplete, formatDigest(want), formatDigest(sum))
+	case size > 0 && size != n:
+		return fmt.Errorf("%w: %d bytes were announced, and %d came", ErrIncomplete, size, n)
+	default:
+		return nil
+	}
+}
