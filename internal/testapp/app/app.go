@@ -241,10 +241,6 @@ func (s *Service) Meter() *Meter { return s.meter }
 // Cache is the service's cache.
 func (s *Service) Cache() *Cache { return s.cache }
 
-// JobsGone is how many jobs a swap has fallen into between claim and
-// completion. They were neither run twice nor lost: the replaced file has them.
-func (s *Service) JobsGone() int64 { return s.jobsGone.Load() }
-
 // ReadPool and WritePool are the service's pools, for tests that hold a
 // connection of their own.
 func (s *Service) ReadPool() *sql.DB  { return s.store.ro }
