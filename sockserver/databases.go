@@ -12,8 +12,9 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
+	"hotswap/internal/livefile"
+	"hotswap/internal/openers"
 	"hotswap/internal/printable"
-	"hotswap/swapper"
 )
 
 // DatabaseInfo is one managed database.
@@ -25,7 +26,8 @@ type DatabaseInfo struct {
 	Size    *int64 `json:"size,omitempty"`
 	WALSize int64  `json:"wal_size"`
 	// JournalMode is "wal" or "rollback", or "unknown" while no connection of
-	// the program has the file open; see [swapper.JournalMode].
+	// the program has the file open; of which sort of rollback
+	// journal it is every connection decides for itself.
 	JournalMode string `json:"journal_mode"`
 	// Open is false for a file that matches one of Config.DatabasePaths and
 	// which the driver has not got open; it has no Stats then.
@@ -37,9 +39,25 @@ type DatabaseInfo struct {
 	Holders []driver.Holder `json:"holders"`
 	// OpenIn are the other processes that have the file open, as far as this
 	// one may see them. While there are any a push goes in place.
-	OpenIn []swapper.Opener `json:"open_in"`
+	OpenIn []Opener `json:"open_in"`
 	// Warnings are for an operator: that the file does not last, say.
 	Warnings []string `json:"warnings"`
+}
+
+// Opener is a process that has a database's file open.
+type Opener struct {
+	PID     int    `json:"pid"`
+	Command string `json:"command"`
+}
+
+func (o Opener) String() string { return openers.Process(o).String() }
+
+func openIn(path string) []Opener {
+	list := []Opener{}
+	for _, p := range openers.At(path) {
+		list = append(list, Opener(p))
+	}
+	return list
 }
 
 // serveDatabases is GET /v1/databases: all of them, or the one at path.
@@ -71,9 +89,9 @@ func (a *api) serveDatabases(w http.ResponseWriter, r *http.Request, cmd *comman
 func describe(m managed) DatabaseInfo {
 	info := DatabaseInfo{
 		Path:        m.path,
-		JournalMode: cmp.Or(swapper.JournalMode(m.path), "unknown"),
+		JournalMode: cmp.Or(livefile.JournalMode(m.path), "unknown"),
 		Holders:     []driver.Holder{},
-		OpenIn:      append([]swapper.Opener{}, swapper.OpenersElsewhere(m.path)...),
+		OpenIn:      openIn(m.path),
 		Warnings:    warnings(m.path),
 	}
 	if stat, err := os.Stat(m.path); err == nil {
@@ -88,8 +106,8 @@ func describe(m managed) DatabaseInfo {
 		info.Open = true
 		info.Stats = m.db.Stats()
 		info.Holders = append(info.Holders, m.db.Holders()...)
-		if lost := swapper.Lost(m.db); lost != "" {
-			info.Warnings = append(info.Warnings, lost)
+		if lost := livefile.Lost(m.db); lost != nil {
+			info.Warnings = append(info.Warnings, lost.Error())
 		}
 		if why := m.db.Warning(); why != "" {
 			info.Warnings = append(info.Warnings, "another file was put at the path and is not used ("+why+"): move a whole database there (mv), or move this file away and push; "+
@@ -104,7 +122,7 @@ func describe(m managed) DatabaseInfo {
 
 // damageOf says what is known of a database that is damaged, and what to do.
 func damageOf(m managed) (list []string) {
-	if fault := swapper.Unsound(m.path); fault != "" && (m.db == nil || m.db.Warning() == "") {
+	if fault := livefile.Unsound(m.path); fault != "" && (m.db == nil || m.db.Warning() == "") {
 		list = append(list, "it is damaged: "+fault+"; push a sound copy, with --skip-schema-check if it can't be read, and --backup to keep what is there")
 	}
 	if m.db != nil {

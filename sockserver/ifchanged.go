@@ -36,7 +36,7 @@ func (l *lastPushes) has(path, sha256 string) bool {
 	l.mu.Lock()
 	last, ok := l.byPath[path]
 	l.mu.Unlock()
-	return ok && last.SHA256 == sha256 && last.Stamp.Unwritten(path)
+	return ok && last.SHA256 == sha256 && last.Unwritten(path)
 }
 
 // unchanged answers a push that is wanted only if it changes something, and

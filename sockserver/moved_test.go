@@ -82,7 +82,7 @@ func TestAStatusWarnsOfAFileThatIsKeptOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	testenv.Eventually(t, func() error {
-		if w := status(t, c).Warnings; !strings.Contains(strings.Join(w, "\n"), "no SQLite database") && !strings.Contains(strings.Join(w, "\n"), "less than a database's header") {
+		if w := status(t, c).Warnings; !strings.Contains(strings.Join(w, "\n"), "not an SQLite database") && !strings.Contains(strings.Join(w, "\n"), "less than a database's header") {
 			return fmt.Errorf("the warnings: %q", w)
 		}
 		return nil

@@ -3,10 +3,9 @@ package swapper
 import (
 	"os"
 	"path/filepath"
-)
 
-// backupPath is where the replaced database at path is kept.
-func backupPath(path string) string { return path + "~" }
+	"hotswap/internal/sqlitefile"
+)
 
 // nameBackup gives what holds the old database its backup name. If the process
 // dies in here, the name that it has says that it is to be kept, and RemoveOrphans
@@ -15,9 +14,9 @@ func nameBackup(undo, path string) error {
 	// An older backup that somebody opened may have left a WAL, which would be
 	// replayed into this one.
 	removed := false
-	for _, suffix := range sidecarSuffixes {
+	for _, suffix := range sqlitefile.Sidecars {
 		err := os.Remove(path + suffix)
-		if err != nil && !absent(err) {
+		if err != nil && !sqlitefile.Absent(err) {
 			return err
 		}
 		removed = removed || err == nil
@@ -44,4 +43,4 @@ func (p *push) nameBackup(undo string) error {
 	return nil
 }
 
-func (p *push) backupPath() string { return backupPath(p.db.Path()) }
+func (p *push) backupPath() string { return sqlitefile.BackupPath(p.db.Path()) }

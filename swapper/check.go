@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/sqlitefile"
 )
 
 // unopenable is what a source is that SQLite takes for damaged, or for no database,
@@ -49,7 +50,7 @@ func (s *stage) prepare(ctx context.Context, db *driver.Database, fn func(contex
 
 // assertAlone proves that the stage has no sidecars: what it holds is all there is.
 func (s *stage) assertAlone() error {
-	for _, suffix := range sidecarSuffixes {
+	for _, suffix := range sqlitefile.Sidecars {
 		info, err := os.Lstat(s.path + suffix)
 		switch {
 		case err == nil:

@@ -139,7 +139,7 @@ func TestACheckLeavesTheStageAsItWas(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				content[offWriteVersion], content[offReadVersion] = version, version
+				content[18], content[19] = version, version // the journal mode
 				if _, err := s.file.Write(content); err != nil {
 					t.Fatal(err)
 				}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 
+	"hotswap/internal/sqlitefile"
 	"hotswap/internal/transfer"
 )
 
@@ -23,7 +24,7 @@ func (s *stage) receiveFile(ctx context.Context, src transfer.FileSource, opts P
 		return "", checkMagic(nil)
 	}
 	if size := opts.Size; size > 0 && total != size {
-		return "", bad(completeHint, "the source is cut: %d bytes were announced, the file has %d", size, total)
+		return "", bad(completeHint, "the source is truncated: %d bytes were announced, the file has %d", size, total)
 	}
 	if err := s.reserve(0, 0); err != nil {
 		return "", err
@@ -49,11 +50,11 @@ func (s *stage) receiveFile(ctx context.Context, src transfer.FileSource, opts P
 			return "", err
 		}
 		if n == 0 {
-			return "", bad(completeHint, "the source is cut: it had %d bytes when it was opened, and %d when it was copied", total, s.size)
+			return "", bad(completeHint, "the source is truncated: it had %d bytes when it was opened, and %d when it was copied", total, s.size)
 		}
 		if s.size == 0 {
-			head := make([]byte, headerSize)
-			m, err := s.file.ReadAt(head[:min(n, headerSize)], 0)
+			head := make([]byte, sqlitefile.HeaderSize)
+			m, err := s.file.ReadAt(head[:min(n, sqlitefile.HeaderSize)], 0)
 			if err != nil && err != io.EOF {
 				return "", failed("read the stage's header", err)
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/openers"
 	"hotswap/internal/printable"
 )
 
@@ -194,8 +195,8 @@ func (p *push) freezeFailed(err error) error {
 			f.hint = "try again, wait longer with --timeout, or end the holders with --force"
 		}
 		if !slices.ContainsFunc(held.Holders, func(h driver.Holder) bool { return !waitsItself(h) }) {
-			if others := openersElsewhere(p.target.dev, p.target.ino); len(others) > 0 {
-				f.hint = "what holds it waits itself, most likely for " + joinOpeners(others) + ", which has the database open: let that end its transaction and try again, or wait longer with --timeout"
+			if others := openers.Elsewhere(p.target.state.inode()); len(others) > 0 {
+				f.hint = "what holds it waits itself, most likely for " + joinProcesses(others) + ", which has the database open: let that end its transaction and try again, or wait longer with --timeout"
 			}
 		}
 		return f

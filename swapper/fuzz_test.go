@@ -7,13 +7,15 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"hotswap/internal/sqlitefile"
 )
 
 // FuzzSource: whatever bytes a source yields, they are refused as a bad
 // database or accepted whole, and nothing is left in the directory.
 func FuzzSource(f *testing.F) {
 	good := make([]byte, 1024)
-	copy(good, headerMagic)
+	copy(good, "SQLite format 3\x00")
 	good[16], good[17], good[18], good[19], good[31] = 2, 0, 1, 1, 2
 	for _, data := range [][]byte{nil, good[:50], good[:100], good, good[:1000], append(bytes.Clone(good), 0)} {
 		f.Add(data, int64(len(data)))
@@ -29,8 +31,8 @@ func FuzzSource(f *testing.F) {
 		}
 		_, err = s.receive(context.Background(), bytes.NewReader(data), PushOptions{Size: max(size, 0)}, func(int64) {})
 		if err == nil {
-			head := make([]byte, headerSize)
-			if _, err := s.file.ReadAt(head, 0); err != nil {
+			var head sqlitefile.Header
+			if head, err = sqlitefile.ReadHeader(s.file); err != nil {
 				t.Fatal(err)
 			}
 			err = checkLength(head, s.size)

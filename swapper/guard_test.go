@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/mattn/go-sqlite3"
-
 	"hotswap/internal/testenv"
 )
 

@@ -34,7 +34,7 @@ func TestAFileThatIsTooLongSaysByHowMuchAndWhatMendsIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := s.push(c.data, swapper.PushOptions{})
-			if !errors.Is(err, swapper.ErrBadDatabase) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "is cut") {
+			if !errors.Is(err, swapper.ErrBadDatabase) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "is truncated") {
 				t.Fatalf("got %v", err)
 			}
 			command := hintedCommand.FindStringSubmatch(err.Error())
@@ -71,7 +71,7 @@ func TestAFileThatIsCutSaysHowMuchIsMissing(t *testing.T) {
 	good := source(t, "new")
 	for _, missing := range []int{1, 25, 4096, 5000} {
 		_, err := s.push(good[:len(good)-missing], swapper.PushOptions{})
-		if says := fmt.Sprintf("cut: its header says %d bytes, and %d arrived: %d are missing", len(good), len(good)-missing, missing); err == nil || !strings.Contains(err.Error(), says) {
+		if says := fmt.Sprintf("truncated: its header says %d bytes, and %d arrived: %d are missing", len(good), len(good)-missing, missing); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%d bytes less: %v", missing, err)
 		}
 	}

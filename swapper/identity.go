@@ -4,6 +4,8 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"hotswap/internal/openers"
 )
 
 // fileState is what one look at a file tells, without opening it.
@@ -15,6 +17,8 @@ type fileState struct {
 	nlink    uint64
 	size     int64
 }
+
+func (s fileState) inode() openers.Inode { return openers.Inode{Dev: s.dev, Ino: s.ino} }
 
 // is reports whether two looks were at the same file. The number of an inode that
 // is gone may be given to another one, whose birth is later.

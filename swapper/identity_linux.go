@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"hotswap/internal/sqlitefile"
 )
 
 // lookAt does not follow a link.
@@ -54,21 +56,7 @@ func statx(at int, path string, flags int) (s fileState, err error) {
 	if st.Mask&unix.STATX_BTIME != 0 {
 		s.birth = st.Btime.Sec*1e9 + int64(st.Btime.Nsec)
 	}
-	s.mode = fs.FileMode(st.Mode & 0o777)
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFDIR:
-		s.mode |= fs.ModeDir
-	case unix.S_IFLNK:
-		s.mode |= fs.ModeSymlink
-	case unix.S_IFIFO:
-		s.mode |= fs.ModeNamedPipe
-	case unix.S_IFSOCK:
-		s.mode |= fs.ModeSocket
-	case unix.S_IFBLK:
-		s.mode |= fs.ModeDevice
-	case unix.S_IFCHR:
-		s.mode |= fs.ModeDevice | fs.ModeCharDevice
-	}
+	s.mode = sqlitefile.ModeOf(uint32(st.Mode))
 	return s, nil
 }
 

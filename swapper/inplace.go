@@ -12,6 +12,7 @@ import (
 	"hotswap/driver"
 	"hotswap/internal/dbpath"
 	"hotswap/internal/door"
+	"hotswap/internal/sqlitefile"
 )
 
 // overwrite writes the stage's content over the live database's, in one
@@ -87,7 +88,7 @@ func (p *push) overwriteLive(ctx context.Context) error {
 // openSource opens the stage, in the live database's journal mode.
 func (o *overwrite) openSource() error {
 	o.closeSource()
-	if err := setJournalVersion(o.stage.file, o.wal); err != nil {
+	if err := sqlitefile.SetJournal(o.stage.file, o.wal); err != nil {
 		return failed("keep the journal mode", err)
 	}
 	opened, err := (&sqlite3.SQLiteDriver{}).Open(dbpath.URI(o.stage.path, "mode=ro", "immutable=1"))
@@ -218,7 +219,7 @@ func (o *overwrite) keepOld(ctx context.Context) (err error) {
 	}
 	// From now on it is complete, and recovery keeps it if the content was
 	// overwritten: it can tell by the schema cookie.
-	name := beside{id: o.kept.id, kind: kindCopy, a: uint64(uint32(o.cookie)), b: o.target.ino}.path(o.target.path)
+	name := beside{id: o.kept.id, kind: kindCopy, a: uint64(uint32(o.cookie)), b: o.target.state.ino}.path(o.target.path)
 	if err := o.kept.rename(name); err != nil {
 		return failed("rename the backup", err)
 	}

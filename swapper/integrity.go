@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"hotswap/driver"
+	"hotswap/internal/sqlitefile"
 )
 
 // integrity is a run of integrity_check, or quick_check, on a stage: what it is
@@ -35,7 +36,7 @@ type integrity struct {
 // The stage is left as it was, to the byte, which is looked at in its header: no
 // transaction of SQLite's leaves that as it was.
 func (s *stage) checkIntegrity(ctx context.Context, db *driver.Database, what integrity) (err error) {
-	head, restore, err := s.asRollback()
+	before, restore, err := s.asRollback()
 	if err != nil {
 		return err
 	}
@@ -56,38 +57,49 @@ func (s *stage) checkIntegrity(ctx context.Context, db *driver.Database, what in
 	if err := pool.Close(); err != nil {
 		return failed("close the stage after its check", err)
 	}
-	after := make([]byte, headerSize)
-	if _, err := s.file.ReadAt(after, 0); err != nil {
-		return failed("read the stage's header", err)
+	after, err := s.head()
+	if err != nil {
+		return err
 	}
-	if !bytes.Equal(head, after) {
+	if !bytes.Equal(before, after) {
 		return &failure{text: "the program's connect hook wrote into " + what.subject + " while it was checked", kinds: []error{ErrBadDatabase},
 			hint: "let the hook write nothing that is not the program's own"}
 	}
 	return s.assertAlone()
 }
 
-// asRollback makes the stage a file that is opened without a WAL, if it is not,
-// until restore. No connection may be open on it.
+// asRollback makes the stage a file that is opened without a WAL, if it is not, until
+// restore, and returns how it begins then. No connection may be open on it.
 func (s *stage) asRollback() (head []byte, restore func() error, err error) {
-	head = make([]byte, headerSize)
-	if _, err := s.file.ReadAt(head, 0); err != nil {
-		return nil, nil, failed("read the stage's header", err)
+	if head, err = s.head(); err != nil {
+		return nil, nil, err
 	}
-	versions := [2]byte(head[offWriteVersion:])
-	if versions == [2]byte{1, 1} {
+	was := sqlitefile.Decode(head).Versions
+	if was.Rollback() {
 		return head, func() error { return nil }, nil
 	}
-	if err := setJournalVersion(s.file, false); err != nil {
+	if err := sqlitefile.SetJournal(s.file, false); err != nil {
 		return nil, nil, failed("open the stage without a WAL", err)
 	}
-	head[offWriteVersion], head[offReadVersion] = 1, 1
-	return head, func() error {
-		if _, err := s.file.WriteAt(versions[:], offWriteVersion); err != nil {
+	restore = func() error {
+		if err := was.WriteTo(s.file); err != nil {
 			return failed("give the stage its journal mode back", err)
 		}
 		return nil
-	}, nil
+	}
+	if head, err = s.head(); err != nil {
+		return nil, nil, errors.Join(err, restore())
+	}
+	return head, restore, nil
+}
+
+// head reads the stage's header.
+func (s *stage) head() ([]byte, error) {
+	head := make([]byte, sqlitefile.HeaderSize)
+	if _, err := s.file.ReadAt(head, 0); err != nil {
+		return nil, failed("read the stage's header", err)
+	}
+	return head, nil
 }
 
 // openToCheck opens the stage with the program's own functions and collations,

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hotswap/driver"
+	"hotswap/internal/sqlitefile"
 )
 
 // live is a connection of a push's own to the live database. It is there for
@@ -120,25 +121,22 @@ func busyElsewhere(err error) bool {
 	return errors.As(err, &se) && (se.Code == sqlite3.ErrBusy || se.Code == sqlite3.ErrLocked)
 }
 
-// sidecarSuffixes name the files that belong to a database file.
-var sidecarSuffixes = []string{"-journal", "-wal", "-shm"}
-
 // clearSidecars proves that the live database's sidecars hold nothing, and
 // removes them: a WAL that stayed would be replayed into the new file. After the
 // last close of a database in WAL mode there are none, unless another process
 // has it open, or ours may not write it.
 func (t *target) clearSidecars(wal, readOnly bool) error {
-	for _, suffix := range sidecarSuffixes {
+	for _, suffix := range sqlitefile.Sidecars {
 		name := t.path + suffix
 		info, err := os.Lstat(name)
-		if absent(err) {
+		if sqlitefile.Absent(err) {
 			continue
 		}
 		if err != nil {
 			return failed("look at "+name, err)
 		}
 		if !info.Mode().IsRegular() {
-			return &failure{text: fmt.Sprintf("%s is no file but %s", name, kindOf(info.Mode())), kinds: []error{ErrTarget},
+			return &failure{text: fmt.Sprintf("%s is not a regular file (it is %s)", name, sqlitefile.KindOf(info.Mode())), kinds: []error{ErrTarget},
 				hint: "see who put it there, and move it away"}
 		}
 		holds := info.Size() > 0
@@ -167,12 +165,6 @@ func (t *target) clearSidecars(wal, readOnly bool) error {
 		}
 	}
 	return nil
-}
-
-// absent reports whether err says that there is no such file, or can't be one: of
-// a name that is too long.
-func absent(err error) bool {
-	return errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENAMETOOLONG)
 }
 
 // hotJournal reports whether a journal may have to be rolled back: its header

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"hotswap/internal/dbpath"
+	"hotswap/internal/livefile"
+	"hotswap/internal/openers"
 	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
@@ -29,7 +31,7 @@ func TestTheJournalModeIsKnownWithoutALock(t *testing.T) {
 	for params, want := range map[string]string{"&_journal=WAL": "wal", "&_journal=DELETE": "rollback", "&_journal=PERSIST": "rollback"} {
 		s := start(t, t.TempDir(), params)
 		s.exec("UPDATE items SET stamp = 'written'")
-		if got := swapper.JournalMode(s.path); got != want {
+		if got := livefile.JournalMode(s.path); got != want {
 			t.Errorf("%s: %q, want %q", params, got, want)
 		}
 		other, err := sql.Open("sqlite3", dbpath.URI(s.path, "_locking=EXCLUSIVE"))
@@ -41,7 +43,7 @@ func TestTheJournalModeIsKnownWithoutALock(t *testing.T) {
 			if _, err := other.Exec("BEGIN EXCLUSIVE"); err != nil {
 				t.Fatal(err)
 			}
-			if got := swapper.JournalMode(s.path); got != want {
+			if got := livefile.JournalMode(s.path); got != want {
 				t.Errorf("%s, locked: %q, want %q", params, got, want)
 			}
 		}
@@ -51,7 +53,7 @@ func TestTheJournalModeIsKnownWithoutALock(t *testing.T) {
 		if err := s.pool.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if got := swapper.JournalMode(s.path); got != "" {
+		if got := livefile.JournalMode(s.path); got != "" {
 			t.Errorf("%s: %q of a database that nobody has open", params, got)
 		}
 	}
@@ -73,9 +75,9 @@ func TestLookingAtADatabaseLeavesItsLocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tx.Rollback()
-	swapper.JournalMode(s.path)
-	swapper.OpenersElsewhere(s.path)
-	report.Stamp.Unwritten(s.path)
+	livefile.JournalMode(s.path)
+	openers.At(s.path)
+	report.Unwritten(s.path)
 	out, err := exec.Command(shell, s.path, "UPDATE items SET stamp = 'stolen'").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "locked") {
 		t.Errorf("another process wrote through the lock: %s", out)
@@ -86,17 +88,17 @@ func TestOtherProcessesThatHaveTheFileOpenAreNamed(t *testing.T) {
 	t.Parallel()
 	needsProc(t)
 	s := start(t, t.TempDir(), "")
-	if got := swapper.OpenersElsewhere(s.path); len(got) != 0 {
+	if got := openers.At(s.path); len(got) != 0 {
 		t.Errorf("nobody else has it open, and got %v", got)
 	}
-	if got := swapper.OpenersElsewhere(s.path + "missing"); len(got) != 0 {
+	if got := openers.At(s.path + "missing"); len(got) != 0 {
 		t.Errorf("no file, and got %v", got)
 	}
 	cmd := exec.Command("sh", "-c", `exec 3<"$1"; echo open; read line`, "sh", s.path)
 	testenv.Start(t, cmd).Line()
-	want := []swapper.Opener{{PID: cmd.Process.Pid, Command: "sh"}}
+	want := []openers.Process{{PID: cmd.Process.Pid, Command: "sh"}}
 	testenv.Eventually(t, func() error { // a child is not counted at once
-		if got := swapper.OpenersElsewhere(s.path); !slices.Equal(got, want) {
+		if got := openers.At(s.path); !slices.Equal(got, want) {
 			return fmt.Errorf("got %v, want %v", got, want)
 		}
 		return nil
@@ -133,13 +135,13 @@ func TestAStampSeesWhateverIsWrittenAfterThePush(t *testing.T) {
 				if write != nil {
 					write(t, s)
 				}
-				if got := report.Stamp.Unwritten(s.path); got != (write == nil) {
+				if got := report.Unwritten(s.path); got != (write == nil) {
 					t.Errorf("unwritten: %t", got)
 				}
 			})
 		}
 	}
-	if (*swapper.Stamp)(nil).Unwritten(filepath.Join(t.TempDir(), "x")) {
-		t.Error("no stamp, and taken for unwritten")
+	if (swapper.Report{}).Unwritten(filepath.Join(t.TempDir(), "x")) {
+		t.Error("nothing was pushed, and it is taken for unwritten")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"hotswap/internal/livefile"
 	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
@@ -32,8 +34,8 @@ func TestAWALThatSomebodyRemovedIsNotLostByAPush(t *testing.T) {
 			s := start(t, t.TempDir(), "&_journal=WAL")
 			s.pool.SetMaxOpenConns(1)
 			s.exec("UPDATE items SET stamp = 'acknowledged'")
-			if swapper.Lost(s.db) != "" {
-				t.Error("a database at rest is lost:", swapper.Lost(s.db))
+			if err := livefile.Lost(s.db); err != nil {
+				t.Error("a database at rest is lost:", err)
 			}
 			if err := takeAway(s.path + "-wal"); err != nil {
 				t.Fatal(err)
@@ -49,9 +51,10 @@ func TestAWALThatSomebodyRemovedIsNotLostByAPush(t *testing.T) {
 				t.Error(s.stamp())
 			}
 			// What it says to do saves the data.
-			commands := rescueOf.FindStringSubmatch(swapper.Lost(s.db))
+			lost := fmt.Sprint(livefile.Lost(s.db))
+			commands := rescueOf.FindStringSubmatch(lost)
 			if commands == nil {
-				t.Fatalf("no commands in %q", swapper.Lost(s.db))
+				t.Fatalf("no commands in %q", lost)
 			}
 			shell := exec.Command("sh", "-ec", commands[1])
 			shell.Dir = t.TempDir()
@@ -83,13 +86,13 @@ func TestALiveFileThatSomebodyRemovedIsNotOneThatIsNotThereYet(t *testing.T) {
 			if !errors.Is(err, swapper.ErrNotExist) || !strings.Contains(err.Error(), "removed or moved away") {
 				t.Errorf("a pull: %v", err)
 			}
-			if !strings.Contains(swapper.Lost(s.db), "removed or moved away") {
-				t.Errorf("got %q", swapper.Lost(s.db))
+			if lost := livefile.Lost(s.db); lost == nil || !strings.Contains(lost.Error(), "removed or moved away") {
+				t.Errorf("got %v", lost)
 			}
 			// A push mends it.
 			s.mustPush(source(t, "new"), swapper.PushOptions{})
-			if s.stamp() != "new" || swapper.Lost(s.db) != "" {
-				t.Error(s.stamp(), swapper.Lost(s.db))
+			if s.stamp() != "new" || livefile.Lost(s.db) != nil {
+				t.Error(s.stamp(), livefile.Lost(s.db))
 			}
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hotswap/internal/lognote"
+	"hotswap/internal/openers"
 )
 
 // mayRename says whether the live file may be replaced by rename at all, as far
@@ -17,7 +18,7 @@ func (p *push) mayRename() error {
 	if p.opts.method() == MethodInPlace {
 		return &failure{text: "asked for", inPlace: true}
 	}
-	if why := blindness(); why != "" {
+	if why := openers.Blindness(); why != "" {
 		return &failure{text: why, kinds: []error{ErrTarget}, hint: "mount it, or push in place (--method=in-place)", inPlace: true}
 	}
 	if doubt := leaseDoubt(p.target.dir); doubt != "" {
@@ -43,7 +44,7 @@ func (p *push) inPlaceAhead() bool {
 	case MethodRename:
 		return false
 	}
-	return blindness() != "" || leasesExist && leaseDoubt(p.target.dir) != "" || len(OpenersElsewhere(p.target.path)) > 0
+	return openers.Blindness() != "" || leasesExist && leaseDoubt(p.target.dir) != "" || len(openers.At(p.target.path)) > 0
 }
 
 // errInPlace returns what kept a push from renaming, if going in place gets
@@ -62,21 +63,21 @@ func (p *push) nobodyElsewhere() error {
 	if !p.target.exists {
 		return nil
 	}
-	var openers []Opener
-	var newborn bool
+	var others []openers.Process
+	var preExec bool
 	look := func() bool {
-		openers, newborn = lookForOpeners(p.target.dev, p.target.ino)
-		return newborn
+		others, preExec = openers.Look(p.target.state.inode())
+		return preExec
 	}
-	inLine(look)
-	// A lease would see a newborn process that keeps the file; else it is waited
+	openers.InTurn(look)
+	// A lease would see a pre-exec child that keeps the file; else it is waited
 	// for, until it counts.
-	for began := time.Now(); newborn && !p.wantLease && time.Since(began) <= newbornPatience; {
+	for began := time.Now(); preExec && !p.wantLease && time.Since(began) <= preExecPatience; {
 		time.Sleep(time.Millisecond)
-		inLine(look)
+		openers.InTurn(look)
 	}
-	if len(openers) > 0 {
-		return openElsewhere(openers)
+	if len(others) > 0 {
+		return openElsewhere(others)
 	}
 	return nil
 }
@@ -85,7 +86,7 @@ func (p *push) nobodyElsewhere() error {
 // own program, may keep the lease from us, where it may have to wait for a
 // processor; and how long one that is not seen may, which may just have got there.
 const (
-	newbornPatience = 500 * time.Millisecond
+	preExecPatience = 500 * time.Millisecond
 	unseenPatience  = 50 * time.Millisecond
 	// leaseTries is how often the lease is tried for at least: a machine that is
 	// short of processors may not get to more within that time.
@@ -93,10 +94,10 @@ const (
 )
 
 // openElsewhere says who else has the live file open.
-func openElsewhere(openers []Opener) error {
+func openElsewhere(others []openers.Process) error {
 	who := "a process that this one may not look at"
-	if len(openers) > 0 {
-		who = joinOpeners(openers)
+	if len(others) > 0 {
+		who = joinProcesses(others)
 	}
 	return &failure{text: "the database is open in " + who, kinds: []error{ErrBusy},
 		hint:    "end the other process's use of it, which would go on with the replaced file, and try again, or push in place (--method=in-place)",
@@ -104,10 +105,10 @@ func openElsewhere(openers []Opener) error {
 	}
 }
 
-func joinOpeners(openers []Opener) string {
-	names := make([]string, len(openers))
-	for i, o := range openers {
-		names[i] = o.String()
+func joinProcesses(all []openers.Process) string {
+	names := make([]string, len(all))
+	for i, p := range all {
+		names[i] = p.String()
 	}
 	return strings.Join(names, ", ")
 }

@@ -14,6 +14,8 @@ import (
 
 	"hotswap/internal/dbpath"
 	"hotswap/internal/lognote"
+	"hotswap/internal/openers"
+	"hotswap/internal/sqlitefile"
 )
 
 // Orphans is what [RemoveOrphans] found and did.
@@ -161,7 +163,7 @@ func wasOverwritten(live string, b beside) (bool, error) {
 // error says that one has it, or that the file must not be opened: to close it
 // again would drop the locks of a connection of this process.
 func lockOrphan(name string, state fileState) (*os.File, error) {
-	if open, err := openedHere(state.dev, state.ino); err != nil || open {
+	if open, err := openers.Here(state.inode()); err != nil || open {
 		return nil, errors.Join(err, unix.EBUSY)
 	}
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
@@ -186,9 +188,9 @@ func lockOrphan(name string, state fileState) (*os.File, error) {
 }
 
 func (o *Orphans) remove(name string) error {
-	for _, suffix := range sidecarSuffixes {
+	for _, suffix := range sqlitefile.Sidecars {
 		info, err := os.Lstat(name + suffix)
-		if err != nil && !absent(err) {
+		if err != nil && !sqlitefile.Absent(err) {
 			return err
 		}
 		if err != nil || !info.Mode().IsRegular() {
@@ -209,7 +211,7 @@ func (o *Orphans) removed(name string, err error) error {
 }
 
 func (o *Orphans) keepBackup(name, live string) error {
-	path := backupPath(live)
+	path := sqlitefile.BackupPath(live)
 	// Of two of them each is the only copy of something.
 	if state, err := lookAt(path); o.Backup != "" || err == nil && !state.mode.IsRegular() {
 		b, _ := parseBeside(filepath.Base(name), filepath.Base(live))

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"hotswap/internal/openers"
 	"hotswap/internal/testenv"
-	"hotswap/swapper"
 )
 
 // otherProcess is the role of a child process that uses the database with a
@@ -106,8 +106,8 @@ func startCommand(t *testing.T, cmd *exec.Cmd) *other {
 	o := &other{Child: testenv.Start(t, cmd), t: t}
 	t.Cleanup(func() { o.Process.Kill() })
 	testenv.Eventually(t, func() error { // from then on a push takes it for somebody else
-		if swapper.IsNewborn(o.Process.Pid) {
-			return errors.New("it stays a newborn process")
+		if openers.IsPreExec(o.Process.Pid) {
+			return errors.New("it stays a preExec process")
 		}
 		return nil
 	})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hotswap/internal/lognote"
+	"hotswap/internal/sqlitefile"
 )
 
 // nameUndo gives the stage the name that the old file has after the exchange, with
@@ -19,7 +20,7 @@ func (p *push) nameUndo() error {
 		return failed("look at the stage", err)
 	}
 	p.stage.state = own
-	b := beside{id: p.stage.id, kind: kindUndo, a: own.ino, b: p.target.ino}
+	b := beside{id: p.stage.id, kind: kindUndo, a: own.ino, b: p.target.state.ino}
 	if p.opts.Backup {
 		b.kind = kindBackup
 	}
@@ -86,7 +87,7 @@ func (r *replacement) verify() error {
 }
 
 func (r *replacement) probe() error {
-	if _, err := r.stage.file.ReadAt(make([]byte, headerSize), 0); err != nil {
+	if _, err := r.stage.file.ReadAt(make([]byte, sqlitefile.HeaderSize), 0); err != nil {
 		return failed("read the new database in its place", err)
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/openers"
 	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
@@ -300,7 +301,7 @@ func TestAPathWithALineBreakIsShownOnOneLine(t *testing.T) {
 	if want := `push to /dir\n1/live\x1b.db: look at /dir\n1/live\x1b.db: open /dir\n1/live\x1b.db-wal: file does not exist`; e.Error() != want {
 		t.Errorf("got %q, want %q", e.Error(), want)
 	}
-	if text := (swapper.Opener{PID: 1, Command: "x\ny"}).String(); text != `process 1 (x\ny)` {
+	if text := (openers.Process{PID: 1, Command: "x\ny"}).String(); text != `process 1 (x\ny)` {
 		t.Errorf("got %q", text)
 	}
 }

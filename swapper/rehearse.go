@@ -10,6 +10,7 @@ import (
 
 	"hotswap/driver"
 	"hotswap/internal/printable"
+	"hotswap/internal/sqlitefile"
 )
 
 // rehearse opens the new database as the program's own connections will, so that a
@@ -48,7 +49,7 @@ func (p *push) rehearse(ctx context.Context) error {
 }
 
 func (p *push) rehearseOnCopy(ctx context.Context) error {
-	if len(filepath.Base(p.stage.path)+sidecarSuffixes[0]) > longestName {
+	if len(filepath.Base(p.stage.path)+sqlitefile.Sidecars[0]) > longestName {
 		return nil // as in stage.rehearse
 	}
 	throwaway, err := createStage(p.target.path, kindStage, private)
@@ -60,7 +61,7 @@ func (p *push) rehearseOnCopy(ctx context.Context) error {
 		return err
 	}
 	if p.readable {
-		if err := setJournalVersion(throwaway.file, p.wal); err != nil {
+		if err := sqlitefile.SetJournal(throwaway.file, p.wal); err != nil {
 			return failed("keep the journal mode", err)
 		}
 	}
@@ -126,12 +127,12 @@ func (p *push) fitsAttachers(ctx context.Context) error {
 	if err != nil {
 		return liveBusy("read the live database's text encoding", err)
 	}
-	head := make([]byte, headerSize)
-	if _, err := p.stage.file.ReadAt(head, 0); err != nil {
+	head, err := sqlitefile.ReadHeader(p.stage.file)
+	if err != nil {
 		return failed("read the stage's header", err)
 	}
-	encodings := map[byte]string{0: encoding, 1: "UTF-8", 2: "UTF-16le", 3: "UTF-16be"}
-	if new := encodings[head[offEncoding+3]]; new != encoding {
+	encodings := map[uint32]string{0: encoding, 1: "UTF-8", 2: "UTF-16le", 3: "UTF-16be"}
+	if new := encodings[head.Encoding]; new != encoding {
 		return bad(rehearsalHint, "%s could not attach the new database any more: its text encoding is %s, and attached databases must have that of the main one, %s", printable.Line(others[0].Path()), new, encoding)
 	}
 	return nil

@@ -8,7 +8,10 @@ import (
 
 	"hotswap/internal/door"
 	"hotswap/internal/fileid"
+	"hotswap/internal/livefile"
 	"hotswap/internal/lognote"
+	"hotswap/internal/openers"
+	"hotswap/internal/sqlitefile"
 )
 
 // replacement puts the stage in the live file's place, with every connection
@@ -85,7 +88,7 @@ func (r *replacement) run(ctx context.Context) error {
 // of the program's connections to close has done it; if another process has the
 // database open, or that one was not allowed to, a connection of our own is the last.
 func (r *replacement) checkpoint() error {
-	if !r.readable || !holds(r.target.path) {
+	if !r.readable || sqlitefile.PendingSize(r.target.path) == 0 {
 		return nil
 	}
 	l, err := openLive(context.Background(), r.db, lockWait*time.Millisecond)
@@ -152,7 +155,7 @@ func (r *replacement) beAlone() error {
 	}
 	// Before the file is opened: to close it again would drop the locks of a
 	// connection that is not ours.
-	open, err := openedHere(r.target.dev, r.target.ino)
+	open, err := openers.Here(r.target.state.inode())
 	if err != nil {
 		return failed("look through the program's descriptors", err)
 	}
@@ -173,12 +176,12 @@ func (r *replacement) beAlone() error {
 		if !errors.Is(err, errLeaseRefused) && !errors.Is(err, errFenceRefused) {
 			return err
 		}
-		openers, newborn := lookForOpeners(r.target.dev, r.target.ino)
-		if newborn {
-			patience = newbornPatience // the next look may come between two of them
+		others, preExec := openers.Look(r.target.state.inode())
+		if preExec {
+			patience = preExecPatience // the next look may come between two of them
 		}
-		if len(openers) > 0 || try >= leaseTries && time.Since(began) > patience {
-			return openElsewhere(openers)
+		if len(others) > 0 || try >= leaseTries && time.Since(began) > patience {
+			return openElsewhere(others)
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -203,11 +206,11 @@ func (r *replacement) keepJournalMode() error {
 	if !r.readable || r.guard == nil {
 		return nil
 	}
-	wal, err := journalIsWAL(r.guard.file)
-	if err == nil && wal != r.wal {
+	head, err := sqlitefile.ReadHeader(r.guard.file)
+	if wal := head.Versions.WAL(); err == nil && wal != r.wal {
 		r.wal = wal
-		err = errors.Join(setJournalVersion(r.stage.file, wal), r.stage.file.Sync())
-		r.report.Stamp = r.stage.stamp()
+		err = errors.Join(sqlitefile.SetJournal(r.stage.file, wal), r.stage.file.Sync())
+		r.report.stamp = livefile.StampOf(r.stage.file)
 	}
 	if err != nil {
 		return failed("keep the journal mode", err)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/livefile"
 )
 
 // Report says what a Push or a Pull did. It is returned with an error too, as
@@ -45,10 +46,15 @@ type Report struct {
 	Pause time.Duration `json:"pause_ns"`
 	// Phases are the durations of the phases, in the order they ran.
 	Phases []Phase `json:"phases,omitempty"`
-	// Stamp tells the database, as it was pushed, from what is written to it
-	// later; nil if it could not be taken.
-	Stamp *Stamp `json:"-"`
+
+	stamp livefile.Stamp // of the database as it was pushed
 }
+
+// Unwritten reports whether the database at path is the file that this Push has put
+// there, with nothing written to it since. It opens nothing and takes no lock. It may
+// be false although nothing was written, never true although something was; it is false
+// for a push in place, and for a Report that was decoded from JSON.
+func (r Report) Unwritten(path string) bool { return r.stamp.Unwritten(path) }
 
 // Phase is one phase of an operation and how long it took.
 type Phase struct {

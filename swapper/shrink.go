@@ -2,12 +2,12 @@ package swapper
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"time"
 
 	"hotswap/driver"
 	"hotswap/internal/lognote"
+	"hotswap/internal/sqlitefile"
 )
 
 // largeWAL is the size of a WAL, in bytes, whose removal takes time.
@@ -32,7 +32,7 @@ func shrink(ctx context.Context, db *driver.Database) (done bool, err error) {
 		return true, nil
 	}
 	done, err = l.checkpointOnce(ctx, "PASSIVE")
-	if err != nil || !hasLargeWAL(db.Path()) {
+	if err != nil || sqlitefile.WALSize(db.Path()) <= largeWAL {
 		return done || err == nil, err
 	}
 	quiet, err := db.Freeze(ctx, driver.FreezeOptions{WritesOnly: true, MaxPause: cutPause})
@@ -53,11 +53,6 @@ func (l *live) checkpointOnce(ctx context.Context, mode string) (done bool, err 
 		return false, nil
 	}
 	return err == nil && busy == 0, err
-}
-
-func hasLargeWAL(path string) bool {
-	info, err := os.Stat(path + "-wal")
-	return err == nil && info.Size() > largeWAL
 }
 
 // shrink cuts the WAL that the copy has made as large as the database. A reader
@@ -99,7 +94,7 @@ func shrinkLater(db *driver.Database) {
 		if now, ok := driver.Lookup(db.Path()); !ok || now != db || db.Generation() != generation || left == 0 {
 			return
 		}
-		if !hasLargeWAL(db.Path()) {
+		if sqlitefile.WALSize(db.Path()) <= largeWAL {
 			return
 		}
 		done, err := shrink(context.Background(), db)

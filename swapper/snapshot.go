@@ -18,6 +18,7 @@ import (
 	"hotswap/driver"
 	"hotswap/internal/dbpath"
 	"hotswap/internal/printable"
+	"hotswap/internal/sqlitefile"
 	"hotswap/internal/transfer"
 )
 
@@ -174,26 +175,10 @@ func (op *operation) backup(ctx context.Context, src *sqlite3.SQLiteConn, s *sta
 	}
 	dst := opened.(*sqlite3.SQLiteConn)
 	defer func() { err = errors.Join(err, dst.Close()) }()
-	b, err := dst.Backup("main", src, "main")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, b.Close()) }()
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		done, err := b.Step(max(1, stepBytes/int(pageSize)))
-		if err != nil {
-			return err
-		}
-		total := int64(b.PageCount()) * pageSize
-		copied := total - int64(b.Remaining())*pageSize
-		op.progress(StepCopying, fmt.Sprintf("copied %d of %d bytes", copied, total), copied, total)
-		if done {
-			return nil
-		}
-	}
+	return sqlitefile.Backup(ctx, dst, src, max(1, stepBytes/int(pageSize)), func(done, total int64) {
+		done, total = done*pageSize, total*pageSize
+		op.progress(StepCopying, fmt.Sprintf("copied %d of %d bytes", done, total), done, total)
+	})
 }
 
 func queryInt(c *sqlite3.SQLiteConn, query string) (int64, error) {

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"hotswap/internal/sqlitefile"
 )
 
 // stage is a new file in the target's directory: the pushed database until it
@@ -79,7 +81,7 @@ func (s *stage) named() (bool, error) {
 func (s *stage) discard() {
 	if s.path != "" {
 		os.Remove(s.path)
-		for _, suffix := range sidecarSuffixes {
+		for _, suffix := range sqlitefile.Sidecars {
 			os.Remove(s.path + suffix)
 		}
 		s.path = ""
@@ -152,7 +154,7 @@ func (s *stage) receive(ctx context.Context, src io.Reader, opts PushOptions, pr
 		n, readErr := fill(src, buf)
 		if n > 0 {
 			if s.size == 0 {
-				if err := checkMagic(buf[:min(n, headerSize)]); err != nil {
+				if err := checkMagic(buf[:min(n, sqlitefile.HeaderSize)]); err != nil {
 					return "", err
 				}
 			}
@@ -177,7 +179,7 @@ func (s *stage) receive(ctx context.Context, src io.Reader, opts PushOptions, pr
 				return "", checkMagic(nil)
 			}
 			if size > 0 && s.size != size {
-				return "", bad(completeHint, "the source is cut: %d bytes were announced, %d arrived", size, s.size)
+				return "", bad(completeHint, "the source is truncated: %d bytes were announced, %d arrived", size, s.size)
 			}
 			if err := w.close(); err != nil {
 				return "", failed("write the stage", err)

@@ -128,7 +128,7 @@ func TestASidecarThatIsNoFileRefusesAPush(t *testing.T) {
 			t.Fatal(err)
 		}
 		within(t, name, func() {
-			if _, err := s.push(source(t, "new"), swapper.PushOptions{}); !errors.Is(err, swapper.ErrTarget) || !strings.Contains(err.Error(), "is no file but "+says) {
+			if _, err := s.push(source(t, "new"), swapper.PushOptions{}); !errors.Is(err, swapper.ErrTarget) || !strings.Contains(err.Error(), "is not a regular file (it is "+says) {
 				t.Errorf("%s: %v", says, err)
 			}
 		})

@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/livefile"
 	"hotswap/internal/printable"
+	"hotswap/internal/sqlitefile"
 	"hotswap/internal/transfer"
 )
 
@@ -164,7 +166,7 @@ func (p *push) look(ctx context.Context) (err error) {
 	}
 	if p.opts.Backup {
 		if info, err := os.Lstat(p.backupPath()); err == nil && !info.Mode().IsRegular() {
-			return &failure{text: fmt.Sprintf("%s, where the backup goes, is %s", p.backupPath(), kindOf(info.Mode())), kinds: []error{ErrTarget},
+			return &failure{text: fmt.Sprintf("%s, where the backup goes, is %s", p.backupPath(), sqlitefile.KindOf(info.Mode())), kinds: []error{ErrTarget},
 				hint: "move it away, or push without --backup"}
 		}
 	}
@@ -228,8 +230,8 @@ func (p *push) receive(ctx context.Context, src io.Reader) (err error) {
 // check refuses what should not become the live database.
 func (p *push) check(ctx context.Context) error {
 	p.phase("check")
-	head := make([]byte, headerSize)
-	if _, err := p.stage.file.ReadAt(head, 0); err != nil {
+	head, err := sqlitefile.ReadHeader(p.stage.file)
+	if err != nil {
 		return failed("read the stage's header", err)
 	}
 	if err := checkLength(head, p.stage.size); err != nil {
@@ -307,11 +309,11 @@ func (p *push) adopt(ctx context.Context) error {
 	p.phase("sync")
 	if p.target.exists {
 		if p.readable {
-			if err := setJournalVersion(p.stage.file, p.wal); err != nil {
+			if err := sqlitefile.SetJournal(p.stage.file, p.wal); err != nil {
 				return failed("keep the journal mode", err)
 			}
-		} else if mode := JournalMode(p.target.path); mode != "" {
-			if err := setJournalVersion(p.stage.file, mode == "wal"); err != nil {
+		} else if mode := livefile.JournalMode(p.target.path); mode != "" {
+			if err := sqlitefile.SetJournal(p.stage.file, mode == "wal"); err != nil {
 				return failed("keep the journal mode", err)
 			}
 		}
@@ -332,7 +334,7 @@ func (p *push) adopt(ctx context.Context) error {
 	if err := p.stage.file.Sync(); err != nil {
 		return failed("fsync the stage", err)
 	}
-	p.report.Stamp = p.stage.stamp()
+	p.report.stamp = livefile.StampOf(p.stage.file)
 	if err := p.stage.assertAlone(); err != nil || !p.target.exists || p.opts.DryRun {
 		return err
 	}

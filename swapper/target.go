@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hotswap/internal/fileid"
+	"hotswap/internal/sqlitefile"
 )
 
 // target is the live database's file as a push found it.
@@ -21,8 +22,6 @@ type target struct {
 	exists bool
 	state  fileState
 	id     fileid.ID
-	dev    uint64
-	ino    uint64
 	leads  func(path string) bool // whether the database's names still lead to the path
 }
 
@@ -59,7 +58,7 @@ func inspect(path string) (*target, error) {
 	case err != nil:
 		return nil, failed("look at the target", err)
 	case !state.mode.IsRegular():
-		return nil, &failure{text: fmt.Sprintf("the target is no regular file but %s", kindOf(state.mode)), kinds: []error{ErrTarget},
+		return nil, &failure{text: fmt.Sprintf("the target is not a regular file (it is %s)", sqlitefile.KindOf(state.mode)), kinds: []error{ErrTarget},
 			hint: "name a database file"}
 	}
 	if err := t.oneName(state); err != nil {
@@ -74,7 +73,7 @@ func inspect(path string) (*target, error) {
 		return nil, &failure{text: "the target is marked immutable", cause: err, kinds: []error{ErrNotPermitted},
 			hint: "take the mark off with: chattr -i " + path}
 	}
-	t.exists, t.state, t.id, t.dev, t.ino = true, state, fileid.Of(path), state.dev, state.ino
+	t.exists, t.state, t.id = true, state, fileid.Of(path)
 	return t, nil
 }
 
@@ -138,22 +137,6 @@ func (t *target) stillEmpty(size int64) error {
 		return &failure{text: "the live database was empty at first and is not any more", kinds: []error{ErrBusy}, hint: "try again"}
 	}
 	return nil
-}
-
-func kindOf(m fs.FileMode) string {
-	switch {
-	case m.IsDir():
-		return "a directory"
-	case m&fs.ModeSymlink != 0:
-		return "a symbolic link"
-	case m&fs.ModeNamedPipe != 0:
-		return "a FIFO"
-	case m&fs.ModeSocket != 0:
-		return "a socket"
-	case m&fs.ModeDevice != 0:
-		return "a device"
-	}
-	return m.Type().String()
 }
 
 // checkMountPoint refuses a file that is itself mounted, as containers do with

@@ -8,6 +8,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/internal/lognote"
+	"hotswap/internal/sqlitefile"
 )
 
 // unreadable reports whether err says that the live file is no database, or none
@@ -44,7 +45,7 @@ func (r *replacement) setAside() error {
 	if r.unread == nil || r.guard == nil || !r.guard.leased {
 		return nil
 	}
-	for _, suffix := range sidecarSuffixes {
+	for _, suffix := range sqlitefile.Sidecars {
 		name := r.target.path + suffix
 		info, err := os.Lstat(name)
 		if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {

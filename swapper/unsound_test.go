@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"hotswap/internal/livefile"
 	"hotswap/internal/testenv"
-	"hotswap/swapper"
 )
 
 func TestADatabaseThatIsDamagedUnderItsConnectionsIsSeenByItsFirstPage(t *testing.T) {
@@ -22,7 +22,7 @@ func TestADatabaseThatIsDamagedUnderItsConnectionsIsSeenByItsFirstPage(t *testin
 		"sound":      {func(f *os.File) error { return nil }, ""},
 		"the header": {func(f *os.File) error { _, err := f.WriteAt([]byte("rubbish rubbish rubbish "), 0); return err }, `it begins with "rubbish `},
 		"the schema": {func(f *os.File) error { _, err := f.WriteAt([]byte("rubbish"), 100); return err }, "the page that its schema begins on"},
-		"cut":        {func(f *os.File) error { return f.Truncate(8192) }, "it is cut: its header says"},
+		"cut":        {func(f *os.File) error { return f.Truncate(8192) }, "it is truncated: its header says"},
 		"emptied":    {func(f *os.File) error { return f.Truncate(60) }, "it has 60 bytes"},
 	} {
 		for _, mode := range []string{"WAL", "DELETE"} {
@@ -31,7 +31,7 @@ func TestADatabaseThatIsDamagedUnderItsConnectionsIsSeenByItsFirstPage(t *testin
 				s.pool.SetMaxOpenConns(1)
 				for range 50 { // as the program writes, nothing is wrong
 					s.exec("INSERT INTO items (stamp, filler) VALUES ('live', zeroblob(5000))")
-					if text := swapper.Unsound(s.path); text != "" {
+					if text := livefile.Unsound(s.path); text != "" {
 						t.Fatal(text)
 					}
 				}
@@ -46,7 +46,7 @@ func TestADatabaseThatIsDamagedUnderItsConnectionsIsSeenByItsFirstPage(t *testin
 				if err := c.harm(f); err != nil {
 					t.Fatal(err)
 				}
-				if got := swapper.Unsound(s.path); (got == "") != (c.says == "") || !strings.Contains(got, c.says) {
+				if got := livefile.Unsound(s.path); (got == "") != (c.says == "") || !strings.Contains(got, c.says) {
 					t.Errorf("got %q", got)
 				}
 			})

@@ -3,7 +3,6 @@ package swapper
 import (
 	"context"
 	"errors"
-	"os"
 	"time"
 
 	"hotswap/driver"
@@ -71,15 +70,4 @@ func (p *push) visitOnce(ctx context.Context, regardless bool, fn func(*live) er
 	defer l.close()
 	p.wal = l.wal
 	return fn(l)
-}
-
-// holds reports whether a sidecar of the database may hold something that its file
-// does not have yet.
-func holds(path string) bool {
-	for _, suffix := range []string{"-wal", "-journal"} {
-		if info, err := os.Lstat(path + suffix); err == nil && info.Size() > 0 {
-			return true
-		}
-	}
-	return false
 }

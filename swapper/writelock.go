@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/openers"
 )
 
 // lock gets SQLite's write lock with the copy's first step, which copies nothing:
@@ -100,8 +101,8 @@ func (o *overwrite) writerElsewhere(since time.Time) error {
 			f.hint += ", or interrupt the program's transactions with --force"
 		}
 	}
-	if others := openersElsewhere(o.target.dev, o.target.ino); len(others) > 0 {
-		f.text += ", maybe " + joinOpeners(others)
+	if others := openers.Elsewhere(o.target.state.inode()); len(others) > 0 {
+		f.text += ", maybe " + joinProcesses(others)
 	}
 	return f
 }

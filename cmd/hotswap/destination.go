@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hotswap/internal/dbpath"
+	"hotswap/internal/openers"
 	"hotswap/internal/printable"
-	"hotswap/swapper"
 )
 
 // destination is where a pull goes. A caller commits it once everything is
@@ -190,8 +190,8 @@ func (d *fileDestination) refuseOpened() error {
 	if d.old == nil {
 		return nil
 	}
-	if openers := swapper.OpenersElsewhere(d.path); len(openers) > 0 {
-		return failf(exitTryAgain, "%s is open in %s, which would go on with the replaced file", d.arg, openers[0]).
+	if others := openers.At(d.path); len(others) > 0 {
+		return failf(exitTryAgain, "%s is open in %s, which would go on with the replaced file", d.arg, others[0]).
 			withHint("end that, or choose another name; if it manages the file itself, push to it by its own --socket")
 	}
 	return nil

@@ -49,7 +49,7 @@ func TestNothingThatCameFromElsewhereCommandsTheTerminal(t *testing.T) {
 	program.HandleFunc("/v1/databases", func(w http.ResponseWriter, r *http.Request) {
 		json.NewEncoder(w).Encode([]sockserver.DatabaseInfo{
 			{Path: database, Open: true, Size: &size, JournalMode: hostile, Holders: holders,
-				OpenIn: []swapper.Opener{{PID: 1, Command: hostile}}, Warnings: []string{hostile}},
+				OpenIn: []sockserver.Opener{{PID: 1, Command: hostile}}, Warnings: []string{hostile}},
 			{Path: "/" + hostile},
 		})
 	})

@@ -7,7 +7,6 @@ import (
 
 	"hotswap/driver"
 	"hotswap/sockserver"
-	"hotswap/swapper"
 )
 
 func TestStatusSaysWhatAnOperatorWouldAsk(t *testing.T) {
@@ -24,7 +23,7 @@ func TestStatusSaysWhatAnOperatorWouldAsk(t *testing.T) {
 				{Kind: driver.HoldRows, Query: "SELECT *\nFROM t", For: 2 * time.Second},
 				{Kind: driver.HoldCall, Query: "SELECT short", For: 999 * time.Millisecond},
 			},
-			OpenIn:   []swapper.Opener{{PID: 12, Command: "litestream"}},
+			OpenIn:   []sockserver.Opener{{PID: 12, Command: "litestream"}},
 			Warnings: []string{"it does not last"},
 		},
 		{Path: "/srv/other.db", JournalMode: "unknown"},

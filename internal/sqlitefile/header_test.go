@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	_ "github.com/mattn/go-sqlite3"
-
 	"hotswap/internal/sqlitefile"
 )
 
@@ -28,14 +26,14 @@ func TestAFileIsWholeFromItsLastByteOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	head, err := sqlitefile.Parse(content)
-	if err != nil || head.PageSize != 1024 || !head.WAL || head.Pages*head.PageSize != int64(len(content)) {
+	if err != nil || head.PageSize != 1024 || !head.Versions.WAL() || head.Size() != int64(len(content)) {
 		t.Errorf("%+v, %v", head, err)
 	}
 	for n, want := range map[int]string{
 		0:                  "empty",
 		50:                 "less than a database's header",
-		100:                "is cut",
-		len(content) - 1:   "is cut",
+		100:                "is truncated",
+		len(content) - 1:   "is truncated",
 		len(content):       "",
 		len(content) + 999: "", // SQLite passes over what is behind the last page
 	} {
@@ -50,10 +48,10 @@ func TestAFileIsWholeFromItsLastByteOn(t *testing.T) {
 	if err := os.WriteFile(path, []byte(strings.Repeat("no database ", 100)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := sqlitefile.CheckWhole(path); err == nil || !strings.Contains(err.Error(), "no SQLite database") {
+	if err := sqlitefile.CheckWhole(path); err == nil || !strings.Contains(err.Error(), "not an SQLite database") {
 		t.Error(err)
 	}
-	if err := sqlitefile.CheckWhole(dir); err == nil || !strings.Contains(err.Error(), "no regular file") {
+	if err := sqlitefile.CheckWhole(dir); err == nil || !strings.Contains(err.Error(), "not a regular file (it is a directory)") {
 		t.Error(err)
 	}
 }

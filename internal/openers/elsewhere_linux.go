@@ -1,0 +1,109 @@
+package openers
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Look is Elsewhere without pre-exec children of this process, and reports whether
+// one of those has the file.
+func Look(file Inode) (all []Process, preExec bool) {
+	procs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return nil, false
+	}
+	for _, proc := range procs {
+		pid, err := strconv.Atoi(filepath.Base(proc))
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		if open, err := hasOpen(proc, file); err != nil || !open {
+			continue // not ours to look at, or gone meanwhile
+		}
+		if isPreExec(proc) {
+			preExec = true
+			continue
+		}
+		comm, _ := os.ReadFile(proc + "/comm")
+		all = append(all, Process{pid, strings.TrimSpace(string(comm))})
+	}
+	return all, preExec
+}
+
+// hasOpen looks through a process's descriptors by stat, which opens nothing.
+func hasOpen(proc string, file Inode) (bool, error) {
+	names, err := descriptors(proc)
+	for _, name := range names {
+		var st syscall.Stat_t
+		if syscall.Stat(proc+"/fd/"+name, &st) == nil && uint64(st.Dev) == file.Dev && st.Ino == file.Ino {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
+// IsPreExec reports whether a process is a child of this one that does not run its
+// own program yet: until it does it has copies of all descriptors, and only after that
+// they are closed (O_CLOEXEC).
+func IsPreExec(pid int) bool { return isPreExec("/proc/" + strconv.Itoa(pid)) }
+
+func isPreExec(proc string) bool {
+	child, err := statFields(proc)
+	if err != nil {
+		return true // gone
+	}
+	if child.parent != os.Getpid() {
+		return false
+	}
+	// Before exec it is in its parent's memory, or in a copy of that; exec puts the
+	// stack at an address of chance. 0 says that this process may not know.
+	if self, err := statFields("/proc/self"); err == nil && child.stack != "0" && child.stack == self.stack {
+		return true
+	}
+	// Exec closes the descriptors a moment after that.
+	var now unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) != nil {
+		return false
+	}
+	const tick = 10 * time.Millisecond // of the kernel's USER_HZ, on every architecture that Go has
+	return time.Duration(now.Nano())-time.Duration(child.started)*tick < execGrace
+}
+
+// execGrace is how long a child takes at most until its exec is done, on a machine
+// that is not short of processors.
+const execGrace = 100 * time.Millisecond
+
+// processStat is a part of /proc/PID/stat.
+type processStat struct {
+	parent  int
+	started int64  // since boot, in ticks
+	stack   string // where it starts; "0" if this process may not know
+}
+
+func statFields(proc string) (s processStat, err error) {
+	text, err := os.ReadFile(proc + "/stat")
+	if err != nil {
+		return s, err
+	}
+	// From the third field on: the second, the command's name in parentheses,
+	// may hold anything (proc_pid_stat(5)).
+	const parent, started, stack = 4 - 3, 22 - 3, 28 - 3
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(fields) <= stack {
+		return s, errors.New("too few fields")
+	}
+	s.stack = fields[stack]
+	s.parent, err = strconv.Atoi(fields[parent])
+	if err == nil {
+		s.started, err = strconv.ParseInt(fields[started], 10, 64)
+	}
+	return s, err
+}

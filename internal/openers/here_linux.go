@@ -1,0 +1,98 @@
+package openers
+
+import (
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Here reports whether this process has the file open, by whatever code of it.
+func Here(file Inode) (bool, error) {
+	names, err := descriptors("/proc/self")
+	if err != nil {
+		return hereByNumber(file), nil
+	}
+	for _, name := range names {
+		// By number: that is quicker than by path, and calls may be waiting.
+		if fd, err := strconv.Atoi(name); err == nil && file.isOpenAs(fd) {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
+// hereByNumber does without /proc, and takes longer.
+func hereByNumber(file Inode) bool {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return true // who knows
+	}
+	for fd := range int(min(limit.Cur, 1<<20)) {
+		if file.isOpenAs(fd) {
+			return true
+		}
+	}
+	return false
+}
+
+func (i Inode) isOpenAs(fd int) bool {
+	var st unix.Stat_t
+	return unix.Fstat(fd, &st) == nil && uint64(st.Dev) == i.Dev && st.Ino == i.Ino
+}
+
+// Blindness says why it can't be known who has a file open, be it another process
+// or this one; "" if it can.
+func Blindness() string {
+	if _, err := os.Stat("/proc/self/fd"); err != nil {
+		return "there is no /proc, by which it is seen what has the file open"
+	}
+	return ""
+}
+
+// Head returns the first length bytes of the file, through a descriptor that this
+// process has of it; nil if it has none, or the file is shorter. A descriptor may be
+// closed, and its number be another file's, while it is read: a read at an offset
+// changes nothing there, and it is looked at once more whose it was.
+func Head(file Inode, length int) []byte {
+	names, _ := descriptors("/proc/self")
+	for _, name := range names {
+		fd, err := strconv.Atoi(name)
+		if err != nil || !file.isOpenAs(fd) {
+			continue
+		}
+		head := make([]byte, length)
+		n, err := unix.Pread(fd, head, 0)
+		if err == nil && n == length && file.isOpenAs(fd) {
+			return head
+		}
+	}
+	return nil
+}
+
+// Unlinked looks among the descriptors of this process for a file that was at path
+// and has no name any more.
+func Unlinked(path string) (descriptor string, found bool) {
+	names, _ := descriptors("/proc/self")
+	for _, name := range names {
+		// Of thousands few have no name; and a file that has one may be called so.
+		var st unix.Stat_t
+		if fd, err := strconv.Atoi(name); err != nil || unix.Fstat(fd, &st) != nil || st.Nlink > 0 {
+			continue
+		}
+		if link, err := os.Readlink("/proc/self/fd/" + name); err == nil && link == path+" (deleted)" {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// descriptors returns the numbers of a process's descriptors.
+func descriptors(proc string) ([]string, error) {
+	dir, err := os.Open(proc + "/fd")
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return dir.Readdirnames(-1)
+}

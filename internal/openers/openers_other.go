@@ -1,0 +1,21 @@
+//go:build !linux
+
+package openers
+
+// Here reports whether this process has the file open; here, nobody can tell.
+func Here(Inode) (bool, error) { return false, nil }
+
+// Head returns nil: no descriptor is found here.
+func Head(Inode, int) []byte { return nil }
+
+// Unlinked finds nothing here.
+func Unlinked(string) (descriptor string, found bool) { return "", false }
+
+// Blindness returns "": here it is no surprise that nobody is seen.
+func Blindness() string { return "" }
+
+// Look sees nobody here.
+func Look(Inode) (all []Process, preExec bool) { return nil, false }
+
+// IsPreExec is never so here.
+func IsPreExec(pid int) bool { return false }

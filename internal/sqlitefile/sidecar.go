@@ -1,0 +1,59 @@
+package sqlitefile
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// Sidecars are the suffixes of the files beside a database file that belong to it.
+var Sidecars = [...]string{"-journal", "-wal", "-shm"}
+
+// logs are those sidecars that may have content which the file lacks, or must lose.
+var logs = [...]string{"-wal", "-journal"}
+
+// Pending returns the suffix of a sidecar that may have content of the database at
+// path, "-wal" or "-journal"; "" if there is none.
+func Pending(path string) (suffix string, err error) {
+	for _, suffix := range logs {
+		info, err := os.Stat(path + suffix)
+		if err == nil && info.Size() > 0 {
+			return suffix, nil
+		}
+		if err != nil && !Absent(err) {
+			return "", err
+		}
+	}
+	return "", nil
+}
+
+// PendingSize returns how many bytes the sidecars that Pending looks for have.
+func PendingSize(path string) (n int64) {
+	for _, suffix := range logs {
+		n += size(path + suffix)
+	}
+	return n
+}
+
+// WALSize returns the size of the WAL of the database at path in bytes, 0 if it has
+// none.
+func WALSize(path string) int64 { return size(path + "-wal") }
+
+func size(name string) int64 {
+	info, err := os.Stat(name)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// Absent reports whether err says that there is no such file, or can't be one: a
+// sidecar's name may be too long.
+func Absent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENAMETOOLONG)
+}
+
+// BackupPath returns where the database that replaces the one at path leaves that, if
+// it is to be kept.
+func BackupPath(path string) string { return path + "~" }
