@@ -204,6 +204,31 @@ func TestTheSweepFindsNothingWrongWhereNothingIs(t *testing.T) {
 	}
 }
 
+// TestARunThatEndsBeforeItsPointIsNotJudgedAsIfTheFaultHadHappened: nor is it a
+// finding, if only some of the last calls did not come.
+func TestARunThatEndsBeforeItsPointIsNotJudgedAsIfTheFaultHadHappened(t *testing.T) {
+	made := prepare(t, careful)
+	last := made.record[len(made.record)-1]
+	for _, more := range []int{1, 2 * tail} {
+		f := *made
+		f.record = append(slices.Clone(made.record), slices.Repeat([]call{last}, more)...)
+		point := len(made.record) + 1
+		for _, faults := range [][]fault{kills, moves, failures[:1]} {
+			found := f.sweep([]int{point}, faults)
+			if found.missed != 1 || len(found.ended) > 0 {
+				t.Errorf("%s at a call that never comes: %+v", faults[0], found)
+			}
+			want := 0
+			if more > tail {
+				want = 1
+			}
+			if len(found.wrong) != want || want > 0 && !strings.Contains(found.wrong[0], "came there") {
+				t.Errorf("%s at the first of the last %d calls: %q", faults[0], more, found.wrong)
+			}
+		}
+	}
+}
+
 // TestACallThatWasFaultedDidNotHappen: the supervisor's own promise.
 func TestACallThatWasFaultedDidNotHappen(t *testing.T) {
 	f := prepare(t, careful)
@@ -213,7 +238,7 @@ func TestACallThatWasFaultedDidNotHappen(t *testing.T) {
 		}
 		for _, ft := range append(kills, failures[0]) {
 			ft.point = i + 1
-			if r := f.run(ft); r.state != stateOld || r.err != nil || r.killed != ft.kill {
+			if r := f.reach(ft); !r.reached || r.state != stateOld || r.err != nil || r.killed != ft.kill {
 				t.Errorf("%s at %s: the %s database, killed %t, %v", ft, c, r.state, r.killed, r.err)
 			}
 		}

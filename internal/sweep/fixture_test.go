@@ -190,6 +190,7 @@ func (f *fixture) place(dir string) error {
 // runResult is what came of one run.
 type runResult struct {
 	calls   []call
+	reached bool // the fault's point
 	killed  bool
 	outcome *outcome // of a victim that lived
 	state   state
@@ -197,7 +198,26 @@ type runResult struct {
 	err     error // the sweep's own
 }
 
-// run does the operation once, with the fault.
+// An operation does not always make the same calls: how often one is tried that
+// ended before the fault's point, and how many of the record's last calls may never
+// come.
+const (
+	attempts = 5
+	tail     = 8
+)
+
+// reach runs a fault until its point is reached, some times at most.
+func (f *fixture) reach(ft fault) (r runResult) {
+	for range attempts {
+		if r = f.run(ft); r.reached {
+			break
+		}
+	}
+	return r
+}
+
+// run does the operation once, with the fault. If it ends before the fault's point
+// it is judged as one without a fault.
 func (f *fixture) run(ft fault) (r runResult) {
 	dir, err := os.MkdirTemp(f.root, "run-")
 	if err != nil {
@@ -215,7 +235,10 @@ func (f *fixture) run(ft fault) (r runResult) {
 	}
 	var out []byte
 	out, r.killed, r.err = s.supervise(victimCommand(f.name, dir))
-	r.calls, r.wrong = s.calls, s.wrong
+	r.calls, r.reached, r.wrong = s.calls, s.reached, s.wrong
+	if !r.reached {
+		ft = fault{}
+	}
 	if r.err == nil && !r.killed {
 		r.outcome = new(outcome)
 		if err := json.Unmarshal(out, r.outcome); err != nil {

@@ -62,7 +62,9 @@ type supervisor struct {
 	within bool
 	thread uint32 // the operation's
 	calls  []call // between the marks
-	wrong  []string
+	// reached: the call at the fault's point came, and met the fault.
+	reached bool
+	wrong   []string
 }
 
 // errNoFilter: the kernel, or the container, has no seccomp for the victim.
@@ -183,6 +185,7 @@ func (s *supervisor) decide(n notification) error {
 	if at <= s.fault.point && s.record[at-1].String() != c.String() {
 		return fmt.Errorf("call %d is %s here, and %s in the record: the operation is not the same in every run", at, c, s.record[at-1])
 	}
+	s.reached = at >= s.fault.point
 	switch {
 	case s.done():
 		return nil
