@@ -181,8 +181,8 @@ func (w *sweeper) pushAgain() error {
 	return nil
 }
 
-// sample is of how many calls an ordinary run tries one, beginning with any.
-const sample = 80
+// sample is of how many calls a run without -every tries one, beginning with any.
+var sample = testenv.Sample(160, 80)
 
 // sweep loses the power before one call after the other, and behind the last.
 func (w *sweeper) sweep(t *testing.T, log logFate) *tally {

@@ -20,7 +20,7 @@ func TestPushesUnderLoadLoseNothing(t *testing.T) {
 	}
 	for _, mode := range []string{"wal", "delete"} {
 		t.Run(mode, func(t *testing.T) {
-			f := Fixture{JournalMode: mode}
+			f := Fixture{Size: int64(testenv.Sample(1, 4)) << 20, JournalMode: mode}
 			r := startRun(t, f, Config{JournalMode: mode})
 			// Writers that never pause would keep each other from the lock for
 			// seconds, without WAL, on any SQLite.
