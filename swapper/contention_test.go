@@ -224,14 +224,7 @@ func TestABusyWriterInAnotherProcessRefusesThePushByName(t *testing.T) {
 func TestAPushThatGoesInPlaceAtTheTimeoutDoesNotWaitForThatOnceMore(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
-	tx, err := s.pool.Begin()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tx.Rollback()
-	if _, err := tx.Exec("UPDATE items SET stamp = stamp"); err != nil {
-		t.Fatal(err)
-	}
+	s.openTx("UPDATE items SET stamp = stamp")
 	attempts := 0 // in place, of which there is time for many within the timeout
 	s.refuses(swapper.PushOptions{Timeout: time.Second, MaxPause: 20 * time.Millisecond, Notify: func(e swapper.Event) {
 		if e.Step == swapper.StepWritesWait {

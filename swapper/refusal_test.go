@@ -65,14 +65,7 @@ func TestOpenRowsThatNeverEndRefuseAPushByName(t *testing.T) {
 func TestAWriteTransactionThatNeverEndsRefusesAPushByName(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
-	tx, err := s.pool.Begin()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tx.Rollback()
-	if _, err := tx.Exec("DELETE FROM items WHERE id = 1 -- leaked"); err != nil {
-		t.Fatal(err)
-	}
+	tx := s.openTx("DELETE FROM items WHERE id = 1 -- leaked")
 	for _, method := range []swapper.Method{swapper.MethodAuto, swapper.MethodInPlace} {
 		_, err := s.push(source(t, "new"), swapper.PushOptions{Timeout: 50 * time.Millisecond, Method: method})
 		for _, says := range []string{"an open transaction", "-- leaked", "--timeout", "--force", "the live database is unchanged"} {
@@ -92,14 +85,7 @@ func TestAForcedPushEndsWhatIsHeldAndTellsItsOwner(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	rows := s.openRows("SELECT id FROM items")
-	tx, err := s.pool.Begin()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tx.Rollback()
-	if _, err := tx.Exec("INSERT INTO items (stamp) VALUES ('half')"); err != nil {
-		t.Fatal(err)
-	}
+	tx := s.openTx("INSERT INTO items (stamp) VALUES ('half')")
 	r := s.mustPush(source(t, "new"), swapper.PushOptions{Timeout: 30 * time.Millisecond, Force: true, Backup: true})
 	if len(r.Holders) != 2 {
 		t.Errorf("the report names the holders %v", r.Holders)

@@ -221,13 +221,7 @@ func TestARehearsalLeavesNothingBehind(t *testing.T) {
 	s.onlyFiles("live.sqlite3")
 	other.onlyFiles("live.sqlite3")
 	// By rename, while the other database is written to: nothing waits for it.
-	tx, err := other.pool.Begin()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tx.Exec("UPDATE items SET stamp = stamp"); err != nil {
-		t.Fatal(err)
-	}
+	tx := other.openTx("UPDATE items SET stamp = stamp")
 	if r, err = s.push(source(t, "new"), swapper.PushOptions{Method: swapper.MethodRename, DryRun: true}); err != nil || r.SHA256 == "" {
 		t.Errorf("%+v, %v", r, err)
 	}

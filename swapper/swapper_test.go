@@ -127,6 +127,20 @@ func (s *service) openRows(query string) *sql.Rows {
 	return rows
 }
 
+// openTx begins a transaction that has done a write, and leaves it open.
+func (s *service) openTx(write string) *sql.Tx {
+	s.t.Helper()
+	tx, err := s.pool.Begin()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { tx.Rollback() })
+	if _, err := tx.Exec(write); err != nil {
+		s.t.Fatalf("%s: %v", write, err)
+	}
+	return tx
+}
+
 func (s *service) push(data []byte, opts swapper.PushOptions) (swapper.Report, error) {
 	if opts.Source == "" {
 		opts.Source = "test"
