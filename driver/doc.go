@@ -77,7 +77,7 @@
 //
 // All exported functions and methods may be called from several goroutines at
 // once. In-memory, shared-memory and custom-VFS databases pass through with
-// nothing managed.
+// nothing managed, and on Windows every database does.
 package driver
 
 // The locks, in their order: whoever holds one takes only those below it. Under none

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"fmt"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -11,7 +12,9 @@ import (
 	"hotswap/internal/dbpath"
 	"hotswap/internal/door"
 	"hotswap/internal/fileid"
+	"hotswap/internal/printable"
 	"hotswap/internal/reserve"
+	"hotswap/internal/unix"
 )
 
 // registry holds the databases by their real path: one for a path as long as
@@ -167,7 +170,11 @@ func Databases() []*Database {
 
 // Manage makes the file at path a managed database although no pool has it
 // open, until release is called. The file need not exist, its directory must.
+// On Windows no file is managed, and Manage fails with errors.ErrUnsupported.
 func Manage(path string) (d *Database, release func(), err error) {
+	if err := unix.Supported(); err != nil {
+		return nil, nil, fmt.Errorf("hotswap: manage %s: %w", printable.Line(path), err)
+	}
 	real, err := dbpath.Real(path)
 	if err != nil {
 		return nil, nil, err

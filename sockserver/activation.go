@@ -7,11 +7,9 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"hotswap/internal/fdpass"
+	"hotswap/internal/unix"
 )
 
 // The names by which a service manager hands over the sockets: FileDescriptorName=
@@ -60,7 +58,7 @@ func inherited(name string) (*listener, error) {
 // takeOver makes a listener of a descriptor, which stays open: the service
 // manager has it, too, and the socket is its own to bind and to unlink.
 func takeOver(fd int, name string) (*listener, error) {
-	syscall.CloseOnExec(fd)
+	unix.CloseOnExec(fd)
 	duplicate, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, err

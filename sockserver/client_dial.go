@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"hotswap/internal/printable"
+	"hotswap/internal/unix"
 )
 
 // What a client can find wrong before it is connected; a *DialError is one of
@@ -38,11 +39,14 @@ func (e *DialError) Unwrap() error { return e.Err }
 // Elsewhere reports whether the program may have its socket in another place: there
 // is none at the path, or none that anybody answers, or that is for commands.
 func (e *DialError) Elsewhere() bool {
-	return errors.Is(e.Err, ErrNoServer) && !errors.Is(e.Err, os.ErrDeadlineExceeded)
+	return errors.Is(e.Err, ErrNoServer) && !errors.Is(e.Err, os.ErrDeadlineExceeded) && !errors.Is(e.Err, errors.ErrUnsupported)
 }
 
 // dialSocket connects to the server at path.
 func dialSocket(ctx context.Context, path string) (net.Conn, error) {
+	if err := unix.Supported(); err != nil {
+		return nil, &DialError{path, err.Error(), fmt.Errorf("%w: %w", ErrNoServer, err)}
+	}
 	if err := checkSocketPath(path); err != nil {
 		return nil, &DialError{path, err.Error(), err}
 	}

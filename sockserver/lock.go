@@ -7,9 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"syscall"
 
-	"golang.org/x/sys/unix"
+	"hotswap/internal/unix"
 )
 
 // socketLock is a lock file that is ours while the socket is. The kernel takes
@@ -56,7 +55,7 @@ func lockSocket(path string) (*socketLock, error) {
 
 // isLockFile reports whether it may be one: a regular file with one name.
 func isLockFile(info fs.FileInfo) bool {
-	st, ok := info.Sys().(*syscall.Stat_t)
+	st, ok := info.Sys().(*unix.FileStat)
 	return info.Mode().IsRegular() && ok && st.Nlink == 1
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hotswap/internal/lognote"
+	"hotswap/internal/unix"
 )
 
 // Bounds on a connection beside its transfers; see stallGuard for those.
@@ -44,9 +45,14 @@ type Server struct {
 // taken instead of the configured ones, and left where they are by Close; the
 // mode of such a socket is up to its maker. Beside each database that the driver has open it
 // first removes what a killed push may have left.
+//
+// On Windows, where no database is managed, it fails with errors.ErrUnsupported.
 func Start(cfg Config) (*Server, error) { return newAPI(cfg).start() }
 
 func (a *api) start() (*Server, error) {
+	if err := unix.Supported(); err != nil {
+		return nil, fmt.Errorf("start the socket server: %w", err)
+	}
 	cfg := a.cfg
 	if err := cfg.validate(); err != nil {
 		return nil, err

@@ -6,7 +6,7 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"hotswap/internal/unix"
 )
 
 // guard keeps everybody else off the live file while it is replaced, and off

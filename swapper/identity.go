@@ -3,9 +3,9 @@ package swapper
 import (
 	"io/fs"
 	"os"
-	"syscall"
 
 	"hotswap/internal/openers"
+	"hotswap/internal/unix"
 )
 
 // fileState is what one look at a file tells, without opening it.
@@ -28,7 +28,7 @@ func (s fileState) is(o fileState) bool {
 
 // stateOf is what the portable calls tell.
 func stateOf(info fs.FileInfo) (s fileState, err error) {
-	st, ok := info.Sys().(*syscall.Stat_t)
+	st, ok := info.Sys().(*unix.FileStat)
 	if !ok {
 		return s, failed("read the inode of "+info.Name(), os.ErrInvalid)
 	}

@@ -59,6 +59,3 @@ func statx(at int, path string, flags int) (s fileState, err error) {
 	s.mode = sqlitefile.ModeOf(uint32(st.Mode))
 	return s, nil
 }
-
-// errNoXattr: the file has no such attribute.
-const errNoXattr = unix.ENODATA

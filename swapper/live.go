@@ -10,10 +10,10 @@ import (
 	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
-	"golang.org/x/sys/unix"
 
 	"hotswap/driver"
 	"hotswap/internal/sqlitefile"
+	"hotswap/internal/unix"
 )
 
 // live is a connection of a push's own to the live database. It is there for

@@ -7,7 +7,7 @@ import (
 	"maps"
 	"slices"
 
-	"golang.org/x/sys/unix"
+	"hotswap/internal/unix"
 )
 
 // attributes are what a file has beyond its bytes: the owner, the mode, and every
@@ -92,7 +92,7 @@ func (s *stage) takeAs(path string, a attributes) error {
 func (s *stage) takeXattrs(path string, xattrs map[string]string) error {
 	for name := range s.taken.xattrs {
 		if _, ok := xattrs[name]; !ok {
-			if err := unix.Fremovexattr(int(s.file.Fd()), name); err != nil && !errors.Is(err, errNoXattr) {
+			if err := unix.Fremovexattr(int(s.file.Fd()), name); err != nil && !errors.Is(err, unix.ENOATTR) {
 				return failed("take the attribute "+name+" from the new file", err)
 			}
 		}

@@ -10,12 +10,12 @@ import (
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 	"github.com/rs/zerolog"
-	"golang.org/x/sys/unix"
 
 	"hotswap/internal/dbpath"
 	"hotswap/internal/lognote"
 	"hotswap/internal/openers"
 	"hotswap/internal/sqlitefile"
+	"hotswap/internal/unix"
 )
 
 // Orphans is what [RemoveOrphans] found and did.

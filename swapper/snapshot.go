@@ -41,6 +41,9 @@ const lockPatience = 10 * time.Second
 // The error is an *Error. Bytes that were written before an error are no
 // database; a caller that sends them on must say so at the end.
 func Pull(ctx context.Context, db *driver.Database, dst io.Writer, opts PullOptions) (Report, error) {
+	if err := supported("pull from"); err != nil {
+		return Report{}, err
+	}
 	defer db.Keep()()
 	op := newOperation(db, opts.Logger, opts.Notify)
 	defer op.end()

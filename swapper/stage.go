@@ -10,9 +10,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
 	"hotswap/internal/sqlitefile"
+	"hotswap/internal/unix"
 )
 
 // stage is a new file in the target's directory: the pushed database until it

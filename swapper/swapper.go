@@ -26,7 +26,13 @@ import (
 // new one is live. Cancelling ctx stops the push until the rename, not after.
 //
 // src is read to its end. It must return an error, not io.EOF, if it was truncated.
+//
+// On Windows, where no database is managed, Push and Pull fail with
+// errors.ErrUnsupported.
 func Push(ctx context.Context, db *driver.Database, src io.Reader, opts PushOptions) (Report, error) {
+	if err := supported("push to"); err != nil {
+		return Report{}, err
+	}
 	defer db.Keep()() // its last pool may be closed meanwhile, and another one opened
 	p := &push{operation: newOperation(db, opts.Logger, opts.Notify), opts: opts}
 	defer p.end()

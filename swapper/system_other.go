@@ -1,12 +1,10 @@
-//go:build unix && !linux
+//go:build !linux
 
 package swapper
 
 import (
 	"errors"
 	"os"
-
-	"golang.org/x/sys/unix"
 )
 
 // What only Linux has, and what is done without it.
@@ -33,9 +31,6 @@ func lookThrough(f *os.File) (fileState, error) {
 	}
 	return stateOf(info)
 }
-
-// errNoXattr: the file has no such attribute.
-const errNoXattr = unix.ENOATTR
 
 // There are no leases, nor locks of a descriptor.
 const leasesExist = false

@@ -9,10 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"hotswap/internal/fileid"
 	"hotswap/internal/sqlitefile"
+	"hotswap/internal/unix"
 )
 
 // target is the live database's file as a push found it.

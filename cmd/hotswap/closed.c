@@ -1,6 +1,11 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#ifndef F_GETFD /* Windows, where the command only says that it can't do anything */
+#define F_GETFD 1
+static int fcntl(int fd, int cmd) { return 0; }
+#endif
+
 /* Which of the standard descriptors were closed, a bit each, when the process
    began. It is looked at before Go's runtime starts, which opens /dev/null on
    them. */

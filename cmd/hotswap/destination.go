@@ -14,11 +14,11 @@ import (
 	"syscall"
 
 	"github.com/mattn/go-isatty"
-	"golang.org/x/sys/unix"
 
 	"hotswap/internal/dbpath"
 	"hotswap/internal/openers"
 	"hotswap/internal/printable"
+	"hotswap/internal/unix"
 )
 
 // destination is where a pull goes. A caller commits it once everything is
@@ -223,7 +223,7 @@ func (d *fileDestination) commit() (backupPath string, err error) {
 // finish gives the copy the mode of the file it replaces and puts it on the disk.
 func (d *fileDestination) finish() error {
 	if d.old != nil {
-		if stat, ok := d.old.Sys().(*syscall.Stat_t); ok {
+		if stat, ok := d.old.Sys().(*unix.FileStat); ok {
 			// cp writes into the old file, and so keeps its owner; only root can.
 			_ = d.Chown(int(stat.Uid), int(stat.Gid))
 		}
@@ -261,7 +261,7 @@ func lacksLinks(err error) bool {
 
 // copyOld copies the old file beside it, durably, and returns the copy's name.
 func (d *fileDestination) copyOld() (name string, err error) {
-	old, err := os.OpenFile(d.path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	old, err := os.OpenFile(d.path, os.O_RDONLY|unix.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return "", err
 	}
@@ -271,7 +271,7 @@ func (d *fileDestination) copyOld() (name string, err error) {
 		return "", err
 	}
 	_, err = io.Copy(copied, old)
-	if stat, ok := d.old.Sys().(*syscall.Stat_t); ok && err == nil {
+	if stat, ok := d.old.Sys().(*unix.FileStat); ok && err == nil {
 		_ = copied.Chown(int(stat.Uid), int(stat.Gid))
 		err = copied.Chmod(d.old.Mode().Perm())
 	}

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"github.com/cheggaaa/pb/v3"
-	"golang.org/x/sys/unix"
 
 	"hotswap/internal/printable"
+	"hotswap/internal/unix"
 )
 
 const (

@@ -6,6 +6,8 @@ import "C"
 import (
 	"os"
 	"syscall"
+
+	"hotswap/internal/unix"
 )
 
 // streams are the standard streams.
@@ -35,7 +37,7 @@ func standardStreams() *streams {
 
 // unusable is a file that can't be used in the other direction: EBADF.
 func unusable(name string, direction int) *os.File {
-	fd, err := syscall.Open(os.DevNull, direction|syscall.O_CLOEXEC, 0)
+	fd, err := unix.Open(os.DevNull, direction|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		fd = -1
 	}

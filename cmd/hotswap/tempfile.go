@@ -8,7 +8,7 @@ import (
 	"regexp"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"hotswap/internal/unix"
 )
 
 // besideInfix is in the name of a file that becomes another one when it is complete.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"hotswap/internal/dbpath"
+	"hotswap/internal/unix"
 )
 
 // Name is a data source name (https://www.sqlite.org/uri.html). It does not change.
@@ -82,7 +83,7 @@ func Parse(name string) *Name {
 	}
 	d.SetsJournal = params.Get("_journal") != "" || params.Get("_journal_mode") != ""
 	d.NoMutex = strings.EqualFold(params.Get("_mutex"), "no")
-	if vfs := params.Get("vfs"); vfs != "" && vfs != "unix" {
+	if vfs := params.Get("vfs"); vfs != "" && vfs != "unix" || unix.Supported() != nil {
 		return d
 	}
 

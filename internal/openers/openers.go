@@ -11,9 +11,9 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"syscall"
 
 	"hotswap/internal/printable"
+	"hotswap/internal/unix"
 )
 
 // A Process is another process that has a file open.
@@ -40,7 +40,7 @@ func InodeOf(path string) (Inode, bool) {
 
 // InodeIn returns the inode that info is of.
 func InodeIn(info os.FileInfo) (Inode, bool) {
-	st, ok := info.Sys().(*syscall.Stat_t)
+	st, ok := info.Sys().(*unix.FileStat)
 	if !ok {
 		return Inode{}, false
 	}

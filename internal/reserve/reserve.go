@@ -10,7 +10,7 @@ import (
 	"sync"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"hotswap/internal/unix"
 )
 
 // Reserve is some descriptors. The zero value has none. It is not for concurrent use.
@@ -40,7 +40,7 @@ func MayBeNeeded() bool {
 func Prepare() { nothing() }
 
 var nothing = sync.OnceValue(func() int {
-	fd, err := syscall.Open(os.DevNull, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	fd, err := unix.Open(os.DevNull, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		return -1
 	}
@@ -61,7 +61,7 @@ func (r *Reserve) Fill(n int) {
 // GiveBack lets go of all, right before files are opened in their place.
 func (r *Reserve) GiveBack() {
 	for _, fd := range r.fds {
-		syscall.Close(fd)
+		unix.Close(fd)
 	}
 	r.fds = nil
 }

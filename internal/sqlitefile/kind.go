@@ -3,7 +3,7 @@ package sqlitefile
 import (
 	"io/fs"
 
-	"golang.org/x/sys/unix"
+	"hotswap/internal/unix"
 )
 
 // KindOf says what kind of file a mode is of: "a directory", say.

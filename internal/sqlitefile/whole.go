@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"os"
 
-	"golang.org/x/sys/unix"
+	"hotswap/internal/unix"
 )
 
 // CheckWhole looks whether the file at path is a whole database, as far as its

@@ -1,0 +1,8 @@
+//go:build darwin || freebsd
+
+package unix
+
+import "golang.org/x/sys/unix"
+
+// ENOATTR: the file has no such attribute.
+const ENOATTR = unix.ENOATTR
