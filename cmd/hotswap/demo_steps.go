@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"hotswap/internal/testapp/app"
+	"hotswap/internal/demoapp"
 	"hotswap/swapper"
 )
 
@@ -28,7 +28,7 @@ func (d *demo) steps(ctx context.Context) error {
 		func() error { return d.pushNext(ctx) },
 		func() error { return d.pull(ctx, pulled) },
 		func() error {
-			if err := app.Restamp(ctx, pulled, changed, d.svc.Database().Generation()+1); err != nil {
+			if err := demoapp.Restamp(ctx, pulled, changed, d.svc.Database().Generation()+1); err != nil {
 				return err
 			}
 			return d.push(ctx, changed, changed, "the pulled one, changed")
@@ -49,7 +49,7 @@ func (d *demo) steps(ctx context.Context) error {
 func (d *demo) pushNext(ctx context.Context) error {
 	generation := d.svc.Database().Generation() + 1
 	next := filepath.Join(d.dir, fmt.Sprintf("new-%d.db", generation))
-	if err := (app.Fixture{Seed: generation}).Make(ctx, next, generation); err != nil {
+	if err := (demoapp.Fixture{Seed: generation}).Make(ctx, next, generation); err != nil {
 		return err
 	}
 	return d.push(ctx, next, "", "")
@@ -88,10 +88,10 @@ func (d *demo) push(ctx context.Context, file, base, what string) error {
 func (d *demo) pushCorrupt(ctx context.Context) error {
 	generation := d.svc.Database().Generation()
 	good, bad := filepath.Join(d.dir, "good.db"), filepath.Join(d.dir, "corrupt.db")
-	if err := (app.Fixture{}).Make(ctx, good, generation+1); err != nil {
+	if err := (demoapp.Fixture{}).Make(ctx, good, generation+1); err != nil {
 		return err
 	}
-	if err := app.Spoil(ctx, good, bad, app.CorruptPage); err != nil {
+	if err := demoapp.Spoil(ctx, good, bad, demoapp.CorruptPage); err != nil {
 		return err
 	}
 	began := time.Now()
@@ -128,7 +128,7 @@ func (d *demo) pull(ctx context.Context, into string) error {
 		return fmt.Errorf("the pull failed with exit code %d: %s", code, stderr)
 	}
 	d.marks = append(d.marks, demoMark{ended, "p"})
-	sum, err := app.Inspect(ctx, into)
+	sum, err := demoapp.Inspect(ctx, into)
 	if err != nil {
 		return err
 	}

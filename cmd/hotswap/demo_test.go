@@ -15,7 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"hotswap/internal/testapp/app"
+	"hotswap/internal/demoapp"
 	"hotswap/internal/testenv"
 )
 
@@ -138,15 +138,15 @@ func TestDemoFailsIfACallFailedOrAReadWasMixed(t *testing.T) {
 	}{
 		"nothing is wrong": {func(*testing.T, *demo) {}, ""},
 		"a call failed": {func(t *testing.T, d *demo) {
-			if _, err := d.svc.WritePool().ExecContext(t.Context(), `DROP TABLE testapp_write`); err != nil {
+			if _, err := d.svc.WritePool().ExecContext(t.Context(), `DROP TABLE demoapp_write`); err != nil {
 				t.Fatal(err)
 			}
 		}, "no such table"},
 		"a read was mixed": {func(_ *testing.T, d *demo) {
-			d.history.AddRead(app.Read{Reader: "r", Seq: 1, Call: app.CallStatement, Seen: app.Seen{Low: 1, High: 2}})
+			d.history.AddRead(demoapp.Read{Reader: "r", Seq: 1, Call: demoapp.CallStatement, Seen: demoapp.Seen{Low: 1, High: 2}})
 		}, "mixed: read r/1 (statement) saw generations 1 and 2 at once"},
 		"a write is lost": {func(_ *testing.T, d *demo) {
-			d.history.AddWrite(app.Write{ID: app.ID{Writer: "w", Seq: 1}, Kind: app.Single, Span: app.Span{First: 1, Last: 1}, Acked: true})
+			d.history.AddWrite(demoapp.Write{ID: demoapp.ID{Writer: "w", Seq: 1}, Kind: demoapp.Single, Span: demoapp.Span{First: 1, Last: 1}, Acked: true})
 		}, "lost: write w/1 (insert) was acknowledged in generation 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -156,16 +156,16 @@ func TestDemoFailsIfACallFailedOrAReadWasMixed(t *testing.T) {
 				dir:         dir,
 				live:        filepath.Join(dir, "shop.db"),
 				socket:      filepath.Join(dir, "hotswap.sock"),
-				history:     new(app.History),
+				history:     new(demoapp.History),
 				loadBegan:   time.Now(),
 			}
 			if err := d.start(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			c.harm(t, d)
-			await := d.svc.Meter().Await(t.Context(), 2, app.CallNested)
-			load := d.svc.StartLoad(app.LoadConfig{Readers: 1, Writers: 1, Think: time.Millisecond})
-			if err := errors.Join(await, d.svc.Meter().Await(t.Context(), 10, app.CallStatement)); err != nil {
+			await := d.svc.Meter().Await(t.Context(), 2, demoapp.CallNested)
+			load := d.svc.StartLoad(demoapp.LoadConfig{Readers: 1, Writers: 1, Think: time.Millisecond})
+			if err := errors.Join(await, d.svc.Meter().Await(t.Context(), 10, demoapp.CallStatement)); err != nil {
 				t.Error(err)
 			}
 			load.Stop()
@@ -185,7 +185,7 @@ func TestDemoFailsIfACallFailedOrAReadWasMixed(t *testing.T) {
 }
 
 func TestTimelineHasARowForEachPowerOfTen(t *testing.T) {
-	slots := []app.Slot{
+	slots := []demoapp.Slot{
 		{},
 		{Calls: 2, Longest: 10 * time.Microsecond},
 		{Calls: 4, Longest: time.Millisecond},
@@ -202,7 +202,7 @@ func TestTimelineHasARowForEachPowerOfTen(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	// A call that takes for ever must not draw for ever.
-	if got := timelineBars([]app.Slot{{Calls: 1, Longest: time.Hour}}); len(got) != timelineRows+1 {
+	if got := timelineBars([]demoapp.Slot{{Calls: 1, Longest: time.Hour}}); len(got) != timelineRows+1 {
 		t.Errorf("an hour takes %d rows", len(got))
 	}
 }
@@ -236,11 +236,11 @@ func TestDemoPrinterIsPlainUnlessToldOtherwise(t *testing.T) {
 		p.command("a remark", "-b", "/tmp/x/new.db", "/tmp/x/shop.db")
 		p.quote(strings.Repeat("a long message from the command ", 5))
 		p.waits(nil)
-		p.waits([]app.Wait{
-			{Call: app.CallPrepared, Calls: 12, Longest: 123456 * time.Microsecond},
-			{Call: app.CallPinned, Calls: 12, Longest: 12345 * time.Microsecond},
-			{Call: app.CallNested, Calls: 12, Longest: 9345 * time.Microsecond},
-			{Call: app.CallCached, Calls: 12, Longest: 1},
+		p.waits([]demoapp.Wait{
+			{Call: demoapp.CallPrepared, Calls: 12, Longest: 123456 * time.Microsecond},
+			{Call: demoapp.CallPinned, Calls: 12, Longest: 12345 * time.Microsecond},
+			{Call: demoapp.CallNested, Calls: 12, Longest: 9345 * time.Microsecond},
+			{Call: demoapp.CallCached, Calls: 12, Longest: 1},
 		})
 		return out.String()
 	}
