@@ -211,7 +211,9 @@ func (p *push) freezeFailed(err error) error {
 func (p *push) freezeStep(e driver.FreezeEvent) {
 	switch e.Step {
 	case driver.FreezeWaiting:
-		p.step(StepWaiting, "waiting for "+count(e.Count, "hold"), map[string]any{fieldCount: e.Count})
+		if e.Count > 0 {
+			p.step(StepWaiting, "waiting for "+count(e.Count, "hold"), map[string]any{fieldCount: e.Count})
+		}
 	case driver.FreezeWritesWait:
 		p.step(StepWritesWait, string(StepWritesWait), nil)
 	case driver.FreezeGateClosed:
