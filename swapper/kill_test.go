@@ -38,6 +38,9 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if code, ran := testenv.OwnProcesses(); ran {
+		os.Exit(code)
+	}
 	testenv.Parallel(4)
 	os.Exit(m.Run())
 }

@@ -8,6 +8,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if code, ran := testenv.OwnProcesses(); ran {
+		os.Exit(code)
+	}
 	testenv.Parallel(3)
 	os.Exit(m.Run())
 }

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hotswap/driver"
+	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
 
@@ -42,7 +43,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	if code, ran := alone(); ran {
+	if code, ran := testenv.OwnProcesses(); ran {
 		os.Exit(code)
 	}
 	if err := makeRunsRoot(); err != nil {
