@@ -16,6 +16,81 @@ import (
 // when a connection is opened on it: that reads its header and its schema.
 const unopenable = "the source is corrupt"
 
+// check refuses what should not become the live database.
+func (p *push) check(ctx context.Context) error {
+	p.phases.begin("check")
+	head, err := sqlitefile.ReadHeader(p.stage.file)
+	if err != nil {
+		return failed("read the stage's header", err)
+	}
+	if err := checkLength(head, p.stage.size); err != nil {
+		return err
+	}
+	if p.opts.Prepare != nil {
+		if err := p.stage.prepare(ctx, p.db, p.opts.Prepare); err != nil {
+			return err
+		}
+	}
+	if !p.opts.SkipIntegrityCheck {
+		p.events.plain(StepIntegrity)
+		what := integrity{subject: "the source", quick: p.opts.Quick, skipConstraints: p.opts.SkipConstraintCheck}
+		if err := p.stage.checkIntegrity(ctx, p.db, what); err != nil {
+			return err
+		}
+		p.events.plain(StepIntegrityPassed)
+	}
+	pool, err := p.stage.openReadOnly(ctx, p.db)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	// Read in any case: what has no readable schema is no database.
+	staged, err := readSchema(ctx, pool)
+	if err != nil {
+		return badIfCorrupt(ctx, "read the source's schema", "the source's schema can't be read", err)
+	}
+	if !p.opts.SkipSchemaCheck && !p.target.empty() {
+		p.events.plain(StepSchema)
+		if err := p.compareSchema(ctx, staged); err != nil {
+			return err
+		}
+		p.events.plain(StepSchemaPassed)
+	}
+	if p.opts.Validate != nil {
+		p.events.plain(StepValidate)
+		if err := validate(ctx, pool, p.opts.Validate); err != nil {
+			return err
+		}
+		p.events.plain(StepValidatePassed)
+	}
+	if err := pool.Close(); err != nil {
+		return failed("close the stage", err)
+	}
+	return p.stage.assertAlone()
+}
+
+func (p *push) compareSchema(ctx context.Context, staged schema) error {
+	if !p.readable {
+		return p.errUnread("there is no schema to compare with")
+	}
+	var liveSchema schema
+	err := p.visit(ctx, func(l *live) (err error) {
+		liveSchema, err = readSchema(ctx, l.pool)
+		return err
+	})
+	if unreadable(err) {
+		p.notRead(err)
+		return p.errUnread("there is no schema to compare with")
+	}
+	if err != nil {
+		return liveBusy("read the live database's schema", err)
+	}
+	if len(liveSchema) == 0 {
+		return nil // the program has made nothing yet that could be missed
+	}
+	return liveSchema.compare(staged)
+}
+
 // prepare lets the program change the stage, in rollback-journal mode so that
 // all it wrote is in the one file at the end.
 func (s *stage) prepare(ctx context.Context, db *driver.Database, fn func(context.Context, *sql.DB) error) error {
@@ -103,38 +178,6 @@ func (s *stage) readQuickly() (pragma string) {
 		return fmt.Sprintf("PRAGMA mmap_size=%d", s.size)
 	}
 	return "PRAGMA cache_size=-65536" // KiB
-}
-
-// rehearse opens the stage as the program will open the live database, and
-// closes it again: what SQLite or the system has against that file, with that
-// owner and mode and beside it a WAL, comes to light before any call waits. It
-// takes as long as the schema is large. With the program's hooks that was done before:
-// see push.rehearse.
-func (s *stage) rehearse(ctx context.Context, db *driver.Database) error {
-	pool := db.OpenFile(s.path, false, "mode=rw")
-	defer pool.Close()
-	var version int
-	err := pool.QueryRowContext(ctx, "PRAGMA schema_version").Scan(&version)
-	if err = errors.Join(err, pool.Close()); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return failed("open the new database as the program will", err)
-	}
-	return s.removeUnused()
-}
-
-// removeUnused removes what a connection leaves that may not write the stage,
-// which has the live one's mode: an empty WAL, and the index of it.
-func (s *stage) removeUnused() error {
-	if s.taken.perm&0o200 != 0 {
-		return nil
-	}
-	info, err := os.Lstat(s.path + "-wal")
-	if err != nil || info.Size() > 0 {
-		return ignoreNotExist(err) // assertAlone tells of it
-	}
-	return errors.Join(ignoreNotExist(os.Remove(s.path+"-shm")), ignoreNotExist(os.Remove(s.path+"-wal")))
 }
 
 // validate lets the program look at the stage.

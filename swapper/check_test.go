@@ -75,7 +75,7 @@ func TestStageThatTheProgramCouldNotOpenIsRefused(t *testing.T) {
 	if _, err := s.file.Write(content); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.rehearse(context.Background(), db); err != nil {
+	if err := s.tryOpen(context.Background(), db); err != nil {
 		t.Fatal(err)
 	}
 	if after, err := os.ReadFile(s.path); err != nil || !bytes.Equal(after, content) || s.assertAlone() != nil {
@@ -84,7 +84,7 @@ func TestStageThatTheProgramCouldNotOpenIsRefused(t *testing.T) {
 	if err := os.Mkdir(s.path+"-wal", 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.rehearse(context.Background(), db); err == nil || !strings.Contains(err.Error(), "open the new database as the program will") {
+	if err := s.tryOpen(context.Background(), db); err == nil || !strings.Contains(err.Error(), "open the new database as the program will") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -163,7 +163,7 @@ func TestWhatWasSetAsideIsPutBackIfNothingWasReplaced(t *testing.T) {
 	if err := os.WriteFile(path+"-wal", []byte("a WAL"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := &replacement{guard: &guard{leased: true}, push: &push{target: &target{path: path}, unread: errors.New("malformed"), opts: PushOptions{Backup: true}}}
+	r := &replacement{guard: &guard{leased: true}, target: &target{path: path}, push: &push{unread: errors.New("malformed"), opts: PushOptions{Backup: true}}}
 	if err := r.setAside(); err != nil {
 		t.Fatal(err)
 	}

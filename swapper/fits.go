@@ -18,7 +18,7 @@ func (o *overwrite) fits() (pages, pageSize int64, err error) {
 		if err := o.sameSetting("PRAGMA encoding", "text encoding"); err != nil {
 			return 0, 0, err
 		}
-		if o.wal {
+		if o.push.wal {
 			if err := o.sameSetting("PRAGMA page_size", "page size"); err != nil {
 				return 0, 0, err
 			}
@@ -51,10 +51,10 @@ func (o *overwrite) sameSetting(pragma, what string) error {
 // once more, in the WAL or the journal and the file, and the backup.
 func (o *overwrite) room(pages, pageSize int64) error {
 	need := o.stage.size + o.stage.size/pageSize*24 // a WAL frame's header
-	if !o.wal {
+	if !o.push.wal {
 		need = max(0, o.stage.size-pages*pageSize) + min(pages*pageSize, o.stage.size)
 	}
-	if o.opts.Backup {
+	if o.push.opts.Backup {
 		need += pages * pageSize
 	}
 	free, headroom, err := space(o.target.dir)
@@ -89,4 +89,17 @@ func (o *overwrite) proveRoom(need int64) error {
 		return failed(fmt.Sprintf("reserve the %d bytes more that going in place takes", need), err)
 	}
 	return nil
+}
+
+// refuseUnlocked refuses to write under connections that take no locks: they would
+// read pages of the new content among those of the old. With a rollback journal the
+// program's own are closed by then. In WAL mode that would not help: they read the
+// file without the WAL, which has the new content until no reader needs the old.
+func (o *overwrite) refuseUnlocked() error {
+	if !o.push.db.Unlocked(!o.push.wal) {
+		return nil
+	}
+	return &failure{text: "the program has the database open with immutable=1 or nolock=1: who reads without locks would take what is written in place for damage",
+		kinds: []error{ErrBusy},
+		hint:  "stop what else has the database open, and push by rename, or open it without that"}
 }

@@ -11,7 +11,6 @@ import (
 
 	"hotswap/driver"
 	"hotswap/internal/openers"
-	"hotswap/internal/printable"
 )
 
 // freezingPatience bounds the wait for another freeze of the database.
@@ -19,11 +18,11 @@ const freezingPatience = time.Second
 
 // freeze drains and closes the program's connections.
 func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
-	p.phase("wait")
+	p.phases.begin("wait")
 	if p.wal {
 		// What it can't do is left for the checkpoint that decides: to give back
 		// the blocks of a gigabyte takes longer than the rest of the pause.
-		shrink(ctx, p.db)
+		shrinkWAL(ctx, p.db)
 	}
 	if err := p.nobodyElsewhere(); err != nil {
 		return nil, err
@@ -37,7 +36,7 @@ func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
 	if err != nil {
 		return nil, p.freezeFailed(err)
 	}
-	p.phase("swap")
+	p.phases.begin("swap")
 	p.report.Connections, p.report.Attempts, p.report.Holders = frozen.Connections, frozen.Attempts, frozen.Holders
 	return frozen, nil
 }
@@ -104,7 +103,7 @@ func (p *push) freezeAll(ctx context.Context) (frozen *driver.Frozen, others att
 		if !errors.Is(err, driver.ErrFreezing) || p.left() == 0 || try > 2 && !anyFreezing(p.db.Attachers()) {
 			return frozen, others, err
 		}
-		p.phase("wait")
+		p.phases.begin("wait")
 		p.thaw(frozen, others.thaw)
 		// Two databases may have each other attached, and be pushed to at once: let
 		// one be the first.
@@ -114,71 +113,6 @@ func (p *push) freezeAll(ctx context.Context) (frozen *driver.Frozen, others att
 		if err != nil {
 			return nil, nil, err
 		}
-	}
-}
-
-// awaitAttachers waits until no database that has this one attached is in a swap of
-// its own.
-func (p *push) awaitAttachers(ctx context.Context) error {
-	var told *driver.Database
-	for {
-		all := p.db.Attachers()
-		i := slices.IndexFunc(all, (*driver.Database).Freezing)
-		if i < 0 {
-			return nil
-		}
-		if p.left() == 0 {
-			return attacherHeld(all[i], driver.ErrFreezing, attacherHint)
-		}
-		if told != all[i] {
-			told = all[i]
-			p.step(StepWaiting, "waiting for the swap of "+printable.Line(told.Path())+", which has this database attached", nil)
-		}
-		end := p.waits()
-		err := sleep(ctx, freezingEvery)
-		end()
-		if err != nil {
-			return err
-		}
-	}
-}
-
-func anyFreezing(all []*driver.Database) bool {
-	return slices.ContainsFunc(all, (*driver.Database).Freezing)
-}
-
-// attachers are other databases of the program that have the live one attached.
-type attachers []*driver.Frozen
-
-// attacherPatience bounds the wait for them, while calls of the live database
-// wait: somebody may hold the one and want the other.
-const attacherPatience = 250 * time.Millisecond
-
-// freezeAttachers closes the connections of other databases that have this one
-// attached, for they have its file open. They attach it again when they reopen.
-func (p *push) freezeAttachers(ctx context.Context) (all attachers, err error) {
-	for _, db := range p.db.Attachers() {
-		frozen, err := db.Freeze(ctx, driver.FreezeOptions{Timeout: attacherPatience, MaxPause: attacherPatience, Logger: &p.opts.Logger})
-		if err != nil {
-			return all, attacherHeld(db, err, attacherHint)
-		}
-		p.report.Connections += frozen.Connections
-		all = append(all, frozen)
-	}
-	return all, nil
-}
-
-const attacherHint = "try again, or push in place (--method=in-place)"
-
-func attacherHeld(db *driver.Database, cause error, hint string) error {
-	return &failure{text: printable.Line(db.Path()) + ", which has this database attached, can't be drained", cause: cause, kinds: []error{ErrBusy},
-		hint: hint, inPlace: true}
-}
-
-// thaw does nothing the second time.
-func (a attachers) thaw() {
-	for _, frozen := range a {
-		frozen.Thaw()
 	}
 }
 
@@ -212,22 +146,22 @@ func (p *push) freezeStep(e driver.FreezeEvent) {
 	switch e.Step {
 	case driver.FreezeWaiting:
 		if e.Count > 0 {
-			p.step(StepWaiting, "waiting for "+count(e.Count, "hold"), map[string]any{fieldCount: e.Count})
+			p.events.step(StepWaiting, "waiting for "+count(e.Count, "hold"), map[string]any{fieldCount: e.Count})
 		}
 	case driver.FreezeWritesWait:
-		p.step(StepWritesWait, string(StepWritesWait), nil)
+		p.events.plain(StepWritesWait)
 	case driver.FreezeGateClosed:
-		p.step(StepGateClosed, string(StepGateClosed), map[string]any{"window": e.Window})
+		p.events.step(StepGateClosed, string(StepGateClosed), map[string]any{"window": e.Window})
 	case driver.FreezeGateReopened:
 		text := "gate open again: waiting for"
 		names := make([]string, len(e.Holders))
 		for i, h := range e.Holders {
 			names[i] = h.String()
 		}
-		p.stepEvent(Event{Time: time.Now(), Step: StepReopened, Text: text + " " + strings.Join(names, ", "), Holders: e.Holders},
+		p.events.add(Event{Time: time.Now(), Step: StepReopened, Text: text + " " + strings.Join(names, ", "), Holders: e.Holders},
 			map[string]any{fieldHolders: names})
 	case driver.FreezeClosed:
-		p.step(StepClosed, "closed "+count(e.Count, "connection"), map[string]any{fieldCount: e.Count})
+		p.events.step(StepClosed, "closed "+count(e.Count, "connection"), map[string]any{fieldCount: e.Count})
 	}
 }
 
@@ -263,12 +197,12 @@ func (p *push) thaw(frozen *driver.Frozen, opened ...func()) {
 	}
 	pause := frozen.Thaw(opened...)
 	p.report.Pause, p.report.Generation = pause, frozen.Generation
-	p.step(StepGateOpen, fmt.Sprintf("gate open: calls resume (pause %s)", human(pause)), map[string]any{fieldPause: pause})
+	p.events.step(StepGateOpen, fmt.Sprintf("gate open: calls resume (pause %s)", human(pause)), map[string]any{fieldPause: pause})
 	n, err := p.reconnect()
 	if err != nil {
 		// The calls that come will try again, and get this error if it stays.
-		p.step(StepReconnected, fmt.Sprintf("reconnected %s; then: %v", count(n, "connection"), err), map[string]any{fieldCount: n, "error": err.Error()})
+		p.events.step(StepReconnected, fmt.Sprintf("reconnected %s; then: %v", count(n, "connection"), err), map[string]any{fieldCount: n, "error": err.Error()})
 		return
 	}
-	p.step(StepReconnected, "reconnected "+count(n, "connection"), map[string]any{fieldCount: n})
+	p.events.step(StepReconnected, "reconnected "+count(n, "connection"), map[string]any{fieldCount: n})
 }

@@ -100,9 +100,9 @@ func (g *guard) endLease() {
 // close gives everything up. On the live file, only with the gate closed.
 func (g *guard) close() { g.file.Close() }
 
-// afterglow is how long the fence stays at least: one who has looked the path
+// fenceGrace is how long the fence stays at least: one who has looked the path
 // up before the rename, and has not opened what it found, is seen by nobody.
-const afterglow = 50 * time.Millisecond
+const fenceGrace = 50 * time.Millisecond
 
 // lingerEvery is how often it is looked whether the fence may fall.
 const lingerEvery = time.Second
@@ -111,18 +111,18 @@ const lingerEvery = time.Second
 // does not wait for that. If wait is set it waits for the first look, so that
 // the file may be opened when it returns.
 func (g *guard) lift(wait bool, met func()) {
-	first := time.Until(g.since.Add(afterglow))
+	first := time.Until(g.since.Add(fenceGrace))
 	if !wait {
-		time.AfterFunc(first, func() { g.look(met) })
+		time.AfterFunc(first, func() { g.drop(met) })
 		return
 	}
 	time.Sleep(first)
-	g.look(met)
+	g.drop(met)
 }
 
-// look closes the file if a lease says that nobody else has it open; met is
+// drop closes the file if a lease says that nobody else has it open; met is
 // called once if one has.
-func (g *guard) look(met func()) {
+func (g *guard) drop(met func()) {
 	if err := setLease(g.file); !errors.Is(err, errLeaseRefused) {
 		g.file.Close()
 		return
@@ -130,5 +130,5 @@ func (g *guard) look(met func()) {
 	if met != nil {
 		met()
 	}
-	time.AfterFunc(lingerEvery, func() { g.look(nil) })
+	time.AfterFunc(lingerEvery, func() { g.drop(nil) })
 }

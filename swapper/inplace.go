@@ -22,23 +22,26 @@ import (
 // In WAL mode reads go on throughout, each from its snapshot; the driver keeps
 // writes and transactions waiting. With a rollback journal the program's
 // connections are drained and closed as for a rename: a commit waits for readers,
-// and keeps them off. See apart.go for those that SQLite's locks do not reach.
+// and keeps them off. For those that SQLite's locks do not reach see refuseUnlocked and
+// keepAttachersOut.
 //
 // If the process, or the machine, dies before the last step of the copy has
 // returned, the old database is left: its pages are in the file, or in the
 // rollback journal; what was written is in the WAL without a commit. From then
 // on it is the new one, in the WAL or in the file.
 type overwrite struct {
-	*push
-	frozen *driver.Frozen
-	others attachers
-	live   *live               // our connection to the database, while it is open,
-	conn   *sql.Conn           // the one of its pool,
-	dst    *sqlite3.SQLiteConn // and that in it
-	src    *sqlite3.SQLiteConn
-	copy   *sqlite3.SQLiteBackup
-	cookie int64  // the old schema's, by which the old content is told from the new
-	kept   *stage // a copy of the old database, if one is to be kept
+	push   *push
+	target *target               // the live file
+	stage  *stage                // the new content
+	frozen *driver.Frozen        // the program's writes, or all its calls
+	others attachers             // those of databases that have this one attached
+	live   *live                 // our connection to the database, while it is open,
+	conn   *sql.Conn             // the one of its pool,
+	dst    *sqlite3.SQLiteConn   // and that in it
+	src    *sqlite3.SQLiteConn   // reads the stage
+	copy   *sqlite3.SQLiteBackup // from src to dst, in a transaction
+	cookie int64                 // the old schema's, by which the old content is told from the new
+	copied *stage                // a copy of the old content, if one is to be kept
 	// committing is set once the step that commits may have begun.
 	committing bool
 }
@@ -46,7 +49,7 @@ type overwrite struct {
 // inPlace is the way to go when the live file can't be replaced by rename.
 func (p *push) inPlace(ctx context.Context, why error) error {
 	p.report.InPlaceBecause = why.Error()
-	p.step(StepInPlace, "going in place: "+why.Error(), map[string]any{"because": why.Error()})
+	p.events.step(StepInPlace, "going in place: "+why.Error(), map[string]any{"because": why.Error()})
 	err := p.overwriteLive(ctx)
 	if err != nil && !p.report.Swapped && p.opts.method() == MethodAuto && !(isHeld(err) && isHeld(why)) {
 		return fmt.Errorf("%w (in place, since by rename it can't be done: %v)", err, why)
@@ -55,7 +58,7 @@ func (p *push) inPlace(ctx context.Context, why error) error {
 }
 
 func (p *push) overwriteLive(ctx context.Context) error {
-	o := &overwrite{push: p}
+	o := &overwrite{push: p, target: p.target, stage: p.stage}
 	defer o.close()
 	var pages, pageSize int64
 	err := p.visit(ctx, func(l *live) (err error) {
@@ -72,7 +75,7 @@ func (p *push) overwriteLive(ctx context.Context) error {
 	if err != nil {
 		return liveBusy("open the live database", err)
 	}
-	if err := o.refuseUnlocked(); o.wal && err != nil {
+	if err := o.refuseUnlocked(); p.wal && err != nil {
 		return err
 	}
 	if err := o.room(pages, pageSize); err != nil {
@@ -88,7 +91,7 @@ func (p *push) overwriteLive(ctx context.Context) error {
 // openSource opens the stage, in the live database's journal mode.
 func (o *overwrite) openSource() error {
 	o.closeSource()
-	if err := sqlitefile.SetJournal(o.stage.file, o.wal); err != nil {
+	if err := sqlitefile.SetJournal(o.stage.file, o.push.wal); err != nil {
 		return failed("keep the journal mode", err)
 	}
 	opened, err := (&sqlite3.SQLiteDriver{}).Open(dbpath.URI(o.stage.path, "mode=ro", "immutable=1"))
@@ -139,8 +142,8 @@ func (o *overwrite) close() {
 	o.rollback()
 	o.closeLive()
 	o.closeSource()
-	if o.kept != nil {
-		o.kept.discard()
+	if o.copied != nil {
+		o.copied.discard()
 	}
 }
 
@@ -153,7 +156,7 @@ func (o *overwrite) run(ctx context.Context) error {
 		o.frozen.Thaw()
 		o.others.thaw()
 	}()
-	err := o.keepOld(ctx)
+	err := o.copyOld(ctx)
 	if err == nil {
 		err = o.write(ctx)
 	}
@@ -166,67 +169,23 @@ func (o *overwrite) run(ctx context.Context) error {
 	}
 	// To close it may take long, if it is the last one: so that comes with calls flowing,
 	// but before OnSwap is waited for, which may meet another file that was put there.
-	ended := o.db.Visit()
-	o.release(o.closeLive)
+	ended := o.push.db.Visit()
+	o.openGate(o.closeLive)
 	o.closeLive() // had there been nothing to thaw
 	ended()
-	if o.report.Swapped {
-		o.step(StepOverwritten, string(StepOverwritten), map[string]any{fieldTarget: o.target.path})
+	if o.push.report.Swapped {
+		o.push.events.step(StepOverwritten, string(StepOverwritten), map[string]any{fieldTarget: o.target.path})
 		// SQLite doesn't mind if the directory can't be synced, which has the name
 		// of a new WAL, or still that of a journal that would undo all this.
-		if syncErr := o.syncDir(); syncErr != nil && err == nil {
+		if syncErr := o.target.syncDir(); syncErr != nil && err == nil {
 			err = durabilityUnknown(syncErr)
 		}
-		err = errors.Join(err, o.keepBackup())
+		err = errors.Join(err, o.nameCopy())
 	}
-	if shrinkErr := o.shrink(ctx); err == nil {
+	if shrinkErr := o.moveWAL(ctx); err == nil {
 		err = shrinkErr
 	}
 	return err
-}
-
-// keepOld copies the old content, which the write lock now keeps as it is, to
-// become the backup.
-func (o *overwrite) keepOld(ctx context.Context) (err error) {
-	if !o.opts.Backup {
-		return nil
-	}
-	if o.kept, err = createStage(o.target.path, kindStage, private); err != nil {
-		return err
-	}
-	old := o.dst
-	if o.wal {
-		opened, err := (&sqlite3.SQLiteDriver{}).Open(dbpath.URI(o.target.path, "mode=ro"))
-		if err != nil {
-			return failed("open the live database", err)
-		}
-		old = opened.(*sqlite3.SQLiteConn)
-		defer old.Close()
-	}
-	if err := o.backup(ctx, old, o.kept); err != nil {
-		return failed("copy the old database to its backup", err)
-	}
-	if err := o.kept.adopt(o.target); err != nil {
-		if f, ok := err.(*failure); ok && f.inPlace { // which this is
-			f.text = fmt.Sprintf("give the backup the live database's owner %d:%d", o.target.state.uid, o.target.state.gid)
-			f.hint = "let the program's user own the live database, run the program as its owner, or push without --backup, after a pull"
-			f.inPlace = false
-		}
-		return err
-	}
-	if err := o.kept.file.Sync(); err != nil {
-		return failed("fsync the backup", err)
-	}
-	// From now on it is complete, and recovery keeps it if the content was
-	// overwritten: it can tell by the schema cookie.
-	name := beside{id: o.kept.id, kind: kindCopy, a: uint64(uint32(o.cookie)), b: o.target.state.ino}.path(o.target.path)
-	if err := o.kept.rename(name); err != nil {
-		return failed("rename the backup", err)
-	}
-	if err := o.syncDir(); err != nil {
-		return failed("make the backup's name durable", err)
-	}
-	return nil
 }
 
 // write copies all pages and commits.
@@ -258,10 +217,10 @@ func (o *overwrite) write(ctx context.Context) error {
 		}
 		total := o.stage.size
 		copied := total - int64(o.copy.Remaining())*pageSize
-		o.progress(StepOverwriting, fmt.Sprintf("wrote %d of %d bytes", copied, total), copied, total)
+		o.push.events.progress(StepOverwriting, fmt.Sprintf("wrote %d of %d bytes", copied, total), copied, total)
 		if done {
 			err := o.rollback() // there is nothing left to undo: it ends the copy
-			o.report.Swapped, o.report.Method = true, MethodInPlace
+			o.push.report.Swapped, o.push.report.Method = true, MethodInPlace
 			if err != nil {
 				return durabilityUnknown(err)
 			}
@@ -275,7 +234,7 @@ func (o *overwrite) write(ctx context.Context) error {
 
 // undo rolls the copy back, and finds out what the database holds then.
 func (o *overwrite) undo(cause error) error {
-	if o.report.Swapped {
+	if o.push.report.Swapped {
 		return cause
 	}
 	o.rollback() // its error is that of the step that failed
@@ -286,13 +245,13 @@ func (o *overwrite) undo(cause error) error {
 	switch {
 	case err != nil:
 		o.frozen.Replaced() // it may be so
-		if o.kept != nil {
-			o.report.BackupPath, o.kept.path = o.kept.path, "" // recovery will see
+		if o.copied != nil {
+			o.push.report.BackupPath, o.copied.path = o.copied.path, "" // recovery will see
 		}
 		return &failure{text: "neither finished nor undone", cause: errors.Join(cause, err), kinds: []error{ErrOutcomeUnknown},
 			hint: "see to the disk, and look which it is: SQLite recovers it once it can be read again"}
 	case cookie != o.cookie:
-		o.report.Swapped, o.report.Method = true, MethodInPlace
+		o.push.report.Swapped, o.push.report.Method = true, MethodInPlace
 		return durabilityUnknown(cause)
 	}
 	return cause
@@ -301,14 +260,4 @@ func (o *overwrite) undo(cause error) error {
 func durabilityUnknown(cause error) error {
 	return &failure{text: "swapped, but the disk did not confirm it: a power loss may bring the old database back",
 		cause: cause, kinds: []error{ErrDurabilityUnknown}, hint: "look at the disk's health, then push again"}
-}
-
-// keepBackup gives the copy of the old database its name.
-func (o *overwrite) keepBackup() error {
-	if o.kept == nil {
-		return nil
-	}
-	undo := o.kept.path
-	o.kept.path = ""
-	return o.nameBackup(undo)
 }

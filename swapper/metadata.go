@@ -42,8 +42,8 @@ func attributesOf(path string, state fileState) (attributes, error) {
 	return a, nil
 }
 
-// adopt gives the stage the live file's attributes as they are now.
-func (s *stage) adopt(t *target) error {
+// takeAttributes gives the stage the live file's attributes as they are now.
+func (s *stage) takeAttributes(t *target) error {
 	state, err := t.still()
 	if err != nil {
 		return err

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"hotswap/internal/lognote"
 	"hotswap/internal/openers"
 )
 
@@ -25,7 +24,7 @@ func (p *push) mayRename() error {
 		if p.opts.method() == MethodAuto && leasesExist {
 			return &failure{text: doubt, inPlace: true}
 		}
-		lognote.Send(p.log.Warn().Str("database", p.target.path), "renaming all the same: "+doubt)
+		p.events.warn("renaming all the same: "+doubt, nil)
 	} else {
 		p.wantLease = true
 	}

@@ -94,7 +94,7 @@ func (o *Orphans) settle(name string, b beside, live string) error {
 			return nil // it is locked, or can't be read: another time
 		}
 		if wanted {
-			return o.keepBackup(name, live)
+			return o.nameBackup(name, live)
 		}
 		return o.remove(name)
 	}
@@ -106,7 +106,7 @@ func (o *Orphans) settle(name string, b beside, live string) error {
 	case state.ino == b.a: // the new file, which never was the live one
 		return o.remove(name)
 	case state.ino == b.b && b.kind == kindBackup:
-		return o.keepBackup(name, live)
+		return o.nameBackup(name, live)
 	case state.ino == b.b:
 		return o.remove(name)
 	}
@@ -210,14 +210,14 @@ func (o *Orphans) removed(name string, err error) error {
 	return ignoreNotExist(err)
 }
 
-func (o *Orphans) keepBackup(name, live string) error {
+func (o *Orphans) nameBackup(name, live string) error {
 	path := sqlitefile.BackupPath(live)
 	// Of two of them each is the only copy of something.
 	if state, err := lookAt(path); o.Backup != "" || err == nil && !state.mode.IsRegular() {
 		b, _ := parseBeside(filepath.Base(name), filepath.Base(live))
 		return o.moveAside(name, b, live)
 	}
-	if err := nameBackup(name, path); err != nil {
+	if err := renameToBackup(name, path); err != nil {
 		return fmt.Errorf("name the backup of an interrupted push: %w", err)
 	}
 	o.Backup = path

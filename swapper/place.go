@@ -7,33 +7,13 @@ import (
 	"syscall"
 	"time"
 
-	"hotswap/internal/lognote"
 	"hotswap/internal/sqlitefile"
 )
-
-// nameUndo gives the stage the name that the old file has after the exchange, with
-// what recovery must know to tell the one from the other. The sync of the directory
-// in replacement.clearSidecars makes it durable.
-func (p *push) nameUndo() error {
-	own, err := lookThrough(p.stage.file)
-	if err != nil {
-		return failed("look at the stage", err)
-	}
-	p.stage.state = own
-	b := beside{id: p.stage.id, kind: kindUndo, a: own.ino, b: p.target.state.ino}
-	if p.opts.Backup {
-		b.kind = kindBackup
-	}
-	if err := p.stage.rename(b.path(p.target.path)); err != nil {
-		return failed("rename the stage", err)
-	}
-	return nil
-}
 
 // takePlace makes the new file the live one, and looks at what it has replaced: only
 // that was atomic, and what is seen before may not be so any more. If that is not
 // the very file that the guard is on, or if the new one can't be read, everything is
-// put back. From here on nobody can open the new file until letGo: see stage.lease.
+// put back. From here on nobody can open the new file until stage.release: see stage.lease.
 func (r *replacement) takePlace() error {
 	if !r.target.exists {
 		return r.takeFreePlace()
@@ -54,7 +34,7 @@ func (r *replacement) takePlace() error {
 	if err := r.verify(); err != nil {
 		return r.giveBack(err)
 	}
-	r.report.Swapped, r.report.Method = true, MethodRename
+	r.push.report.Swapped, r.push.report.Method = true, MethodRename
 	return nil
 }
 
@@ -156,7 +136,7 @@ func (r *replacement) takeFreePlace() error {
 	if err := r.probe(); err != nil {
 		return r.giveBack(err)
 	}
-	r.report.Swapped, r.report.Method = true, MethodRename
+	r.push.report.Swapped, r.push.report.Method = true, MethodRename
 	return nil
 }
 
@@ -177,8 +157,8 @@ func (r *replacement) giveBack(cause error) error {
 	if err != nil {
 		return r.stuck(err, cause)
 	}
-	r.step(StepSwappedBack, string(StepSwappedBack), nil)
-	if err := r.syncDir(); err != nil {
+	r.push.events.plain(StepSwappedBack)
+	if err := r.target.syncDir(); err != nil {
 		return errors.Join(cause, failed("put the old database back durably", err))
 	}
 	return cause
@@ -200,7 +180,7 @@ func (r *replacement) exchangeBack() error {
 	kept, moveErr := moveAside(r.stage.path, r.stage.id, r.target.path)
 	if moveErr == nil {
 		r.stage.path = ""
-		lognote.Send(r.log.Warn().Str("database", r.target.path).Str("file", kept), "kept a file that was replaced by somebody in the moment of the swap")
+		r.push.events.warn("kept a file that was replaced by somebody in the moment of the swap", map[string]any{"file": kept})
 	}
 	return errors.Join(err, moveErr)
 }
@@ -208,16 +188,16 @@ func (r *replacement) exchangeBack() error {
 // stuck is when nothing can be put back. What was replaced gets a name under which
 // no recovery takes it for an orphan.
 func (r *replacement) stuck(err, cause error) error {
-	r.report.Swapped, r.report.Method = true, MethodRename
+	r.push.report.Swapped, r.push.report.Method = true, MethodRename
 	r.stage.path = "" // it is live
-	r.stage.letGo()
+	r.stage.release()
 	f := &failure{text: "put the old database back", cause: errors.Join(err, cause)}
 	if r.undo != "" {
 		kept, err := moveAside(r.undo, r.stage.id, r.target.path)
 		if err != nil {
 			kept = r.undo
 		}
-		r.undo, r.report.BackupPath = "", kept
+		r.undo, r.push.report.BackupPath = "", kept
 		f.hint = fmt.Sprintf("the old one is kept as %s: stop the program and move it to %s", kept, r.target.path)
 	}
 	return f

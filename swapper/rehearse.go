@@ -33,8 +33,8 @@ func (p *push) rehearse(ctx context.Context) error {
 	if !p.db.NeedsRehearsal() {
 		return nil
 	}
-	p.phase("rehearse")
-	p.step(StepRehearsal, string(StepRehearsal), nil)
+	p.phases.begin("rehearse")
+	p.events.plain(StepRehearsal)
 	bounded, cancel := context.WithTimeout(ctx, p.opts.timeout())
 	defer cancel()
 	err := p.db.Rehearse(bounded, p.stage.path, true)
@@ -44,7 +44,7 @@ func (p *push) rehearse(ctx context.Context) error {
 	if err != nil {
 		return p.rehearsalFailed(ctx, err)
 	}
-	p.step(StepRehearsalPassed, string(StepRehearsalPassed), nil)
+	p.events.plain(StepRehearsalPassed)
 	return p.stage.assertAlone()
 }
 

@@ -9,7 +9,6 @@ import (
 	"hotswap/internal/door"
 	"hotswap/internal/fileid"
 	"hotswap/internal/livefile"
-	"hotswap/internal/lognote"
 	"hotswap/internal/openers"
 	"hotswap/internal/sqlitefile"
 )
@@ -40,9 +39,12 @@ import (
 // file in the live one's place in the moment before the exchange, and the process
 // died before it could be given back: that is moved aside, and never removed.
 type replacement struct {
-	*push
-	door  func() // opens the path to the rest of the program; nil while it is open
-	guard *guard // on the live file, from "be alone" on
+	push   *push
+	target *target  // the live file
+	stage  *stage   // the new one
+	door   func()   // opens the path to the rest of the program; nil while it is open
+	guard  *guard   // on the live file, from "be alone" on
+	asides []string // sidecars of an unread live database that were set aside
 	// undo is the old file's name, or its second one, from "take the place" on.
 	undo      string
 	exchanged bool // undo is what the stage was called
@@ -72,9 +74,9 @@ func (r *replacement) run(ctx context.Context) error {
 		return err
 	}
 	// From here on the new database is live, and nothing may fail silently.
-	synced := r.syncDir()
-	r.step(StepRenamed, string(StepRenamed), map[string]any{fieldTarget: r.target.path})
-	r.stage.letGo()
+	synced := r.target.syncDir()
+	r.push.events.step(StepRenamed, string(StepRenamed), map[string]any{fieldTarget: r.target.path})
+	r.stage.release()
 	if r.guard != nil {
 		r.guard.endLease()
 	}
@@ -88,10 +90,10 @@ func (r *replacement) run(ctx context.Context) error {
 // of the program's connections to close has done it; if another process has the
 // database open, or that one was not allowed to, a connection of our own is the last.
 func (r *replacement) checkpoint() error {
-	if !r.readable || sqlitefile.PendingSize(r.target.path) == 0 {
+	if !r.push.readable || sqlitefile.PendingSize(r.target.path) == 0 {
 		return nil
 	}
-	l, err := openLive(context.Background(), r.db, lockWait*time.Millisecond)
+	l, err := openLive(context.Background(), r.push.db, lockWait*time.Millisecond)
 	if err == nil {
 		err = l.checkpoint()
 		if closeErr := l.close(); err == nil {
@@ -100,9 +102,9 @@ func (r *replacement) checkpoint() error {
 	}
 	switch f := (*failure)(nil); {
 	case unreadable(err):
-		r.notRead(err)
-		if !r.opts.SkipSchemaCheck {
-			return r.errUnread("what its WAL holds can't be brought into the file")
+		r.push.notRead(err)
+		if !r.push.opts.SkipSchemaCheck {
+			return r.push.errUnread("what its WAL holds can't be brought into the file")
 		}
 		return nil
 	case err == nil || errors.As(err, &f):
@@ -169,7 +171,7 @@ func (r *replacement) beAlone() error {
 	}
 	began, patience := time.Now(), unseenPatience
 	for try := 1; ; try++ {
-		r.guard, err = newGuard(r.target.path, r.wantLease)
+		r.guard, err = newGuard(r.target.path, r.push.wantLease)
 		if err == nil {
 			return r.guards()
 		}
@@ -195,7 +197,7 @@ func (r *replacement) guards() error {
 		return errReplaced()
 	}
 	if r.guard.unfenced {
-		lognote.Send(r.log.Warn().Str("database", r.target.path), "the live file may only be read, so there is no fence: who opens it in the moment of the swap reads the replaced one until it opens it anew")
+		r.push.events.warn("the live file may only be read, so there is no fence: who opens it in the moment of the swap reads the replaced one until it opens it anew", nil)
 	}
 	return nil
 }
@@ -203,14 +205,14 @@ func (r *replacement) guards() error {
 // keepJournalMode sees whether the program has set another journal mode since the
 // stage was made to be of the old one.
 func (r *replacement) keepJournalMode() error {
-	if !r.readable || r.guard == nil {
+	if !r.push.readable || r.guard == nil {
 		return nil
 	}
 	head, err := sqlitefile.ReadHeader(r.guard.file)
-	if wal := head.Versions.WAL(); err == nil && wal != r.wal {
-		r.wal = wal
+	if wal := head.Versions.WAL(); err == nil && wal != r.push.wal {
+		r.push.wal = wal
 		err = errors.Join(sqlitefile.SetJournal(r.stage.file, wal), r.stage.file.Sync())
-		r.report.stamp = livefile.StampOf(r.stage.file)
+		r.push.report.stamp = livefile.StampOf(r.stage.file)
 	}
 	if err != nil {
 		return failed("keep the journal mode", err)
@@ -224,7 +226,7 @@ func (r *replacement) clearSidecars() error {
 	if err := r.setAside(); err != nil {
 		return err
 	}
-	if err := r.target.clearSidecars(r.wal, r.guard != nil && r.guard.unfenced && r.guard.leased); err != nil {
+	if err := r.target.clearSidecars(r.push.wal, r.guard != nil && r.guard.unfenced && r.guard.leased); err != nil {
 		return err
 	}
 	if r.guard != nil {
@@ -232,7 +234,7 @@ func (r *replacement) clearSidecars() error {
 			return failed("fsync the live file", err)
 		}
 	}
-	if err := r.syncDir(); err != nil {
+	if err := r.target.syncDir(); err != nil {
 		return failed("make the removal of the WAL durable", err)
 	}
 	return nil
@@ -242,17 +244,17 @@ func (r *replacement) clearSidecars() error {
 // takes time. It removes the old file, or gives it its backup name.
 func (r *replacement) cleanUp() (err error) {
 	switch {
-	case r.undo == "" || !r.report.Swapped:
-	case r.opts.Backup:
-		err = r.nameBackup(r.undo)
+	case r.undo == "" || !r.push.report.Swapped:
+	case r.push.opts.Backup:
+		err = r.push.nameBackup(r.undo)
 	default:
 		if err = os.Remove(r.undo); err != nil {
 			err = failed("remove the replaced file", err)
 		}
 	}
-	if r.guard != nil && r.report.Swapped {
-		r.guard.lift(r.opts.Backup, func() {
-			lognote.Send(r.log.Warn().Str("database", r.target.path), "somebody opened the replaced file in the moment of the swap: SQLite tells them it is busy until they open the database anew")
+	if r.guard != nil && r.push.report.Swapped {
+		r.guard.lift(r.push.opts.Backup, func() {
+			r.push.events.warn("somebody opened the replaced file in the moment of the swap: SQLite tells them it is busy until they open the database anew", nil)
 		})
 	}
 	return err
@@ -275,14 +277,4 @@ func (r *replacement) abandon() error {
 		return failed("remove the second name of the live file", err)
 	}
 	return nil
-}
-
-func human(d time.Duration) string {
-	switch {
-	case d >= time.Second:
-		return d.Round(10 * time.Millisecond).String()
-	case d >= time.Millisecond:
-		return d.Round(10 * time.Microsecond).String()
-	}
-	return d.Round(time.Microsecond).String()
 }

@@ -6,22 +6,21 @@ import (
 	"time"
 
 	"hotswap/driver"
-	"hotswap/internal/lognote"
 	"hotswap/internal/sqlitefile"
 )
 
 // largeWAL is the size of a WAL, in bytes, whose removal takes time.
 const largeWAL = 4 << 20
 
-// cutPause bounds how long writes wait until no transaction is open, so that a
-// WAL can be cut.
-const cutPause = 20 * time.Millisecond
+// quietPause bounds how long writes wait until no transaction is open, so that a
+// WAL can be truncated.
+const quietPause = 20 * time.Millisecond
 
-// shrink moves the WAL into the file while calls flow, and cuts a large one if
-// nobody reads from it. To cut it SQLite takes the write lock, which must not
+// shrinkWAL moves the WAL into the file while calls flow, and truncates a large one if
+// nobody reads from it. To truncate it SQLite takes the write lock, which must not
 // make a write of the program's fail: so those wait, and an open transaction,
 // which could come to write, is let alone. What others keep it from is no error.
-func shrink(ctx context.Context, db *driver.Database) (done bool, err error) {
+func shrinkWAL(ctx context.Context, db *driver.Database) (done bool, err error) {
 	defer db.Visit()()
 	l, err := openLive(ctx, db, 0)
 	if err != nil {
@@ -35,7 +34,7 @@ func shrink(ctx context.Context, db *driver.Database) (done bool, err error) {
 	if err != nil || sqlitefile.WALSize(db.Path()) <= largeWAL {
 		return done || err == nil, err
 	}
-	quiet, err := db.Freeze(ctx, driver.FreezeOptions{WritesOnly: true, MaxPause: cutPause})
+	quiet, err := db.Freeze(ctx, driver.FreezeOptions{WritesOnly: true, MaxPause: quietPause})
 	if err != nil {
 		return false, nil
 	}
@@ -55,38 +54,38 @@ func (l *live) checkpointOnce(ctx context.Context, mode string) (done bool, err 
 	return err == nil && busy == 0, err
 }
 
-// shrink cuts the WAL that the copy has made as large as the database. A reader
-// that has been at it since before may keep it from that; then it is tried again
-// until nobody does.
-func (o *overwrite) shrink(ctx context.Context) error {
-	if !o.wal {
+// moveWAL moves into the file what the copy has put into the WAL, and truncates that,
+// which is as large as the database now. A reader that has been at it since before may
+// keep it from that; then it is tried again until nobody does.
+func (o *overwrite) moveWAL(ctx context.Context) error {
+	if !o.push.wal {
 		return nil
 	}
-	o.phase("checkpoint")
-	done, err := shrink(context.WithoutCancel(ctx), o.db) // after a cancelled copy, too
+	o.push.phases.begin("checkpoint")
+	done, err := shrinkWAL(context.WithoutCancel(ctx), o.push.db) // after a cancelled copy, too
 	if _, moved := o.target.still(); err != nil && moved != nil {
 		return nil // away from the path meanwhile: its last close moves the WAL
 	}
-	if err != nil && o.report.Swapped {
+	if err != nil && o.push.report.Swapped {
 		return &failure{text: "swapped, but the WAL, which has the new content, could not be moved into the file", cause: err,
 			kinds: []error{ErrDurabilityUnknown}, hint: "look at the disk's health"}
 	}
 	if !done {
 		name := filepath.Base(o.target.path) + "-wal"
-		lognote.Send(o.log.Warn().Str("database", o.target.path), name+" keeps its size until a long read has ended")
-		shrinkLater(o.db)
+		o.push.events.warn(name+" keeps its size until a long read has ended", nil)
+		shrinkLater(o.push.db)
 	}
 	return nil
 }
 
-// shrinkEvery is how often, and for how many times, a WAL is tried to be cut.
+// shrinkEvery is how often, and for how many times, it is tried to truncate a WAL.
 const (
 	shrinkEvery = 5 * time.Second
 	shrinkTries = 720
 )
 
-// shrinkLater cuts the database's WAL once nobody reads from it. It gives up
-// when something else has cut it: another swap, or the last close.
+// shrinkLater truncates the database's WAL once nobody reads from it. It gives up
+// when something else has truncated it: another swap, or the last close.
 func shrinkLater(db *driver.Database) {
 	generation := db.Generation()
 	var try func(left int)
@@ -97,7 +96,7 @@ func shrinkLater(db *driver.Database) {
 		if sqlitefile.WALSize(db.Path()) <= largeWAL {
 			return
 		}
-		done, err := shrink(context.Background(), db)
+		done, err := shrinkWAL(context.Background(), db)
 		if !done && err == nil {
 			time.AfterFunc(shrinkEvery, func() { try(left - 1) })
 		}

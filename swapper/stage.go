@@ -1,11 +1,9 @@
 package swapper
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -104,9 +102,10 @@ func (s *stage) lease() {
 	s.leased = setLease(s.file) == nil
 }
 
-// letGo lets those go on who wait for the new file. None of this process's
-// connections may have it open yet: closing a descriptor drops their locks.
-func (s *stage) letGo() {
+// release ends the lease and closes the file: whoever waits for the new one goes on.
+// None of this process's connections may have it open yet: closing a descriptor drops
+// their locks.
+func (s *stage) release() {
 	s.endLease()
 	s.close()
 }
@@ -123,88 +122,6 @@ func (s *stage) close() {
 		s.file.Close()
 		s.file = nil
 	}
-}
-
-const (
-	copyChunk    = 1 << 20
-	reserveChunk = 16 << 20
-)
-
-// receive fills the stage from src, of opts.Size bytes if that is not 0. The
-// disk space is reserved ahead of the bytes, and never to the last of it: a
-// stage that filled the disk would give the live database SQLITE_FULL.
-func (s *stage) receive(ctx context.Context, src io.Reader, opts PushOptions, progress func(int64)) (digest string, err error) {
-	size := opts.Size
-	if err := s.reserve(0, size); err != nil {
-		return "", err
-	}
-	reserved := size
-	sum := newSourceDigest(src, opts.wantsDigest())
-	w := newStageWriter(s.file)
-	defer w.close() // before anything else is done with the file
-	for {
-		if err := ctx.Err(); err != nil {
-			return "", err
-		}
-		buf, err := w.buffer()
-		if err != nil {
-			return "", failed("write the stage", err)
-		}
-		n, readErr := fill(src, buf)
-		if n > 0 {
-			if s.size == 0 {
-				if err := checkMagic(buf[:min(n, sqlitefile.HeaderSize)]); err != nil {
-					return "", err
-				}
-			}
-			if s.size+int64(n) > reserved {
-				if err := s.reserve(s.size, max(reserveChunk, int64(n))); err != nil {
-					if err := s.reserve(s.size, int64(n)); err != nil {
-						return "", err
-					}
-					reserved = s.size + int64(n)
-				} else {
-					reserved = s.size + reserveChunk
-				}
-			}
-			w.write(buf[:n])
-			sum.write(buf[:n])
-			s.size += int64(n)
-			progress(s.size)
-		}
-		switch {
-		case readErr == io.EOF:
-			if s.size == 0 {
-				return "", checkMagic(nil)
-			}
-			if size > 0 && s.size != size {
-				return "", bad(completeHint, "the source is truncated: %d bytes were announced, %d arrived", size, s.size)
-			}
-			if err := w.close(); err != nil {
-				return "", failed("write the stage", err)
-			}
-			// Gives back what was reserved and not needed.
-			if err := s.file.Truncate(s.size); err != nil {
-				return "", failed("truncate the stage", err)
-			}
-			return sum.hex(), nil
-		case readErr != nil:
-			return "", &failure{text: fmt.Sprintf("the source ended early, after %d bytes", s.size), cause: readErr,
-				kinds: []error{ErrBadDatabase}, hint: completeHint}
-		}
-	}
-}
-
-// fill reads until buf is full or src has an error. It is not io.ReadFull,
-// which says io.ErrUnexpectedEOF for a last piece, as net/http does for a body
-// that was cut.
-func fill(src io.Reader, buf []byte) (n int, err error) {
-	for n < len(buf) && err == nil {
-		var m int
-		m, err = src.Read(buf[n:])
-		n += m
-	}
-	return n, err
 }
 
 // reserve allocates n bytes from off on, and demands that the file system

@@ -1,13 +1,7 @@
 package swapper
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"hash"
-	"io"
 	"os"
-
-	"hotswap/internal/transfer"
 )
 
 // flushEvery is how much is written between two calls of startWriteback.
@@ -72,42 +66,4 @@ func (w *stageWriter) close() error {
 	for range w.free {
 	}
 	return w.err
-}
-
-// sourceDigest is the digest of what came from a source; its zero value is none.
-type sourceDigest struct {
-	hash   hash.Hash
-	source transfer.DigestedSource // has it, and hash is nil
-}
-
-func newSourceDigest(src io.Reader, wanted bool) sourceDigest {
-	if d, ok := src.(transfer.DigestedSource); ok {
-		if wanted {
-			d.Digest()
-		}
-		if d.SHA256() != nil {
-			return sourceDigest{source: d}
-		}
-	}
-	if !wanted {
-		return sourceDigest{}
-	}
-	return sourceDigest{hash: sha256.New()}
-}
-
-func (d *sourceDigest) write(p []byte) {
-	if d.hash != nil {
-		d.hash.Write(p)
-	}
-}
-
-// hex is "" for none.
-func (d *sourceDigest) hex() string {
-	switch {
-	case d.hash != nil:
-		return hex.EncodeToString(d.hash.Sum(nil))
-	case d.source != nil:
-		return hex.EncodeToString(d.source.SHA256())
-	}
-	return ""
 }

@@ -5,27 +5,27 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"hotswap/driver"
-	"hotswap/internal/livefile"
 	"hotswap/internal/printable"
-	"hotswap/internal/sqlitefile"
-	"hotswap/internal/transfer"
 )
 
-// Push replaces the live database with the one that src yields. Unless it
-// returns an error the new database is live and durable, and can be opened.
+// Push replaces the live database with the one that src yields. When it returns
+// without an error the new database is live and durable, and can be opened.
 //
-// The error is an *Error, and a kind of this package's sentinel errors. With
-// Report.Swapped false the live database is as it was. With it true (then the
-// error is ErrDurabilityUnknown, or says what of the cleaning up failed) the
-// new one is live. Cancelling ctx stops the push until the rename, not after.
+// The error is an *Error, which wraps those sentinel errors of this package that tell
+// its kind. If Report.Swapped is false the live database is as it was. If it is true
+// the new one is live, and the error is an ErrDurabilityUnknown or says which part of
+// the cleaning up failed. The one exception is ErrOutcomeUnknown, with which either may
+// be live. Cancelling ctx stops the push until the new database is live, not after.
 //
 // src is read to its end. It must return an error, not io.EOF, if it was truncated.
+//
+// Pushes of one database don't queue: while one is in progress another gets ErrBusy.
+// Those of different databases may run at once, and so may pulls, for whose copying a
+// push waits.
 //
 // On Windows, where no database is managed, Push and Pull fail with
 // errors.ErrUnsupported.
@@ -34,14 +34,14 @@ func Push(ctx context.Context, db *driver.Database, src io.Reader, opts PushOpti
 		return Report{}, err
 	}
 	defer db.Keep()() // its last pool may be closed meanwhile, and another one opened
-	p := &push{operation: newOperation(db, opts.Logger, opts.Notify), opts: opts}
-	defer p.end()
-	p.report.Source, p.report.Target = opts.Source, db.Path()
-	p.report.DryRun = opts.DryRun
-	p.step(StepPushStarted, fmt.Sprintf("push started: %s to %s", printable.Line(opts.Source), printable.Line(db.Path())),
+	p := &push{db: db, opts: opts, events: newEvents(db, opts.Logger, opts.Notify)}
+	defer p.events.end()
+	p.report = Report{Source: opts.Source, Target: db.Path(), DryRun: opts.DryRun, GenerationBefore: db.Generation()}
+	p.report.Generation = p.report.GenerationBefore
+	p.events.step(StepPushStarted, fmt.Sprintf("push started: %s to %s", printable.Line(opts.Source), printable.Line(db.Path())),
 		map[string]any{fieldSource: opts.Source, fieldTarget: db.Path()})
 	err := p.overtaken(p.run(ctx, src))
-	p.phase("")
+	p.report.Phases = p.phases.end()
 	if err != nil {
 		return p.report, p.fail(err)
 	}
@@ -49,27 +49,30 @@ func Push(ctx context.Context, db *driver.Database, src io.Reader, opts PushOpti
 	if opts.DryRun {
 		text = "dry run complete: nothing replaced"
 	}
-	p.step(StepPushComplete, text, map[string]any{fieldBytes: p.report.Bytes, fieldDigest: p.report.SHA256,
+	p.events.step(StepPushComplete, text, map[string]any{fieldBytes: p.report.Bytes, fieldDigest: p.report.SHA256,
 		fieldPause: p.report.Pause, "generation": p.report.Generation})
 	return p.report, nil
 }
 
-// push is one Push.
+// push is one Push, up to the choice between the two ways to go live: what is needed
+// for those alone is in replacement and overwrite.
 type push struct {
-	*operation
+	db     *driver.Database
 	opts   PushOptions
-	target *target
-	stage  *stage
-	dir    *os.File // the target's, opened before any call waits
-	wal    bool     // the live database is in WAL mode
-	unread error    // why the live database can't be read; nil if it can
-	asides []string // of its sidecars, which were set aside
-
-	readable bool // the live file is a database
-
+	report Report
+	events *events
+	phases phases
 	waited time.Duration // of the timeout, which all waits of the push share
 
-	wantLease bool // to rename without one would be a risk
+	target *target // the live file, as inspect found it
+	stage  *stage  // the new one, from receive on
+
+	// What readLive and later visits found of the live database.
+	readable bool  // it is one
+	unread   error // why it can't be read; nil if it can
+	wal      bool  // it is in WAL mode
+
+	wantLease bool // to rename without one would be a risk; see mayRename
 }
 
 // run is the whole operation. What each step of the replacement leaves if the
@@ -85,13 +88,13 @@ func (p *push) run(ctx context.Context, src io.Reader) error {
 	default:
 		return &failure{text: fmt.Sprintf("there is no method %q", p.opts.Method), kinds: []error{ErrTarget}, hint: "the methods are auto, rename and in-place"}
 	}
-	if err := p.look(ctx); err != nil {
+	if err := p.inspect(ctx); err != nil {
 		return err
 	}
-	if p.dir, err = os.Open(p.target.dir); err != nil {
-		return failed("open the target's directory", err)
+	if err := p.target.openDir(); err != nil { // before any call waits
+		return err
 	}
-	defer p.dir.Close()
+	defer p.target.closeDir()
 	defer func() {
 		if p.stage != nil {
 			p.stage.discard() // a no-op once it is the live database
@@ -122,7 +125,7 @@ func (p *push) byRename(ctx context.Context) error {
 	if err := p.mayRename(); err != nil {
 		return err
 	}
-	if err := p.adopt(ctx); err != nil {
+	if err := p.seal(ctx); err != nil {
 		return err
 	}
 	if p.opts.DryRun {
@@ -135,7 +138,7 @@ func (p *push) byRename(ctx context.Context) error {
 	}
 	defer frozen.Thaw() // a no-op by then, unless something panics
 	defer others.thaw()
-	r := &replacement{push: p}
+	r := &replacement{push: p, target: p.target, stage: p.stage}
 	defer r.openDoor() // a no-op by then, as well
 	if err == nil {
 		err = r.run(ctx)
@@ -146,205 +149,6 @@ func (p *push) byRename(ctx context.Context) error {
 	r.openDoor()
 	p.thaw(frozen, others.thaw)
 	return errors.Join(err, r.cleanUp(), r.keepAside())
-}
-
-// look inspects the target, rid of what a killed push left there.
-func (p *push) look(ctx context.Context) (err error) {
-	if err := p.db.CheckFile(ctx); err != nil {
-		return strange(err)
-	}
-	p.report.Target = p.db.Path() // a symlink may have been turned
-	if err := checkDir(filepath.Dir(p.db.Path()), "a push puts the new file beside the live one"); err != nil {
-		return err
-	}
-	orphans, err := RemoveOrphans(p.db.Path())
-	orphans.Log(p.log, p.db.Path())
-	if err != nil {
-		return failed("remove what an interrupted push left", err)
-	}
-	if err := p.findTarget(ctx); err != nil {
-		return err
-	}
-	if p.target.exists {
-		if err := lost(p.db); err != nil {
-			return err
-		}
-	}
-	if p.opts.Backup {
-		if info, err := os.Lstat(p.backupPath()); err == nil && !info.Mode().IsRegular() {
-			return &failure{text: fmt.Sprintf("%s, where the backup goes, is %s", p.backupPath(), sqlitefile.KindOf(info.Mode())), kinds: []error{ErrTarget},
-				hint: "move it away, or push without --backup"}
-		}
-	}
-	if p.opts.method() == MethodRename {
-		return p.nobodyElsewhere() // before the upload
-	}
-	return nil
-}
-
-// findTarget inspects the file that the program's connections have open. One that
-// somebody puts there between two looks must be theirs first, with a generation of
-// its own: a push replaces no file that nobody knows.
-func (p *push) findTarget(ctx context.Context) (err error) {
-	for range 10 {
-		generation := p.db.Generation()
-		if p.target, err = inspect(p.db.Path()); err != nil {
-			return err
-		}
-		p.target.leads = p.db.LeadsTo
-		if err := p.db.CheckFile(ctx); err != nil {
-			return strange(err)
-		}
-		if p.db.Generation() == generation {
-			return nil
-		}
-	}
-	return &failure{text: "the live file is replaced by somebody else again and again", kinds: []error{ErrBusy}, hint: "see who does, and try again"}
-}
-
-func (p *push) receive(ctx context.Context, src io.Reader) (err error) {
-	p.phase("receive")
-	mode := fs.FileMode(private)
-	if !p.target.exists {
-		mode = 0o644 // what SQLite makes its files with
-	}
-	if p.stage, err = createStage(p.target.path, kindStage, mode); err != nil {
-		return err
-	}
-	if p.inPlaceAhead() {
-		p.stage.after = 1 // the WAL, or the journal
-		if p.opts.Backup {
-			p.stage.besides = p.target.state.size
-		}
-	}
-	received := func(n int64) {
-		p.progress(StepReceiving, fmt.Sprintf("received %d bytes", n), n, p.opts.Size)
-	}
-	if file, ok := src.(transfer.FileSource); ok {
-		p.report.SHA256, err = p.stage.receiveFile(ctx, file, p.opts, received)
-	} else {
-		p.report.SHA256, err = p.stage.receive(ctx, src, p.opts, received)
-	}
-	p.report.Bytes = p.stage.size
-	if err != nil {
-		return err
-	}
-	p.step(StepReceived, fmt.Sprintf("received %d bytes", p.stage.size), map[string]any{fieldBytes: p.stage.size})
-	return nil
-}
-
-// check refuses what should not become the live database.
-func (p *push) check(ctx context.Context) error {
-	p.phase("check")
-	head, err := sqlitefile.ReadHeader(p.stage.file)
-	if err != nil {
-		return failed("read the stage's header", err)
-	}
-	if err := checkLength(head, p.stage.size); err != nil {
-		return err
-	}
-	if p.opts.Prepare != nil {
-		if err := p.stage.prepare(ctx, p.db, p.opts.Prepare); err != nil {
-			return err
-		}
-	}
-	if !p.opts.SkipIntegrityCheck {
-		p.step(StepIntegrity, string(StepIntegrity), nil)
-		what := integrity{subject: "the source", quick: p.opts.Quick, skipConstraints: p.opts.SkipConstraintCheck}
-		if err := p.stage.checkIntegrity(ctx, p.db, what); err != nil {
-			return err
-		}
-		p.step(StepIntegrityPassed, string(StepIntegrityPassed), nil)
-	}
-	pool, err := p.stage.openReadOnly(ctx, p.db)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	// Read in any case: what has no readable schema is no database.
-	staged, err := readSchema(ctx, pool)
-	if err != nil {
-		return badIfCorrupt(ctx, "read the source's schema", "the source's schema can't be read", err)
-	}
-	if !p.opts.SkipSchemaCheck && !p.target.empty() {
-		p.step(StepSchema, string(StepSchema), nil)
-		if err := p.compareSchema(ctx, staged); err != nil {
-			return err
-		}
-		p.step(StepSchemaPassed, string(StepSchemaPassed), nil)
-	}
-	if p.opts.Validate != nil {
-		p.step(StepValidate, string(StepValidate), nil)
-		if err := validate(ctx, pool, p.opts.Validate); err != nil {
-			return err
-		}
-		p.step(StepValidatePassed, string(StepValidatePassed), nil)
-	}
-	if err := pool.Close(); err != nil {
-		return failed("close the stage", err)
-	}
-	return p.stage.assertAlone()
-}
-
-func (p *push) compareSchema(ctx context.Context, staged schema) error {
-	if !p.readable {
-		return p.errUnread("there is no schema to compare with")
-	}
-	var liveSchema schema
-	err := p.visit(ctx, func(l *live) (err error) {
-		liveSchema, err = readSchema(ctx, l.pool)
-		return err
-	})
-	if unreadable(err) {
-		p.notRead(err)
-		return p.errUnread("there is no schema to compare with")
-	}
-	if err != nil {
-		return liveBusy("read the live database's schema", err)
-	}
-	if len(liveSchema) == 0 {
-		return nil // the program has made nothing yet that could be missed
-	}
-	return liveSchema.compare(staged)
-}
-
-// adopt makes the stage what the live file is but for its content, and makes
-// it durable. No connection may be open on it from here on: one would be
-// carried over to the live path by the rename.
-func (p *push) adopt(ctx context.Context) error {
-	p.phase("sync")
-	if p.target.exists {
-		if p.readable {
-			if err := sqlitefile.SetJournal(p.stage.file, p.wal); err != nil {
-				return failed("keep the journal mode", err)
-			}
-		} else if mode := livefile.JournalMode(p.target.path); mode != "" {
-			if err := sqlitefile.SetJournal(p.stage.file, mode == "wal"); err != nil {
-				return failed("keep the journal mode", err)
-			}
-		}
-		state, err := p.target.still()
-		if err == nil {
-			err = p.target.oneName(state)
-		}
-		if err == nil {
-			err = p.stage.adopt(p.target)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if err := p.stage.rehearse(ctx, p.db); err != nil {
-		return err
-	}
-	if err := p.stage.file.Sync(); err != nil {
-		return failed("fsync the stage", err)
-	}
-	p.report.stamp = livefile.StampOf(p.stage.file)
-	if err := p.stage.assertAlone(); err != nil || !p.target.exists || p.opts.DryRun {
-		return err
-	}
-	return p.nameUndo()
 }
 
 // gone reports whether nothing is at the target any more.
@@ -369,6 +173,6 @@ func (p *push) fail(err error) error {
 		e.Hint += ": " + h
 	}
 	e.Hint = printable.Path(e.Hint, p.db.Path())
-	p.failed(StepPushFailed, e, map[string]any{"swapped": p.report.Swapped})
+	p.events.failed(StepPushFailed, e, map[string]any{"swapped": p.report.Swapped})
 	return e
 }

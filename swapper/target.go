@@ -1,23 +1,78 @@
 package swapper
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"hotswap/internal/fileid"
 	"hotswap/internal/sqlitefile"
 	"hotswap/internal/unix"
 )
 
+// inspect finds the target, rid of what a killed push left there, and refuses what
+// can be refused before the upload.
+func (p *push) inspect(ctx context.Context) (err error) {
+	if err := p.db.CheckFile(ctx); err != nil {
+		return strange(err)
+	}
+	p.report.Target = p.db.Path() // a symlink may have been turned
+	if err := checkDir(filepath.Dir(p.db.Path()), "a push puts the new file beside the live one"); err != nil {
+		return err
+	}
+	orphans, err := RemoveOrphans(p.db.Path())
+	orphans.Log(p.opts.Logger, p.db.Path())
+	if err != nil {
+		return failed("remove what an interrupted push left", err)
+	}
+	if err := p.findTarget(ctx); err != nil {
+		return err
+	}
+	if p.target.exists {
+		if err := lost(p.db); err != nil {
+			return err
+		}
+	}
+	if p.opts.Backup {
+		if info, err := os.Lstat(p.backupPath()); err == nil && !info.Mode().IsRegular() {
+			return &failure{text: fmt.Sprintf("%s, where the backup goes, is %s", p.backupPath(), sqlitefile.KindOf(info.Mode())), kinds: []error{ErrTarget},
+				hint: "move it away, or push without --backup"}
+		}
+	}
+	if p.opts.method() == MethodRename {
+		return p.nobodyElsewhere() // before the upload
+	}
+	return nil
+}
+
+// findTarget inspects the file that the program's connections have open. One that
+// somebody puts there between two looks must be theirs first, with a generation of
+// its own: a push replaces no file that nobody knows.
+func (p *push) findTarget(ctx context.Context) (err error) {
+	for range 10 {
+		generation := p.db.Generation()
+		if p.target, err = inspectTarget(p.db.Path()); err != nil {
+			return err
+		}
+		p.target.leads = p.db.LeadsTo
+		if err := p.db.CheckFile(ctx); err != nil {
+			return strange(err)
+		}
+		if p.db.Generation() == generation {
+			return nil
+		}
+	}
+	return &failure{text: "the live file is replaced by somebody else again and again", kinds: []error{ErrBusy}, hint: "see who does, and try again"}
+}
+
 // target is the live database's file as a push found it.
 type target struct {
 	path   string
 	dir    string
+	opened *os.File // dir, between openDir and closeDir
 	exists bool
 	state  fileState
 	id     fileid.ID
@@ -47,8 +102,8 @@ func checkDir(dir, why string) error {
 	}
 }
 
-// inspect refuses what a rename can't replace without harm.
-func inspect(path string) (*target, error) {
+// inspectTarget refuses what a rename can't replace without harm.
+func inspectTarget(path string) (*target, error) {
 	t := &target{path: path, dir: filepath.Dir(path)}
 	state, err := lookAt(path)
 	switch {
@@ -138,51 +193,20 @@ func (t *target) stillEmpty(size int64) error {
 	return nil
 }
 
-// checkMountPoint refuses a file that is itself mounted, as containers do with
-// a single file: the kernel can't rename over it.
-func checkMountPoint(path string) error {
-	if slices.Contains(mountPoints(), path) {
-		return &failure{
-			text:  "the target is a mount point of its own, and can't be renamed over",
-			kinds: []error{ErrTarget},
-			hint:  "mount its directory instead of the file",
-		}
+// openDir opens the target's directory, so that a sync needs no descriptor more.
+func (t *target) openDir() (err error) {
+	if t.opened, err = os.Open(t.dir); err != nil {
+		return failed("open the target's directory", err)
 	}
 	return nil
 }
 
-// mountPoints reads /proc/self/mountinfo; none where there is no such file.
-func mountPoints() []string {
-	data, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return nil
-	}
-	// Spaces and the like are octal escapes: proc_pid_mountinfo(5).
-	unescape := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
-	var out []string
-	for line := range strings.Lines(string(data)) {
-		if f := strings.Fields(line); len(f) > 4 {
-			out = append(out, unescape.Replace(f[4]))
-		}
-	}
-	return out
-}
-
-// mountOf returns the mount point that dir is on, "/" if unknown.
-func mountOf(dir string) string {
-	best := "/"
-	for _, m := range mountPoints() {
-		if (dir == m || strings.HasPrefix(dir, strings.TrimSuffix(m, "/")+"/")) && len(m) > len(best) {
-			best = m
-		}
-	}
-	return best
-}
+func (t *target) closeDir() { t.opened.Close() }
 
 // syncDir makes the directory's entries durable.
-func (p *push) syncDir() error {
-	if err := p.dir.Sync(); err != nil {
-		return fmt.Errorf("fsync the directory %s: %w", p.target.dir, err)
+func (t *target) syncDir() error {
+	if err := t.opened.Sync(); err != nil {
+		return fmt.Errorf("fsync the directory %s: %w", t.dir, err)
 	}
 	return nil
 }

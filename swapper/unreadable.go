@@ -7,7 +7,6 @@ import (
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
-	"hotswap/internal/lognote"
 	"hotswap/internal/sqlitefile"
 )
 
@@ -23,7 +22,7 @@ func unreadable(err error) bool {
 // beside it are kept if the push is told to keep a backup.
 func (p *push) notRead(cause error) {
 	p.unread = cause
-	lognote.Send(p.log.Warn().Str("database", p.target.path).Err(cause), "the live database can't be read")
+	p.events.warn("the live database can't be read", map[string]any{"error": cause.Error()})
 }
 
 // errUnread refuses what needs the live database to be read.
@@ -36,13 +35,13 @@ func (p *push) errUnread(so string) error {
 
 // aside is what the sidecars of a database that can't be read are called until
 // their place is beside its backup. No recovery takes that for its own.
-func (p *push) aside(suffix string) string { return p.target.path + suffix + "~" }
+func (r *replacement) aside(suffix string) string { return r.target.path + suffix + "~" }
 
 // setAside takes the sidecars of an unread live database from their place, where
 // they would be replayed into the new file: SQLite could not bring what they hold
 // into the old one. Nobody has that open, the lease says; without one somebody may.
 func (r *replacement) setAside() error {
-	if r.unread == nil || r.guard == nil || !r.guard.leased {
+	if r.push.unread == nil || r.guard == nil || !r.guard.leased {
 		return nil
 	}
 	for _, suffix := range sqlitefile.Sidecars {
@@ -51,7 +50,7 @@ func (r *replacement) setAside() error {
 		if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
 			continue // see target.clearSidecars
 		}
-		if r.opts.Backup && suffix != "-shm" {
+		if r.push.opts.Backup && suffix != "-shm" {
 			if _, err := os.Lstat(r.aside(suffix)); err == nil {
 				return &failure{text: r.aside(suffix) + " is left of an earlier push", kinds: []error{ErrTarget}, hint: "move it away and try again"}
 			}
@@ -70,8 +69,8 @@ func (r *replacement) setAside() error {
 func (r *replacement) keepAside() (err error) {
 	for _, suffix := range r.asides {
 		cause := errors.New("the backup has another name")
-		if r.report.BackupPath == r.backupPath() {
-			cause = os.Rename(r.aside(suffix), r.backupPath()+suffix)
+		if r.push.report.BackupPath == r.push.backupPath() {
+			cause = os.Rename(r.aside(suffix), r.push.backupPath()+suffix)
 		}
 		if cause != nil {
 			err = errors.Join(err, &failure{text: "swapped, but what was beside the old database could not be put beside its backup", cause: cause,
@@ -79,7 +78,7 @@ func (r *replacement) keepAside() (err error) {
 		}
 	}
 	if len(r.asides) > 0 && err == nil {
-		err = r.syncDir()
+		err = r.target.syncDir()
 	}
 	r.asides = nil
 	return err

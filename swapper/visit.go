@@ -9,7 +9,7 @@ import (
 )
 
 // How long a visit waits for the program's writes and transactions to have a break:
-// so often, each time for cutPause at most. Then it comes all the same: in WAL mode
+// so often, each time for quietPause at most. Then it comes all the same: in WAL mode
 // it is in nobody's way, and a call that meets it is made again.
 const visitTries = 5
 
@@ -35,7 +35,7 @@ func (p *push) visit(ctx context.Context, fn func(*live) error) error {
 			}
 		}
 		select {
-		case <-time.After(2 * cutPause):
+		case <-time.After(2 * quietPause):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -49,7 +49,7 @@ var errNoBreak = errors.New("the program is writing")
 
 func (p *push) visitOnce(ctx context.Context, regardless bool, fn func(*live) error) error {
 	defer p.db.Visit()()
-	quiet, err := p.db.Freeze(ctx, driver.FreezeOptions{WritesOnly: true, MaxPause: cutPause})
+	quiet, err := p.db.Freeze(ctx, driver.FreezeOptions{WritesOnly: true, MaxPause: quietPause})
 	switch {
 	case err == nil:
 		defer quiet.Thaw()
@@ -63,7 +63,7 @@ func (p *push) visitOnce(ctx context.Context, regardless bool, fn func(*live) er
 	if _, err := p.target.still(); err != nil {
 		return err
 	}
-	l, err := openLive(ctx, p.db, cutPause)
+	l, err := openLive(ctx, p.db, quietPause)
 	if err != nil {
 		return err
 	}

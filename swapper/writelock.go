@@ -19,11 +19,11 @@ import (
 // one attempt.
 func (o *overwrite) lock(ctx context.Context) (err error) {
 	began := time.Now()
-	deadline := began.Add(o.attempt())
+	deadline := began.Add(o.push.attempt())
 	window := 50 * time.Millisecond
 	for {
 		if err := o.quiet(ctx, deadline); err != nil {
-			if !errors.Is(err, driver.ErrFreezing) || !anyFreezing(o.db.Attachers()) || time.Now().After(deadline) {
+			if !errors.Is(err, driver.ErrFreezing) || !anyFreezing(o.push.db.Attachers()) || time.Now().After(deadline) {
 				return err
 			}
 			if err := sleep(ctx, freezingEvery); err != nil {
@@ -41,7 +41,7 @@ func (o *overwrite) lock(ctx context.Context) (err error) {
 		} else {
 			err = liveBusy("write to the live database", err)
 		}
-		o.release()
+		o.openGate()
 		if errors.Is(err, errJournalChanged) {
 			if err := o.follow(); err != nil {
 				return err
@@ -54,41 +54,41 @@ func (o *overwrite) lock(ctx context.Context) (err error) {
 		case <-time.After(2 * window):
 		case <-ctx.Done():
 		}
-		window = min(2*window, o.opts.maxPause())
+		window = min(2*window, o.push.opts.maxPause())
 	}
 }
 
 // quiet keeps the program out of the copy's way.
 func (o *overwrite) quiet(ctx context.Context, deadline time.Time) (err error) {
 	opts := driver.FreezeOptions{
-		MaxPause: o.opts.MaxPause, Force: o.opts.Force,
-		WritesOnly: o.wal, CloseShared: true,
-		Logger: &o.opts.Logger, Notify: o.freezeStep,
+		MaxPause: o.push.opts.MaxPause, Force: o.push.opts.Force,
+		WritesOnly: o.push.wal, CloseShared: true,
+		Logger: &o.push.opts.Logger, Notify: o.push.freezeStep,
 	}
-	if o.wal {
-		o.phase("copy")
+	if o.push.wal {
+		o.push.phases.begin("copy")
 	} else {
-		o.phase("wait")
+		o.push.phases.begin("wait")
 	}
-	o.frozen, err = o.freezePatiently(ctx, opts, time.Until(deadline))
+	o.frozen, err = o.push.freezePatiently(ctx, opts, time.Until(deadline))
 	if err != nil {
-		return o.freezeFailed(err)
+		return o.push.freezeFailed(err)
 	}
-	o.phase("copy")
-	o.report.Connections, o.report.Attempts = o.frozen.Connections, o.frozen.Attempts
-	o.report.Holders = append(o.report.Holders, o.frozen.Holders...)
+	o.push.phases.begin("copy")
+	o.push.report.Connections, o.push.report.Attempts = o.frozen.Connections, o.frozen.Attempts
+	o.push.report.Holders = append(o.push.report.Holders, o.frozen.Holders...)
 	if o.others, err = o.keepAttachersOut(ctx); err == nil {
 		err = o.refuseUnlocked()
 	}
 	if err != nil {
-		o.release()
+		o.openGate()
 	}
 	return err
 }
 
-// release lets calls flow again.
-func (o *overwrite) release(opened ...func()) {
-	o.thaw(o.frozen, append(opened, o.others.thaw)...)
+// openGate lets calls flow again.
+func (o *overwrite) openGate(opened ...func()) {
+	o.push.thaw(o.frozen, append(opened, o.others.thaw)...)
 }
 
 func (o *overwrite) writerElsewhere(since time.Time) error {
@@ -96,8 +96,8 @@ func (o *overwrite) writerElsewhere(since time.Time) error {
 		hint: "let it end its transaction and try again, or wait longer with --timeout"}
 	if holders := slices.DeleteFunc(slices.Clone(o.frozen.Holders), waitsItself); len(holders) > 0 { // most likely the program's own transaction
 		f.cause = &driver.HeldError{Path: o.target.path, Waited: time.Since(since), Holders: holders}
-		o.report.Holders = holders
-		if !o.opts.Force {
+		o.push.report.Holders = holders
+		if !o.push.opts.Force {
 			f.hint += ", or interrupt the program's transactions with --force"
 		}
 	}
@@ -123,14 +123,14 @@ var errJournalChanged = &failure{text: "the journal mode was changed meanwhile",
 
 // follow makes the stage be of the journal mode that the database has now.
 func (o *overwrite) follow() error {
-	o.wal = !o.wal
+	o.push.wal = !o.push.wal
 	return o.openSource()
 }
 
 // begin has the write lock if it succeeds. It opens our connection, which is not
 // there while calls flow.
 func (o *overwrite) begin(ctx context.Context, window time.Duration) (locked bool, err error) {
-	l, err := openLive(ctx, o.db, window)
+	l, err := openLive(ctx, o.push.db, window)
 	if err != nil {
 		if busyElsewhere(err) {
 			err = nil
@@ -140,7 +140,7 @@ func (o *overwrite) begin(ctx context.Context, window time.Duration) (locked boo
 	if err := o.open(ctx, l); err != nil {
 		return false, err
 	}
-	if l.wal != o.wal {
+	if l.wal != o.push.wal {
 		return false, errJournalChanged
 	}
 	if _, _, err := o.fits(); err != nil {
@@ -149,7 +149,7 @@ func (o *overwrite) begin(ctx context.Context, window time.Duration) (locked boo
 	if o.cookie, err = queryInt(o.dst, "PRAGMA schema_version"); err != nil {
 		return false, err
 	}
-	if !o.wal {
+	if !o.push.wal {
 		// The copy's first step would shut out the reader of the old content, too.
 		// In this mode a connection keeps its locks from one transaction to the
 		// next (https://www.sqlite.org/pragma.html#pragma_locking_mode): the shared
@@ -198,7 +198,7 @@ func (o *overwrite) unlock() {
 	if o.conn == nil {
 		return
 	}
-	if !o.wal {
+	if !o.push.wal {
 		o.dst.Exec("PRAGMA locking_mode=NORMAL; PRAGMA schema_version", nil)
 	}
 }

@@ -1,0 +1,98 @@
+package swapper
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"hotswap/driver"
+	"hotswap/internal/printable"
+)
+
+// awaitAttachers waits until no database that has this one attached is in a swap of
+// its own.
+func (p *push) awaitAttachers(ctx context.Context) error {
+	var told *driver.Database
+	for {
+		all := p.db.Attachers()
+		i := slices.IndexFunc(all, (*driver.Database).Freezing)
+		if i < 0 {
+			return nil
+		}
+		if p.left() == 0 {
+			return attacherHeld(all[i], driver.ErrFreezing, attacherHint)
+		}
+		if told != all[i] {
+			told = all[i]
+			p.events.step(StepWaiting, "waiting for the swap of "+printable.Line(told.Path())+", which has this database attached", nil)
+		}
+		end := p.waits()
+		err := sleep(ctx, freezingEvery)
+		end()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func anyFreezing(all []*driver.Database) bool {
+	return slices.ContainsFunc(all, (*driver.Database).Freezing)
+}
+
+// attachers are other databases of the program that have the live one attached.
+type attachers []*driver.Frozen
+
+// attacherPatience bounds the wait for them, while calls of the live database
+// wait: somebody may hold the one and want the other.
+const attacherPatience = 250 * time.Millisecond
+
+// freezeAttachers closes the connections of other databases that have this one
+// attached, for they have its file open. They attach it again when they reopen.
+func (p *push) freezeAttachers(ctx context.Context) (all attachers, err error) {
+	for _, db := range p.db.Attachers() {
+		frozen, err := db.Freeze(ctx, driver.FreezeOptions{Timeout: attacherPatience, MaxPause: attacherPatience, Logger: &p.opts.Logger})
+		if err != nil {
+			return all, attacherHeld(db, err, attacherHint)
+		}
+		p.report.Connections += frozen.Connections
+		all = append(all, frozen)
+	}
+	return all, nil
+}
+
+const attacherHint = "try again, or push in place (--method=in-place)"
+
+func attacherHeld(db *driver.Database, cause error, hint string) error {
+	return &failure{text: printable.Line(db.Path()) + ", which has this database attached, can't be drained", cause: cause, kinds: []error{ErrBusy},
+		hint: hint, inPlace: true}
+}
+
+// thaw does nothing the second time.
+func (a attachers) thaw() {
+	for _, frozen := range a {
+		frozen.Thaw()
+	}
+}
+
+// keepAttachersOut has the writes of other databases wait that have this one
+// attached. They are drained and closed where that is what happens to the
+// database's own: with a rollback journal, and if they read through a shared cache.
+// One that can't be is left to SQLite's locks, if it minds those; its calls are made
+// again.
+func (o *overwrite) keepAttachersOut(ctx context.Context) (all attachers, err error) {
+	for _, db := range o.push.db.Attachers() {
+		shares := db.SharesCache(o.target.path)
+		frozen, err := db.Freeze(ctx, driver.FreezeOptions{Timeout: attacherPatience, MaxPause: attacherPatience,
+			WritesOnly: o.push.wal && !shares, Logger: &o.push.opts.Logger})
+		switch {
+		case err == nil:
+			o.push.report.Connections += frozen.Connections
+			all = append(all, frozen)
+		case ctx.Err() != nil:
+			return all, ctx.Err()
+		case shares:
+			return all, attacherHeld(db, err, "it reads through a shared cache, so it is to be closed: try again")
+		}
+	}
+	return all, nil
+}

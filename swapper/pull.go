@@ -1,0 +1,190 @@
+package swapper
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"hotswap/driver"
+	"hotswap/internal/printable"
+	"hotswap/internal/transfer"
+)
+
+// lockPatience is how long a pull waits for another's lock.
+const lockPatience = 10 * time.Second
+
+// Pull writes a consistent snapshot of the live database to dst, while reads
+// and writes go on. It first copies the snapshot to a file beside the database,
+// under one read transaction, and then sends that file: a slow dst holds
+// nothing up. In WAL mode writers are not blocked; with a rollback journal they
+// wait while it copies, up to their busy timeout.
+//
+// A copy of a damaged database is as damaged, and that is not looked at unless
+// opts.Check says so.
+//
+// The error is an *Error. Bytes that were written before an error are no
+// database; a caller that sends them on must say so at the end.
+func Pull(ctx context.Context, db *driver.Database, dst io.Writer, opts PullOptions) (Report, error) {
+	if err := supported("pull from"); err != nil {
+		return Report{}, err
+	}
+	defer db.Keep()()
+	p := &pull{db: db, opts: opts, events: newEvents(db, opts.Logger, opts.Notify)}
+	defer p.events.end()
+	p.report = Report{Source: db.Path(), Target: opts.Dest, GenerationBefore: db.Generation()}
+	p.report.Generation = p.report.GenerationBefore
+	p.events.step(StepPullStarted, fmt.Sprintf("pull started: %s to %s", printable.Line(db.Path()), printable.Line(opts.Dest)),
+		map[string]any{fieldSource: db.Path(), fieldTarget: opts.Dest})
+	err := p.run(ctx, dst)
+	p.report.Phases = p.phases.end()
+	if err != nil {
+		e := &Error{Op: "pull from", Path: db.Path(), Err: err, Hint: printable.Path(hintOf(err), db.Path())}
+		p.events.failed(StepPullFailed, e, nil)
+		return p.report, e
+	}
+	p.events.step(StepPullComplete, fmt.Sprintf("pull complete: %d bytes", p.report.Bytes), map[string]any{fieldBytes: p.report.Bytes})
+	return p.report, nil
+}
+
+// pull is one Pull.
+type pull struct {
+	db     *driver.Database
+	opts   PullOptions
+	report Report
+	events *events
+	phases phases
+}
+
+func (p *pull) run(ctx context.Context, dst io.Writer) error {
+	if err := p.db.CheckFile(ctx); err != nil {
+		return strange(err)
+	}
+	p.report.Source = p.db.Path() // a symlink may have been turned
+	if err := lost(p.db); err != nil {
+		return err
+	}
+	path := p.db.Path()
+	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return &failure{text: "the database does not exist yet", kinds: []error{ErrNotExist},
+			hint: "it is made by the program's first use of it, or by a push"}
+	}
+	if err != nil {
+		return failed("look at the database", err)
+	}
+	if err := checkDir(filepath.Dir(path), "a pull first copies the database to a file beside it"); err != nil {
+		return err
+	}
+	p.phases.begin("snapshot")
+	s, err := createStage(path, kindPull, private)
+	if err != nil {
+		return err
+	}
+	defer s.discard()
+	if err := s.reserve(0, info.Size()); err != nil {
+		return err
+	}
+	p.events.plain(StepSnapshot)
+	if err := p.snapshot(ctx, s); err != nil {
+		return err
+	}
+	p.events.step(StepSnapshotDone, fmt.Sprintf("snapshot taken: %d bytes", s.size), map[string]any{fieldBytes: s.size})
+	if p.opts.Check {
+		if err := p.check(ctx, s); err != nil {
+			return err
+		}
+	}
+	p.phases.begin("send")
+	if p.opts.Begin != nil {
+		p.opts.Begin(s.size)
+	}
+	if file, ok := dst.(transfer.FileDest); ok {
+		return p.sendFile(ctx, s, file)
+	}
+	return p.send(ctx, s, dst)
+}
+
+// check refuses to send a damaged copy.
+func (p *pull) check(ctx context.Context, s *stage) error {
+	p.phases.begin("check")
+	p.events.plain(StepIntegrity)
+	what := integrity{subject: "the live database", quick: p.opts.Quick, skipConstraints: p.opts.SkipConstraintCheck}
+	if err := s.checkIntegrity(ctx, p.db, what); err != nil {
+		return err
+	}
+	p.events.plain(StepIntegrityPassed)
+	return nil
+}
+
+// send writes the stage to dst.
+func (p *pull) send(ctx context.Context, s *stage, dst io.Writer) error {
+	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
+		return failed("read the snapshot", err)
+	}
+	hash := sha256.New()
+	buf := make([]byte, copyChunk)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := s.file.Read(buf)
+		if n > 0 {
+			hash.Write(buf[:n])
+			if _, err := dst.Write(buf[:n]); err != nil {
+				return failed("send the snapshot", err)
+			}
+			p.report.Bytes += int64(n)
+			p.events.progress(StepSending, fmt.Sprintf("sent %d of %d bytes", p.report.Bytes, s.size), p.report.Bytes, s.size)
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return failed("read the snapshot", err)
+		}
+	}
+	if p.report.Bytes != s.size {
+		return failed("read the snapshot", fmt.Errorf("%d bytes of %d", p.report.Bytes, s.size))
+	}
+	p.report.SHA256 = hex.EncodeToString(hash.Sum(nil))
+	return nil
+}
+
+// sendFile is send to a file.
+func (p *pull) sendFile(ctx context.Context, s *stage, dst transfer.FileDest) error {
+	cloned, err := dst.CloneFrom(ctx, s.file)
+	if err != nil {
+		return failed("send the snapshot", err)
+	}
+	d := digestBehind(s.file, dst.WantsDigest())
+	defer d.stop()
+	for p.report.Bytes < s.size {
+		n := min(fileChunk, s.size-p.report.Bytes)
+		if !cloned {
+			if n, err = dst.CopyFrom(ctx, s.file, p.report.Bytes, n); err != nil {
+				return failed("send the snapshot", err)
+			}
+		} else if err := ctx.Err(); err != nil {
+			return err
+		}
+		if n == 0 {
+			return failed("read the snapshot", fmt.Errorf("%d bytes of %d", p.report.Bytes, s.size))
+		}
+		p.report.Bytes += n
+		d.upTo(p.report.Bytes)
+		p.events.progress(StepSending, fmt.Sprintf("sent %d of %d bytes", p.report.Bytes, s.size), p.report.Bytes, s.size)
+	}
+	if err := dst.Truncate(ctx, s.size); err != nil {
+		return failed("send the snapshot", err)
+	}
+	if p.report.SHA256, err = d.hex(ctx); err != nil {
+		return failed("read the snapshot", err)
+	}
+	return nil
+}

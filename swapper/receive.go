@@ -1,0 +1,196 @@
+package swapper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"hotswap/internal/sqlitefile"
+	"hotswap/internal/transfer"
+)
+
+// receive fills the stage from the source.
+func (p *push) receive(ctx context.Context, src io.Reader) (err error) {
+	p.phases.begin("receive")
+	mode := fs.FileMode(private)
+	if !p.target.exists {
+		mode = 0o644 // what SQLite makes its files with
+	}
+	if p.stage, err = createStage(p.target.path, kindStage, mode); err != nil {
+		return err
+	}
+	if p.inPlaceAhead() {
+		p.stage.after = 1 // the WAL, or the journal
+		if p.opts.Backup {
+			p.stage.besides = p.target.state.size
+		}
+	}
+	received := func(n int64) {
+		p.events.progress(StepReceiving, fmt.Sprintf("received %d bytes", n), n, p.opts.Size)
+	}
+	if file, ok := src.(transfer.FileSource); ok {
+		p.report.SHA256, err = p.stage.receiveFile(ctx, file, p.opts, received)
+	} else {
+		p.report.SHA256, err = p.stage.receive(ctx, src, p.opts, received)
+	}
+	p.report.Bytes = p.stage.size
+	if err != nil {
+		return err
+	}
+	p.events.step(StepReceived, fmt.Sprintf("received %d bytes", p.stage.size), map[string]any{fieldBytes: p.stage.size})
+	return nil
+}
+
+const (
+	copyChunk    = 1 << 20
+	fileChunk    = 8 << 20 // how much of a file is copied between two looks at the context
+	reserveChunk = 16 << 20
+)
+
+// receive fills the stage from src, of opts.Size bytes if that is not 0. The
+// disk space is reserved ahead of the bytes, and never to the last of it: a
+// stage that filled the disk would give the live database SQLITE_FULL.
+func (s *stage) receive(ctx context.Context, src io.Reader, opts PushOptions, progress func(int64)) (digest string, err error) {
+	size := opts.Size
+	if err := s.reserve(0, size); err != nil {
+		return "", err
+	}
+	reserved := size
+	sum := newSourceDigest(src, opts.wantsDigest())
+	w := newStageWriter(s.file)
+	defer w.close() // before anything else is done with the file
+	for {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		buf, err := w.buffer()
+		if err != nil {
+			return "", failed("write the stage", err)
+		}
+		n, readErr := fill(src, buf)
+		if n > 0 {
+			if s.size == 0 {
+				if err := checkMagic(buf[:min(n, sqlitefile.HeaderSize)]); err != nil {
+					return "", err
+				}
+			}
+			if s.size+int64(n) > reserved {
+				if err := s.reserve(s.size, max(reserveChunk, int64(n))); err != nil {
+					if err := s.reserve(s.size, int64(n)); err != nil {
+						return "", err
+					}
+					reserved = s.size + int64(n)
+				} else {
+					reserved = s.size + reserveChunk
+				}
+			}
+			w.write(buf[:n])
+			sum.write(buf[:n])
+			s.size += int64(n)
+			progress(s.size)
+		}
+		switch {
+		case readErr == io.EOF:
+			if s.size == 0 {
+				return "", checkMagic(nil)
+			}
+			if size > 0 && s.size != size {
+				return "", bad(completeHint, "the source is truncated: %d bytes were announced, %d arrived", size, s.size)
+			}
+			if err := w.close(); err != nil {
+				return "", failed("write the stage", err)
+			}
+			// Gives back what was reserved and not needed.
+			if err := s.file.Truncate(s.size); err != nil {
+				return "", failed("truncate the stage", err)
+			}
+			return sum.hex(), nil
+		case readErr != nil:
+			return "", &failure{text: fmt.Sprintf("the source ended early, after %d bytes", s.size), cause: readErr,
+				kinds: []error{ErrBadDatabase}, hint: completeHint}
+		}
+	}
+}
+
+// fill reads until buf is full or src has an error. It is not io.ReadFull,
+// which says io.ErrUnexpectedEOF for a last piece, as net/http does for a body
+// that was cut.
+func fill(src io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var m int
+		m, err = src.Read(buf[n:])
+		n += m
+	}
+	return n, err
+}
+
+// receiveFile fills the stage from a file. Its digest is of what the stage got,
+// since nobody knows what the source was at that moment.
+func (s *stage) receiveFile(ctx context.Context, src transfer.FileSource, opts PushOptions, progress func(int64)) (digest string, err error) {
+	total := src.Size()
+	if total == 0 {
+		return "", checkMagic(nil)
+	}
+	if size := opts.Size; size > 0 && total != size {
+		return "", bad(completeHint, "the source is truncated: %d bytes were announced, the file has %d", size, total)
+	}
+	if err := s.reserve(0, 0); err != nil {
+		return "", err
+	}
+	cloned, err := src.CloneTo(ctx, s.file)
+	if err != nil {
+		return "", sourceFailed(err, 0)
+	}
+	if !cloned {
+		if err := s.reserve(0, total); err != nil {
+			return "", err
+		}
+	}
+	d := digestBehind(s.file, opts.wantsDigest())
+	defer d.stop()
+	for s.size < total {
+		n := min(fileChunk, total-s.size)
+		if !cloned {
+			if n, err = src.CopyTo(ctx, s.file, s.size, n); err != nil {
+				return "", sourceFailed(err, s.size)
+			}
+		} else if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		if n == 0 {
+			return "", bad(completeHint, "the source is truncated: it had %d bytes when it was opened, and %d when it was copied", total, s.size)
+		}
+		if s.size == 0 {
+			head := make([]byte, sqlitefile.HeaderSize)
+			m, err := s.file.ReadAt(head[:min(n, sqlitefile.HeaderSize)], 0)
+			if err != nil && err != io.EOF {
+				return "", failed("read the stage's header", err)
+			}
+			if err := checkMagic(head[:m]); err != nil {
+				return "", err
+			}
+		}
+		startWriteback(s.file, s.size, n)
+		s.size += n
+		d.upTo(s.size)
+		progress(s.size)
+	}
+	if err := src.Unchanged(ctx); err != nil {
+		return "", sourceFailed(err, s.size)
+	}
+	if digest, err = d.hex(ctx); err != nil {
+		return "", failed("read the stage", err)
+	}
+	return digest, nil
+}
+
+// sourceFailed sorts the error of a transfer.FileSource: what failed may be the stage's
+// own disk, or the source.
+func sourceFailed(err error, at int64) error {
+	if errors.Is(err, transfer.ErrSourceChanged) {
+		return &failure{cause: err, kinds: []error{ErrBusy}, hint: "stop what writes it and try again"}
+	}
+	return failed(fmt.Sprintf("copy the source, after %d bytes", at), err)
+}
