@@ -28,7 +28,7 @@ func description() string {
 	return purpose + "\n\n" + examples(
 		"push: check it, and swap it in; callers wait a moment", "hotswap cp new.sqlite3 db/production.sqlite3",
 		"pull: a consistent copy, under load", "hotswap cp db/production.sqlite3 copy.sqlite3",
-		"who holds it, who else has it open, how the last swap went", "hotswap status",
+		"what holds it, which other processes have it open, how the last swap went", "hotswap status",
 	) + "\n\nExit status: " + strings.Join(codes, ", ") + ". " + exitPromise
 }
 
@@ -42,7 +42,7 @@ type cli struct {
 
 	Completion completionCmd `cmd:"" help:"Print a completion script for your shell."`
 	Complete   completeCmd   `cmd:"" hidden:""`
-	Man        manCmd        `cmd:"" hidden:"" help:"Print the manual page."`
+	Man        manCmd        `cmd:"" help:"Print the manual page."`
 
 	ShowVersion versionFlag `name:"version" hidden:""`
 
@@ -54,21 +54,21 @@ type cli struct {
 // sockets are the flags that say which program.
 type sockets struct {
 	Socket       string `env:"HOTSWAP_SOCKET" placeholder:"PATH" help:"The program's socket; tmp/sockets/hotswap.sock by default."`
-	StderrSocket string `env:"HOTSWAP_STDERR_SOCKET" placeholder:"PATH" help:"The socket of its status lines; by default the other's name with \"stderr\" before the extension."`
+	StderrSocket string `env:"HOTSWAP_STDERR_SOCKET" placeholder:"PATH" help:"The socket for its status lines; by default the name of the other one with \"stderr\" before the extension."`
 }
 
 func (s sockets) client() *sockserver.Client {
 	return sockserver.NewClient(sockserver.ClientConfig{SocketPath: s.Socket, StderrSocketPath: s.StderrSocket})
 }
 
-// onlyCp answers who looks for the other file commands.
+// onlyCp answers users who look for the other file commands.
 type onlyCp struct {
 	Args []string `arg:"" optional:"" passthrough:"all"`
 }
 
 func (onlyCp) Run() error {
 	return usagef("there is only cp: a live database can be replaced or copied, " +
-		"not moved away from under its program, removed or linked; use `hotswap cp SRC DST`, then remove SRC yourself")
+		"not moved, removed or linked while its program runs; use `hotswap cp SRC DST`, then remove SRC yourself")
 }
 
 // printJSON prints one JSON object.
@@ -140,7 +140,7 @@ func asGiven(ctx *kong.DecodeContext, target reflect.Value) error {
 	return err
 }
 
-// hintFor says where it is explained what was meant.
+// hintFor says which help to read.
 func hintFor(parsed *kong.Context) string {
 	if selected := parsed.Selected(); selected != nil {
 		return "see `" + selected.FullPath() + " --help`"

@@ -16,22 +16,22 @@ import (
 type cpCmd struct {
 	sockets `embed:""`
 
-	SkipIntegrityCheck  bool          `help:"Push without PRAGMA integrity_check, and without a look at constraints; the length and the header are checked all the same."`
-	SkipConstraintCheck bool          `help:"Take a database that has rows which break a constraint of their own table (NOT NULL, CHECK, UNIQUE, a column's type); damage is refused all the same."`
-	Check               bool          `help:"Check the copy of a pull with PRAGMA integrity_check before it is written to DST: else a damaged live database makes a damaged copy, and OK. A push is checked without it."`
-	SkipSchemaCheck     bool          `help:"Push a database whose schema differs from the live one's, or over one that can't be read (keep that with --backup)."`
-	SkipRehearsal       bool          `help:"Push without opening the new database as the program's own connections will (connect hook, PRAGMA, ATTACH). What they can't be told again they go on without; a hook that fails fails their calls."`
-	Quick               bool          `help:"Check with PRAGMA quick_check instead: faster, and blind to bad indexes."`
+	SkipIntegrityCheck  bool          `help:"Push without PRAGMA integrity_check and without checking constraints; the length and the header are still checked."`
+	SkipConstraintCheck bool          `help:"Accept rows that violate a constraint of their own table (NOT NULL, CHECK, UNIQUE, a column's type); damage is still refused."`
+	Check               bool          `help:"Run PRAGMA integrity_check on the copy of a pull before it is written to DST; without it a damaged live database makes a damaged copy, and OK. A push is checked without this flag."`
+	SkipSchemaCheck     bool          `help:"Push a database whose schema differs from the live one's, or replace a live one that can't be read (keep that with --backup)."`
+	SkipRehearsal       bool          `help:"Push without opening the new database as the program's own connections will (connect hook, PRAGMA, ATTACH). Settings that can't be replayed are then lost, and where a hook fails, so do the program's calls."`
+	Quick               bool          `help:"Check with PRAGMA quick_check instead: faster, but blind to corrupt indexes."`
 	Method              string        `default:"auto" enum:"auto,rename,in-place" help:"How a push replaces the database: rename drains the program's connections and needs the file to itself; in-place writes over it through SQLite, for when another process or a long reader has it open; auto renames if it can."`
-	Timeout             time.Duration `placeholder:"30s" help:"How long a push waits for transactions and open rows to end, in all; by default as the program is set, else 30s. It can't be 0."`
-	MaxPause            time.Duration `placeholder:"1s" help:"The longest a single attempt of a push may hold up the program's calls; by default as the program is set, else 1s. It can't be 0."`
-	Force               bool          `help:"At the timeout of a push, interrupt what is still running and roll its transactions back."`
+	Timeout             time.Duration `placeholder:"30s" help:"How long a push waits in total for transactions and open rows to end; by default the program's setting, or 30s. It can't be 0."`
+	MaxPause            time.Duration `placeholder:"1s" help:"The longest that a single attempt of a push may hold up the program's calls; by default the program's setting, or 1s. It can't be 0."`
+	Force               bool          `help:"When a push reaches its timeout, interrupt what is still running and roll its transactions back."`
 	Backup              bool          `short:"b" help:"Keep the replaced file beside the new one, as DST~; DST must be a database or a file."`
-	IfChanged           bool          `help:"Push nothing, and say unchanged, if the last push to DST had the same bytes and nothing was written to DST since. The program remembers that until it ends."`
+	IfChanged           bool          `help:"Push nothing, and say unchanged, if the last push to DST had the same bytes and nothing has been written to DST since. The program remembers this until it ends."`
 	DryRun              bool          `short:"n" help:"Check everything, replace nothing."`
 	Quiet               bool          `short:"q" help:"Print nothing but errors."`
 	Progress            string        `enum:"auto,always,never" default:"auto" help:"Show progress on stderr: auto, always or never. With auto, if that is a terminal; never with --quiet."`
-	JSON                bool          `name:"json" help:"Print a report as a JSON object instead of OK, also of a failure; on stderr where stdout takes the database."`
+	JSON                bool          `name:"json" help:"Print a report as a JSON object instead of OK, also on failure; on stderr if stdout takes the database."`
 
 	Src string `arg:"" name:"SRC" help:"A file, a managed database, or - for standard input."`
 	Dst string `arg:"" name:"DST" help:"A managed database, a file, a directory, or - for standard output."`
@@ -58,9 +58,10 @@ func (cpCmd) Help() string {
 		`A push is checked before it goes live; a pull copies what is there, and checks the copy with --check only.` +
 		"\n\n" + examples(
 		"push, and keep the replaced file as db/production.sqlite3~", "hotswap cp --backup new.sqlite3 db/production.sqlite3",
+		"roll back: push what that has kept, and keep what it replaces", "hotswap cp --backup db/production.sqlite3~ db/production.sqlite3",
 		"look first: check everything, replace nothing", "hotswap cp --dry-run new.sqlite3 db/production.sqlite3",
-		"a copy that is known to be sound", "hotswap cp --check db/production.sqlite3 copy.sqlite3",
-		"from a timer: only if it is another file than the last", "hotswap cp --if-changed -q reference.sqlite3 database",
+		"a copy that has been checked", "hotswap cp --check db/production.sqlite3 copy.sqlite3",
+		"from a timer: push only if the file has changed", "hotswap cp --if-changed -q reference.sqlite3 database",
 		"to another machine, and from it", "cat new.sqlite3 | ssh prod 'cd app && hotswap cp - db/production.sqlite3'",
 		"", "ssh prod 'cd app && hotswap cp db/production.sqlite3 -' | gzip > copy.gz",
 		"for a script", "hotswap cp --json -q new.sqlite3 database | jq .pause_ms",
@@ -98,7 +99,7 @@ func (c *cpCmd) copy(ctx context.Context, out *output) error {
 	}
 	switch {
 	case dst.managed && c.Check:
-		return usagef("--check is for a pull, and %s is a managed database", c.Dst).withHint("a push is checked without it")
+		return usagef("--check is for a pull, but %s is a managed database", c.Dst).withHint("a push is checked without it")
 	case src.managed && dst.managed:
 		return c.pushFromDatabase(ctx, client, src, dst, out)
 	case dst.managed:
@@ -126,16 +127,16 @@ func (c *cpCmd) newOutput(ctx context.Context, stdio *streams) *output {
 func (c *cpCmd) checkArguments() error {
 	switch {
 	case c.Src == "" || c.Dst == "":
-		return usagef("an empty file name")
+		return usagef("empty file name")
 	case c.Src == stdioName && c.Dst == stdioName:
 		return usagef("- and -: one side must be a managed database").withHint("`hotswap status` lists them")
 	case c.Timeout < 0 || c.MaxPause < 0:
 		return usagef("--timeout and --max-pause can't be negative")
 	case c.Timeout == 0 && slices.Contains(c.given, "timeout"), c.MaxPause == 0 && slices.Contains(c.given, "max-pause"):
 		return usagef("--timeout and --max-pause can't be 0: a push needs a moment").
-			withHint("leave the flag out for what the program is set to, or say how short: --timeout=10ms")
+			withHint("leave the flag out for the program's setting, or set a short one: --timeout=10ms")
 	case c.Quick && c.SkipIntegrityCheck:
-		return usagef("--quick and --skip-integrity-check exclude each other")
+		return usagef("--quick and --skip-integrity-check can't be used together")
 	default:
 		return nil
 	}
@@ -171,11 +172,11 @@ func (c *cpCmd) checkPullFlags(dst side) error {
 	for _, flag := range c.given {
 		switch {
 		case slices.Contains(forPushes, flag):
-			return usagef("--%s is for a push, and %s is not a managed database", flag, dst.arg)
+			return usagef("--%s is for a push, but %s is not a managed database", flag, dst.arg)
 		case slices.Contains(forChecks, flag) && !c.Check:
-			return usagef("--%s is for a push, and %s is not a managed database", flag, dst.arg).withHint("a pull takes it with --check")
+			return usagef("--%s is for a push, but %s is not a managed database", flag, dst.arg).withHint("a pull takes it with --check")
 		case flag == "backup" && !dst.replaceable():
-			return usagef("--backup keeps the file that a copy replaces, and %s is none", dst.arg).withHint("leave it out, or name a file")
+			return usagef("--backup keeps the file that a copy replaces, but %s is not a file", dst.arg).withHint("leave it out, or name a file")
 		}
 	}
 	return nil

@@ -113,9 +113,9 @@ func TestFailedPullLeavesTheOldFileAndNothingElse(t *testing.T) {
 				socket, database := fakeProgram(t, test.snapshot)
 				dir := t.TempDir()
 				dst := filepath.Join(dir, "copy.db")
-				note := "was not made"
+				note := "was not created"
 				if existed {
-					note = "is as it was"
+					note = "is unchanged"
 					if err := os.WriteFile(dst, []byte("old"), 0o600); err != nil {
 						t.Fatal(err)
 					}
@@ -151,19 +151,19 @@ func TestOutcomeOfAPushIsSaidAsFarAsItIsKnown(t *testing.T) {
 		words []string // of the message; none: it was done
 	}{
 		"refused":                             {refused, &follower{}, exitTryAgain, []string{"refused"}},
-		"refused before it began":             {&sockserver.Problem{Detail: "no", Type: sockserver.ProblemBadRequest}, &follower{}, exitUsage, []string{"no", "/db is as it was"}},
+		"refused before it began":             {&sockserver.Problem{Detail: "no", Type: sockserver.ProblemBadRequest}, &follower{}, exitUsage, []string{"no", "/db is unchanged"}},
 		"swapped, durability unknown":         {halfDone, &follower{}, exitFailed, []string{"it IS live"}},
-		"interrupted, unheard of":             {interrupted, &follower{}, exitFailed, []string{"interrupted; whether /db was swapped is not known", "hotswap status"}},
-		"interrupted, refused":                {interrupted, last(sockserver.Line{Problem: refused}), exitFailed, []string{"interrupted", "/db is as it was"}},
+		"interrupted, unheard of":             {interrupted, &follower{}, exitFailed, []string{"interrupted; whether /db was swapped is unknown", "hotswap status"}},
+		"interrupted, refused":                {interrupted, last(sockserver.Line{Problem: refused}), exitFailed, []string{"interrupted", "/db is unchanged"}},
 		"interrupted, half done":              {interrupted, last(sockserver.Line{Problem: halfDone}), exitFailed, []string{"it IS live"}},
 		"interrupted, done":                   {interrupted, last(sockserver.Line{Report: &swapper.Report{Swapped: true}}), exitOK, nil},
 		"interrupted, renamed":                {interrupted, &follower{renamed: true}, exitFailed, []string{"interrupted; the new database went live in /db"}},
-		"interrupted while sending":           {errInterrupted, &follower{}, exitFailed, []string{"interrupted", "/db is as it was"}},
-		"connection lost":                     {lost, &follower{}, exitFailed, []string{"connection lost before the server answered; whether /db was swapped is not known"}},
+		"interrupted while sending":           {errInterrupted, &follower{}, exitFailed, []string{"interrupted", "/db is unchanged"}},
+		"connection lost":                     {lost, &follower{}, exitFailed, []string{"connection lost before the server answered; whether /db was swapped is unknown"}},
 		"connection lost, done":               {lost, last(sockserver.Line{Report: &swapper.Report{Swapped: true}}), exitOK, nil},
 		"connection lost, refused":            {lost, last(sockserver.Line{Problem: refused}), exitTryAgain, []string{"refused"}},
-		"connection lost while sending":       {lostEarly, &follower{}, exitNoServer, []string{"connection lost", "/db is as it was"}},
-		"the source failed while it was read": {failf(exitTryAgain, "it changed").withHint("a hint"), &follower{}, exitTryAgain, []string{"it changed", "a hint", "/db is as it was"}},
+		"connection lost while sending":       {lostEarly, &follower{}, exitNoServer, []string{"connection lost", "/db is unchanged"}},
+		"the source failed while it was read": {failf(exitTryAgain, "it changed").withHint("a hint"), &follower{}, exitTryAgain, []string{"it changed", "a hint", "/db is unchanged"}},
 	} {
 		err := outcome(test.err, test.lines, "/db")
 		if late, ok := errors.AsType[*doneAnyway](err); ok {

@@ -26,7 +26,7 @@ type demoCmd struct{}
 
 // Help is the long description on the command line.
 func (demoCmd) Help() string {
-	return "Makes a temporary database, serves it under load, and pushes five new ones over it, one corrupt one and a pull in between. " +
+	return "Makes a temporary database, serves it under load, and pushes five new ones over it, with a corrupt one and a pull in between. " +
 		"Fails if a call failed, a read saw two databases at once or a write is missing."
 }
 

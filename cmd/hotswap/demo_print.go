@@ -91,7 +91,7 @@ func (p *demoPrinter) result(format string, args ...any) {
 func (p *demoPrinter) waits(waits []demoapp.Wait) {
 	const most = 3
 	if len(waits) == 0 {
-		p.note("nobody called in that time")
+		p.note("no call came in that time")
 		return
 	}
 	calls := 0
@@ -102,7 +102,7 @@ func (p *demoPrinter) waits(waits []demoapp.Wait) {
 	for _, w := range waits[:min(most, len(waits))] {
 		slowest = append(slowest, fmt.Sprintf("%s %s", w.Call, demoDuration(w.Longest)))
 	}
-	for _, l := range wrapParts(fmt.Sprintf("%d calls met it; the slowest: ", calls), slowest, demoWidth-len(demoIndent)) {
+	for _, l := range wrapParts(fmt.Sprintf("%d calls met the pause; the slowest: ", calls), slowest, demoWidth-len(demoIndent)) {
 		p.note("%s", l)
 	}
 }

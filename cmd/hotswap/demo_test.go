@@ -253,7 +253,7 @@ func TestDemoPrinterIsPlainUnlessToldOtherwise(t *testing.T) {
 	if strings.Contains(plain, "\x1b") {
 		t.Errorf("escape sequences in %q", plain)
 	}
-	if !strings.Contains(plain, "$ hotswap cp -b new.db shop.db   # a remark\n") || !strings.Contains(plain, "48 calls met it") {
+	if !strings.Contains(plain, "$ hotswap cp -b new.db shop.db   # a remark\n") || !strings.Contains(plain, "48 calls met the pause") {
 		t.Errorf("got\n%s", plain)
 	}
 	if !strings.Contains(print(true), "\x1b[1ma title\x1b[0m") {

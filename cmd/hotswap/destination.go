@@ -73,9 +73,9 @@ func (c *cpCmd) openDestination(ctx context.Context, src, dst side, out *output)
 	case errors.Is(err, fs.ErrNotExist):
 		return c.newFile(dst, src, nil)
 	case err != nil:
-		return nil, fileFailure(fmt.Errorf("look at the destination: %w", err))
+		return nil, fileFailure(fmt.Errorf("examine the destination: %w", err))
 	case info.IsDir():
-		return nil, failf(exitFailed, "%s is a directory, and so is not replaced by a file", dst.arg)
+		return nil, failf(exitFailed, "%s is a directory and can't be replaced by a file", dst.arg)
 	case info.Mode().IsRegular():
 		return c.newFile(dst, src, info)
 	case c.DryRun:
@@ -104,7 +104,7 @@ func (c *cpCmd) newFile(dst, src side, old os.FileInfo) (destination, error) {
 	if err != nil {
 		f := fileFailure(fmt.Errorf("find the destination: %w", err))
 		if errors.Is(err, fs.ErrNotExist) {
-			f.hint = "make its directory first, or correct the name, as seen from this directory"
+			f.hint = "create its directory first, or correct the name, which is relative to the current directory"
 		}
 		return nil, f
 	}
@@ -171,14 +171,14 @@ func (d *fileDestination) refuseToBeCompanion() error {
 }
 
 // refuseCompanions keeps the copy apart from another database's -wal or
-// journal: SQLite would play it into the copy, which it was not made for.
+// journal: SQLite would replay it into the copy, which it was not made for.
 func (d *fileDestination) refuseCompanions() error {
 	companion, err := companionOf(d.path)
 	if err != nil {
 		return fileFailure(err)
 	}
 	if companion != "" {
-		return failf(exitFailed, "%s%s is not empty: SQLite would play it into the copy", printable.Line(d.path), companion).
+		return failf(exitFailed, "%s%s is not empty: SQLite would replay it into the copy", printable.Line(d.path), companion).
 			withHint("if no program has %s open, move both away, or choose another name", printable.Line(d.path))
 	}
 	return nil
@@ -191,8 +191,8 @@ func (d *fileDestination) refuseOpened() error {
 		return nil
 	}
 	if others := openers.At(d.path); len(others) > 0 {
-		return failf(exitTryAgain, "%s is open in %s, which would go on with the replaced file", d.arg, others[0]).
-			withHint("end that, or choose another name; if it manages the file itself, push to it by its own --socket")
+		return failf(exitTryAgain, "%s is open in %s, which would keep using the replaced file", d.arg, others[0]).
+			withHint("end that process, or choose another name; if it manages the file itself, push to it through its own --socket")
 	}
 	return nil
 }
@@ -207,7 +207,7 @@ func (d *fileDestination) commit() (backupPath string, err error) {
 	if d.backup && d.old != nil {
 		backupPath = d.path + "~"
 		if err := d.keepOld(backupPath); err != nil {
-			return "", fileFailure(fmt.Errorf("keep the old %s: %w", d.arg, err))
+			return "", fileFailure(fmt.Errorf("back up the old %s: %w", d.arg, err))
 		}
 	}
 	if err := os.Rename(d.Name(), d.path); err != nil {
@@ -215,7 +215,7 @@ func (d *fileDestination) commit() (backupPath string, err error) {
 	}
 	d.done = true
 	if err := syncDir(filepath.Dir(d.path)); err != nil {
-		return backupPath, failf(exitFailed, "%s is complete, but the disk did not confirm its name: %w", d.arg, err)
+		return backupPath, failf(exitFailed, "%s is complete, but may not survive a power loss: %w", d.arg, err)
 	}
 	return backupPath, nil
 }
@@ -293,9 +293,9 @@ func (d *fileDestination) abort() {
 
 func (d *fileDestination) untouched() string {
 	if d.old == nil {
-		return d.arg + " was not made"
+		return d.arg + " was not created"
 	}
-	return d.arg + " is as it was"
+	return d.arg + " is unchanged"
 }
 
 func syncDir(path string) error {

@@ -34,13 +34,13 @@ var exitCodes = []struct {
 	{exitOK, "done"},
 	{exitFailed, "failed"},
 	{exitUsage, "usage"},
-	{exitBadDatabase, "the database is bad (corrupt, cut, against a constraint, of another schema)"},
-	{exitNoServer, "no server there"},
+	{exitBadDatabase, "bad database (corrupt, truncated, violates a constraint, has another schema)"},
+	{exitNoServer, "no server at the socket"},
 	{exitTryAgain, "try again (busy, held)"},
 	{exitNotAllowed, "not allowed"},
 }
 
-const exitPromise = "Unless it is 0, the live database is as it was, or the message says what it is."
+const exitPromise = "Unless it is 0, the live database is unchanged, or the message says which one is live."
 
 // failure is an error with its exit code, and what to do about it.
 type failure struct {

@@ -64,6 +64,6 @@ func (s *source) tempFile() (*os.File, error) {
 
 // tempFailure is the failure of a temporary copy of the source.
 func tempFailure(err error) error {
-	return fileFailure(fmt.Errorf("keep the source in %s: %w", os.TempDir(), err)).
-		withHint("$TMPDIR names another directory, with room for the source")
+	return fileFailure(fmt.Errorf("spool the source to %s: %w", os.TempDir(), err)).
+		withHint("set $TMPDIR to a directory with room for the source")
 }

@@ -25,7 +25,7 @@ func (i *interval) Decode(ctx *kong.DecodeContext) error {
 	text := fmt.Sprint(ctx.Scan.Pop().Value)
 	d, err := time.ParseDuration(text)
 	if err != nil || d < leastInterval {
-		return fmt.Errorf("%q is not a duration of %s or more, as 500ms or 2s", text, leastInterval)
+		return fmt.Errorf("%q is not a duration of %s or more, such as 500ms or 2s", text, leastInterval)
 	}
 	*i = interval(d)
 	return nil

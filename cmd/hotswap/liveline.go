@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,10 +23,11 @@ const (
 	unknownWidth = 80
 )
 
-// The forms of a transfer's line: with its size known, and without.
+// The forms of a transfer's line: with its size known, and without. There is no
+// rate, and so no end to be foretold, in the first half second.
 const (
-	transferForm        = `{{string . "label"}} {{counters . }} {{bar . "[" "=" ">" " " "]"}} {{percent . "%.0f%%"}} {{speed . "%s/s" "- B/s"}} {{rtime . "%s left" "%s" "-"}}`
-	endlessTransferForm = `{{string . "label"}} {{counters . }} {{speed . "%s/s" "- B/s"}} {{etime . }}`
+	transferForm        = `{{string . "label"}} {{counters . }} {{bar . "[" "=" ">" " " "]"}} {{percent . "%.0f%%"}}{{speed . " %s/s " " "}}{{rtime . "%s left" "%s" ""}}`
+	endlessTransferForm = `{{string . "label"}} {{counters . }}{{speed . " %s/s " " "}}{{etime . }}`
 )
 
 // liveLine is the line at the bottom of a terminal that says what goes on just
@@ -118,7 +120,7 @@ func (l *liveLine) interrupt() {
 	defer l.mu.Unlock()
 	if !l.closed {
 		l.interrupted = true
-		l.showActivityLocked("interrupted: waiting to hear what came of it", false)
+		l.showActivityLocked("interrupted: waiting for the result", false)
 	}
 }
 
@@ -171,7 +173,7 @@ func (l *liveLine) textLocked(width int) string {
 		if l.transfer.Total() <= 0 {
 			form = endlessTransferForm
 		}
-		return pb.StripString(l.transfer.SetTemplateString(form).SetWidth(width).String(), width)
+		return strings.TrimRight(pb.StripString(l.transfer.SetTemplateString(form).SetWidth(width).String(), width), " ")
 	case l.activity != "":
 		elapsed := ""
 		if d := time.Since(l.since); d >= elapsedFrom {

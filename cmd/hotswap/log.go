@@ -22,12 +22,12 @@ const idPatience = 2 * time.Second
 type logCmd struct {
 	sockets `embed:""`
 	JSON    bool   `name:"json" help:"Print each line as a JSON object, and progress too."`
-	ID      string `name:"id" placeholder:"ID" help:"Only the lines of this push or pull, until its end; cp names it when it starts. It must be under way, or begin within two seconds."`
+	ID      string `name:"id" placeholder:"ID" help:"Only the lines of this push or pull, until it ends; cp prints its id when it starts. It must be in progress, or begin within two seconds."`
 }
 
 // Help is the text below the flags.
 func (logCmd) Help() string {
-	return `It shows what comes from now on, whoever gave the command, and ends with Ctrl-C, or with exit status 69 when the program goes away.` +
+	return `Shows what happens from now on, whoever started it. Ends with Ctrl-C, or with exit status 69 when the program goes away.` +
 		"\n\n" + examples(
 		"each push and pull, with the time and its id", "hotswap log",
 		"the pause of every swap", "hotswap log --json | jq 'select(.report.swapped) | .report.pause_ns'",
@@ -51,7 +51,7 @@ func (c *logCmd) Run(ctx context.Context, stdio *streams) error {
 		defer unheard()
 	}
 	if isatty.IsTerminal(stdio.err.Fd()) {
-		fmt.Fprintf(stdio.err, "hotswap: following %s from now on; Ctrl-C ends it\n", printable.Line(client.StderrSocketPath()))
+		fmt.Fprintf(stdio.err, "hotswap: waiting for events on %s; Ctrl-C ends it\n", printable.Line(client.StderrSocketPath()))
 	}
 	for {
 		line, err := sub.Next()
@@ -59,7 +59,7 @@ func (c *logCmd) Run(ctx context.Context, stdio *streams) error {
 		case ctx.Err() != nil:
 			return nil // it has no other end
 		case err != nil && unknown.Load():
-			return failf(exitFailed, "no push or pull %q is under way: it has ended, or there was none", c.ID).
+			return failf(exitFailed, "no push or pull %q is in progress: it has ended, or there was none", c.ID).
 				withHint("`hotswap log` shows each with its id, `hotswap status` how the last swap went")
 		case err != nil:
 			return failf(exitNoServer, "the program went away, and its status lines with it").

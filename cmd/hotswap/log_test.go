@@ -69,3 +69,13 @@ func TestLogOfACommandThatIsSilentWaitsForIt(t *testing.T) {
 		t.Errorf("exit %d, and it says:\n%s%s", code, stdout, stderr)
 	}
 }
+
+func TestLogInATerminalSaysThatItWaits(t *testing.T) {
+	dir, _ := program(t)
+	term := inTerminal(t, dir, nil, "log")
+	term.waitFor(t, `(?m)^hotswap: waiting for events on .*hotswap\.stderr\.sock; Ctrl-C ends it$`)
+	term.interrupt()
+	if code, text := term.end(); code != 0 {
+		t.Errorf("exit %d, and the screen is:\n%s", code, text)
+	}
+}

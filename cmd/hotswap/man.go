@@ -12,6 +12,14 @@ import (
 // manCmd prints the manual page, from what --help says.
 type manCmd struct{}
 
+// Help is the text below the arguments.
+func (manCmd) Help() string {
+	return examples(
+		"read it", "hotswap man | man -l -",
+		"install it", "hotswap man > /usr/local/share/man/man1/hotswap.1",
+	)
+}
+
 // Run prints it, in the man macros.
 func (manCmd) Run(stdio *streams, app *kong.Kong) error {
 	_, err := io.WriteString(stdio.out, manualPage(app.Model))
@@ -126,6 +134,8 @@ func (p *page) command(command *kong.Node) {
 		p.text(flag.Help)
 	}
 	if shown != "" {
+		p.macro("PP")
+		p.macro("B", examplesTitle)
 		p.verbatim(strings.TrimLeft(shown, "\n"))
 	}
 }

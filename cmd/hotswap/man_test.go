@@ -58,7 +58,7 @@ func TestTheManualPageSaysWhatTheHelpSays(t *testing.T) {
 			}
 		}
 	}
-	for _, words := range []string{".SH \"EXIT STATUS\"", "HOTSWAP_SOCKET", "no server there", `$ hotswap cp \-\-backup new.sqlite3`, `production.sqlite3\(ti`} {
+	for _, words := range []string{".SH \"EXIT STATUS\"", "HOTSWAP_SOCKET", "no server at the socket", `$ hotswap cp \-\-backup new.sqlite3`, `production.sqlite3\(ti`, ".B \"Examples:\"\n"} {
 		if !strings.Contains(text, words) {
 			t.Errorf("%q is missing", words)
 		}

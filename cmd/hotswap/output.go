@@ -57,7 +57,10 @@ func (o *output) close() {
 func (o *output) done(report swapper.Report) error {
 	o.close()
 	if report.Unchanged {
-		o.say("The last push to %s had the same bytes, and nothing was written since.", printable.Line(report.Target))
+		o.say("The last push to %s had the same bytes, and nothing has been written since.", printable.Line(report.Target))
+	}
+	if report.BackupPath != "" {
+		o.say("The replaced file is kept as %s.", printable.Line(report.BackupPath))
 	}
 	var err error
 	switch {
@@ -72,10 +75,10 @@ func (o *output) done(report swapper.Report) error {
 	if err == nil {
 		return nil
 	}
-	f := failf(exitFailed, "say that it is done: %w", err)
-	f.note = "the copy is complete all the same"
+	f := failf(exitFailed, "write the result: %w", err)
+	f.note = "the copy is complete nevertheless"
 	if report.Swapped {
-		f.note = "the new database is live in " + printable.Line(report.Target) + " all the same"
+		f.note = "the new database is live in " + printable.Line(report.Target) + " nevertheless"
 	}
 	return f
 }

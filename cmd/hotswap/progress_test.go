@@ -36,7 +36,7 @@ func TestProgressOfAPushIsShownAndLeavesTheScreenClean(t *testing.T) {
 	if _, err := feed.Write(content[:200<<10]); err != nil {
 		t.Fatal(err)
 	}
-	term.waitFor(t, `(?m)^sending 200\.00 KiB .*/s`)
+	term.waitFor(t, `(?m)^sending 200\.00 KiB .*s$`)
 	term.resize(30)
 	term.resetWidest()
 	term.waitFor(t, `(?m)^sending 200\.00 KiB .{0,10}$`)
@@ -44,7 +44,7 @@ func TestProgressOfAPushIsShownAndLeavesTheScreenClean(t *testing.T) {
 		t.Errorf("a line has %d columns on a terminal of 30", term.widest)
 	}
 	term.resize(100)
-	term.waitFor(t, `(?m)^sending 200\.00 KiB .*/s \S+`)
+	term.waitFor(t, `(?m)^sending 200\.00 KiB .*s$`)
 	if _, err := feed.Write(content[200<<10:]); err != nil {
 		t.Fatal(err)
 	}
@@ -78,8 +78,19 @@ func TestProgressShowsWhatAPushWaitsFor(t *testing.T) {
 	term.waitFor(t, `(?m)^waiting for an open transaction \(INSERT INTO t VALUES \(1000, 'held'\)\) \d+s$`)
 	term.interrupt()
 	code, text := term.end()
-	if code != exitFailed || strings.Contains(text, "waiting for") || !strings.Contains(text, "live.db is as it was") {
+	if code != exitFailed || strings.Contains(text, "waiting for") || !strings.Contains(text, "live.db is unchanged") {
 		t.Errorf("exit %d, and the screen is:\n%s", code, text)
+	}
+}
+
+func TestATransferWithoutARateYetShowsNone(t *testing.T) {
+	for total, want := range map[int64]string{300: `^sending 200 B / 300 B \[=+>? *\] 67%$`, 0: `^sending 200 B 0s$`} {
+		counted := newTransfer(total)
+		counted.bar.Set("label", "sending").SetCurrent(200)
+		line := liveLine{transfer: counted.bar}
+		if text := line.textLocked(60); !regexp.MustCompile(want).MatchString(text) {
+			t.Errorf("%q", text)
+		}
 	}
 }
 
@@ -115,7 +126,7 @@ func TestCtrlCInATerminalSaysWhatBecameOfTheDatabase(t *testing.T) {
 		term.interrupt()
 		code, text := term.end()
 		lines := strings.Split(strings.TrimSpace(withoutFigures(text, dir)), "\n")
-		want := []string{"schema check passed", "hotswap: interrupted", "hotswap: DIR/live.db is as it was"}
+		want := []string{"schema check passed", "hotswap: interrupted", "hotswap: DIR/live.db is unchanged"}
 		if got := lines[max(len(lines)-3, 0):]; code != exitFailed || !slices.Equal(got, want) {
 			t.Errorf("exit %d, and the screen is:\n%s", code, text)
 		}
@@ -125,10 +136,10 @@ func TestCtrlCInATerminalSaysWhatBecameOfTheDatabase(t *testing.T) {
 		term := inTerminal(t, dir, nil, "cp", "new.db", "live.db")
 		entered(t, dir)
 		term.interrupt()
-		term.waitFor(t, `(?m)^interrupted: waiting to hear what came of it`)
+		term.waitFor(t, `(?m)^interrupted: waiting for the result`)
 		leave(t, dir)
 		code, text := term.end()
-		if code != 0 || !strings.HasSuffix(text, "\nhotswap: interrupted, too late: the swap was done\nOK\n") {
+		if code != 0 || !strings.HasSuffix(text, "\nhotswap: interrupted, but too late: the swap was done\nOK\n") {
 			t.Errorf("exit %d, and the screen is:\n%s", code, text)
 		}
 	})

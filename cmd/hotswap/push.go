@@ -125,7 +125,7 @@ func (c *cpCmd) push(ctx context.Context, client *sockserver.Client, source *sou
 	}
 	err = outcome(err, lines, dst.path)
 	if late, ok := errors.AsType[*doneAnyway](err); ok {
-		out.say("hotswap: %v, too late: the swap was done", late.err)
+		out.say("hotswap: %v, but too late: the swap was done", late.err)
 		return out.done(late.report)
 	}
 	return err
@@ -143,7 +143,7 @@ func (d *doneAnyway) Error() string { return d.err.Error() }
 // and else from its status lines, and says so.
 func outcome(err error, lines *follower, target string) error {
 	target = printable.Line(target)
-	unchanged := target + " is as it was"
+	unchanged := target + " is unchanged"
 	if f, ok := errors.AsType[*failure](err); ok { // of the source
 		return &failure{code: f.code, err: err, note: unchanged}
 	}
@@ -160,11 +160,11 @@ func outcome(err error, lines *follower, target string) error {
 	case last == nil && lines.renamed:
 		f := failf(exitFailed, "%w; the new database went live in %s before that", whyGivenUp(err), target)
 		f.live = newIsLive
-		return f.withHint("run `hotswap status` to see how the program does")
+		return f.withHint("run `hotswap status` to see the state of the program")
 	case last == nil && unknown:
-		f := failf(exitFailed, "%w; whether %s was swapped is not known", whyGivenUp(err), target)
+		f := failf(exitFailed, "%w; whether %s was swapped is unknown", whyGivenUp(err), target)
 		f.live = liveUnknown
-		return f.withHint("run `hotswap status` to see when the last swap was; if the program has ended, look into the database")
+		return f.withHint("run `hotswap status` to see when the last swap was; if the program has ended, inspect the database")
 	default:
 		return &failure{code: exitCode(err), err: whyGivenUp(err), note: unchanged}
 	}

@@ -69,7 +69,7 @@ func openSource(ctx context.Context, src side, out *output) (*source, error) {
 	if err != nil {
 		f := fileFailure(fmt.Errorf("open the source: %w", err))
 		if errors.Is(err, fs.ErrNotExist) {
-			f.hint = "is the name right, as seen from this directory?"
+			f.hint = "check the name, which is relative to the current directory"
 		}
 		return nil, f
 	}

@@ -136,7 +136,7 @@ func (s *source) sqliteFailure(ctx context.Context, err error) error {
 		return failf(exitBadDatabase, "read %s through SQLite: %w", s.name, err)
 	case isCode(err, sqlite3.ErrReadonly), isCode(err, sqlite3.ErrCantOpen), isCode(err, sqlite3.ErrPerm):
 		return failf(exitNotAllowed, "read %s through SQLite: %w", s.name, err).
-			withHint("to read a database with a -wal or a journal, SQLite must be able to write beside it")
+			withHint("to read a database with a -wal or a journal, SQLite must be able to write to its directory")
 	default:
 		return failf(exitFailed, "read %s through SQLite: %w", s.name, err)
 	}

@@ -21,13 +21,13 @@ const longHold = time.Second
 type statusCmd struct {
 	sockets `embed:""`
 	JSON    bool     `name:"json" help:"Print a JSON list; durations are in nanoseconds."`
-	Watch   interval `short:"w" placeholder:"1s" help:"Show it again and again, each second or as often as --watch=INTERVAL says, until Ctrl-C."`
+	Watch   interval `short:"w" placeholder:"1s" help:"Refresh every second, or every INTERVAL with --watch=INTERVAL, until Ctrl-C."`
 }
 
 // Help is the text below the flags.
 func (statusCmd) Help() string {
-	return `What has been held for a second or more is listed with its query: a push would wait for it. ` +
-		`While another process has the file open a push goes in place.` + "\n\n" + examples(
+	return `Connections held for a second or more are listed with their query: a push would wait for them. ` +
+		`While another process has the file open, a push goes in place.` + "\n\n" + examples(
 		"in a terminal of its own, beside a push", "hotswap status --watch",
 		"for a monitor", "hotswap status --json | jq '.[].stats.longest_pause_ns'",
 	)
@@ -113,7 +113,7 @@ func (c *statusCmd) redraw(block []byte, width int, first bool) []byte {
 // printStatus writes a block of lines for each database.
 func printStatus(w io.Writer, list []sockserver.DatabaseInfo, now time.Time) {
 	if len(list) == 0 {
-		io.WriteString(w, "The program manages no database: it manages one from sql.Open(\"sqlite3-hotswap\", ...) on, if its directory is there.\n")
+		io.WriteString(w, "The program manages no database: it manages every one that it opens with sql.Open(\"sqlite3-hotswap\", ...), provided that its directory exists.\n")
 	}
 	for i, db := range list {
 		if i > 0 {
@@ -132,7 +132,7 @@ func printStatus(w io.Writer, list []sockserver.DatabaseInfo, now time.Time) {
 			row("journal", "%s", db.JournalMode)
 			printStats(row, db, now)
 		} else {
-			row("connections", "not open: it is managed by Config.DatabasePaths alone")
+			row("connections", "not open: managed because it matches Config.DatabasePaths")
 		}
 		for _, holder := range db.Holders {
 			if holder.For >= longHold {
@@ -153,7 +153,7 @@ func printStats(row func(name, format string, args ...any), db sockserver.Databa
 	row("generation", "%d", stats.Generation)
 	frozen := ""
 	if stats.Frozen {
-		frozen = "; frozen: a swap is on"
+		frozen = "; frozen: swap in progress"
 	}
 	row("connections", "%d: %d busy, %d held; %s waiting%s", stats.Connections, stats.Busy, stats.Held,
 		plural(stats.Waiting, "call"), frozen)

@@ -32,7 +32,7 @@ func TestStatusSaysWhatAnOperatorWouldAsk(t *testing.T) {
   size         3.0 MiB, and 4.0 KiB in its -wal
   journal      wal
   generation   4
-  connections  10: 2 busy, 3 held; 1 call waiting; frozen: a swap is on
+  connections  10: 2 busy, 3 held; 1 call waiting; frozen: swap in progress
   last swap    1m30s ago, at ` + now.Add(-90*time.Second).Format(time.DateTime) + `; pause 612.3µs
   swaps        3, longest pause 20ms
   held by      open Rows for at least 2s (SELECT * FROM t)
@@ -41,7 +41,7 @@ func TestStatusSaysWhatAnOperatorWouldAsk(t *testing.T) {
 
 /srv/other.db
   size         no file
-  connections  not open: it is managed by Config.DatabasePaths alone
+  connections  not open: managed because it matches Config.DatabasePaths
 `
 	if b.String() != want {
 		t.Errorf("it says:\n%s\nand not:\n%s", b.String(), want)
