@@ -71,7 +71,7 @@ func (k known) refusal(path string, now fileid.ID) error {
 	case k.warning != "":
 		return &replacedError{path, k.warning}
 	case now == fileid.None:
-		return &replacedError{path, "nothing is there"}
+		return &replacedError{path, "no file is there"}
 	}
 	return ErrReplaced
 }

@@ -78,7 +78,7 @@ func (d *Database) move(begin func()) {
 		return // it has the old file open, and comes to its end when it sees this one
 	}
 	if strangers := d.strangers(); strangers > 0 {
-		d.keepOut(d.Path(), fileid.Of(d.Path()), "the program itself has the old file open outside of this driver's connections")
+		d.keepOut(d.Path(), fileid.Of(d.Path()), "the program has the old file open outside this driver")
 		return
 	}
 	if len(attachers) > 0 {
@@ -113,7 +113,7 @@ func (d *Database) move(begin func()) {
 }
 
 func (d *Database) cantLeave(err error) {
-	lognote.Send(d.watch.warn(d.Path()).Err(err), "the database file was replaced by something else, and the connections can't leave the old one yet")
+	lognote.Send(d.watch.warn(d.Path()).Err(err), "the database file was replaced by something other than a swap, but the connections can't leave the old one yet")
 }
 
 // refuse has new calls fail.
@@ -129,7 +129,7 @@ func (d *Database) refuse() {
 	d.mu.Lock()
 	d.wakeLocked() // who waits is refused, too
 	d.mu.Unlock()
-	lognote.Send(w.warn(d.Path()), "the database file was replaced by something else: calls are refused until it is back")
+	lognote.Send(w.warn(d.Path()), "the database file was replaced by something other than a swap: calls are refused until the old one is back")
 }
 
 // reconsider ends a refusal if the old file is back.
@@ -148,7 +148,7 @@ func (d *Database) reconsider() {
 	}
 	d.openGate(nil)
 	d.freezing.Unlock()
-	lognote.Send(w.warn(d.Path()), "the database file is back at its path: calls go on")
+	lognote.Send(w.warn(d.Path()), "the database file is back at its path: calls are accepted again")
 }
 
 // awaitGate is a connection's first use after it idled: if another file is at the
@@ -240,7 +240,7 @@ func (d *Database) announce(s *Swap) {
 }
 
 func (d *Database) warnReplaced(pause time.Duration) {
-	lognote.Send(d.watch.warn(d.Path()).Uint64("generation", d.Generation()).Dur("pause", pause), "the database file was replaced by something else: all connections use the new one now")
+	lognote.Send(d.watch.warn(d.Path()).Uint64("generation", d.Generation()).Dur("pause", pause), "the database file was replaced by something other than a swap: all connections now use the new one")
 }
 
 // openFirst is for connections whose DSN sets a journal mode. It lets one alone be

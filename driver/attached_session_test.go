@@ -261,13 +261,13 @@ func TestAPragmaOfWhatRawAttachedIsSaidAtOnce(t *testing.T) {
 		if hook == 1 {
 			mustExec(t, conn, "PRAGMA hooked.cache_size = 7")
 		}
-		if said := log.with("can't be told again"); len(said) != 0 {
+		if said := log.with("can't be replayed"); len(said) != 0 {
 			t.Errorf("%q", said)
 		}
 		for range 2 {
 			mustExec(t, conn, "PRAGMA raw.cache_size = 7")
 		}
-		if said := log.with("can't be told again"); len(said) != 1 || !strings.Contains(said[0], "raw.cache_size") {
+		if said := log.with("can't be replayed"); len(said) != 1 || !strings.Contains(said[0], "raw.cache_size") {
 			t.Errorf("%q", said)
 		}
 	}

@@ -17,7 +17,7 @@ var (
 	// of all connections to that does (AdoptReplaced): what is under way on the old
 	// file has 5 s to end. For an interrupted call, errors.As still finds SQLite's own
 	// error.
-	ErrForced = errors.New("hotswap: interrupted and rolled back, by a forced swap of the database or since another file was put in its place; run it again")
+	ErrForced = errors.New("hotswap: interrupted and rolled back, by a forced swap or because the database file was replaced; run it again")
 	// ErrFreezing is what Freeze returns while another Freeze of the same
 	// database waits or holds it.
 	ErrFreezing = errors.New("hotswap: another swap of this database is in progress")
@@ -34,7 +34,7 @@ type HeldError struct {
 
 func (e *HeldError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s was not free within %v", printable.Line(e.Path), e.Waited.Round(time.Millisecond))
+	fmt.Fprintf(&b, "%s was still in use after %v", printable.Line(e.Path), e.Waited.Round(time.Millisecond))
 	for i, h := range e.Holders {
 		sep := "; "
 		if i == 0 {

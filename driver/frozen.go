@@ -84,7 +84,7 @@ func (f *Frozen) Thaw(opened ...func()) (pause time.Duration) {
 	if len(f.lost) > 0 {
 		slices.Sort(f.lost)
 		d.warn().Str("schemas", strings.Join(slices.Compact(f.lost), ", ")).
-			Msg("connections that had TEMP tables or databases in memory were closed: what was in those is lost")
+			Msg("connections with TEMP tables or in-memory databases were closed: the content of those is lost")
 	}
 	f.end()
 	for _, do := range opened {

@@ -98,7 +98,7 @@ func (c *conn) enterSlow(ctx context.Context, query string) error {
 			// Busy, and not by a claimer, who would hold mu, nor by Reconnect; or
 			// frozen with no mark.
 			c.mu.Unlock()
-			panic("hotswap: two calls at once on one connection (" + w.String() + ")")
+			panic("hotswap: concurrent calls on one connection (" + w.String() + ")")
 		}
 		c.mu.Unlock()
 		if c.lost.Load() != 0 {

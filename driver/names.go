@@ -124,11 +124,11 @@ func (d *Database) moveTo(path string) error {
 	registry.Lock()
 	defer registry.Unlock()
 	if other := registry.byPath[path].Value(); other != nil && other != d && other.refs > 0 {
-		return &replacedError{path, "the program has another database of that path open"}
+		return &replacedError{path, "the program has another database open at that path"}
 	}
 	if old := d.Path(); old != path {
 		if door.File(old) != fileid.None {
-			return &replacedError{path, "the program has the one before, " + old + ", still open"}
+			return &replacedError{path, "the program still has the previous file, " + old + ", open"}
 		}
 		moveLocked(d, path)
 	}

@@ -125,7 +125,7 @@ func (c *conn) setPragma(o session.Setting) {
 	if schema != "main" && schema != "temp" && c.db != nil && !c.session.Has(o.Key) && !c.session.Has(session.AttachKey(schema)) {
 		if _, hooked := session.Find(c.hooked, schema); !hooked {
 			c.db.watch.warn(c.db.Path()).Str(fieldQuery, o.What).Str("schema", schema).
-				Msg("a connection was told what it can't be told again when a swap reopens it: the schema was attached through driver.Raw, and is lost then; attach it by SQL text or in a connect hook")
+				Msg("this setting can't be replayed when a swap reopens the connection: its schema was attached through driver.Raw, and will be lost; attach it by SQL text or in a connect hook")
 		}
 	}
 	c.session.Set(o)

@@ -129,7 +129,7 @@ func (d *Database) Rehearse(ctx context.Context, file string, readOnly bool) err
 		return err
 	case <-ctx.Done():
 		what, _ := r.at.Load().(string)
-		return &RehearsalError{what, fmt.Errorf("it has not returned: %w", ctx.Err())}
+		return &RehearsalError{what, fmt.Errorf("did not return: %w", ctx.Err())}
 	}
 }
 
@@ -147,7 +147,7 @@ func (r *rehearsal) step(what string, fn func() error) (err error) {
 	r.at.Store(what)
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("it panicked: %v", p)
+			err = fmt.Errorf("panicked: %v", p)
 		}
 		if err != nil {
 			err = &RehearsalError{r.at.Load().(string), err}
@@ -171,7 +171,7 @@ func (r *rehearsal) open(opener *ownConn, k *kind) error {
 			return hook(c)
 		}
 	}
-	err := r.step("opening it", func() (err error) {
+	err := r.step("opening the file", func() (err error) {
 		inner, err = openSQLite(opener, sqlite, r.name(k.dsn))
 		return err
 	})
@@ -184,7 +184,7 @@ func (r *rehearsal) open(opener *ownConn, k *kind) error {
 			return err
 		}
 	}
-	return r.step("reading it", func() error {
+	return r.step("reading the file", func() error {
 		rows, err := inner.Query("SELECT 1 FROM main.sqlite_master LIMIT 1", nil)
 		if err == nil {
 			err = rows.Close()
@@ -247,7 +247,7 @@ func (r *rehearsal) standIn(inner *sqlite3.SQLiteConn, o session.Setting, other 
 	}
 	ours, ok := session.Pragma(inner, "main.encoding")
 	if !ok {
-		return fmt.Errorf("the text encoding of %s can't be told", r.file)
+		return fmt.Errorf("can't determine the text encoding of %s", r.file)
 	}
 	if ours != theirs {
 		return fmt.Errorf("attached databases must use the same text encoding as main database (%s and %s)", theirs, ours)

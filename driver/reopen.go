@@ -111,7 +111,7 @@ func (c *conn) file(path string) fileid.ID {
 
 // errMoved is of a connection that was being opened while its database moved to where
 // a symlink was turned.
-var errMoved = errors.New("it is another file now")
+var errMoved = errors.New("the path leads to another file now")
 
 // Reconnect opens the SQLite connections of the idle connections that a swap
 // closed, rather than leave that to their next call. It returns how many it

@@ -32,8 +32,8 @@ const (
 
 // ErrReplaced: something else than a swap has put another file at the database's
 // path, or removed the file.
-var ErrReplaced = errors.New("hotswap: the database file was replaced or removed by something else than a swap: " +
-	"put the old one back, or a whole one in its place")
+var ErrReplaced = errors.New("hotswap: the database file was replaced or removed by something other than a swap: " +
+	"put the old file back, or a complete database in its place")
 
 // replacedError is an ErrReplaced with what is wrong with what is there now.
 type replacedError struct{ path, why string }

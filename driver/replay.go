@@ -26,7 +26,7 @@ func (c *conn) replay(inner *sqlite3.SQLiteConn) error {
 				c.session.Forget(schema)
 			}
 			c.publish()
-			lognote.Send(c.db.warn().Str(fieldQuery, o.What).Err(err), "a reopened connection could not be told again what it was told, and goes on without")
+			lognote.Send(c.db.warn().Str(fieldQuery, o.What).Err(err), "a setting could not be replayed on a reopened connection, which goes on without it")
 		case !c.session.Has(o.Key): // forgotten with its schema
 		default:
 			return replayFailed(o, err)
@@ -36,7 +36,7 @@ func (c *conn) replay(inner *sqlite3.SQLiteConn) error {
 }
 
 func replayFailed(o session.Setting, err error) error {
-	return fmt.Errorf("hotswap: a reopened connection could not be told again what it was told: %s: %w", o.What, err)
+	return fmt.Errorf("hotswap: could not replay a setting on a reopened connection: %s: %w", o.What, err)
 }
 
 // forgivable reports whether err will not pass by itself.

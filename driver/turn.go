@@ -30,7 +30,7 @@ func (dr *drain) takeTurn(ctx context.Context, most time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-timeout.C:
-		return fmt.Errorf("%w: %s waits for those of other databases of the program", ErrFreezing, printable.Line(dr.d.Path()))
+		return fmt.Errorf("%w: %s is still waiting for swaps of the program's other databases", ErrFreezing, printable.Line(dr.d.Path()))
 	}
 }
 

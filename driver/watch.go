@@ -136,7 +136,7 @@ func (d *Database) look() {
 	w.mu.Unlock()
 	if gone {
 		if _, turned := d.turnedTo(); !turned {
-			lognote.Send(w.warn(d.Path()), "the database file was removed or moved away by something else: what the program writes is lost when it ends, unless the file is moved back")
+			lognote.Send(w.warn(d.Path()), "the database file was removed or moved away: what the program writes is lost when it exits, unless the file is moved back")
 		}
 	}
 	if !goOn {

@@ -72,7 +72,7 @@ func TestAFileReplacedBehindOurBackIsAdoptedByAllConnectionsTogether(t *testing.
 				return nil
 			})
 			testenv.Eventually(t, func() error {
-				if !strings.Contains(r.log.String(), "replaced by something else") {
+				if !strings.Contains(r.log.String(), "replaced by something other than a swap") {
 					return fmt.Errorf("the log says nothing of it: %s", r.log)
 				}
 				return nil
@@ -200,7 +200,7 @@ func TestALeakedReaderDoesNotKeepTheOthersOnAReplacedFile(t *testing.T) {
 	}
 	for rows.Next() {
 	}
-	if err := rows.Err(); !errors.Is(err, driver.ErrForced) || !strings.Contains(err.Error(), "another file was put in its place") {
+	if err := rows.Err(); !errors.Is(err, driver.ErrForced) || !strings.Contains(err.Error(), "because the database file was replaced") {
 		t.Errorf("the reader ended with %v", err)
 	}
 }

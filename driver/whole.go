@@ -45,11 +45,11 @@ func (d *Database) ready(path string, file fileid.ID) (ready bool, why string, s
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return false, "nothing is there", false
+		return false, "no file is there", false
 	case err != nil:
 		return false, err.Error(), false
 	case info.Size() == 0:
-		return false, "the file that was put there is empty", false
+		return false, "the new file is empty", false
 	}
 	now := sight{file: file, size: info.Size(), modified: info.ModTime(), since: time.Now()}
 	w := &d.watch
@@ -63,7 +63,7 @@ func (d *Database) ready(path string, file fileid.ID) (ready bool, why string, s
 		return false, err.Error(), false
 	}
 	if time.Since(now.modified) < stillFor && time.Since(now.since) < stillFor {
-		return false, "it is being written", true
+		return false, "it is still being written", true
 	}
 	return true, "", false
 }
@@ -101,6 +101,6 @@ func (d *Database) keepOut(path string, file fileid.ID, why string) {
 	w.kept.logged = w.kept.logged || tell
 	w.mu.Unlock()
 	if tell {
-		lognote.Send(w.warn(path).Str("because", why), "another file was put at the database's path, and is not used: the old one stays open and serves; put a whole database there (mv)")
+		lognote.Send(w.warn(path).Str("because", why), "the new file at the database's path is not used: the old one stays open and in use; move a complete database there (mv)")
 	}
 }

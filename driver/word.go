@@ -130,6 +130,6 @@ func (a *stateWord) move(next func(word) word) word {
 // mustSwap makes a transition that nobody may contend for.
 func (a *stateWord) mustSwap(from, to word) {
 	if !a.swap(from, to) {
-		panic(fmt.Sprintf("hotswap: the state of a connection became %s under its owner, who wanted %s to %s", a.load(), from, to))
+		panic(fmt.Sprintf("hotswap: a connection's state became %s while its owner was moving it from %s to %s", a.load(), from, to))
 	}
 }

@@ -297,7 +297,7 @@ func TestAHookThatHangsIsNotWaitedForForEver(t *testing.T) {
 			if hangsOn == 1 && !errors.Is(err, context.Canceled) {
 				t.Errorf("%v", err)
 			}
-			if hangsOn == 2 && (!errors.Is(err, swapper.ErrBadDatabase) || !strings.Contains(err.Error(), "the connect hook: it has not returned")) {
+			if hangsOn == 2 && (!errors.Is(err, swapper.ErrBadDatabase) || !strings.Contains(err.Error(), "the connect hook: did not return")) {
 				t.Errorf("%v", err)
 			}
 			if got := s.stamp(); got != "live" {

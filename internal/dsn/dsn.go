@@ -164,7 +164,7 @@ func PathOfURI(uri string) (path string, err error) {
 	if rest, ok := strings.CutPrefix(uri, "//"); ok {
 		host, p, _ := strings.Cut(rest, "/")
 		if host != "" && host != "localhost" {
-			return "", errors.New("a file: URI of another host")
+			return "", errors.New("file: URI names another host")
 		}
 		uri = "/" + p
 	}
