@@ -117,7 +117,7 @@ func (c *conn) execContext(ctx context.Context, query string, args []driver.Name
 	res, err := attaching(c, func() (driver.Result, error) { return c.inner.ExecContext(call, query, args) })
 	err = c.unwatch(ctx, stop, err)
 	c.recordSession(query, args, err)
-	return res, c.explain(err)
+	return c.result(res, err, query)
 }
 
 func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
@@ -175,7 +175,7 @@ func (c *conn) prepareContext(ctx context.Context, query string) (driver.Stmt, e
 	defer c.exit()
 	inner, err := c.inner.PrepareContext(ctx, query)
 	if err != nil {
-		return nil, err
+		return nil, c.explain(err)
 	}
 	s := c.handOut(query, inner)
 	if s.session {

@@ -65,6 +65,7 @@ type Database struct {
 	untold    []untold // swaps of which the callbacks are to be told
 	telling   bool     // a goroutine is about it
 	nextID    int
+	forced    forcedOut
 	reserve   reserve.Reserve // for what the first connection opens for all
 }
 

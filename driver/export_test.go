@@ -73,3 +73,13 @@ func KeptStatements(d *Database) (texts []string) {
 	}
 	return texts
 }
+
+// InterruptByForce interrupts what runs on the database's connections, as a forced
+// freeze does.
+func InterruptByForce(d *Database) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for c := range d.conns {
+		c.interruptByForce()
+	}
+}

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,12 @@ func (dr *drain) force(ctx context.Context) error {
 	defer end.Stop()
 	again := time.NewTicker(firstWindow)
 	defer again.Stop()
+	d.takeForced() // of an earlier one, which was given up
+	defer func() {
+		out := d.takeForced()
+		dr.killed += out.connections
+		f.lost = append(f.lost, out.lost...)
+	}()
 	still := map[*conn]*atomic.Bool{} // of those between calls: no step of Rows runs any more
 	for {
 		left := dr.undrained()
@@ -102,14 +109,10 @@ func (dr *drain) killAll(left map[*conn]word) bool {
 	for c := range left {
 		c.mu.Lock()
 		if c.claim() {
-			dr.killed++
-			dr.frozen.lost = append(dr.frozen.lost, c.losing()...)
-			inner := c.kill()
+			finish := c.endHolds()
 			c.unclaim(stateIdle)
-			closed := c.beginClosing(inner)
 			c.mu.Unlock()
-			c.closeSQLite(inner)
-			closed()
+			finish()
 			continue
 		} else if !c.state.load().drained() {
 			all = false
@@ -126,12 +129,12 @@ const (
 )
 
 // kill ends everything that c holds, and returns what is to be closed yet; the
-// caller claimed c and holds mu.
+// caller owns c and holds mu.
 func (c *conn) kill() (inner *sqlite3.SQLiteConn) {
 	c.interrupted.Store(true)
 	c.interrupt()
 	kind := int32(0)
-	if c.inTransaction() {
+	if c.raw || c.inTransaction() {
 		kind = lostRaw
 	}
 	for r := c.rows; r != nil; r = c.rows {
@@ -145,6 +148,59 @@ func (c *conn) kill() (inner *sqlite3.SQLiteConn) {
 	return c.detach() // its close rolls back: https://www.sqlite.org/c3ref/close.html
 }
 
+// giveIn ends what c holds, whose owner's call a forced freeze has interrupted, before
+// that returns. SQLite may have rolled the transaction back by then, as it does if a
+// write is interrupted (https://www.sqlite.org/c3ref/interrupt.html): what the owner
+// goes on to write would be committed by itself. Or it may not have, if what was
+// interrupted is a read, or the ROLLBACK itself: then the next user of the connection
+// would be within a transaction that is about to be taken. The caller owns c.
+func (c *conn) giveIn() {
+	if c.holds == 0 && !c.raw && !c.inTransaction() {
+		return // the call was all there was
+	}
+	c.mu.Lock()
+	finish := c.endHolds()
+	c.mu.Unlock()
+	finish()
+}
+
+// endHolds ends what c holds, in its owner's stead. What it returns closes the SQLite
+// connection, with nothing locked. The caller owns c and holds mu.
+func (c *conn) endHolds() (finish func()) {
+	lost := c.losing()
+	inner := c.kill()
+	closed := c.beginClosing(inner)
+	return func() {
+		c.closeSQLite(inner)
+		closed()
+		if c.db != nil && inner != nil {
+			c.db.noteForced(lost)
+		}
+	}
+}
+
+// forcedOut is what a forced freeze has ended.
+type forcedOut struct {
+	connections int
+	lost        []string // as of Frozen
+}
+
+func (d *Database) noteForced(lost []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.forced.connections++
+	d.forced.lost = append(d.forced.lost, lost...)
+}
+
+// takeForced returns what was ended since the last time.
+func (d *Database) takeForced() forcedOut {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	taken := d.forced
+	d.forced = forcedOut{}
+	return taken
+}
+
 // lostError is what a call gets whose transaction a forced freeze took.
 func (c *conn) lostError() error { return ErrForced }
 
@@ -152,7 +208,7 @@ func (c *conn) lostError() error { return ErrForced }
 // its ROLLBACK, which then succeeds: there is nothing left to do. A COMMIT
 // fails, and after either the connection may be used again.
 func (c *conn) endsLost(err error, query string) bool {
-	if err != ErrForced || c.lost.Load() != lostRaw {
+	if !errors.Is(err, ErrForced) || c.lost.Load() != lostRaw {
 		return false
 	}
 	ends := sqltext.Classify(query).First & (sqltext.Commits | sqltext.RollsBack)
@@ -162,20 +218,55 @@ func (c *conn) endsLost(err error, query string) bool {
 	return ends == sqltext.RollsBack
 }
 
-// explain adds ErrForced to the error of an interrupted call; every other
-// error stays the very value that go-sqlite3 returned.
+// explain adds ErrForced to the error of a call that a forced freeze interrupted, and
+// has ended what the connection holds then; every other error stays the very value
+// that go-sqlite3 returned. The caller owns c, and does nothing with it after that but
+// exit.
 func (c *conn) explain(err error) error {
 	if err == nil {
 		return nil
 	}
 	c.noteDamage(err)
-	if !c.interrupted.Load() {
+	if !c.wasForced(err) {
 		return err
 	}
-	if isInterrupt(err) {
+	c.giveIn()
+	return &forcedError{err}
+}
+
+// wasForced reports whether err is of a call that a forced freeze interrupted.
+func (c *conn) wasForced(err error) bool {
+	return isInterrupt(err) && c.interrupted.CompareAndSwap(true, false)
+}
+
+// result is what an Exec of this text returns: a ROLLBACK that was interrupted has
+// succeeded all the same.
+func (c *conn) result(res driver.Result, err error, query string) (driver.Result, error) {
+	if err = c.explain(err); c.endsLost(err, query) {
+		return driver.RowsAffected(0), nil
+	}
+	return res, err
+}
+
+// explainStep is explain for a step of Rows, which does not own c.
+func (c *conn) explainStep(err error) error {
+	c.noteDamage(err)
+	if !c.wasForced(err) {
+		return err
+	}
+	c.mu.Lock()
+	if !c.claim() { // the freeze is about it
+		c.mu.Unlock()
 		return &forcedError{err}
 	}
-	return err
+	finish := c.endHolds()
+	c.unclaim(stateIdle)
+	c.mu.Unlock()
+	finish()
+	if c.db != nil {
+		c.db.signal()
+	}
+	return &forcedError{err}
 }
 
 func isInterrupt(err error) bool {

@@ -74,25 +74,32 @@ func (c *conn) unlinkRows(r *rows) {
 
 func (r *rows) Next(dest []driver.Value) error {
 	defer r.conn.endStep()
+	switch err := r.advance(dest); {
+	case err == nil:
+		return nil
+	case r.killed.Load(): // an io.EOF, too, which go-sqlite3 returns of a closed statement
+		return ErrForced
+	case err == io.EOF:
+		return err
+	default:
+		return r.conn.explainStep(err)
+	}
+}
+
+func (r *rows) advance(dest []driver.Value) error {
 	if r.stmt == nil {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 	}
 	err := r.step(dest)
+	// SQLite has reset the statement: the next step is its first again.
+	for err != nil && err != io.EOF && !r.begun && !r.killed.Load() && r.conn.again(context.Background(), r.query, err, r) {
+		err = r.step(dest)
+	}
 	if err == nil {
 		r.begun = true
-		return nil
 	}
-	if r.killed.Load() {
-		return ErrForced
-	}
-	// SQLite has reset the statement: the next step is its first again.
-	for err != io.EOF && !r.begun && r.conn.again(context.Background(), r.query, err, r) {
-		if err = r.step(dest); err == nil {
-			r.begun = true
-		}
-	}
-	return r.conn.explain(err)
+	return err
 }
 
 func (r *rows) step(dest []driver.Value) (err error) {

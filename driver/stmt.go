@@ -59,7 +59,7 @@ func (s *stmt) execContext(ctx context.Context, args []driver.NamedValue) (drive
 	res, err := attaching(c, func() (driver.Result, error) { return s.inner.ExecContext(call, args) })
 	err = c.unwatch(ctx, stop, err)
 	c.recordSession(s.query, args, err)
-	return res, c.explain(err)
+	return c.result(res, err, s.query)
 }
 
 func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
@@ -100,6 +100,7 @@ func (s *stmt) enter(ctx context.Context) error {
 	}
 	inner, err := s.conn.inner.PrepareContext(ctx, s.query)
 	if err != nil {
+		err = s.conn.explain(err)
 		s.conn.exit()
 		if ctx.Err() != nil {
 			return ctx.Err()

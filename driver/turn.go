@@ -21,6 +21,12 @@ func (dr *drain) takeTurn(ctx context.Context, most time.Duration) error {
 	if !dr.opts.InTurn || dr.frozen.turn {
 		return nil
 	}
+	select {
+	case turns <- struct{}{}: // even if no time is left to wait
+		dr.frozen.turn = true
+		return nil
+	default:
+	}
 	timeout := time.NewTimer(most)
 	defer timeout.Stop()
 	select {

@@ -28,7 +28,10 @@ func (t *tx) Commit() error {
 		err = c.control.commit.run(context.Background(), c)
 	}
 	if err != nil {
-		c.control.rollback.run(context.Background(), c)
+		if c.wasForced(err) {
+			err = &forcedError{err}
+		}
+		t.rollback()
 	}
 	c.endWriting()
 	return err
@@ -44,8 +47,25 @@ func (t *tx) Rollback() error {
 	defer c.exit()
 	c.holds--
 	c.raw = false
-	err := c.control.rollback.run(context.Background(), c)
+	err := t.rollback()
 	c.endWriting()
+	return err
+}
+
+// rollback rolls back whatever interrupts it: a forced freeze, or what is left of an
+// interrupt that was meant for a call before. What can't be rolled back is closed,
+// which does that: nobody else may get the connection within a transaction.
+func (t *tx) rollback() error {
+	c := t.conn
+	err := c.control.rollback.run(context.Background(), c)
+	if err != nil && c.inTransaction() {
+		c.mu.Lock()
+		finish := c.endHolds()
+		c.mu.Unlock()
+		finish()
+		c.lost.Store(0) // its owner knows
+		return nil
+	}
 	return err
 }
 
