@@ -91,7 +91,7 @@ func (o *overwrite) keepAttachersOut(ctx context.Context) (all attachers, err er
 		case ctx.Err() != nil:
 			return all, ctx.Err()
 		case shares:
-			return all, attacherHeld(db, err, "it reads through a shared cache, so it is to be closed: try again")
+			return all, attacherHeld(db, err, "it reads through a shared cache, so its connections must be closed: try again")
 		}
 	}
 	return all, nil

@@ -12,11 +12,13 @@ import (
 	"hotswap/internal/printable"
 )
 
-// What kind of failure it was; test for it with errors.Is. Each error's text
+// The kinds of failures of Push and Pull; test for them with errors.Is. An error may be
+// of several kinds, or of none: a context that has ended, or a disk that fails. Its text
 // names the operation, the file and what to do.
 var (
-	// ErrBadDatabase: the pushed bytes are not a database to swap in: empty,
-	// cut, corrupt, of another schema, or refused by Validate.
+	// ErrBadDatabase: what was pushed is not a database to swap in: it is empty,
+	// truncated, corrupt, of another schema, or refused by Prepare or Validate, or the
+	// program can't open it. Of a Pull with Check: the live database is damaged.
 	ErrBadDatabase = errors.New("bad database")
 	// ErrSchema: the schema differs from the live one. Such an error is an
 	// ErrBadDatabase too.
@@ -24,18 +26,22 @@ var (
 	// ErrConstraint: the database is not damaged, but has rows that break its own
 	// constraints. Such an error is an ErrBadDatabase too.
 	ErrConstraint = errors.New("constraint violated")
-	// ErrBusy: try again later. Another push is in progress, another process
-	// has the database open, or something held it longer than the timeout
-	// (then errors.As finds a *driver.HeldError).
+	// ErrBusy: try again later. Another push is in progress, another process has the
+	// database open or locked, the file at the path was replaced by somebody else, or
+	// the program held something longer than the timeout (then errors.As finds a
+	// *driver.HeldError).
 	ErrBusy = errors.New("database is busy")
-	// ErrNotPermitted: the process lacks a right to the target or its directory.
+	// ErrNotPermitted: the process lacks a right to the database's file or to its
+	// directory.
 	ErrNotPermitted = errors.New("not permitted")
 	// ErrNoSpace: the disk is too full to stage the new database, or a snapshot.
 	ErrNoSpace = errors.New("not enough space")
-	// ErrTarget: the target is of a sort that can't be replaced by rename: a
-	// hard-linked file, a mount point, a directory, a device.
+	// ErrTarget: the live database can't be replaced, or read, as it is. It has several
+	// hard links, is a mount point or not a regular file, is damaged, has lost its WAL,
+	// is kept locked by the program itself, or something is in the way beside it.
 	ErrTarget = errors.New("target can't be replaced")
-	// ErrNotExist: the database to pull has no file yet.
+	// ErrNotExist: the database to pull has no file yet, or its file was removed while
+	// the program has it open.
 	ErrNotExist = errors.New("database does not exist yet")
 	// ErrDurabilityUnknown: the swap is done, the new database is live, and
 	// the disk did not confirm it: a power loss may bring the old one back.
@@ -47,7 +53,7 @@ var (
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 )
 
-// Error is the error of a Push or a Pull.
+// Error is the error of every Push and Pull that fails. Err wraps the kinds.
 type Error struct {
 	Op   string // "push to" or "pull from"
 	Path string // the database

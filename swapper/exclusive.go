@@ -20,9 +20,9 @@ func exclusive(db *driver.Database) error {
 		return nil
 	}
 	return &failure{
-		text:  fmt.Sprintf("a connection of the program itself keeps the database locked, also between its transactions: %s", how),
+		text:  fmt.Sprintf("a connection of the program itself keeps the database locked between its transactions, too: %s", how),
 		kinds: []error{ErrTarget},
-		hint:  "no push and no pull can read it as long as that is so: leave the locking mode NORMAL (in WAL mode an exclusive one ends with its connection only)",
+		hint:  "until that ends no push or pull can read it: leave the locking mode at NORMAL (in WAL mode EXCLUSIVE ends only with its connection)",
 	}
 }
 

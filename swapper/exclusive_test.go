@@ -53,7 +53,7 @@ func TestTheProgramsOwnExclusiveLockIsSaidByName(t *testing.T) {
 				}
 				_, err = swapper.Pull(context.Background(), s.db, io.Discard, swapper.PullOptions{})
 				if !errors.Is(err, swapper.ErrTarget) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "try again") ||
-					!strings.Contains(err.Error(), "leave the locking mode NORMAL") {
+					!strings.Contains(err.Error(), "leave the locking mode at NORMAL") {
 					t.Errorf("a pull: %v", err)
 				}
 				if s.stamp() != "live" {

@@ -108,7 +108,7 @@ func TestOnLocalFileSystemsTheLeaseTellsWhoHasTheFileOpen(t *testing.T) {
 			}
 			release := inFlight(t, path)
 			r := s.mustPush(source(t, "third"), swapper.PushOptions{})
-			if r.Method != swapper.MethodInPlace || !strings.Contains(r.InPlaceBecause, "may not look at") || s.stamp() != "third" {
+			if r.Method != swapper.MethodInPlace || !strings.Contains(r.InPlaceBecause, "may not inspect") || s.stamp() != "third" {
 				t.Errorf("with the file open, and nobody to be seen: %+v", r)
 			}
 			release()
@@ -263,7 +263,7 @@ func TestAnOwnerNeedsNoCapabilityForTheLease(t *testing.T) {
 	root.must(readStamps)
 	syscall.Setresuid(nobody, nobody, 0)
 	r := s.mustPush(data, swapper.PushOptions{})
-	if r.Method != swapper.MethodInPlace || !strings.Contains(r.InPlaceBecause, "a process that this one may not look at") {
+	if r.Method != swapper.MethodInPlace || !strings.Contains(r.InPlaceBecause, "a process that this one may not inspect") {
 		t.Errorf("%+v", r)
 	}
 	if got := root.must(readStamps); got != "new" {

@@ -43,8 +43,8 @@ func (o *overwrite) sameSetting(pragma, what string) error {
 	if what == "page size" {
 		how = `sqlite3 SOURCE "PRAGMA journal_mode = DELETE; PRAGMA page_size = ` + live + `; VACUUM"`
 	}
-	return bad(fmt.Sprintf("make the source with %s = %s (%s), or stop what else has the database open and push by rename (--method=rename)", pragma, live, how),
-		"the source's %s is %s, the live database's %s, which going in place can't change", what, source, live)
+	return bad(fmt.Sprintf("make the source with %s = %s (%s), or stop whatever else has the database open and push by rename (--method=rename)", pragma, live, how),
+		"the source's %s is %s and the live database's is %s, which a push in place can't change", what, source, live)
 }
 
 // room demands the disk space that the copy takes beside the stage: all pages
@@ -63,7 +63,7 @@ func (o *overwrite) room(pages, pageSize int64) error {
 	}
 	if free-need < headroom {
 		return &failure{
-			text: fmt.Sprintf("%s has %d bytes free; going in place takes %d more, and %d must stay free for the live database",
+			text: fmt.Sprintf("%s has %d bytes free; a push in place takes %d more, and %d must stay free for the live database",
 				o.target.dir, free, need, headroom),
 			kinds: []error{ErrNoSpace},
 			hint:  "make room on the disk and try again",
@@ -86,7 +86,7 @@ func (o *overwrite) proveRoom(need int64) error {
 	}
 	defer s.discard()
 	if err := allocate(s.file, 0, need); err != nil {
-		return failed(fmt.Sprintf("reserve the %d bytes more that going in place takes", need), err)
+		return failed(fmt.Sprintf("reserve the %d more bytes that a push in place takes", need), err)
 	}
 	return nil
 }
@@ -99,7 +99,7 @@ func (o *overwrite) refuseUnlocked() error {
 	if !o.push.db.Unlocked(!o.push.wal) {
 		return nil
 	}
-	return &failure{text: "the program has the database open with immutable=1 or nolock=1: who reads without locks would take what is written in place for damage",
+	return &failure{text: "the program has the database open with immutable=1 or nolock=1: whoever reads without locks would take a write in place for damage",
 		kinds: []error{ErrBusy},
-		hint:  "stop what else has the database open, and push by rename, or open it without that"}
+		hint:  "stop whatever else has the database open and push by rename, or open it without those parameters"}
 }

@@ -130,14 +130,14 @@ func (p *push) freezeFailed(err error) error {
 		}
 		if !slices.ContainsFunc(held.Holders, func(h driver.Holder) bool { return !waitsItself(h) }) {
 			if others := openers.Elsewhere(p.target.state.inode()); len(others) > 0 {
-				f.hint = "what holds it waits itself, most likely for " + joinProcesses(others) + ", which has the database open: let that end its transaction and try again, or wait longer with --timeout"
+				f.hint = "what holds it is waiting, too, most likely for " + joinProcesses(others) + ", which has the database open: let it end its transaction and try again, or wait longer with --timeout"
 			}
 		}
 		return f
 	case errors.Is(err, driver.ErrReplaced):
 		return failed("close the connections", err)
 	case errors.Is(err, driver.ErrFreezing):
-		return &failure{text: "the program has the database frozen, or an OnSwap callback of its is running", cause: err, kinds: []error{ErrBusy}, hint: "try again"}
+		return &failure{text: "the program has frozen the database, or one of its OnSwap callbacks is running", cause: err, kinds: []error{ErrBusy}, hint: "try again"}
 	}
 	return err
 }
@@ -183,7 +183,7 @@ func (p *push) reconnect() (int, error) {
 	case r := <-ended:
 		return r.n, r.err
 	case <-time.After(reconnectPatience):
-		return 0, errors.New("somebody has the database locked")
+		return 0, errors.New("something has the database locked")
 	}
 }
 

@@ -52,7 +52,7 @@ func TestADiskThatFillsUpWhileTheContentIsWrittenLeavesTheOldOne(t *testing.T) {
 		size, left int64
 		says       string
 	}{
-		{"between two steps", int64(*large) << 20, int64(*large) << 19, "the disk fills up"},
+		{"between two steps", int64(*large) << 20, int64(*large) << 19, "the disk is filling up"},
 		{"in a step", 8 << 20, 6 << 20, "database or disk is full"},
 	} {
 		data := sourceWith(t, "new", int(c.size))

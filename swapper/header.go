@@ -4,9 +4,9 @@ import "hotswap/internal/sqlitefile"
 
 const (
 	completeHint  = "send a complete SQLite database file"
-	truncatedHint = completeHint + "; of one that is in use, make a copy with: sqlite3 FILE \".backup 'new.sqlite3'\""
-	tailHint      = "they may be space that was preallocated: make a database without them with: sqlite3 FILE \"VACUUM INTO 'new.sqlite3'\""
-	wholeHint     = completeHint + ": this one was truncated, or has something behind it, of which this rids it: sqlite3 FILE \"VACUUM INTO 'new.sqlite3'\""
+	truncatedHint = completeHint + "; copy one that is in use with: sqlite3 FILE \".backup 'new.sqlite3'\""
+	tailHint      = "they may be preallocated space: make a copy without them with: sqlite3 FILE \"VACUUM INTO 'new.sqlite3'\""
+	wholeHint     = completeHint + ": this one was truncated, or has something behind the database, which this removes: sqlite3 FILE \"VACUUM INTO 'new.sqlite3'\""
 )
 
 // checkMagic looks at the first bytes of a source, so that noise is refused
@@ -34,7 +34,7 @@ func checkLength(h sqlitefile.Header, size int64) error {
 	}
 	for _, v := range h.Versions {
 		if v != 1 && v != 2 {
-			return bad("make it with a version of SQLite that this program has", "the source has an unknown file format version %d", v)
+			return bad("make it with a version of SQLite that the program's own can read", "the source has an unknown file format version %d", v)
 		}
 	}
 	if want := h.Size(); want > 0 {
@@ -42,7 +42,7 @@ func checkLength(h sqlitefile.Header, size int64) error {
 		case size < want:
 			return bad(truncatedHint, "the source is truncated: its header says %d bytes, and %d arrived: %d are missing", want, size, want-size)
 		case size > want:
-			return bad(tailHint, "the source is too long: its header says %d bytes, and behind the database are %d bytes more", want, size-want)
+			return bad(tailHint, "the source is too long: its header says %d bytes, and %d more follow them", want, size-want)
 		}
 		return nil
 	}

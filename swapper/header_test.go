@@ -28,8 +28,8 @@ func TestAFileThatIsTooLongSaysByHowMuchAndWhatMendsIt(t *testing.T) {
 		data []byte
 		says string
 	}{
-		"preallocated space": {append(bytes.Clone(good), make([]byte, 1<<20)...), "behind the database are 1048576 bytes more"},
-		"a tail":             {append(bytes.Clone(good), "-- twenty-five more bytes"...), "behind the database are 25 bytes more"},
+		"preallocated space": {append(bytes.Clone(good), make([]byte, 1<<20)...), "and 1048576 more follow them"},
+		"a tail":             {append(bytes.Clone(good), "-- twenty-five more bytes"...), "and 25 more follow them"},
 		"a tail, uncounted":  {append(uncounted, "-- twenty-five more bytes"...), fmt.Sprintf("%d pages of 4096 bytes, and 25 bytes more", len(good)/4096)},
 	} {
 		t.Run(name, func(t *testing.T) {

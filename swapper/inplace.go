@@ -70,7 +70,7 @@ func (p *push) overwriteLive(ctx context.Context) error {
 	})
 	if unreadable(err) {
 		return &failure{text: "the live database can't be read, so nothing can be written into it", cause: err, kinds: []error{ErrTarget},
-			hint: "stop what else has it open, and push by rename (--method=rename)"}
+			hint: "stop whatever else has it open, and push by rename (--method=rename)"}
 	}
 	if err != nil {
 		return liveBusy("open the live database", err)
@@ -207,7 +207,7 @@ func (o *overwrite) write(ctx context.Context) error {
 			return err
 		}
 		if free, headroom, err := space(o.target.dir); err == nil && free < headroom/2 {
-			return &failure{text: "the disk fills up", kinds: []error{ErrNoSpace}, hint: "make room on the disk and try again"}
+			return &failure{text: "the disk is filling up", kinds: []error{ErrNoSpace}, hint: "make room on the disk and try again"}
 		}
 		pages := max(1, stepBytes/int(max(1, pageSize)))
 		o.committing = o.copy.Remaining() <= pages
@@ -248,8 +248,8 @@ func (o *overwrite) undo(cause error) error {
 		if o.copied != nil {
 			o.push.report.BackupPath, o.copied.path = o.copied.path, "" // recovery will see
 		}
-		return &failure{text: "neither finished nor undone", cause: errors.Join(cause, err), kinds: []error{ErrOutcomeUnknown},
-			hint: "see to the disk, and look which it is: SQLite recovers it once it can be read again"}
+		return &failure{text: "the write in place neither finished nor could be undone", cause: errors.Join(cause, err), kinds: []error{ErrOutcomeUnknown},
+			hint: "check the disk, then see which one it is: SQLite recovers the database once it can be read again"}
 	case cookie != o.cookie:
 		o.push.report.Swapped, o.push.report.Method = true, MethodInPlace
 		return durabilityUnknown(cause)
@@ -259,5 +259,5 @@ func (o *overwrite) undo(cause error) error {
 
 func durabilityUnknown(cause error) error {
 	return &failure{text: "swapped, but the disk did not confirm it: a power loss may bring the old database back",
-		cause: cause, kinds: []error{ErrDurabilityUnknown}, hint: "look at the disk's health, then push again"}
+		cause: cause, kinds: []error{ErrDurabilityUnknown}, hint: "check the disk, then push again"}
 }

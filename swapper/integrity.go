@@ -63,7 +63,7 @@ func (s *stage) checkIntegrity(ctx context.Context, db *driver.Database, what in
 	}
 	if !bytes.Equal(before, after) {
 		return &failure{text: "the program's connect hook wrote into " + what.subject + " while it was checked", kinds: []error{ErrBadDatabase},
-			hint: "let the hook write nothing that is not the program's own"}
+			hint: "let the hook write only into the program's own database"}
 	}
 	return s.assertAlone()
 }
@@ -212,8 +212,8 @@ func (c *checkup) withoutRootless(ctx context.Context) error {
 	}
 	_, still, err := c.rootless(ctx)
 	if err == nil && still {
-		return bad("drop its views and virtual tables and make them anew; if the program's hook sets SQLite's defensive mode, push with --skip-integrity-check",
-			"%s can't be checked: its schema has views or virtual tables under other names than their own", c.verdict.subject)
+		return bad("drop its views and virtual tables and create them again; if the program's hook sets SQLite's defensive mode, push with --skip-integrity-check",
+			"%s can't be checked: its schema lists views or virtual tables under names that are not theirs", c.verdict.subject)
 	}
 	return err
 }

@@ -63,7 +63,7 @@ var localFileSystems = []int64{
 func leaseDoubt(dir string) string {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
-		return "the file system can't be asked what it is: " + err.Error()
+		return "the file system's type can't be determined: " + err.Error()
 	}
 	kind := int64(st.Type) & 0xffffffff
 	if slices.Contains(localFileSystems, kind) {
@@ -76,5 +76,5 @@ func leaseDoubt(dir string) string {
 	case unix.NFS_SUPER_MAGIC:
 		name = "NFS"
 	}
-	return "the file system is " + name + ", where who else has the file open can't be known"
+	return "the file system is " + name + ", which can't tell who else has the file open"
 }

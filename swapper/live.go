@@ -69,7 +69,7 @@ func liveBusy(doing string, err error) error {
 		return failed(doing, err)
 	}
 	return &failure{text: doing, cause: err, kinds: []error{ErrBusy},
-		hint: "something holds it locked (a long write, another process, or a connection of either with locking_mode=EXCLUSIVE): let it go and try again"}
+		hint: "something has it locked (a long write, another process, or a connection with locking_mode=EXCLUSIVE): end that and try again"}
 }
 
 func (l *live) close() error {
@@ -92,8 +92,8 @@ func (l *live) checkpoint() error {
 	}
 	err := l.pool.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &done)
 	if readOnlyFile(err) {
-		return &failure{text: "checkpoint the live database: what its WAL holds can't be moved into a file that may not be written", cause: err,
-			kinds: []error{ErrNotPermitted}, hint: "give the program's user the right to write it for the time of one push"}
+		return &failure{text: "checkpoint the live database: the content of its WAL can't be moved into a file that is read-only", cause: err,
+			kinds: []error{ErrNotPermitted}, hint: "let the program's user write to it for the time of one push"}
 	}
 	if err != nil {
 		return failed("checkpoint the live database", err)
@@ -102,7 +102,7 @@ func (l *live) checkpoint() error {
 		return &failure{
 			text:    fmt.Sprintf("checkpoint the live database: another process is using it (%d of %d WAL frames written back)", done, log),
 			kinds:   []error{ErrBusy},
-			hint:    "end the other process's use of it and try again, or push in place (--method=in-place)",
+			hint:    "stop the other process from using it and try again, or push in place (--method=in-place)",
 			inPlace: true,
 		}
 	}
@@ -137,7 +137,7 @@ func (t *target) clearSidecars(wal, readOnly bool) error {
 		}
 		if !info.Mode().IsRegular() {
 			return &failure{text: fmt.Sprintf("%s is not a regular file (it is %s)", name, sqlitefile.KindOf(info.Mode())), kinds: []error{ErrTarget},
-				hint: "see who put it there, and move it away"}
+				hint: "find out who put it there, and move it away"}
 		}
 		holds := info.Size() > 0
 		switch suffix {
@@ -154,11 +154,11 @@ func (t *target) clearSidecars(wal, readOnly bool) error {
 		}
 		switch {
 		case holds && t.empty():
-			return &failure{text: fmt.Sprintf("%s is left of a database that is gone, and would be replayed into the new one", name),
+			return &failure{text: fmt.Sprintf("%s is left over from a database that is gone, and would be replayed into the new one", name),
 				kinds: []error{ErrTarget}, hint: "move it away and try again"}
 		case holds:
-			return &failure{text: name + " still has content: another process has the database open, or the disk failed to take it", kinds: []error{ErrBusy},
-				hint: "stop the other process, or see to the disk, and try again", inPlace: true}
+			return &failure{text: name + " still has content: another process has the database open, or the disk refused it", kinds: []error{ErrBusy},
+				hint: "stop the other process, or check the disk, and try again", inPlace: true}
 		}
 		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return failed("remove "+name, err)

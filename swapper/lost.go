@@ -25,7 +25,7 @@ func strange(err error) error {
 	if !errors.Is(err, driver.ErrReplaced) {
 		return failed("see whether the program uses the file at the path", err)
 	}
-	return &failure{text: "the program does not use the file that is at the path", cause: err, kinds: []error{ErrBusy}, hint: strangeHint}
+	return &failure{text: "the program does not use the file at the path", cause: err, kinds: []error{ErrBusy}, hint: strangeHint}
 }
 
 // strangeHint is of what the program does not use: it must be gone, or another, before

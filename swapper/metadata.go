@@ -93,7 +93,7 @@ func (s *stage) takeXattrs(path string, xattrs map[string]string) error {
 	for name := range s.taken.xattrs {
 		if _, ok := xattrs[name]; !ok {
 			if err := unix.Fremovexattr(int(s.file.Fd()), name); err != nil && !errors.Is(err, unix.ENOATTR) {
-				return failed("take the attribute "+name+" from the new file", err)
+				return failed("remove the attribute "+name+" from the new file", err)
 			}
 		}
 	}

@@ -8,6 +8,28 @@ import (
 	"hotswap/internal/openers"
 )
 
+// Method is how a push replaces the live database.
+type Method string
+
+const (
+	// MethodRename drains and closes the program's connections and renames the new
+	// file into place. The pause does not depend on the size of either database. The
+	// push needs the file to itself: while another process has it open it is refused
+	// with ErrBusy.
+	MethodRename Method = "rename"
+	// MethodInPlace writes the new content over the old one through SQLite, in one
+	// transaction. Other processes and long readers may have the file open, and each
+	// sees the old or the new database. While it copies, for seconds per gigabyte,
+	// writes wait, and with a rollback journal everything does. It takes the size of
+	// the database once more on the disk. The text encoding, and in WAL mode the page
+	// size, must be the live database's. Connections of the program with cache=shared
+	// are drained and closed, as for a rename; in WAL mode the push is refused while
+	// one has immutable=1 or nolock=1.
+	MethodInPlace Method = "in-place"
+	// MethodAuto renames if it can have the file to itself, and goes in place if not.
+	MethodAuto Method = "auto"
+)
+
 // mayRename says whether the live file may be replaced by rename at all, as far
 // as can be known with the gate open. The lease will have the last word.
 func (p *push) mayRename() error {
@@ -24,7 +46,7 @@ func (p *push) mayRename() error {
 		if p.opts.method() == MethodAuto && leasesExist {
 			return &failure{text: doubt, inPlace: true}
 		}
-		p.events.warn("renaming all the same: "+doubt, nil)
+		p.events.warn("renaming anyway: "+doubt, nil)
 	} else {
 		p.wantLease = true
 	}
@@ -94,12 +116,12 @@ const (
 
 // openElsewhere says who else has the live file open.
 func openElsewhere(others []openers.Process) error {
-	who := "a process that this one may not look at"
+	who := "a process that this one may not inspect"
 	if len(others) > 0 {
 		who = joinProcesses(others)
 	}
 	return &failure{text: "the database is open in " + who, kinds: []error{ErrBusy},
-		hint:    "end the other process's use of it, which would go on with the replaced file, and try again, or push in place (--method=in-place)",
+		hint:    "stop the other process from using it, since it would go on with the replaced file, and try again, or push in place (--method=in-place)",
 		inPlace: true,
 	}
 }

@@ -8,68 +8,77 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// PushOptions are the settings of [Push]; the zero value is a checked push.
+// PushOptions are the settings of [Push]. The zero value is a push with all checks.
 type PushOptions struct {
-	// Source names the source in logs and in the report, for example the
-	// client's path or "stdin".
+	// Source names the source in logs, errors and the Report: the client's path, say,
+	// or "stdin".
 	Source string
-	// Size is the number of bytes that the source will yield; a source that
-	// ends before or after it is refused. 0 means unknown.
+	// Size is the number of bytes that the source will yield. A source that ends
+	// before or after it is refused with ErrBadDatabase. 0 means unknown.
 	Size int64
-	// SkipIntegrityCheck leaves out PRAGMA integrity_check, and with it the look at
-	// constraints. The header and the length are checked all the same.
+
+	// SkipIntegrityCheck leaves out PRAGMA integrity_check, and with it the check of
+	// constraints. The header and the length are checked in any case.
 	SkipIntegrityCheck bool
-	// SkipConstraintCheck accepts rows that break a constraint of their own table, which
-	// else are an ErrConstraint: NOT NULL, CHECK, UNIQUE, the type of a column.
-	// Damage is refused all the same. Foreign keys are not looked at in any case:
-	// for those there is Validate, and PRAGMA foreign_key_check.
+	// SkipConstraintCheck accepts rows that break a constraint of their own table
+	// (NOT NULL, CHECK, UNIQUE, the type of a column), which are an ErrConstraint
+	// otherwise. Damage is refused in any case. Foreign keys are never checked: use
+	// Validate and PRAGMA foreign_key_check.
 	SkipConstraintCheck bool
-	// Quick runs PRAGMA quick_check instead: it does not compare indexes with
+	// Quick runs PRAGMA quick_check instead, which does not compare indexes with
 	// their tables.
 	Quick bool
-	// SkipSchemaCheck accepts a database whose schema differs from the live one, or
-	// if that can't be read. Of a live database that can't be, what its WAL or journal
-	// has is lost, unless there is a Backup, beside which it is kept.
+	// SkipSchemaCheck accepts a database whose schema differs from the live one's
+	// (ErrSchema otherwise), and replaces a live database that can't be read
+	// (ErrTarget otherwise). What the WAL or the journal of one that can't be read
+	// holds is lost, unless Backup is set: then it is kept beside the backup.
 	SkipSchemaCheck bool
 	// SkipRehearsal leaves out opening the new database as the program's own
-	// connections will: with their connect hook and extensions, and told again what
-	// they were told by SQL text (PRAGMA, ATTACH). What they can't be told again then
-	// they go on without; a hook that fails fails their calls.
+	// connections will: with their connect hook and extensions, and with the PRAGMA
+	// and ATTACH statements replayed that were executed as SQL text. After the push
+	// the connections do without what can't be replayed; a hook that fails makes their
+	// calls fail.
 	SkipRehearsal bool
+
 	// Method is how the live database is replaced; "" means MethodAuto.
 	Method Method
-	// Timeout bounds all that the push waits for, together: holds that drain, another
-	// process's locks, swaps of databases that have this one attached. When nothing is
-	// left of it, what is still to be done is attempted once, for MaxPause at most.
-	// 0 means 30 s.
+	// Timeout bounds everything that the push waits for, taken together: holds that
+	// drain, locks of other processes, swaps of databases that have this one attached.
+	// When it is used up, what is left to do is attempted once, for MaxPause at most.
+	// Receiving, checking and copying are bounded by ctx alone. 0 means 30 s.
 	Timeout time.Duration
-	// MaxPause bounds the window of one attempt; 0 means 1 s.
+	// MaxPause bounds how long calls wait in one attempt to drain what is held; 0
+	// means 1 s. While a push in place copies, writes wait for longer.
 	MaxPause time.Duration
 	// Force interrupts what has not drained by the timeout, and rolls its
 	// transactions back: their owners get an error that wraps driver.ErrForced.
 	Force bool
-	// Backup keeps the replaced file beside the target, as its path with a "~".
+	// Backup keeps the replaced database beside the new one, at the same path with a
+	// "~" appended. An older backup is replaced.
 	Backup bool
-	// Digest has the SHA-256 of the source in the Report even if the integrity
-	// check is skipped or quick: to compute it takes longer than to copy a file.
+	// Digest puts the SHA-256 of the source into the Report even if the integrity
+	// check is skipped or quick. It takes longer to compute than a file to copy.
 	Digest bool
 	// DryRun checks everything and replaces nothing.
 	DryRun bool
-	// Prepare, if set, may change the staged database before it is checked:
-	// to run migrations, say.
+
+	// Prepare, if set, may change the received database before it is checked: to
+	// migrate it, say. An error refuses the push with ErrBadDatabase. The pool has one
+	// connection, with the program's connect hook; Rows, a transaction or a connection
+	// that is left open refuses the push as well.
 	Prepare func(context.Context, *sql.DB) error
-	// Validate, if set, sees the staged database read-only after the other
-	// checks. An error refuses the push; so does what either of them leaves open,
-	// Rows or a transaction.
+	// Validate, if set, may read the received database after the other checks. The
+	// same holds as for Prepare, but a connect hook that fails on a read-only database
+	// is left out.
 	Validate func(context.Context, *sql.DB) error
-	// Logger gets a line for every step. Use zerolog.Nop() for none: the zero
-	// Logger of zerolog has no writer and logs nothing either. Nothing waits for
-	// its writer, as with [hotswap/driver.WithLogger], but for the end of the
-	// operation: a quarter of a second at most.
+
+	// Logger gets a line for every step. The zero Logger, like zerolog.Nop(), logs
+	// nothing. Nothing waits for its writer, as with [hotswap/driver.WithLogger],
+	// except the end of the operation, for a quarter of a second at most.
 	Logger zerolog.Logger
-	// Notify, if set, gets every step and the progress within long ones, one
-	// at a time and in order, on a goroutine of its own so that a slow
-	// consumer never lengthens the pause. Push returns after the last one.
+	// Notify, if set, gets every step and the progress within long ones, one at a
+	// time and in order, on a goroutine of its own, so that a slow consumer never
+	// lengthens the pause. Push returns after the last call.
 	Notify func(Event)
 }
 
@@ -84,27 +93,6 @@ func (o *PushOptions) timeout() time.Duration {
 	}
 	return 30 * time.Second
 }
-
-// Method is how a push replaces the live database.
-type Method string
-
-const (
-	// MethodRename drains and closes the program's connections and renames the
-	// new file into place. The pause does not depend on the size. It needs the
-	// file to itself: it is refused while another process has it open.
-	MethodRename Method = "rename"
-	// MethodInPlace writes the new content over the old one through SQLite, in
-	// one transaction: other processes and long readers may have the file open,
-	// and each sees the old or the new database. Writes wait while it copies,
-	// for seconds per gigabyte, and in a rollback-journal mode everything does;
-	// and it takes the size of the database once more on the disk. The page size
-	// (in WAL mode) and the text encoding must be the live database's. Connections
-	// of the program with cache=shared are drained and closed, as by a rename; in
-	// WAL mode it is refused while one has immutable=1 or nolock=1.
-	MethodInPlace Method = "in-place"
-	// MethodAuto renames if it can have the file to itself, else goes in place.
-	MethodAuto Method = "auto"
-)
 
 func (o *PushOptions) method() Method {
 	if o.Method == "" {
@@ -122,14 +110,15 @@ func (o *PushOptions) maxPause() time.Duration {
 
 // PullOptions are the settings of [Pull].
 type PullOptions struct {
-	// Dest names the destination in logs and in the report.
+	// Dest names the destination in logs and in the Report.
 	Dest string
-	// Begin, if set, is called once the snapshot is complete, before its first
-	// byte is written, with its size in bytes.
+	// Begin, if set, is called once the snapshot is complete, before its first byte
+	// is written, with its size in bytes.
 	Begin func(size int64)
-	// Check runs PRAGMA integrity_check on the copy before its first byte is written:
-	// a damaged live database makes a damaged copy, which else nobody notices. Quick
-	// and SkipConstraintCheck are as in PushOptions, and mean nothing without it.
+	// Check runs PRAGMA integrity_check on the snapshot before its first byte is
+	// written, since a copy of a damaged database is damaged, too: that is an
+	// ErrBadDatabase. Quick and SkipConstraintCheck are as in PushOptions, and mean
+	// nothing without Check.
 	Check, Quick, SkipConstraintCheck bool
 	// Logger and Notify are as in PushOptions.
 	Logger zerolog.Logger

@@ -18,20 +18,20 @@ import (
 	"hotswap/internal/unix"
 )
 
-// Orphans is what [RemoveOrphans] found and did.
+// Orphans is what [RemoveOrphans] found and did. Its files are named by their paths.
 type Orphans struct {
-	// Removed are the files that nobody has a use for.
+	// Removed are the files that nobody has a use for; they are gone.
 	Removed []string
-	// Backup is set if a push was killed before it had named the backup that was
-	// asked for: the replaced database, which has its name now.
+	// Backup is the backup of a push that was killed before it had named it, under its
+	// name now; "" if there was none.
 	Backup string
-	// Aside are files that were given a name that can be seen, since it is not known
-	// that nobody wants them, and which are never removed: such as somebody had put
-	// in the live database's place in the moment of the swap.
+	// Aside are files that somebody may want, such as one that was put in the live
+	// database's place at the moment of a swap. They were renamed so that they are seen,
+	// and are never removed.
 	Aside []string
 }
 
-// Log tells what was found, if anything was.
+// Log logs a warning for each kind of file that was found.
 func (o Orphans) Log(log zerolog.Logger, path string) {
 	if len(o.Removed) > 0 {
 		lognote.Send(log.Warn().Str("database", path).Strs("removed", o.Removed), "removed what an interrupted push left")
@@ -41,18 +41,19 @@ func (o Orphans) Log(log zerolog.Logger, path string) {
 	}
 	for _, name := range o.Aside {
 		log.Warn().Str("database", path).Str("file", name).
-			Msg("kept a file of which it is not known that nobody wants it, such as one that was put in the database's place in the moment of a swap: look at it, and push it or remove it")
+			Msg("kept a file that somebody may want, such as one that was put in the database's place at the moment of a swap: look at it, then push it or remove it")
 	}
 }
 
-// RemoveOrphans cleans up behind pushes and pulls of the database at path whose
-// process was killed: it removes what they left beside it, and finishes the naming
-// of a backup. What belongs to a living process, of this program or another,
-// carries a lock and stays. A server calls it when it starts, and every push before
-// it looks at its target. It may itself be killed at any moment, and called again.
+// RemoveOrphans cleans up after pushes and pulls of the database at path whose process
+// was killed: it removes what they left beside it, and finishes the naming of a backup.
+// What belongs to a living process, of this program or another, is locked and stays.
+// Every push calls it first, and so does a socket server when it starts; a program that
+// does neither may call it. It may run beside anything, be killed at any moment, and be
+// called again.
 //
-// Only a regular file is touched that has no other name and is not open in this
-// process: anybody who may write to the directory can give anything such a name.
+// It touches only regular files that have no other name and that this process has not
+// open, since anybody who may write to the directory can give anything such a name.
 func RemoveOrphans(path string) (done Orphans, err error) {
 	dir := filepath.Dir(path)
 	entries, err := os.ReadDir(dir)

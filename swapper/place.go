@@ -180,7 +180,7 @@ func (r *replacement) exchangeBack() error {
 	kept, moveErr := moveAside(r.stage.path, r.stage.id, r.target.path)
 	if moveErr == nil {
 		r.stage.path = ""
-		r.push.events.warn("kept a file that was replaced by somebody in the moment of the swap", map[string]any{"file": kept})
+		r.push.events.warn("kept a file that somebody else replaced at the moment of the swap", map[string]any{"file": kept})
 	}
 	return errors.Join(err, moveErr)
 }

@@ -19,17 +19,21 @@ import (
 // lockPatience is how long a pull waits for another's lock.
 const lockPatience = 10 * time.Second
 
-// Pull writes a consistent snapshot of the live database to dst, while reads
-// and writes go on. It first copies the snapshot to a file beside the database,
-// under one read transaction, and then sends that file: a slow dst holds
-// nothing up. In WAL mode writers are not blocked; with a rollback journal they
-// wait while it copies, up to their busy timeout.
+// Pull writes a consistent snapshot of the live database to dst, while reads and writes
+// go on. It first copies the database, under one read transaction, to a file beside it,
+// which takes its size on that disk, and then sends that file: a slow dst holds nothing
+// up. In WAL mode writers don't wait; with a rollback journal they wait while it copies,
+// up to their busy timeout.
 //
-// A copy of a damaged database is as damaged, and that is not looked at unless
-// opts.Check says so.
+// A copy of a damaged database is damaged, too, which goes unnoticed unless opts.Check
+// is set.
 //
-// The error is an *Error. Bytes that were written before an error are no
-// database; a caller that sends them on must say so at the end.
+// The error is an *Error, which wraps those sentinel errors of this package that tell
+// its kind. The bytes that were written before an error are not a database. Cancelling
+// ctx stops the pull, except within a Write of dst.
+//
+// Pulls may run at once, also of one database. One that begins while calls wait at the
+// gate waits, too.
 func Pull(ctx context.Context, db *driver.Database, dst io.Writer, opts PullOptions) (Report, error) {
 	if err := supported("pull from"); err != nil {
 		return Report{}, err
@@ -73,7 +77,7 @@ func (p *pull) run(ctx context.Context, dst io.Writer) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return &failure{text: "the database does not exist yet", kinds: []error{ErrNotExist},
-			hint: "it is made by the program's first use of it, or by a push"}
+			hint: "the program's first use of it creates it, and so does a push"}
 	}
 	if err != nil {
 		return failed("look at the database", err)

@@ -190,7 +190,7 @@ func (s *stage) receiveFile(ctx context.Context, src transfer.FileSource, opts P
 // own disk, or the source.
 func sourceFailed(err error, at int64) error {
 	if errors.Is(err, transfer.ErrSourceChanged) {
-		return &failure{cause: err, kinds: []error{ErrBusy}, hint: "stop what writes it and try again"}
+		return &failure{cause: err, kinds: []error{ErrBusy}, hint: "stop whatever writes to it and try again"}
 	}
 	return failed(fmt.Sprintf("copy the source, after %d bytes", at), err)
 }

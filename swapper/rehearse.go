@@ -76,7 +76,7 @@ func (s *stage) copyTo(ctx context.Context, other *stage) error {
 	if err := other.reserve(0, s.size); err != nil {
 		var f *failure
 		if errors.As(err, &f) && errors.Is(err, ErrNoSpace) {
-			f.text = "no room for a copy of the new database, on which the program's connect hook is tried: " + f.text
+			f.text = "no room for a copy of the new database, to try the program's connect hook on: " + f.text
 			f.hint += ", or push with --skip-rehearsal"
 		}
 		return err
@@ -93,12 +93,12 @@ func (s *stage) copyTo(ctx context.Context, other *stage) error {
 		if n, err := io.CopyN(other.file, src, fileChunk); err == io.EOF {
 			return nil
 		} else if err != nil {
-			return failed(fmt.Sprintf("copy the stage, of which %d bytes came", n), err)
+			return failed(fmt.Sprintf("copy the stage, after %d bytes", n), err)
 		}
 	}
 }
 
-const rehearsalHint = "send a database that the program can open, or mend what fails in the program (DETACH what is gone, say); to push all the same: --skip-rehearsal"
+const rehearsalHint = "send a database that the program can open, or mend what fails in the program (DETACH what is gone, say); to push anyway: --skip-rehearsal"
 
 func (p *push) rehearsalFailed(ctx context.Context, err error) error {
 	var failing *driver.RehearsalError
@@ -133,7 +133,7 @@ func (p *push) fitsAttachers(ctx context.Context) error {
 	}
 	encodings := map[uint32]string{0: encoding, 1: "UTF-8", 2: "UTF-16le", 3: "UTF-16be"}
 	if new := encodings[head.Encoding]; new != encoding {
-		return bad(rehearsalHint, "%s could not attach the new database any more: its text encoding is %s, and attached databases must have that of the main one, %s", printable.Line(others[0].Path()), new, encoding)
+		return bad(rehearsalHint, "%s could not attach the new database: its text encoding is %s, and an attached database must have the main one's, %s", printable.Line(others[0].Path()), new, encoding)
 	}
 	return nil
 }

@@ -127,7 +127,7 @@ func (r *replacement) shutDoor(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return &failure{text: "something in the program is opening the live file, and does not come to an end", cause: err, kinds: []error{ErrBusy},
+	return &failure{text: "something in the program is opening the live file and does not finish", cause: err, kinds: []error{ErrBusy},
 		hint: "try again"}
 }
 
@@ -163,7 +163,7 @@ func (r *replacement) beAlone() error {
 	}
 	if open || len(door.Open(r.target.path)) > 0 {
 		return &failure{
-			text:    "the program itself still has the live file open, outside of the driver's connections",
+			text:    "the program itself still has the live file open, outside the driver's connections",
 			kinds:   []error{ErrBusy},
 			hint:    "look for a pool of another driver, an ATTACH from a database in memory, or a statement or backup left open in driver.Raw; or push in place (--method=in-place)",
 			inPlace: true,
@@ -197,7 +197,7 @@ func (r *replacement) guards() error {
 		return errReplaced()
 	}
 	if r.guard.unfenced {
-		r.push.events.warn("the live file may only be read, so there is no fence: who opens it in the moment of the swap reads the replaced one until it opens it anew", nil)
+		r.push.events.warn("the live file is read-only, so there is no fence: whoever opens it at the moment of the swap reads the replaced one until it opens the file again", nil)
 	}
 	return nil
 }
@@ -254,7 +254,7 @@ func (r *replacement) cleanUp() (err error) {
 	}
 	if r.guard != nil && r.push.report.Swapped {
 		r.guard.lift(r.push.opts.Backup, func() {
-			r.push.events.warn("somebody opened the replaced file in the moment of the swap: SQLite tells them it is busy until they open the database anew", nil)
+			r.push.events.warn("somebody opened the replaced file at the moment of the swap: SQLite tells them that it is busy until they open the database again", nil)
 		})
 	}
 	return err

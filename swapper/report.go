@@ -7,44 +7,45 @@ import (
 	"hotswap/internal/livefile"
 )
 
-// Report says what a Push or a Pull did. It is returned with an error too, as
-// far as the operation came.
+// Report says what a Push or a Pull did. With an error it says how far the operation
+// came.
 type Report struct {
 	// Source and Target name the two sides, for people.
 	Source string `json:"source"`
 	Target string `json:"target"`
 	// Bytes is the size of the database that was received or sent.
 	Bytes int64 `json:"bytes"`
-	// SHA256 is the digest of those bytes, in hexadecimal; empty if they were
-	// copied from file to file, and it was not asked for.
+	// SHA256 is the digest of those bytes, in lower-case hexadecimal; empty if it was
+	// not computed, as for a push whose integrity check is skipped or quick, unless
+	// PushOptions.Digest is set.
 	SHA256 string `json:"sha256,omitempty"`
 	// DryRun is set when everything was checked and nothing replaced.
 	DryRun bool `json:"dry_run,omitempty"`
 	// Swapped is set once the new file is live, whatever came after.
 	Swapped bool `json:"swapped"`
-	// Unchanged is set when nothing was done, since the last push had the same
-	// bytes and nothing was written after it.
+	// Unchanged is set by package sockserver when it did not call Push, since the
+	// last push had the same bytes and nothing was written after it.
 	Unchanged bool `json:"unchanged,omitempty"`
-	// Method is how it was replaced, or would have been by a dry run:
-	// MethodRename or MethodInPlace.
+	// Method is how the database was replaced, or would have been by a dry run:
+	// MethodRename or MethodInPlace; "" if it was not.
 	Method Method `json:"method,omitempty"`
-	// InPlaceBecause says what kept MethodAuto from renaming.
+	// InPlaceBecause says why the push went in place.
 	InPlaceBecause string `json:"in_place_because,omitempty"`
-	// BackupPath is where the replaced file was kept.
+	// BackupPath is where the replaced database is kept; "" if it is not.
 	BackupPath string `json:"backup_path,omitempty"`
-	// GenerationBefore and Generation are the database's generation before
-	// and after; equal unless Swapped.
+	// GenerationBefore and Generation are the database's generation
+	// ([driver.Database.Generation]) before and after the operation.
 	GenerationBefore uint64 `json:"generation_before,omitempty"`
 	Generation       uint64 `json:"generation,omitempty"`
 	// Connections is how many connections were drained and closed.
 	Connections int `json:"connections"`
-	// Attempts is how often the gate was closed before everything drained.
+	// Attempts is how often the gate was closed until everything had drained.
 	Attempts int `json:"attempts,omitempty"`
-	// Holders are the holds that made an attempt fail.
+	// Holders are what the program held that made an attempt fail.
 	Holders []driver.Holder `json:"holders,omitempty"`
-	// Pause is the time from gate closed to gate open, as a waiting call felt it.
+	// Pause is the time from gate closed to gate open, in which calls waited.
 	Pause time.Duration `json:"pause_ns"`
-	// Phases are the durations of the phases, in the order they ran.
+	// Phases are the operation's phases in the order in which they ran.
 	Phases []Phase `json:"phases,omitempty"`
 
 	stamp livefile.Stamp // of the database as it was pushed
@@ -52,11 +53,11 @@ type Report struct {
 
 // Unwritten reports whether the database at path is the file that this Push has put
 // there, with nothing written to it since. It opens nothing and takes no lock. It may
-// be false although nothing was written, never true although something was; it is false
-// for a push in place, and for a Report that was decoded from JSON.
+// be false although nothing was written, but is never true although something was; it is
+// false after a push in place, and of a Report that was decoded from JSON.
 func (r Report) Unwritten(path string) bool { return r.stamp.Unwritten(path) }
 
-// Phase is one phase of an operation and how long it took.
+// Phase is one phase of an operation, and how long it took.
 type Phase struct {
 	Name string        `json:"name"`
 	Took time.Duration `json:"took_ns"`
@@ -65,8 +66,8 @@ type Phase struct {
 // Step names a step of an operation, for logs and status lines.
 type Step string
 
-// The steps of a push, in order, then those of a pull. A step may be skipped
-// by an option, and StepReopened takes a failed attempt back to StepWaiting.
+// The steps of a push, in order, then those of a pull. Options leave out some, and
+// StepReopened takes a failed attempt back to StepWaiting.
 const (
 	StepPushStarted     Step = "push started"
 	StepReceiving       Step = "receiving" // progress only: not logged
@@ -108,10 +109,11 @@ const (
 type Event struct {
 	Time time.Time `json:"time"`
 	Step Step      `json:"step"`
-	// Text is the line for people, with its figures; it needs no context but
-	// the command it belongs to.
+	// Text is the line for people, with its figures. It may change from one version to
+	// the next.
 	Text string `json:"text"`
-	// Done and Total are bytes, on the progress steps; Total is 0 when unknown.
+	// Done and Total are in bytes, for the steps that are progress; Total is 0 if it
+	// is not known.
 	Done  int64 `json:"done,omitempty"`
 	Total int64 `json:"total,omitempty"`
 	// Holders are what StepReopened waits for.

@@ -68,7 +68,7 @@ func (o *overwrite) moveWAL(ctx context.Context) error {
 	}
 	if err != nil && o.push.report.Swapped {
 		return &failure{text: "swapped, but the WAL, which has the new content, could not be moved into the file", cause: err,
-			kinds: []error{ErrDurabilityUnknown}, hint: "look at the disk's health"}
+			kinds: []error{ErrDurabilityUnknown}, hint: "check the disk"}
 	}
 	if !done {
 		name := filepath.Base(o.target.path) + "-wal"

@@ -165,9 +165,9 @@ func (p *push) fail(err error) error {
 	case p.report.Swapped:
 		e.Hint = "the new database IS live"
 	case errors.Is(err, ErrOutcomeUnknown):
-		e.Hint = "the live database has its old content or the new one, whole"
+		e.Hint = "the live database is the old one or the new one, whole"
 	case p.target != nil && p.target.exists && p.gone():
-		e.Hint = "the live file was removed or moved away by somebody meanwhile, and the push changed nothing"
+		e.Hint = "somebody removed or moved away the live file meanwhile, and the push changed nothing"
 	}
 	if h := hintOf(err); h != "" {
 		e.Hint += ": " + h

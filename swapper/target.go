@@ -65,7 +65,7 @@ func (p *push) findTarget(ctx context.Context) (err error) {
 			return nil
 		}
 	}
-	return &failure{text: "the live file is replaced by somebody else again and again", kinds: []error{ErrBusy}, hint: "see who does, and try again"}
+	return &failure{text: "somebody else keeps replacing the live file", kinds: []error{ErrBusy}, hint: "find out who does, and try again"}
 }
 
 // target is the live database's file as a push found it.
@@ -125,7 +125,7 @@ func inspectTarget(path string) (*target, error) {
 	// AT_EACCESS, which takes EPERM for a system call that a sandbox forbids.
 	if err := unix.Access(path, unix.W_OK); errors.Is(err, unix.EPERM) {
 		return nil, &failure{text: "the target is marked immutable", cause: err, kinds: []error{ErrNotPermitted},
-			hint: "take the mark off with: chattr -i " + path}
+			hint: "clear the mark with: chattr -i " + path}
 	}
 	t.exists, t.state, t.id = true, state, fileid.Of(path)
 	return t, nil
@@ -137,7 +137,7 @@ func (t *target) oneName(state fileState) error {
 		return nil
 	}
 	return &failure{
-		text:  fmt.Sprintf("the target has %d hard links, and a rename would replace only this one of them", state.nlink),
+		text:  fmt.Sprintf("the target has %d hard links, and a rename would replace only this one", state.nlink),
 		kinds: []error{ErrTarget},
 		hint:  fmt.Sprintf("find the others with: find %s -xdev -inum %d", mountOf(t.dir), state.ino),
 	}
@@ -147,8 +147,8 @@ func (t *target) oneName(state fileState) error {
 // another name, and returns how it is now.
 func (t *target) still() (fileState, error) {
 	if t.leads != nil && !t.leads(t.path) {
-		return fileState{}, &failure{text: "the live file was replaced by somebody else meanwhile: a symlink on its path was turned to another one",
-			kinds: []error{ErrBusy}, hint: "see who did, and try again"}
+		return fileState{}, &failure{text: "somebody else replaced the live file meanwhile: a symlink on its path was pointed at another one",
+			kinds: []error{ErrBusy}, hint: "find out who did, and try again"}
 	}
 	state, err := lookAt(t.path)
 	if err != nil {
@@ -169,7 +169,7 @@ func (t *target) same(state fileState) error {
 var errOvertaken = errors.New("overtaken")
 
 func errReplaced() error {
-	return &failure{text: "the live file was replaced by somebody else meanwhile", kinds: []error{ErrBusy, errOvertaken}, hint: "see who did, and try again"}
+	return &failure{text: "somebody else replaced the live file meanwhile", kinds: []error{ErrBusy, errOvertaken}, hint: "find out who did, and try again"}
 }
 
 // overtaken makes an error of a push, which somebody else has overtaken by putting
@@ -188,7 +188,7 @@ func (p *push) overtaken(err error) error {
 // compared, since it had none.
 func (t *target) stillEmpty(size int64) error {
 	if t.empty() && size > 0 {
-		return &failure{text: "the live database was empty at first and is not any more", kinds: []error{ErrBusy}, hint: "try again"}
+		return &failure{text: "the live database was empty at first and no longer is", kinds: []error{ErrBusy}, hint: "try again"}
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func (p *push) notRead(cause error) {
 func (p *push) errUnread(so string) error {
 	return &failure{
 		text: "the live database can't be read, so " + so, cause: p.unread, kinds: []error{ErrTarget},
-		hint: "push with --skip-schema-check to replace it all the same, and with --backup to keep it as it is, with its -wal",
+		hint: "push with --skip-schema-check to replace it anyway, and with --backup to keep it as it is, with its -wal",
 	}
 }
 
@@ -52,7 +52,7 @@ func (r *replacement) setAside() error {
 		}
 		if r.push.opts.Backup && suffix != "-shm" {
 			if _, err := os.Lstat(r.aside(suffix)); err == nil {
-				return &failure{text: r.aside(suffix) + " is left of an earlier push", kinds: []error{ErrTarget}, hint: "move it away and try again"}
+				return &failure{text: r.aside(suffix) + " is left over from an earlier push", kinds: []error{ErrTarget}, hint: "move it away and try again"}
 			}
 			if err := os.Rename(name, r.aside(suffix)); err != nil {
 				return failed("set "+name+" aside", err)

@@ -94,14 +94,14 @@ func (v *verdict) err() error {
 	case len(v.damage) > 0:
 		text := v.subject + " is corrupt: " + some(v.damage, "line")
 		if len(rules) > 0 {
-			text += "; besides, rows break rules of its own schema: " + some(rules, "rule")
+			text += "; besides, rows break its own schema's rules: " + some(rules, "rule")
 		}
 		return bad(remedy(v.damage), "%s", text)
 	case len(rules) > 0 && !v.skipConstraints:
 		return &failure{
-			text:  v.subject + " is not damaged, but has rows that break rules of its own schema: " + some(rules, "rule"),
+			text:  v.subject + " is not damaged, but has rows that break its own schema's rules: " + some(rules, "rule"),
 			kinds: []error{ErrConstraint, ErrBadDatabase},
-			hint:  "mend those rows, or say --skip-constraint-check if they are to stay as they are",
+			hint:  "mend those rows, or push with --skip-constraint-check if they should stay as they are",
 		}
 	}
 	return nil
@@ -137,7 +137,7 @@ func (v *verdict) missing(ctx context.Context, err error) error {
 	text := v.subject + " can't be checked: " + se.Error()
 	if v.hook != nil {
 		return &failure{text: text + ", and the program's connect hook, which may register it, failed", cause: v.hook, kinds: []error{ErrBadDatabase},
-			hint: "let the hook run on a database that can only be read, or push with --skip-integrity-check"}
+			hint: "let the hook run on a read-only database, or push with --skip-integrity-check"}
 	}
 	return bad("let the program register what its schema needs in a connect hook (driver.WithConnectHook), or push with --skip-integrity-check", "%s", text)
 }

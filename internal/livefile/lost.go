@@ -36,7 +36,7 @@ func Lost(db *driver.Database) error {
 		return nil
 	case len(door.Open(path)) == 0:
 		return &LostError{
-			What: "its file was removed or moved away, and nothing has it open any more: calls are refused",
+			What: "its file was removed or moved away, and nothing has it open any longer: calls are refused",
 			Hint: "move it back, or push another",
 		}
 	}

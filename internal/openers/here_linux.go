@@ -45,7 +45,7 @@ func (i Inode) isOpenAs(fd int) bool {
 // or this one; "" if it can.
 func Blindness() string {
 	if _, err := os.Stat("/proc/self/fd"); err != nil {
-		return "there is no /proc, by which it is seen what has the file open"
+		return "there is no /proc, which shows who has the file open"
 	}
 	return ""
 }

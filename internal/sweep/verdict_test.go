@@ -92,7 +92,7 @@ func (f *fixture) inspectMoved(path string, o *outcome) (s state, wrong []string
 	if o.Swapped {
 		s = stateNew
 	}
-	if !o.Swapped && !strings.Contains(o.Error, "replaced by somebody else meanwhile") {
+	if !o.Swapped && !strings.Contains(o.Error, "somebody else replaced the live file meanwhile") {
 		wrong = append(wrong, fmt.Sprintf("it does not say why it was refused: %q", o.Error))
 	}
 	if got, err := digestFile(path); err != nil || got != f.movedDigest {
@@ -112,7 +112,7 @@ func (f *fixture) inspectMoved(path string, o *outcome) (s state, wrong []string
 // contradictions compares what the victim was told with what is there.
 func (f *fixture) contradictions(ft fault, o outcome, s state) (wrong []string) {
 	say := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
-	if o.OutcomeUnknown && (!ft.ever || !strings.Contains(o.Error, "has its old content or the new one")) {
+	if o.OutcomeUnknown && (!ft.ever || !strings.Contains(o.Error, "is the old one or the new one")) {
 		say("it need not be unknown, or is not said to be: %s", o.Error)
 	}
 	if o.Swapped != (s == stateNew) && !o.OutcomeUnknown {
