@@ -24,7 +24,7 @@ func (c *conn) Close() error {
 	inner := c.detach()
 	c.state.close()
 	closed := c.beginClosing(inner)
-	c.reserve.GiveBack()
+	c.reserve.Release()
 	c.mu.Unlock()
 	err := c.closeSQLite(inner)
 	closed()

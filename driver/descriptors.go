@@ -25,7 +25,7 @@ func (c *conn) keepDescriptors(n int) {
 
 // giveBackDescriptors makes room for what c is about to open. The caller owns c.
 func (c *conn) giveBackDescriptors() {
-	c.reserve.GiveBack()
+	c.reserve.Release()
 	if c.db != nil {
 		c.db.giveBackDescriptors()
 	}
@@ -34,5 +34,5 @@ func (c *conn) giveBackDescriptors() {
 func (d *Database) giveBackDescriptors() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.reserve.GiveBack()
+	d.reserve.Release()
 }

@@ -104,7 +104,7 @@ func (c *conn) recordAttachment(t *session.Statement, there []session.Schema, an
 
 // recordPragma notes the value that a pragma has now, if it tells one.
 func (c *conn) recordPragma(key string) {
-	schema, name := session.OfPragma(key)
+	schema, name := session.SplitPragmaKey(key)
 	pragma := session.Quote(schema) + "." + name
 	value, ok := session.Pragma(c.inner, pragma)
 	if !ok {
@@ -121,7 +121,7 @@ func (c *conn) recordPragma(key string) {
 // setPragma notes a pragma. Of a schema that neither a text nor the connect hook
 // attached it says, the first time, that it can't be replayed.
 func (c *conn) setPragma(o session.Setting) {
-	schema, _ := session.OfPragma(o.Key)
+	schema, _ := session.SplitPragmaKey(o.Key)
 	if schema != "main" && schema != "temp" && c.db != nil && !c.session.Has(o.Key) && !c.session.Has(session.AttachKey(schema)) {
 		if _, hooked := session.Find(c.hooked, schema); !hooked {
 			c.db.watch.warn(c.db.Path()).Str(fieldQuery, o.What).Str("schema", schema).

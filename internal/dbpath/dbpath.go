@@ -1,5 +1,5 @@
-// Package dbpath is about the names of database files: which file a path leads
-// to, and the URI by which SQLite opens it.
+// Package dbpath deals with the names of database files: which file a path leads to,
+// and the URI by which SQLite opens it.
 package dbpath
 
 import (
@@ -8,22 +8,22 @@ import (
 	"strings"
 )
 
-// Real returns the absolute path of file with every symlink resolved, which is
-// what SQLite makes of it, too. The file itself need not exist, nor the target
-// of a last symlink; its directory must.
+// Real returns the absolute path of file with every symlink resolved, as SQLite
+// resolves it. The file itself need not exist, nor the target of a last symlink; its
+// directory must.
 func Real(file string) (string, error) {
 	if !filepath.IsAbs(file) {
 		wd, err := os.Getwd()
 		if err != nil {
 			return "", err
 		}
-		file = wd + "/" + file // not cleaned: ".." behind a symlink is its target's parent
+		file = wd + "/" + file // not cleaned: ".." after a symlink is its target's parent
 	}
 	for range 40 { // as many as Linux follows
 		dir, base := filepath.Split(file)
 		real, err := filepath.EvalSymlinks(dir)
 		if err != nil {
-			// SQLite drops "x/.." without a look at x.
+			// SQLite drops "x/.." without looking at x.
 			if real, err = filepath.EvalSymlinks(filepath.Clean(dir)); err != nil {
 				return "", err
 			}
@@ -43,7 +43,7 @@ func Real(file string) (string, error) {
 
 var escaper = strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23")
 
-// Escape escapes a path for use behind "file:".
+// Escape escapes a path for use after "file:".
 func Escape(path string) string { return escaper.Replace(path) }
 
 // URI returns the file: URI of an absolute path with the parameters, each

@@ -3,10 +3,9 @@ package door
 // #include <stdint.h>
 import "C"
 
-// SQLite calls these from within sqlite3_open_v2, ATTACH and sqlite3_close_v2:
-// under its mutex of the connection, and with cache=shared under those of the
-// process. What they lock is theirs alone, and they wait for nothing but a path
-// that is shut.
+// SQLite calls these from within sqlite3_open_v2, ATTACH and sqlite3_close_v2: under
+// its mutex of the connection and, with cache=shared, under those of the process. They
+// take no locks but their own, and wait only for a path that is shut.
 
 // SQLite's result codes (https://www.sqlite.org/rescode.html).
 const (
@@ -15,13 +14,13 @@ const (
 	sqliteCantOpen = 14
 )
 
-// HOTSWAP_SHARED and HOTSWAP_UNLOCKED of door.h.
+// HOTSWAP_SHARED and HOTSWAP_UNLOCKED in door.h.
 const (
 	howShared   = 1
 	howUnlocked = 2
 )
 
-// found is whether the path is guarded and there is a file.
+// found is set if the path is guarded and there is a file.
 //
 //export hotswapDoorEnter
 func hotswapDoorEnter(name *C.char, how C.int, opener C.uintptr_t, token *C.int64_t, found *C.int) C.int {

@@ -1,20 +1,19 @@
-// Package door sees every database file that SQLite opens in this process, by
-// whoever's hand: this module's driver, an ATTACH, a connect hook, driver.Raw, the
-// plain go-sqlite3. For a path that is guarded it sees to one rule:
+// Package door sees every database file that SQLite opens in this process, whoever
+// opens it: this module's driver, an ATTACH, a connect hook, driver.Raw, plain
+// go-sqlite3. For guarded paths it enforces one rule:
 //
 //	at no time does the process have two files of one path open
 //
-// SQLite knows a file's shared memory by its inode but finds -wal and -shm by
-// name (https://www.sqlite.org/howtocorrupt.html, section 4.2 ff.). With two files
-// open under one name, one of them just put there by somebody, both map the same
-// -shm, their locks do not meet, and the old file's log is replayed into the new
-// one. So whoever would open the other file is refused, with SQLITE_CANTOPEN,
-// until the first one is closed. And a path can be shut for a moment, while the
-// file at it is replaced: who opens it then waits.
+// SQLite identifies a file's shared memory by its inode but finds -wal and -shm by name
+// (https://www.sqlite.org/howtocorrupt.html, section 4.2 ff.). With two files open
+// under one name, one of them just put there by somebody, both map the same -shm, their
+// locks do not meet, and the old file's log is replayed into the new one. So opening
+// the other file is refused, with SQLITE_CANTOPEN, until the first one is closed. And a
+// path can be shut for a moment, while the file at it is replaced: opens then wait.
 //
-// The door is SQLite's default VFS itself: its xOpen is replaced, for main
-// databases only. A second copy of SQLite in the process (another port of it, one
-// that a plugin brings) has VFSes of its own, and is not seen.
+// The door is SQLite's default VFS itself: its xOpen is replaced, for main databases
+// only. A second copy of SQLite in the process (another port of it, one that a plugin
+// brings) has VFSes of its own, and is not seen.
 package door
 
 /*
@@ -30,15 +29,15 @@ import (
 	"sync"
 )
 
-// Install puts the door up, once; later calls do nothing. Not at a package's
-// initialisation: it initialises SQLite, after which a program can't configure
-// it any more (sqlite3_config).
+// Install installs the door, once; later calls do nothing. It is not done when the
+// package is initialised, since it initialises SQLite, after which a program can no
+// longer configure that (sqlite3_config).
 var Install = sync.OnceFunc(func() {
 	C.hotswap_door_install()
 	all.noteUnseen()
 })
 
-// An Opener is whose hand it is that opens a file; nil is a stranger's.
+// An Opener is whoever opens a file; nil is a stranger.
 type Opener any
 
 var openers = struct {
@@ -53,10 +52,10 @@ type Scope struct {
 	mu      sync.Mutex // guards what follows; a leaf
 	refused []string
 	guarded []string
-	ended   bool // of registry.mu
+	ended   bool // guarded by registry.mu
 }
 
-// Refused returns the guarded paths that were refused to the scope's opens, since
+// Refused returns the guarded paths at which an open of the scope was refused because
 // another file is open there.
 func (s *Scope) Refused() []string {
 	s.mu.Lock()
@@ -64,8 +63,7 @@ func (s *Scope) Refused() []string {
 	return s.refused
 }
 
-// Guarded returns the guarded paths that the scope's opens were of, successful or
-// not.
+// Guarded returns the guarded paths that the scope opened, successfully or not.
 func (s *Scope) Guarded() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -90,8 +88,8 @@ func (s *Scope) refuse(path string) {
 	s.refused = append(s.refused, path)
 }
 
-// As runs fn, and has what fn's own goroutine opens through SQLite be the
-// opener's. It may be nested: the innermost counts.
+// As runs fn, and attributes what fn opens through SQLite on its own goroutine to
+// opener. It may be nested: the innermost counts.
 func As(opener Opener, fn func()) *Scope {
 	s := &Scope{opener: opener}
 	openers.Lock()

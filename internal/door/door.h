@@ -1,6 +1,6 @@
-// What of SQLite's C interface the door needs, declared here rather than
+// The parts of SQLite's C interface that the door needs, declared rather than
 // included: with -tags libsqlite3 there may be no header. The layouts are fixed
-// by SQLite's promise of compatibility (https://www.sqlite.org/c3ref/vfs.html,
+// by SQLite's compatibility promise (https://www.sqlite.org/c3ref/vfs.html,
 // https://www.sqlite.org/c3ref/io_methods.html).
 
 typedef struct sqlite3_vfs sqlite3_vfs;
@@ -34,13 +34,13 @@ struct sqlite3_vfs {
 #define SQLITE_OPEN_MAIN_DB 0x00000100
 #define SQLITE_FCNTL_HAS_MOVED 20
 
-// Weak: this package is linked by itself first, without SQLite, which go-sqlite3
-// brings. A linker flag that ignores what is missing would reach the program that
-// imports this, and hide what is missing there.
+// Weak: this package is first linked by itself, without SQLite, which go-sqlite3
+// brings. A linker flag that ignores missing symbols would also apply to the
+// program that imports this, and hide what is missing there.
 extern sqlite3_vfs *sqlite3_vfs_find(const char *) __attribute__((weak));
 extern const char *sqlite3_uri_parameter(const char *, const char *) __attribute__((weak));
 extern int sqlite3_uri_boolean(const char *, const char *, int) __attribute__((weak));
 
-// How a file is opened, as hotswapDoorEnter is told.
+// How a file is opened, for hotswapDoorEnter.
 #define HOTSWAP_SHARED 1   // with cache=shared
 #define HOTSWAP_UNLOCKED 2 // with immutable or nolock

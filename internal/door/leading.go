@@ -6,17 +6,17 @@ import (
 	"hotswap/internal/fileid"
 )
 
-// leads is what Leads was given.
+// leads is the function given to Leads.
 var leads atomic.Pointer[func(path string) (from string)]
 
-// Leads has the rule hold over a symlink that is turned: fn returns the guarded path
-// that a name was turned away from, to this one; "" if there is none. As long as a
-// file is open there, or is to be (see Expect), what the name leads to now is opened
-// by nobody. fn is called within opens, for paths that are not guarded themselves,
-// and must not open anything.
+// Leads extends the rule to symlinks that are repointed: fn returns the guarded path
+// from which a name was repointed to this one; "" if there is none. As long as a file
+// is open there, or expected there (see Expect), nobody can open what the name leads to
+// now. fn is called during opens, for paths that are not guarded themselves, and must
+// not open anything.
 func Leads(fn func(path string) (from string)) { leads.Store(&fn) }
 
-// leading returns the path that keeps scope from opening this one.
+// leading returns the path that keeps scope from opening this one; "" for none.
 func leading(path string, scope *Scope) (from string) {
 	fn := leads.Load()
 	if fn == nil {

@@ -22,8 +22,8 @@ func Open(path string) []Handle {
 	return out
 }
 
-// File returns the file that is open at a path, None for none. If the path is
-// guarded there is no other one open.
+// File returns the file that is open at a path, None for none. At a guarded path no
+// other one is open.
 func File(path string) fileid.ID {
 	all.mu.Lock()
 	defer all.mu.Unlock()
@@ -44,8 +44,8 @@ func Of(opener Opener) []Handle {
 	return out
 }
 
-// Last returns those of an opener's files that no other opener has open by the same
-// path, as Leaving counts that.
+// Last returns those of an opener's files that no other opener has open under the same
+// path, counted as Leaving does.
 func Last(opener Opener) []Handle {
 	all.mu.Lock()
 	defer all.mu.Unlock()
@@ -65,11 +65,11 @@ next:
 	return last
 }
 
-// Leaving says that an opener is about to close all that it has open, and returns
-// those of its files that no other opener has open by the same path, or goes on to
-// have: of several that leave at once one is the last, and what As has open while it
-// still runs, opening a connection, does not count, for that may come to nothing; nor
-// does a stranger, who is closed as SQLite does it. Until left is called, once they are
+// Leaving announces that an opener is about to close all that it has open, and returns
+// those of its files that no other opener has open under the same path, or will still
+// have. Of several that leave at once, one is the last. What As has open while it is
+// still running, opening a connection, does not count, since that may fail; nor does a
+// stranger, which SQLite closes in its own way. Until left is called, once they are
 // closed, nobody opens those paths: what is beside a file that was moved away is still
 // its own then.
 func Leaving(opener Opener) (last []Handle, left func()) {
@@ -93,7 +93,7 @@ func Leaving(opener Opener) (last []Handle, left func()) {
 	}
 }
 
-// Stays reports whether somebody has the path open who is not about to close it.
+// Stays reports whether somebody has the path open and is not about to close it.
 func Stays(path string) bool {
 	all.mu.Lock()
 	defer all.mu.Unlock()
@@ -122,8 +122,7 @@ func (p *place) leftLocked() {
 	}
 }
 
-// Abandon forgets what an opener has open: it will not be used any more, and never
-// be closed.
+// Abandon forgets what an opener has open: it will not be used again, and never closed.
 func Abandon(opener Opener) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
@@ -134,8 +133,8 @@ func Abandon(opener Opener) {
 	}
 }
 
-// Claim makes a stranger's open of the path the opener's, if that has none there:
-// for an open that the opener made on a goroutine that As does not know.
+// Claim attributes a stranger's open of the path to opener, unless that already has one
+// there: for an open that it made on a goroutine unknown to As.
 func Claim(opener Opener, path string) {
 	all.mu.Lock()
 	defer all.mu.Unlock()

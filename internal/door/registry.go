@@ -10,7 +10,7 @@ import (
 
 // Handle is one open of a database file.
 type Handle struct {
-	// Opener is whose it is; nil for a stranger's.
+	// Opener is who opened it; nil for a stranger.
 	Opener Opener
 	// File is the file that it has open.
 	File fileid.ID
@@ -18,8 +18,8 @@ type Handle struct {
 	// Path is the real path by which it was opened.
 	Path string
 
-	// Shared says that it is of a cache that several connections may share, and
-	// Unlocked that it takes no locks and looks for none (immutable, nolock).
+	// Shared is set if its cache may be shared by several connections, and Unlocked if
+	// it neither takes locks nor checks for any (immutable, nolock).
 	Shared, Unlocked bool
 
 	before  fileid.ID // what was at the path before it was opened
@@ -27,37 +27,37 @@ type Handle struct {
 	leaving bool // its opener is about to close it
 }
 
-// registry is what is open. Its mutex is a leaf: nothing that may block is done
-// under it, no system call either.
+// registry is what is open. Its mutex is a leaf: nothing that may block is done under
+// it.
 type registry struct {
 	mu      sync.Mutex
 	paths   map[string]*place
-	handles map[int64]*Handle // by their tokens, those that are being opened, too
+	handles map[int64]*Handle // by token, including those that are being opened
 	openers map[Opener]map[*Handle]struct{}
 	next    int64
-	unseen  map[int]fileid.ID // open when the door was put up, by descriptor
+	unseen  map[int]fileid.ID // open when the door was installed, by descriptor
 }
 
-// place is what is known of a path.
+// place is what is known about a path.
 type place struct {
-	open    map[int64]*Handle // as of the registry
-	opening int               // opens under way
-	settled chan struct{}     // closed when opening falls to 0; nil if nobody waits for it
+	open    map[int64]*Handle // by token, as in registry
+	opening int               // opens in progress
+	settled chan struct{}     // closed when opening falls to 0; nil if nobody waits
 	unseen  []unseen          // opens from before the door
-	expect  fileid.ID         // as of Expect
+	expect  fileid.ID         // see Expect
 	guards  int
-	shut    chan struct{} // closed when the path is opened again; nil if it is not shut
-	leavers int           // last closes under way
+	shut    chan struct{} // closed when the path is no longer shut; nil if it is not
+	leavers int           // last closes in progress
 	left    chan struct{} // closed when leavers falls to 0; nil if it is
 }
 
 var all = registry{paths: map[string]*place{}, handles: map[int64]*Handle{}, openers: map[Opener]map[*Handle]struct{}{}}
 
-// shutPatience bounds the wait of an open for a path that is shut. It is SQLite's
-// callback that waits, which nothing can cancel.
+// shutPatience bounds how long an open waits for a path that is shut. It waits in
+// SQLite's callback, which nothing can cancel.
 const shutPatience = 10 * time.Second
 
-// atLocked returns the place of a path, made if need be; drop it when done.
+// atLocked returns the place of a path, made if need be; the caller drops it when done.
 func (r *registry) atLocked(path string) *place {
 	p := r.paths[path]
 	if p == nil {
@@ -73,9 +73,9 @@ func (r *registry) dropLocked(path string, p *place) {
 	}
 }
 
-// enter is before an open: it waits while the path is shut, if it may, and
-// refuses to open a file beside another one that is open, before that makes an
-// empty one. found is whether the path is guarded and there is a file.
+// enter comes before an open: it waits while the path is shut, if it may, and refuses
+// to open a file beside another one that is open, before the open could create an empty
+// one. found says whether the path is guarded and there is a file.
 func (r *registry) enter(path string, scope *Scope, shared, unlocked bool) (token int64, found bool, rc int) {
 	deadline := time.Now().Add(shutPatience)
 	for {
@@ -84,9 +84,9 @@ func (r *registry) enter(path string, scope *Scope, shared, unlocked bool) (toke
 		shut := p.shut
 		refused := shut != nil && shared
 		if shut == nil {
-			// With a shared cache, too: the mutex that SQLite has then
-			// (SQLITE_MUTEX_STATIC_OPEN, sqlite3BtreeOpen in btree.c) a close does
-			// without.
+			// It waits with a shared cache, too: a close does not need the mutex that
+			// SQLite holds then (SQLITE_MUTEX_STATIC_OPEN, sqlite3BtreeOpen in
+			// btree.c).
 			shut = p.left
 		}
 		if shut != nil {
@@ -134,7 +134,7 @@ func (r *registry) enter(path string, scope *Scope, shared, unlocked bool) (toke
 	}
 }
 
-// fileLocked is the file that is open at the place; None if there is none.
+// fileLocked returns the file that is open at the place; None if there is none.
 func (p *place) fileLocked() fileid.ID {
 	for _, h := range p.open {
 		return h.File
@@ -145,16 +145,16 @@ func (p *place) fileLocked() fileid.ID {
 	return fileid.None
 }
 
-// opened is after an open that succeeded. A negative code wants it closed and
-// made again: between a look before it and one after, another file has come to
-// the path, and which of them it is nobody can tell. That SQLite says whether it
-// has moved does not do: without locks it does not know.
+// opened comes after an open that succeeded. A negative code asks for it to be closed
+// and made again: another file came to the path between one look before it and one
+// after, and nobody can tell which of them was opened. SQLite's own report of whether
+// it has moved is not enough: without locks SQLite does not know.
 func (r *registry) opened(token int64, moved bool) (rc int) {
 	r.mu.Lock()
 	h := r.handles[token]
 	r.mu.Unlock()
 	now := fileid.Of(h.Path)
-	from := leading(h.Path, h.scope) // its symlink may have been turned since enter
+	from := leading(h.Path, h.scope) // its symlink may have been repointed since enter
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.paths[h.Path]
@@ -164,7 +164,7 @@ func (r *registry) opened(token int64, moved bool) (rc int) {
 	}
 	if p.guards > 0 {
 		if moved || now == fileid.None || h.before != fileid.None && now != h.before {
-			return again
+			return openAgain
 		}
 		if other := p.fileLocked(); other != fileid.None && other != now {
 			h.scope.refuse(h.Path)
@@ -180,8 +180,8 @@ func (r *registry) opened(token int64, moved bool) (rc int) {
 	return sqliteOK
 }
 
-// again is no code of SQLite's.
-const again = -1
+// openAgain is not a code of SQLite's.
+const openAgain = -1
 
 func (p *place) openedLocked() {
 	if p.opening--; p.opening == 0 && p.settled != nil {
@@ -190,13 +190,13 @@ func (p *place) openedLocked() {
 	}
 }
 
-// closed is after a close, and after an open that came to nothing.
+// closed comes after a close, and after an open that failed.
 func (r *registry) closed(token int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	h := r.handles[token]
 	if h == nil {
-		return // given up before
+		return // abandoned before
 	}
 	p := r.paths[h.Path]
 	if p.open[token] == nil {
@@ -216,8 +216,8 @@ func (r *registry) forgetLocked(token int64, h *Handle, p *place) {
 	r.dropLocked(h.Path, p)
 }
 
-// Guard has the rule hold for a path, which must be a resolved real one, until
-// release is called. Guards are counted.
+// Guard applies the rule to a path, which must be a resolved real one, until release is
+// called. Guards are counted.
 func Guard(path string) (release func()) {
 	now := fileid.Of(path)
 	all.mu.Lock()
@@ -236,9 +236,9 @@ func Guard(path string) (release func()) {
 	})
 }
 
-// Expect says which file is to be the next at a guarded path, while none is open
-// there, for all who open in the hands of As; None for any. Who meets another one,
-// or none, is refused. It ends with the guard.
+// Expect says which file is to be the next at a guarded path, while none is open there,
+// for all who open within As; None for any. Opening another one, or none, is refused.
+// It ends with the guard.
 func Expect(path string, file fileid.ID) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
@@ -247,10 +247,10 @@ func Expect(path string, file fileid.ID) {
 	}
 }
 
-// Shut has everybody in the process who would open the path wait until open is
-// called. It returns once no open is under way any more, which began before, or
-// with the error of ctx, and then nothing is shut. One at a time may shut a path:
-// a second one waits.
+// Shut makes everybody in the process who would open the path wait until open is
+// called. It returns once no earlier open is still in progress, or with the error of
+// ctx, and then nothing is shut. Only one caller at a time can shut a path: a second
+// one waits.
 func Shut(ctx context.Context, path string) (open func(), err error) {
 	for {
 		all.mu.Lock()

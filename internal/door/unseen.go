@@ -2,9 +2,9 @@ package door
 
 import "hotswap/internal/fileid"
 
-// unseen is a file that was open already when the door was put up: by the plain
-// go-sqlite3, say, which the program used before. Its close is not seen either; so
-// it is asked of its descriptor whether that still has the file.
+// unseen is a file that was already open when the door was installed: by plain
+// go-sqlite3, say, which the program used before. Its close is not seen either, so its
+// descriptor is checked for still having the file.
 type unseen struct {
 	fd   int
 	file fileid.ID
@@ -18,7 +18,7 @@ func (r *registry) noteUnseen() {
 	r.unseen = found
 }
 
-// findUnseenLocked is for a path that is guarded from now on, with what is there.
+// findUnseenLocked is called when a path becomes guarded, with the file that is there.
 func (r *registry) findUnseenLocked(p *place, now fileid.ID) {
 	p.unseen = nil
 	for fd, file := range r.unseen {
@@ -29,8 +29,8 @@ func (r *registry) findUnseenLocked(p *place, now fileid.ID) {
 	p.unseenLocked()
 }
 
-// unseenLocked returns those that are open still. One that is not is not asked for
-// again: its descriptor's number may be another open's of the same file by then.
+// unseenLocked returns those that are still open. One that is not is not checked again:
+// by then its descriptor's number may belong to another open of the same file.
 func (p *place) unseenLocked() []unseen {
 	still := p.unseen[:0]
 	for _, u := range p.unseen {

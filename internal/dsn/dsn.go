@@ -14,17 +14,17 @@ import (
 	"hotswap/internal/unix"
 )
 
-// Name is a data source name (https://www.sqlite.org/uri.html). It does not change.
+// Name is a data source name (https://www.sqlite.org/uri.html). It is immutable.
 type Name struct {
-	Raw   string // the whole of it; of a file to manage, with its real path
+	Raw   string // the whole name; for a file to manage, with its real path
 	Path  string // the real path; "" if there is no file to manage
-	Given string // the absolute path as it was given, symlinks and all
+	Given string // the absolute path as given, with its symlinks
 	// Unresolved is set if there is a file to manage whose directory does not exist
-	// yet: then it can't be told which file that is.
+	// yet, so that it is unknown which file that is.
 	Unresolved bool
 
 	CacheSize   int           // _stmt_cache_size
-	Begin       string        // what _txlock makes of BEGIN
+	Begin       string        // BEGIN, as _txlock modifies it
 	BusyTimeout time.Duration // _busy_timeout; 5 s by default
 	NoMutex     bool          // _mutex=no
 	SetsJournal bool          // _journal_mode
@@ -39,9 +39,9 @@ type Name struct {
 // otherwise.
 const DefaultCacheSize = 64
 
-// ForSQLite is the name for go-sqlite3. Its own cache of statements stays off:
-// ours stands in for it, and that one loses the error of a write that fails when
-// its Rows are closed. A size that is wrong is left for go-sqlite3 to say so.
+// ForSQLite returns the name for go-sqlite3. It leaves go-sqlite3's own statement cache
+// off: ours replaces it, and that one loses the error of a write that fails when its
+// Rows are closed. An invalid size is left for go-sqlite3 to report.
 func (d *Name) ForSQLite() string {
 	i := strings.IndexByte(d.Raw, '?')
 	if i < 1 {
@@ -55,7 +55,7 @@ func (d *Name) ForSQLite() string {
 	return d.Raw[:i+1] + strings.Join(params, "&")
 }
 
-// Parse reads a name. It can't fail: what is wrong with one, go-sqlite3 says when it
+// Parse reads a name. It can't fail: go-sqlite3 reports what is wrong with one when it
 // opens it.
 func Parse(name string) *Name {
 	d := &Name{Raw: name, CacheSize: DefaultCacheSize, Begin: "BEGIN", BusyTimeout: 5 * time.Second}
@@ -106,10 +106,10 @@ func Parse(name string) *Name {
 		return d
 	}
 	if !isURI && strings.IndexByte(real, '?') >= 0 {
-		return d // only reached through a symlink; a plain name can't say it
+		return d // only reached through a symlink; a plain name can't express it
 	}
 	if d.Given, err = filepath.Abs(file); err != nil || strings.Contains(file, "..") {
-		d.Given = real // what ".." behind a symlink is the name alone does not tell
+		d.Given = real // the name alone does not tell what ".." after a symlink is
 	}
 	d.uri = isURI
 	d.Shared = isURI && params.Get("cache") == "shared"
@@ -133,7 +133,7 @@ func isTrue(value string) bool {
 	return n != 0
 }
 
-// Locking returns the parameter that sets an exclusive locking mode; "" if none does.
+// Locking returns the parameter that sets exclusive locking mode; "" if none does.
 func (d *Name) Locking() string {
 	_, query, _ := strings.Cut(d.Raw, "?")
 	params, _ := url.ParseQuery(query)
@@ -145,8 +145,8 @@ func (d *Name) Locking() string {
 	return ""
 }
 
-// At is the name of the same database by another real path. go-sqlite3 gets the
-// real path, so that a chdir or a turned symlink can't lead one connection to
+// At returns the name of the same database at another real path. go-sqlite3 gets the
+// real path, so that a chdir or a repointed symlink can't lead one connection to
 // another file than the rest.
 func (d *Name) At(real string) *Name {
 	at := *d
@@ -157,8 +157,9 @@ func (d *Name) At(real string) *Name {
 	return &at
 }
 
-// PathOfURI returns the path of a file: URI, which is given without its scheme and its
-// query (https://www.sqlite.org/uri.html).
+// PathOfURI returns the path of a file: URI, given without its scheme and its query
+// (https://www.sqlite.org/uri.html). It returns an error for a URI that names another
+// host.
 func PathOfURI(uri string) (path string, err error) {
 	uri, _, _ = strings.Cut(uri, "#")
 	if rest, ok := strings.CutPrefix(uri, "//"); ok {

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Of returns the ID of the file that path leads to, symlinks followed, and None
-// if it leads to none. It opens nothing.
+// Of returns the ID of the file that path leads to, following symlinks, or None if
+// there is none. It opens nothing.
 func Of(path string) ID { return of(unix.AT_FDCWD, path, 0) }
 
 // OfFD returns the ID of an open file.
@@ -29,16 +29,16 @@ func of(dir int, path string, flags int) ID {
 	}
 	id := ID{Dev: unix.Mkdev(st.Dev_major, st.Dev_minor), Ino: st.Ino}
 	if st.Mask&unix.STATX_BTIME == 0 {
-		return id // as on FUSE, whose handles change from one look to the next
+		return id // as on FUSE, whose handles are not stable
 	}
 	h := fnv.New64a()
 	var birth [12]byte
 	binary.LittleEndian.PutUint64(birth[:], uint64(st.Btime.Sec))
 	binary.LittleEndian.PutUint32(birth[8:], st.Btime.Nsec)
 	h.Write(birth[:])
-	// A file system that can be exported over NFS has the inode's generation in
-	// its handles (name_to_handle_at(2)). The time alone does not do: the clock of
-	// a file system stands still for some milliseconds.
+	// On a file system that can be exported over NFS the handle has the inode's
+	// generation (name_to_handle_at(2)). The time alone is not enough: a file system's
+	// clock stands still for some milliseconds.
 	if flags&unix.AT_EMPTY_PATH == 0 {
 		flags |= unix.AT_SYMLINK_FOLLOW
 	}

@@ -4,8 +4,8 @@ package fileid
 
 import "syscall"
 
-// Of returns the ID of the file that path leads to, symlinks followed, and None
-// if it leads to none. It opens nothing.
+// Of returns the ID of the file that path leads to, following symlinks, or None if
+// there is none. It opens nothing.
 func Of(path string) ID {
 	var st syscall.Stat_t
 	if syscall.Stat(path, &st) != nil {

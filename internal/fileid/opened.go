@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// Opened returns the files that this process has open, by descriptor; ok is false
-// where that can't be asked (there is no /proc).
+// Opened returns the files that this process has open, by descriptor; ok is false where
+// the system can't say (there is no /proc).
 func Opened() (files map[int]ID, ok bool) {
 	dir, err := os.Open("/proc/self/fd")
 	if err != nil {

@@ -1,14 +1,14 @@
-// Package interrupt ends what an SQLite connection of go-sqlite3 runs, from any
-// goroutine. go-sqlite3 has no call for it: it interrupts, once, when the context
-// of one of its own calls ends, and such an interrupt is lost if it comes just
-// before the step that it is meant for begins.
+// Package interrupt ends what a go-sqlite3 connection is running, from any goroutine.
+// go-sqlite3 has no call for it: it interrupts once, when the context of one of its own
+// calls ends, and such an interrupt is lost if it comes just before the step that it is
+// meant for.
 package interrupt
 
 /*
 #cgo darwin LDFLAGS: -Wl,-undefined,dynamic_lookup
 
 // Declared here rather than included, since with -tags libsqlite3 there may be no
-// header; and weak, as this package is linked by itself first.
+// header; and weak, as this package is first linked by itself.
 typedef struct sqlite3 sqlite3;
 typedef struct sqlite3_mutex sqlite3_mutex;
 extern void sqlite3_interrupt(sqlite3 *) __attribute__((weak));
@@ -31,13 +31,13 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 )
 
-// Handle is SQLite's own connection within a go-sqlite3 one. The zero Handle, and
-// one whose connection is closed, must not be used. Its methods are safe for
-// concurrent use.
+// Handle is the SQLite connection inside a go-sqlite3 one. The zero Handle, and one
+// whose connection is closed, must not be used. Its methods are safe for concurrent
+// use.
 type Handle struct{ db unsafe.Pointer }
 
-// Of returns the handle of an open connection; ok is false with a go-sqlite3 that
-// keeps it elsewhere than the known ones do.
+// Of returns the handle of an open connection; ok is false if this go-sqlite3 keeps it
+// elsewhere than the known ones do.
 func Of(c *sqlite3.SQLiteConn) (h Handle, ok bool) {
 	db := reflect.ValueOf(c).Elem().FieldByName("db")
 	if !db.IsValid() || db.Kind() != reflect.Pointer {
@@ -46,12 +46,12 @@ func Of(c *sqlite3.SQLiteConn) (h Handle, ok bool) {
 	return Handle{db.UnsafePointer()}, !db.IsNil()
 }
 
-// Interrupt makes what runs on the connection return SQLITE_INTERRUPT soon. It
-// does not wait for that, and hits nothing if it falls between two steps
+// Interrupt makes what runs on the connection return SQLITE_INTERRUPT soon. It does not
+// wait for that, and has no effect between two steps
 // (https://www.sqlite.org/c3ref/interrupt.html).
 func (h Handle) Interrupt() { C.sqlite3_interrupt((*C.sqlite3)(h.db)) }
 
-// AwaitStep returns when the step that runs on the connection has ended, which a
-// user's function called from SQL may delay for ever. Of a connection that was
-// opened without a mutex (_mutex=no) it returns at once.
+// AwaitStep returns when the step that runs on the connection has ended, which a user's
+// SQL function may delay for ever. For a connection that was opened without a mutex
+// (_mutex=no) it returns at once.
 func (h Handle) AwaitStep() { C.hotswap_await_step(h.db) }

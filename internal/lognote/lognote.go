@@ -1,12 +1,11 @@
-// Package lognote writes log lines without having anybody wait for the writer. A
-// log may be a pipe that nobody reads, or a terminal that was stopped with Ctrl-S:
-// a call that resumes at the gate, or one that asks for the status, must not stop
-// with it.
+// Package lognote writes log lines without making anybody wait for the writer. A log
+// may be a pipe that nobody reads, or a terminal that was stopped with Ctrl-S: a call
+// that resumes at the gate, or one that asks for the status, must not stop with it.
 //
-// All lines of the process go through one queue, which keeps their order, whatever
-// loggers they are of. While a writer does not take a line for long, the queue is
-// bounded: what has no room is dropped and counted, and the next line that has
-// says how many are missing. Of a writer that goes on none is lost.
+// All lines of the process go through one queue, which keeps them in order across
+// loggers. While a writer takes too long for a line, the queue is bounded: lines that
+// do not fit are dropped and counted, and the next one that fits says how many are
+// missing. A writer that keeps up loses none.
 package lognote
 
 import (
@@ -19,20 +18,20 @@ import (
 )
 
 const (
-	// room is how many lines wait for a writer that is stuck.
+	// room is how many lines wait for a stuck writer.
 	room = 1024
-	// burst is how many wait for one that goes on, and is not stuck yet.
+	// burst is how many wait for a writer that is busy but not yet stuck.
 	burst = 64 * room
-	// stuckAfter is how long a writer may take for a line.
+	// stuckAfter is how long a writer may take for a line before it counts as stuck.
 	stuckAfter = time.Second
-	// lateAfter is from when on a line says when it happened.
+	// lateAfter is the delay after which a line says when it happened.
 	lateAfter = time.Second
 )
 
 // The fields that are added to a line.
 const (
 	fieldDropped  = "lines_dropped" // before this one
-	fieldHappened = "happened"      // of a line that was written much later
+	fieldHappened = "happened"      // for a line that was written much later
 )
 
 type line struct {
@@ -46,28 +45,28 @@ type queue struct {
 	mu       sync.Mutex // guards what follows; a leaf: nothing is called under it
 	lines    []line
 	draining bool
-	began    time.Time     // when the line that is being written was handed over
-	dropped  int           // since the last line that had room
-	sent     uint64        // lines that had room
-	written  uint64        // of those
+	began    time.Time     // when the line being written was handed over
+	dropped  int           // since the last line that fitted
+	sent     uint64        // lines that fitted
+	written  uint64        // of those sent
 	progress chan struct{} // closed at the next line written; nil if nobody waits
 }
 
 var lines queue
 
-// Send is e.Msg(text), on another goroutine. The caller must not touch e after.
+// Send is e.Msg(text) on another goroutine. The caller must not use e afterwards. If e
+// is nil, Send does nothing.
 func Send(e *zerolog.Event, text string) {
 	if e != nil {
 		lines.send(line{e, text, time.Now()})
 	}
 }
 
-// Flush waits until all lines that were sent before are written: for limit at
-// most, and not at all for a writer that has been stuck for as long. It reports
-// whether they are.
+// Flush waits until all lines sent before are written: for at most limit, and not at
+// all if the writer has already been stuck for that long. It reports whether they are.
 func Flush(limit time.Duration) bool { return lines.flush(limit) }
 
-// Writer returns a writer whose every Write is a line of the logger.
+// Writer returns a writer that logs each Write as a line.
 func Writer(log zerolog.Logger) io.Writer { return writer{log} }
 
 type writer struct{ log zerolog.Logger }
@@ -120,8 +119,8 @@ func (q *queue) drain() {
 	}
 }
 
-// write writes a line. A writer, or a hook of the logger's, that panics costs no
-// more than the line: nobody who could recover is there.
+// write writes a line. If the writer, or a hook of the logger, panics, only the line is
+// lost: nobody who could recover is there.
 func (l line) write() {
 	defer func() { _ = recover() }()
 	if time.Since(l.at) > lateAfter {

@@ -1,8 +1,7 @@
-// Package printable is for what is printed and came from elsewhere: a name that
-// a client made up, a path, a query, an error with any of them in it. A terminal
-// does as it is told by control characters, whoever's they are; one that takes
-// the place of another, or turns the direction of writing, makes a text say what
-// it does not.
+// Package printable makes text from elsewhere fit to print: a name that a client made
+// up, a path, a query, an error with any of them in it. A terminal obeys control
+// characters, wherever they come from; and characters that pose as others, or reverse
+// the direction of writing, make a text say what it does not.
 package printable
 
 import (
@@ -13,14 +12,14 @@ import (
 	"unicode/utf8"
 )
 
-// Line returns s as one line: what does not print is written as in a Go string.
+// Line returns s as one line, with what does not print escaped as in a Go string.
 func Line(s string) string { return escape(s, false) }
 
 // Lines is Line for a text that may have several lines, and tabs.
 func Lines(s string) string { return escape(s, true) }
 
-// Path returns text with the path, its directory and its name as of Line, wherever
-// they are in it: errors of the system's have them as they are.
+// Path returns text with the path, its directory and its base name replaced by their
+// Line, wherever they are in it: system errors contain them as they are.
 func Path(text, path string) string {
 	for _, part := range []string{path, filepath.Dir(path), filepath.Base(path)} {
 		if shown := Line(part); shown != part {
@@ -48,8 +47,8 @@ func escape(s string, lines bool) string {
 	return b.String()
 }
 
-// badAt returns the index of the first rune, or byte that is of none, that does
-// not print; -1 if all do.
+// badAt returns the index of the first rune that does not print, or of a byte that is
+// part of none; -1 if there is neither.
 func badAt(s string, lines bool) int {
 	for i, r := range s {
 		switch {
@@ -63,8 +62,8 @@ func badAt(s string, lines bool) int {
 	return -1
 }
 
-// JSON returns JSON that says the same, with what does not print escaped; the
-// encoder leaves much of it as it is.
+// JSON returns equivalent JSON with what does not print escaped; the encoder leaves
+// much of that as it is.
 func JSON(text []byte) []byte {
 	if badAt(string(text), true) < 0 {
 		return text

@@ -1,6 +1,6 @@
-// Package reserve holds descriptors in the place of those that were closed for a
-// moment: in a program that is near its limit of them (RLIMIT_NOFILE) clients that
-// arrive meanwhile would take what its database connections need to come back.
+// Package reserve holds descriptors in place of those that were closed for a moment: in
+// a program near its limit of them (RLIMIT_NOFILE), clients that arrive meanwhile would
+// take what its database connections need to come back.
 package reserve
 
 import (
@@ -13,17 +13,18 @@ import (
 	"hotswap/internal/unix"
 )
 
-// Reserve is some descriptors. The zero value has none. It is not for concurrent use.
+// Reserve is a set of descriptors. The zero value is empty. It is not safe for
+// concurrent use.
 type Reserve struct{ fds []int }
 
-// many is how many descriptors are never taken in the time that calls wait.
+// many is more descriptors than are ever taken in the time that calls wait.
 const many = 8192
 
-// MayBeNeeded reports whether fewer descriptors are free than could be taken in the
+// MayBeNeeded reports whether fewer descriptors may be free than could be taken in the
 // meantime.
 func MayBeNeeded() bool {
-	// FDSize is how many the process's table has room for: a number that it outgrew,
-	// but never shrinks to (proc_pid_status(5)).
+	// FDSize is the size of the process's descriptor table, which grows but never
+	// shrinks (proc_pid_status(5)).
 	var limit unix.Rlimit
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil || unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
@@ -35,8 +36,8 @@ func MayBeNeeded() bool {
 	return err != nil || n+many > uint64(limit.Cur)
 }
 
-// Prepare is to be called while descriptors are free: it opens one that the others
-// are copies of. Later calls do nothing.
+// Prepare opens the descriptor of which the others are copies, and is to be called
+// while descriptors are free. Later calls do nothing.
 func Prepare() { nothing() }
 
 var nothing = sync.OnceValue(func() int {
@@ -47,7 +48,7 @@ var nothing = sync.OnceValue(func() int {
 	return fd
 })
 
-// Fill takes as many as n lacks, or as there are.
+// Fill takes descriptors until r has n, or no more are free.
 func (r *Reserve) Fill(n int) {
 	for len(r.fds) < n {
 		fd, err := unix.FcntlInt(uintptr(nothing()), unix.F_DUPFD_CLOEXEC, 0)
@@ -58,8 +59,8 @@ func (r *Reserve) Fill(n int) {
 	}
 }
 
-// GiveBack lets go of all, right before files are opened in their place.
-func (r *Reserve) GiveBack() {
+// Release closes them all, right before files are opened in their place.
+func (r *Reserve) Release() {
 	for _, fd := range r.fds {
 		unix.Close(fd)
 	}

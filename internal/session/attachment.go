@@ -15,15 +15,14 @@ import (
 	"hotswap/internal/sqltext"
 )
 
-// Attachment is an ATTACH or a DETACH, taken apart.
+// Attachment is a parsed ATTACH or DETACH.
 type Attachment struct {
 	st *Statement
-	// file, schema and key are expressions; file is missing of a DETACH, and key
-	// most often.
+	// file, schema and key are expressions. A DETACH has no file, and few have a key.
 	file, schema, key []sqltext.Token
 }
 
-// NewAttachment takes one apart.
+// NewAttachment parses an ATTACH or DETACH.
 func NewAttachment(st *Statement) *Attachment {
 	a := &Attachment{st: st}
 	tokens := st.Tokens[1:]
@@ -52,8 +51,8 @@ func NewAttachment(st *Statement) *Attachment {
 	return a
 }
 
-// value returns what an expression comes to: a name, a string, a parameter, or
-// what SQLite makes of it.
+// value returns what an expression evaluates to: a name, a string, a parameter, or what
+// SQLite makes of it.
 func (a *Attachment) value(inner *sqlite3.SQLiteConn, expr []sqltext.Token) (string, bool) {
 	if len(expr) == 1 {
 		switch t := expr[0]; t.Kind {
@@ -66,7 +65,7 @@ func (a *Attachment) value(inner *sqlite3.SQLiteConn, expr []sqltext.Token) (str
 	if len(expr) == 0 {
 		return "", false
 	}
-	// Its parameters are bound by other numbers than they have in the statement.
+	// Its parameters are numbered differently here than in the statement.
 	var b strings.Builder
 	var args []driver.NamedValue
 	for _, t := range expr {
@@ -89,7 +88,6 @@ func (a *Attachment) value(inner *sqlite3.SQLiteConn, expr []sqltext.Token) (str
 	return text(row[0])
 }
 
-// argument returns what is bound to a parameter.
 func (a *Attachment) argument(t sqltext.Token) driver.Value {
 	number := a.st.Number(t)
 	for i, arg := range a.st.Args {
@@ -115,14 +113,14 @@ func text(v driver.Value) (string, bool) {
 // Detaches reports whether it is a DETACH.
 func (a *Attachment) Detaches() bool { return len(a.file) == 0 }
 
-// Schema returns the name of the schema, if it can be told.
+// Schema returns the name of the schema, if it can be determined.
 func (a *Attachment) Schema(inner *sqlite3.SQLiteConn) (name string, ok bool) {
 	return a.value(inner, a.schema)
 }
 
-// Setting is the ATTACH as a reopened connection is told it: by an absolute path, so
-// that a chdir can't lead it to another file, with what the URI says besides. The
-// schema is what the ATTACH has made.
+// Setting returns the ATTACH as it is replayed: with an absolute path, so that a chdir
+// can't lead it to another file, and with the other parts of the URI. made is the
+// schema that the ATTACH has made.
 func (a *Attachment) Setting(inner *sqlite3.SQLiteConn, made Schema) Setting {
 	name, ok := a.value(inner, a.file)
 	o := Setting{
@@ -147,7 +145,7 @@ func (a *Attachment) Setting(inner *sqlite3.SQLiteConn, made Schema) Setting {
 			_, query, _ = strings.Cut(uri, "?")
 		}
 		if params, err := url.ParseQuery(query); err == nil && !isUnix(params.Get("vfs")) {
-			o.File = "" // its paths are its own
+			o.File = "" // such a VFS has paths of its own
 			break
 		}
 		name = dbpath.URI(made.File)
@@ -165,7 +163,7 @@ func (a *Attachment) Setting(inner *sqlite3.SQLiteConn, made Schema) Setting {
 	return o
 }
 
-// linkTo returns the name by which an ATTACH has come to file, if symlinks are in it.
+// linkTo returns the name by which an ATTACH reached file, if that has symlinks in it.
 func linkTo(file, name string, isURI bool) string {
 	if isURI {
 		var err error
@@ -181,5 +179,5 @@ func linkTo(file, name string, isURI bool) string {
 	return name
 }
 
-// isUnix reports whether files of this VFS are the system's own.
+// isUnix reports whether this VFS has the system's own files.
 func isUnix(vfs string) bool { return vfs == "" || vfs == "unix" || strings.HasPrefix(vfs, "unix-") }

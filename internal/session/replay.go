@@ -11,8 +11,8 @@ import (
 	"hotswap/internal/dbpath"
 )
 
-// Replay tells another connection the setting; an fs.ErrNotExist is of an attached
-// file that is gone, which SQLite would make anew, empty.
+// Replay applies the setting to another connection. It returns an fs.ErrNotExist for an
+// attached file that is gone, which SQLite would create anew, empty.
 func (o Setting) Replay(inner *sqlite3.SQLiteConn) error {
 	if strings.HasSuffix(o.Key, ".journal_mode") {
 		if mode, _ := Pragma(inner, "main.journal_mode"); mode == "wal" {
@@ -28,8 +28,8 @@ func (o Setting) Replay(inner *sqlite3.SQLiteConn) error {
 	return err
 }
 
-// Followed returns the setting as it is to be told now: an ATTACH whose name leads to
-// another managed database by now, since a symlink in it was turned, attaches that.
+// Followed returns the setting as it is to be replayed now: if a symlink in the name of
+// an ATTACH was repointed to another managed database, it attaches that.
 func (o Setting) Followed(managed func(path string) bool) Setting {
 	if o.link == "" {
 		return o
@@ -49,8 +49,8 @@ func (o Setting) Followed(managed func(path string) bool) Setting {
 	return o
 }
 
-// InPlaceOf returns an ATTACH of another database, by this name, under the schema of
-// the setting's own. What file that is in is not looked at.
+// InPlaceOf returns an ATTACH of another database, by this name, under the setting's
+// own schema. Replay does not check that its file is there.
 func (o Setting) InPlaceOf(name string) Setting {
 	o.Args = slices.Clone(o.Args)
 	o.Args[0].Value = name

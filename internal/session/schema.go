@@ -11,13 +11,13 @@ import (
 	"hotswap/internal/sqltext"
 )
 
-// Schema is an attached database of a connection.
+// Schema is a database attached to a connection.
 type Schema struct {
 	Name string
-	File string // absolute; "" if it is in no file that has a name
+	File string // absolute; "" if it has no named file
 }
 
-// Schemas lists what is attached to a connection, by whatever means.
+// Schemas lists what is attached to a connection, however it was attached.
 func Schemas(inner *sqlite3.SQLiteConn) (all []Schema) {
 	rows, err := inner.Query("PRAGMA database_list", nil)
 	if err != nil {
@@ -34,7 +34,7 @@ func Schemas(inner *sqlite3.SQLiteConn) (all []Schema) {
 	return all
 }
 
-// Find returns the schema of this name.
+// Find returns the schema with this name.
 func Find(all []Schema, name string) (Schema, bool) {
 	i := slices.IndexFunc(all, func(s Schema) bool { return sqltext.Lower(s.Name) == sqltext.Lower(name) })
 	if i < 0 {
@@ -43,10 +43,10 @@ func Find(all []Schema, name string) (Schema, bool) {
 	return all[i], true
 }
 
-// Quote is a schema's name as an identifier in SQL.
+// Quote returns a schema's name as a quoted SQL identifier.
 func Quote(schema string) string { return `"` + strings.ReplaceAll(schema, `"`, `""`) + `"` }
 
-// Pragma asks for the value of a pragma; ok is false if it has none.
+// Pragma returns the value of a pragma; ok is false if it has none.
 func Pragma(inner *sqlite3.SQLiteConn, name string) (value driver.Value, ok bool) {
 	rows, err := inner.Query("PRAGMA "+name, nil)
 	if err != nil {
@@ -60,8 +60,8 @@ func Pragma(inner *sqlite3.SQLiteConn, name string) (value driver.Value, ok bool
 	return row[0], true
 }
 
-// Losing lists the schemas of which a connection that is about to be closed loses
-// what they have: they are in no file.
+// Losing lists the schemas whose content is lost when the connection, which is about to
+// be closed, closes: they are in no file.
 func (s *Session) Losing(inner *sqlite3.SQLiteConn) (lost []string) {
 	loses := func(schema string) {
 		rows, err := inner.Query(fmt.Sprintf("SELECT 1 FROM %s.sqlite_master LIMIT 1", Quote(schema)), nil)

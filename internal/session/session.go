@@ -1,5 +1,5 @@
-// Package session is what an SQLite connection was told by SQL text, PRAGMA settings
-// and ATTACH, and how another one is told the same.
+// Package session records what SQL text has set on an SQLite connection, by PRAGMA and
+// ATTACH, and replays it on another one.
 package session
 
 import (
@@ -10,32 +10,31 @@ import (
 	"hotswap/internal/sqltext"
 )
 
-// Session is what one connection was told and a reopened one must be told again, in
-// order. It is not for concurrent use.
+// Session is what was set on one connection and is to be replayed on a reopened one, in
+// order. It is not safe for concurrent use.
 type Session struct {
 	settings []Setting
-	// CountChanges is set once PRAGMA count_changes was: a write may return a row.
+	// CountChanges is set once PRAGMA count_changes has been: a write may return a row.
 	CountChanges bool
-	// Temp is set once something was made in the temp schema: it is lost when the
+	// Temp is set once something was created in the temp schema, which is lost when the
 	// connection closes.
 	Temp bool
 }
 
-// Setting is a statement that a connection is told. It is not changed once a Session
-// has it.
+// Setting is a statement to be replayed. It is not changed once a Session has it.
 type Setting struct {
-	Key   string // a later setting of the same key takes the earlier one's place
-	What  string // for people; without arguments but an attached file's path
+	Key   string // a later setting with the same key replaces the earlier one
+	What  string // for people; without arguments, except an attached file's path
 	Query string
 	Args  []driver.NamedValue
-	File  string // that is attached; "" for none, or one that the system does not know
-	link  string // the name, absolute, that led to File by a symlink; else ""
+	File  string // the attached one; "" for none, or one that the system does not know
+	link  string // the absolute name that led to File through a symlink; else ""
 }
 
-// Settings returns what the connection was told.
+// Settings returns a copy of the settings.
 func (s *Session) Settings() []Setting { return slices.Clone(s.settings) }
 
-// Set adds a setting, of which it keeps copies.
+// Set adds a setting, with copies of its query and its arguments.
 func (s *Session) Set(o Setting) {
 	s.Remove(o.Key)
 	o.Query = strings.Clone(o.Query)
@@ -56,12 +55,12 @@ func (s *Session) Remove(key string) {
 	s.settings = slices.DeleteFunc(s.settings, func(o Setting) bool { return o.Key == key })
 }
 
-// Has reports whether there is a setting of the key.
+// Has reports whether there is a setting with the key.
 func (s *Session) Has(key string) bool {
 	return slices.ContainsFunc(s.settings, func(o Setting) bool { return o.Key == key })
 }
 
-// Find returns the setting whose key ends so.
+// Find returns the setting whose key has this suffix.
 func (s *Session) Find(suffix string) (Setting, bool) {
 	i := slices.IndexFunc(s.settings, func(o Setting) bool { return strings.HasSuffix(o.Key, suffix) })
 	if i < 0 {
@@ -89,8 +88,8 @@ func (s *Session) Forget(schema string) {
 	})
 }
 
-// AttachKey is the key of the setting that attaches a schema.
+// AttachKey returns the key of the setting that attaches a schema.
 func AttachKey(schema string) string { return "attach " + sqltext.Lower(schema) }
 
-// Attaches returns the schema that the setting attaches, if it does.
+// Attaches returns the schema that the setting attaches; false if it is not an ATTACH.
 func (o *Setting) Attaches() (schema string, ok bool) { return strings.CutPrefix(o.Key, "attach ") }

@@ -8,14 +8,14 @@ import (
 	"hotswap/internal/sqltext"
 )
 
-// Statement is one that may have told its connection something.
+// Statement is one that may have set something on its connection.
 type Statement struct {
 	sqltext.Statement
 	Args []driver.NamedValue
 	Key  string // of a pragma's setting; "" for an ATTACH or a DETACH
 }
 
-// Statements returns those of a text.
+// Statements returns those in a text.
 func Statements(query string, args []driver.NamedValue) (all []Statement) {
 	for _, st := range sqltext.Statements(query) {
 		key, pragma := pragmaKey(&st)
@@ -26,8 +26,8 @@ func Statements(query string, args []driver.NamedValue) (all []Statement) {
 	return all
 }
 
-// argumentsOf returns the arguments of one statement of a text, as go-sqlite3 deals
-// them out: those in its places, and all that have a name.
+// argumentsOf returns the arguments of one statement of a text, as go-sqlite3
+// distributes them: those at its positions, and all that have a name.
 func argumentsOf(st *sqltext.Statement, args []driver.NamedValue) (mine []driver.NamedValue) {
 	from := min(st.FirstParam, len(args))
 	to := min(from+st.Params, len(args))
@@ -40,22 +40,22 @@ func argumentsOf(st *sqltext.Statement, args []driver.NamedValue) (mine []driver
 	return mine
 }
 
-// pragmaKey returns the key of the setting that the statement makes, if it is a
-// pragma that sets something of the connection rather than of the file: replaying
-// another, user_version say, would change the new database.
+// pragmaKey returns the key of the setting that the statement makes, if it is a pragma
+// that sets something of the connection rather than of the file: replaying another,
+// such as user_version, would change the new database.
 func pragmaKey(st *sqltext.Statement) (string, bool) {
 	schema, name, value, ok := st.Pragma()
 	if !ok || value == "" || !sqltext.SessionPragma(name) {
 		return "", false
 	}
-	if schema == "" || name == "foreign_keys" { // which is of all schemas
+	if schema == "" || name == "foreign_keys" { // which applies to all schemas
 		schema = "main"
 	}
 	return "pragma " + schema + "." + name, true
 }
 
-// OfPragma takes the key of a pragma's setting apart.
-func OfPragma(key string) (schema, name string) {
+// SplitPragmaKey returns the schema and the name in the key of a pragma's setting.
+func SplitPragmaKey(key string) (schema, name string) {
 	key = strings.TrimPrefix(key, "pragma ")
 	i := strings.LastIndexByte(key, '.')
 	return key[:i], key[i+1:]

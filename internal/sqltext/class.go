@@ -2,11 +2,11 @@ package sqltext
 
 import "strings"
 
-// Does is what a statement may do, as far as its words tell: a set.
+// Does is a set of things that a statement may do, judging by its words.
 type Does uint16
 
 const (
-	// Writes: it may write a database. All that is not known to only read does.
+	// Writes: it may write a database. Set for all that is not known to only read.
 	Writes Does = 1 << iota
 	// Begins: BEGIN, or SAVEPOINT, which begins a transaction where none is open.
 	Begins
@@ -17,32 +17,32 @@ const (
 	// Savepoint: SAVEPOINT, RELEASE or ROLLBACK TO, which act within a transaction
 	// or are one.
 	Savepoint
-	// Sets: a PRAGMA with a value that may be one of the connection's.
+	// Sets: a PRAGMA with a value, which may be a setting of the connection.
 	Sets
 	// Attaches: ATTACH or DETACH.
 	Attaches
-	// Selects: SELECT or VALUES, WITH WITH or without. What the functions in it do
-	// nobody knows.
+	// Selects: SELECT or VALUES, with or without WITH. What the functions in it do is
+	// unknown.
 	Selects
-	// Changes: INSERT, REPLACE, UPDATE or DELETE, with WITH or without.
+	// Changes: INSERT, REPLACE, UPDATE or DELETE, with or without WITH.
 	Changes
-	// Returns: the statement has a RETURNING.
+	// Returns: it has a RETURNING clause.
 	Returns
-	// MakesTemp: it makes something in the temp schema.
+	// MakesTemp: it creates something in the temp schema.
 	MakesTemp
 )
 
-// Session is all that leaves something behind in its connection.
+// Session is everything that leaves something behind in its connection.
 const Session = Begins | Commits | RollsBack | Savepoint | Sets | Attaches | MakesTemp
 
-// Class tells of a text what it may do.
+// Class says what a text may do.
 type Class struct {
 	First   Does // the first statement
 	All     Does // all of them
 	Several bool // there is more than one
-	// Tail: something other than white space comes behind the first semicolon, an
-	// empty statement or a comment at least. go-sqlite3 runs that, too, and gives its
-	// result, which is none.
+	// Tail: something other than white space follows the first semicolon, be it an
+	// empty statement or a comment. go-sqlite3 runs that, too, and returns its result,
+	// which is none.
 	Tail bool
 }
 
@@ -52,15 +52,15 @@ func (c Class) ReadsOnly() bool {
 	return c.All&(Writes|Begins|Commits|RollsBack|Savepoint) == 0
 }
 
-// Repeats reports whether the text is one statement, with nothing behind it, of a
-// kind that may run many times from one compilation. PRAGMA is not: some act while they are compiled
-// (https://www.sqlite.org/pragma.html, "Some pragmas run during the SQL compilation
-// stage").
+// Repeats reports whether the text is one statement, with nothing after it, of a kind
+// that can be compiled once and run many times. PRAGMA is not: some act while they are
+// compiled (https://www.sqlite.org/pragma.html, "Some pragmas run during the SQL
+// compilation stage").
 func (c Class) Repeats() bool { return !c.Tail && c.First&(Selects|Changes) != 0 }
 
-// MayChangeSession is a cheap test before Classify, which looks at the first bytes
-// and for a second statement only: false is certain, and what comes then is one
-// statement that leaves nothing behind in its connection.
+// MayChangeSession is a cheap test before Classify that looks only at the first bytes
+// and for a second statement. False is certain: the text is one statement that leaves
+// nothing behind in its connection.
 func MayChangeSession(text string) bool {
 	for i := 0; i < len(text); i++ {
 		switch b := text[i]; b {
@@ -95,13 +95,13 @@ func several(text string) bool {
 	return i >= 0 && i < len(text)-1
 }
 
-// Classify tells what a text may do, in one pass and without an allocation. A text
-// that does not compile may be told anything of; one that does is never told less
-// of than it does, but for what the functions do that it calls.
+// Classify says what a text may do, in one pass and without allocating. For a text that
+// does not compile the answer may be anything; for one that does, it leaves out nothing
+// that the text does, except in the functions that it calls.
 func Classify(text string) Class {
 	var class Class
 	n := 0
-	for c := (cutter{Scanner: NewScanner(text)}); c.begin(); {
+	for c := (splitter{Scanner: NewScanner(text)}); c.begin(); {
 		first := c.pos == 0
 		if t, any := c.next(); any {
 			does := c.classify(t)
@@ -119,15 +119,15 @@ func Classify(text string) Class {
 	return class
 }
 
-// classify tells of a statement from its first token.
-func (c *cutter) classify(t Token) Does {
+// classify judges a statement from its first token on.
+func (c *splitter) classify(t Token) Does {
 	explain := t.Is("EXPLAIN")
 	if explain {
 		t = c.afterExplain()
 	}
 	switch {
 	case t.Is("PRAGMA"):
-		return c.pragma() // which may act when it is only explained
+		return c.pragma() // which may act even under EXPLAIN
 	case explain:
 		return 0
 	case t.Is("SELECT"), t.Is("VALUES"):
@@ -155,12 +155,12 @@ func (c *cutter) classify(t Token) Does {
 }
 
 // create looks for CREATE TEMP TABLE, and CREATE TABLE [IF NOT EXISTS] temp.x.
-func (c *cutter) create() Does {
+func (c *splitter) create() Does {
 	t, _ := c.next()
 	if t.Is("TEMP") || t.Is("TEMPORARY") {
 		return Writes | MakesTemp
 	}
-	for range 6 { // as many words as come before the name, at most
+	for range 6 { // at most as many words come before the name
 		name := t
 		var more bool
 		if t, more = c.next(); !more {
@@ -176,8 +176,8 @@ func (c *cutter) create() Does {
 	return Writes
 }
 
-// afterExplain returns the token behind EXPLAIN [QUERY PLAN].
-func (c *cutter) afterExplain() Token {
+// afterExplain returns the token after EXPLAIN [QUERY PLAN].
+func (c *splitter) afterExplain() Token {
 	t, _ := c.next()
 	if t.Is("QUERY") {
 		c.next()
@@ -186,7 +186,7 @@ func (c *cutter) afterExplain() Token {
 	return t
 }
 
-func (c *cutter) change() Does {
+func (c *splitter) change() Does {
 	does := Writes | Changes
 	for {
 		t, more := c.next()
@@ -199,10 +199,9 @@ func (c *cutter) change() Does {
 	}
 }
 
-// with looks for what comes behind the list of common table expressions: they end
-// with a bracket, and the names in the list, which may be a keyword's, do not
-// follow one.
-func (c *cutter) with() Does {
+// with looks for what follows the list of common table expressions: they end with a
+// bracket, and the names in the list, which may be keywords, do not follow one.
+func (c *splitter) with() Does {
 	depth, closed := 0, false
 	for {
 		t, more := c.next()
@@ -225,7 +224,7 @@ func (c *cutter) with() Does {
 	}
 }
 
-func (c *cutter) rollback() Does {
+func (c *splitter) rollback() Does {
 	does := RollsBack
 	for {
 		t, more := c.next()
@@ -238,8 +237,8 @@ func (c *cutter) rollback() Does {
 	}
 }
 
-// pragma tells one with a value from one that asks.
-func (c *cutter) pragma() (does Does) {
+// pragma tells a pragma that sets a value from one that asks for it.
+func (c *splitter) pragma() (does Does) {
 	name, _ := c.next()
 	sign, _ := c.next()
 	if sign.IsOp(".") {

@@ -1,6 +1,6 @@
 package sqltext
 
-// is reports whether the token names one of these, which are given in capitals.
+// is reports whether the token names one of these, which are in capitals.
 func is(t Token, names []string) bool {
 	word := t.Text
 	if t.Kind != Word {
@@ -14,7 +14,7 @@ func is(t Token, names []string) bool {
 	return false
 }
 
-// asks reports whether the pragma's value is a question's, not a setting's.
+// asks reports whether the pragma's value is an argument of a query, not a setting.
 func asks(name Token) bool { return is(name, asking) }
 
 var asking = []string{
@@ -22,7 +22,7 @@ var asking = []string{
 	"INTEGRITY_CHECK", "QUICK_CHECK", "TABLE_INFO", "TABLE_LIST", "TABLE_XINFO",
 }
 
-// acts reports whether the pragma may write the file, and needs no value for that.
+// acts reports whether the pragma may write the file even without a value.
 func acts(name Token) bool { return is(name, acting) }
 
 var acting = []string{"INCREMENTAL_VACUUM", "OPTIMIZE", "WAL_CHECKPOINT"}
@@ -32,8 +32,8 @@ func ofConnection(name Token) bool {
 	return is(name, connectionPragmas) && !equalFold(name.Value(), "JOURNAL_MODE")
 }
 
-// SessionPragma reports whether the pragma of this name, in small letters, sets
-// something of the connection rather than of the file, journal_mode being of both
+// SessionPragma reports whether the pragma of this name, in lower case, sets something
+// of the connection rather than of the file; journal_mode is of both
 // (https://www.sqlite.org/pragma.html).
 func SessionPragma(name string) bool {
 	return is(Token{Kind: Word, Text: name}, connectionPragmas)

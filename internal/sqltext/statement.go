@@ -8,20 +8,20 @@ import (
 // Statement is one statement of a text.
 type Statement struct {
 	Text   string  // from its first token to its last, without the semicolon
-	Tokens []Token // but for white space and comments
-	// Params is how many parameters it takes, as SQLite numbers them: as many as
-	// the highest number among them.
+	Tokens []Token // without white space and comments
+	// Params is how many parameters it takes, as SQLite numbers them: the highest
+	// number among them.
 	Params int
-	// FirstParam is how many parameters come before it in the text: where a call
-	// that gives arguments for the whole text has the first one for this.
+	// FirstParam is how many parameters come before it in the text: the index of its
+	// first argument in a call that gives arguments for the whole text.
 	FirstParam int
 }
 
-// Statements cuts a text into its statements, leaving out empty ones.
+// Statements splits a text into its statements, leaving out empty ones.
 func Statements(text string) []Statement {
 	var all []Statement
 	before := 0
-	for c := (cutter{Scanner: NewScanner(text)}); c.begin(); {
+	for c := (splitter{Scanner: NewScanner(text)}); c.begin(); {
 		st := Statement{FirstParam: before}
 		var numbers numbering
 		for {
@@ -43,8 +43,8 @@ func Statements(text string) []Statement {
 	return all
 }
 
-// Number returns which of the statement's parameters the token stands for, from 1;
-// 0 if it is none of them.
+// Number returns which of the statement's parameters the token is, from 1; 0 if it is
+// none of them.
 func (st *Statement) Number(t Token) int {
 	var numbers numbering
 	for _, o := range st.Tokens {
@@ -57,8 +57,8 @@ func (st *Statement) Number(t Token) int {
 }
 
 // numbering gives parameters their numbers (https://www.sqlite.org/lang_expr.html,
-// "Parameters"): ? the highest so far and one, ?NNN its own, and a name that was
-// there before the same as then.
+// "Parameters"): ? gets the highest so far plus one, ?NNN its own, and a name that came
+// before the same as then.
 type numbering struct {
 	count int
 	names map[string]int
@@ -75,7 +75,7 @@ func (n *numbering) number(t Token) int {
 	if t.Text[0] == '?' {
 		number, err := strconv.Atoi(t.Text[1:])
 		if err != nil || number > maxParam {
-			return 0 // which SQLite refuses
+			return 0 // which SQLite rejects
 		}
 		n.count = max(n.count, number)
 		return number
@@ -95,31 +95,31 @@ func (n *numbering) number(t Token) int {
 // maxParam is SQLite's limit, SQLITE_MAX_VARIABLE_NUMBER.
 const maxParam = 32766
 
-// cutter goes through a text, statement by statement: begin, next until that says
-// no more, begin and so on. A semicolon ends a statement, but within a trigger's
-// body, which "; END" ends (https://www.sqlite.org/c3ref/complete.html).
-type cutter struct {
+// splitter goes through a text, statement by statement: begin, next until it returns
+// false, begin and so on. A semicolon ends a statement, except within a trigger's body,
+// which "; END" ends (https://www.sqlite.org/c3ref/complete.html).
+type splitter struct {
 	Scanner
 	place place
-	began bool // the statement has a token
+	began bool // the statement has had a token
 	end   bool // of the statement
 	over  bool // it is the text's end, too
 }
 
-// place is what of CREATE TRIGGER has been seen.
+// place is how much of CREATE TRIGGER has been seen.
 type place uint8
 
 const (
 	atStart     place = iota // nothing, or EXPLAIN
 	afterCreate              // CREATE [TEMP | TEMPORARY]
-	elsewhere                // what makes no trigger
+	elsewhere                // not in a CREATE TRIGGER
 	inTrigger
 	afterSemi // in a trigger
 )
 
-// begin goes to the beginning of the next statement, which may be empty; false at
-// the end of the text.
-func (c *cutter) begin() bool {
+// begin goes to the start of the next statement, which may be empty; false at the end
+// of the text.
+func (c *splitter) begin() bool {
 	if c.began {
 		c.skip()
 	}
@@ -128,14 +128,14 @@ func (c *cutter) begin() bool {
 }
 
 // skip goes to the end of the statement.
-func (c *cutter) skip() {
+func (c *splitter) skip() {
 	for more := true; more; {
 		_, more = c.next()
 	}
 }
 
 // next returns the statement's next token; false at its end.
-func (c *cutter) next() (Token, bool) {
+func (c *splitter) next() (Token, bool) {
 	if c.end {
 		return Token{}, false
 	}
@@ -175,9 +175,9 @@ func (c *cutter) next() (Token, bool) {
 	return t, true
 }
 
-// Pragma takes [EXPLAIN [QUERY PLAN]] PRAGMA [schema.]name [= value | (value)]
-// apart. The schema is "" if none is given, and so is the value; names are as SQLite
-// compares them.
+// Pragma parses [EXPLAIN [QUERY PLAN]] PRAGMA [schema.]name [= value | (value)]. The
+// schema and the value are "" if not given; names are in lower case, as SQLite compares
+// them.
 func (st *Statement) Pragma() (schema, name, value string, ok bool) {
 	tokens := afterExplain(st.Tokens)
 	if len(tokens) < 2 || !tokens[0].Is("PRAGMA") {

@@ -1,6 +1,7 @@
-// Package sqltext reads SQL texts as SQLite does: it cuts them into tokens
-// (https://www.sqlite.org/draft/tokenreq.html) and statements, and tells of a text
-// what it may do. It is no parser: what does not compile may be told anything of.
+// Package sqltext reads SQL texts as SQLite does: it splits them into tokens
+// (https://www.sqlite.org/draft/tokenreq.html) and statements, and classifies what a
+// text may do. It is not a parser: for a text that does not compile the answer may be
+// anything.
 package sqltext
 
 import "strings"
@@ -15,20 +16,20 @@ const (
 	Quoted               // "name", `name` or [name]
 	String               // 'text'
 	Blob                 // x'00'
-	Number               //
+	Number               // 1, 1.5, 0xFF
 	Param                // ?, ?1, :name, @name, $name
-	Operator             // signs, a semicolon among them
-	Illegal              // what SQLite refuses
+	Operator             // signs, including the semicolon
+	Illegal              // what SQLite rejects
 )
 
 // Token is one token of a text.
 type Token struct {
 	Kind Kind
-	Text string // as it is written
-	Pos  int    // where in the text
+	Text string // as written
+	Pos  int    // its offset in the text, in bytes
 }
 
-// Is reports whether the token is the keyword, which is given in capitals.
+// Is reports whether the token is the keyword, which must be in capitals.
 func (t Token) Is(keyword string) bool {
 	return t.Kind == Word && equalFold(t.Text, keyword)
 }
@@ -36,9 +37,9 @@ func (t Token) Is(keyword string) bool {
 // IsOp reports whether the token is the operator.
 func (t Token) IsOp(sign string) bool { return t.Kind == Operator && t.Text == sign }
 
-// Name returns what the token names: without its quotes, and in small letters as
-// far as SQLite takes no notice of case, that is for those of ASCII. A string
-// stands for a name where one is wanted.
+// Name returns what the token names: without quotes, and in lower case as far as SQLite
+// ignores case, which is for ASCII letters. A string stands for a name where one is
+// expected.
 func (t Token) Name() string {
 	return Lower(t.Value())
 }
@@ -55,7 +56,7 @@ func (t Token) Value() string {
 	return inner
 }
 
-// Tokens returns the tokens of a text but for white space and comments.
+// Tokens returns the tokens of a text without white space and comments.
 func Tokens(text string) []Token {
 	var all []Token
 	for s := (Scanner{text: text}); ; {
@@ -67,14 +68,14 @@ func Tokens(text string) []Token {
 	}
 }
 
-// Scanner goes through the tokens of a text, passing over white space and
-// comments. It allocates nothing.
+// Scanner goes through the tokens of a text, skipping white space and comments. It does
+// not allocate.
 type Scanner struct {
 	text string
 	pos  int
 }
 
-// NewScanner returns a scanner at the beginning of the text.
+// NewScanner returns a scanner at the start of the text.
 func NewScanner(text string) Scanner { return Scanner{text: text} }
 
 // Next returns the next token; false at the end.
@@ -93,8 +94,8 @@ func (s *Scanner) Next() (Token, bool) {
 	return Token{}, false
 }
 
-// next tells the kind and the length of the token that the text begins with. The
-// length is 0 at a byte of zero, where a text ends for SQLite.
+// next returns the kind and the length of the token at the start of the text. The
+// length is 0 at a zero byte, where a text ends for SQLite.
 func next(z string) (Kind, int) {
 	switch b := z[0]; {
 	case wordByte(b):
@@ -193,7 +194,7 @@ func next(z string) (Kind, int) {
 	return Illegal, 1
 }
 
-// at returns a byte of the text, and zero behind its end.
+// at returns a byte of the text, or zero past its end.
 func at(z string, i int) byte {
 	if i < len(z) {
 		return z[i]
@@ -301,7 +302,7 @@ func param(z string) (Kind, int) {
 	return Param, i
 }
 
-// classes says of each byte what it may be part of.
+// classes says what each byte may be part of.
 var classes = func() (c [256]uint8) {
 	for b := range 256 {
 		switch {
@@ -330,8 +331,8 @@ func digit(b byte) bool    { return classes[b]&isDigit != 0 }
 func hex(b byte) bool      { return classes[b]&isHex != 0 }
 func space(b byte) bool    { return classes[b]&isSpace != 0 }
 
-// equalFold compares with a keyword in capitals, as SQLite compares: only the
-// letters of ASCII have a case.
+// equalFold compares a word with a keyword in capitals, as SQLite does: only ASCII
+// letters have case.
 func equalFold(word, keyword string) bool {
 	if len(word) != len(keyword) {
 		return false
@@ -348,7 +349,7 @@ func equalFold(word, keyword string) bool {
 	return true
 }
 
-// Lower puts a name into small letters as SQLite compares names: those of ASCII.
+// Lower puts a name into lower case as SQLite compares names: only ASCII letters.
 func Lower(s string) string {
 	for i := range len(s) {
 		if 'A' <= s[i] && s[i] <= 'Z' {

@@ -72,7 +72,7 @@ func TestCommentsAndWhiteSpaceAreNoTokens(t *testing.T) {
 	}
 }
 
-// FuzzSQLText: no text makes the scanner, the cutter or the classes fail; the
+// FuzzSQLText: no text makes the scanner, the splitter or the classes fail; the
 // pieces are the text's; and the cheap test before the classes never says no where
 // it should say yes.
 func FuzzSQLText(f *testing.F) {
