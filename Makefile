@@ -1,0 +1,130 @@
+# What is built, tested and measured, by name. `make` lists it; .ci/run calls the same.
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## this list
+	@grep -E '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
+
+# ---- every day
+
+.PHONY: build test race lint tidy demo
+build: ## everything, and the command as ./hotswap
+	go build ./...
+	go build -o hotswap ./cmd/hotswap
+
+test: ## the tests, in less than two minutes
+	go test -count=1 ./...
+
+# The victims of the sweeps are processes of their own, whose races nobody would see.
+race: ## the tests under the race detector, in random order
+	go test -race -shuffle=on -count=1 $$(go list ./... | grep -v -e /sweep -e /powerloss -e /moves)
+
+lint: ## gofmt, go mod tidy, vet, fix, staticcheck
+	test -z "$$(gofmt -l . | tee /dev/stderr)"
+	go mod tidy -diff
+	go vet ./...
+	go fix -diff ./...
+	go tool staticcheck ./...
+
+tidy: ## formats the code and go.mod
+	gofmt -w .
+	go mod tidy
+
+demo: ## a program under load whose database is swapped
+	go run ./cmd/hotswap demo
+
+# ---- what the daily tests only sample
+
+.PHONY: random kills ends moves powerloss sweep sweep-all descriptors races full-disk tags fuzz
+random: ## random programs, here and on go-sqlite3
+	go test -count=1 -run RandomPrograms ./driver -seeds 200
+
+kills: ## processes that are killed in the midst of a push
+	go test -count=1 -run Killed ./swapper -kills 40
+
+ends: ## the end of a context at every look that an operation takes at it
+	go test -count=1 -run AnEndAtAnyMoment ./swapper -looks 1
+
+moves: ## what is done to a live path from outside
+	go test -count=1 -run 'Moves|TwoDatabases' -timeout 30m ./internal/moves -moves 200 -couple 45s
+
+powerloss: ## a power loss at every system call of a push (all of it needs root)
+	go test -count=1 ./internal/powerloss -every
+
+# Every call of each method and kind of operation; sweep-all takes six times as long.
+sweep: ## a kill and an error at every system call: each kind of operation
+	go test -count=1 -run 'Kill/((rename|in-place)-WAL-backup|recover-.*|adopt-.*|pull-WAL)$$|Error/rename-WAL$$' ./internal/sweep -sweep full
+
+sweep-all: ## the same in every scenario, for an hour
+	go test -count=1 -timeout 2h ./internal/sweep -sweep full
+
+descriptors: ## no descriptor is left behind by 200 swaps
+	go test -count=1 -run NoDescriptorBehind ./internal/testapp/app -swaps 200
+
+races: ## pushes beside other processes that have the file open
+	go test -count=1 -run 'AllTheTime|TwoPrograms' ./swapper -pushes 20
+
+full-disk: ## a push of a large database to a full disk
+	go test -count=1 -run FillsUp ./swapper -large 300
+
+tags: ## go-sqlite3's build tags, and the system's SQLite
+	go test -count=1 -tags sqlite_fts5,sqlite_stat4 ./driver
+	go test -count=1 -tags libsqlite3 ./driver ./internal/door
+
+FUZZTIME ?= 3s
+fuzz: ## every fuzz target, for FUZZTIME (3s) each
+	@grep -rE --include='*_test.go' '^func Fuzz' . | sed -E 's|^\./(.*)/[^/]*:func (Fuzz[A-Za-z]*).*|\1 \2|' | sort | \
+	while read -r dir target; do \
+		echo "go test -run xxx -fuzz ^$$target\$$ -fuzztime $(FUZZTIME) ./$$dir"; \
+		go test -run xxx -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "./$$dir" || exit 1; \
+	done
+
+# ---- measurements: see bench/README.md
+
+.PHONY: bench bench-once compare pictures plots
+bench: ## all benchmarks
+	go test -run xxx -bench . ./bench
+
+bench-once: ## each benchmark once: that it works
+	go test -run xxx -bench . -benchtime 1x ./bench
+
+compare: ## whether any call became slower since the commit BASE
+	bench/compare.sh $(or $(BASE),$(error make compare BASE=commit))
+
+pictures: ## measures, and draws bench/pictures anew
+	mkdir -p tmp/recorded
+	go test ./bench -run xxx -bench 'Timeline|Pause' -benchtime 5x -record "$$PWD/tmp/recorded"
+	cd bench/plot && go run . -in ../../tmp/recorded -out ../pictures
+
+plots: ## that the program that draws them builds
+	cd bench/plot && go mod tidy -diff && go vet ./... && go build -o /dev/null .
+
+# ---- elsewhere
+
+.PHONY: interop cross darwin arm64 windows
+interop: ## beside Litestream, and on FUSE
+	cd internal/interop && go mod tidy -diff && go vet ./... && go test -count=1 ./...
+
+cross: darwin arm64 windows ## what can be tried of other systems on Linux
+
+PUBLIC := ./driver ./swapper ./sockserver/... ./cmd/hotswap
+
+# Types only: cgo is told of declarations by the headers that are here, and nothing is
+# linked (see .ci/darwin-cc). Not the tests, which are for Linux in part.
+darwin: ## type-checks for macOS
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=1 CC="$(CURDIR)/.ci/darwin-cc" go build $(PUBLIC)
+
+# The sweeps need seccomp and ptrace, which qemu-user does not have: they are built only.
+ARM64 := GOOS=linux GOARCH=arm64 CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc
+arm64: ## builds for linux/arm64, and runs what qemu-user can
+	$(ARM64) go vet $(PUBLIC) ./internal/sweep
+	$(ARM64) go test -count=1 -exec 'qemu-aarch64 -L /usr/aarch64-linux-gnu' ./internal/door ./internal/fileid ./internal/sqlitefile
+
+WINE := $(CURDIR)/tmp/wine
+windows: ## builds for Windows with mingw-w64, and runs internal/windows under Wine
+	GOOS=windows GOARCH=amd64 CGO_ENABLED=1 CC=x86_64-w64-mingw32-gcc go build $(PUBLIC)
+	mkdir -p "$(WINE)"
+	test -d "$(WINE)/drive_c/windows/system32" || WINEDEBUG=-all WINEPREFIX="$(WINE)" wine wineboot --init
+	x86_64-w64-mingw32-gcc -shared -O2 -o "$(WINE)/drive_c/windows/system32/bcryptprimitives.dll" internal/windows/testdata/bcryptprimitives.c -ladvapi32
+	WINEDEBUG=-all WINEPREFIX="$(WINE)" GOOS=windows GOARCH=amd64 CGO_ENABLED=1 CC=x86_64-w64-mingw32-gcc \
+		go test -count=1 -exec wine ./internal/windows
