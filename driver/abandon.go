@@ -8,22 +8,21 @@ import (
 	"hotswap/internal/door"
 )
 
-// A Go function that SQLite calls (one registered for SQL, a hook, an authorizer)
-// may panic. That unwinds SQLite's own frames, and its mutex on the connection
-// stays taken: whoever asks something of it then waits for ever, or, by chance on
-// the same thread, goes on in the midst of what was interrupted. In a program that
-// recovers from the panic, as net/http does, it would be a freeze that waits, with
-// the gate closed. So nobody asks such a connection anything any more: the pool
-// gets driver.ErrBadConn, and opens another.
+// A Go function that SQLite calls (an SQL function, a hook, an authorizer) may panic.
+// The panic unwinds SQLite's own frames and leaves its mutex on the connection locked:
+// the next user blocks for ever or, if by chance on the same thread, carries on in the
+// middle of what was interrupted. In a program that recovers from panics, as net/http
+// does, a freeze would then block with the gate closed. So such a connection is never
+// used again: the pool gets driver.ErrBadConn and opens another.
 
-// abandoned keeps the connections that were given up, with what belongs to them,
-// from go-sqlite3's finalizers, which would wait, too.
+// abandoned keeps abandoned connections, and what belongs to them, from go-sqlite3's
+// finalizers, which would block, too.
 var abandoned struct {
 	sync.Mutex
 	all []any
 }
 
-// exitPanicking is exit on a panic.
+// exitPanicking is exit during a panic.
 func (c *conn) exitPanicking() {
 	if throughSQLite() {
 		c.abandon()
@@ -33,7 +32,7 @@ func (c *conn) exitPanicking() {
 	c.exit()
 }
 
-// endStep is the deferred end of a step of Rows.
+// endStep is deferred by each step of Rows.
 func (c *conn) endStep() {
 	if p := recover(); p != nil {
 		if throughSQLite() {
@@ -43,8 +42,8 @@ func (c *conn) endStep() {
 	}
 }
 
-// throughSQLite reports whether the panic that goes on has unwound frames of C.
-// (If the whole goroutine was called from C it may say so without need.)
+// throughSQLite reports whether the current panic has unwound frames of C. (It may
+// report true needlessly if C called the whole goroutine.)
 func throughSQLite() bool {
 	pcs := make([]uintptr, 64)
 	n := runtime.Callers(0, pcs)
@@ -64,8 +63,8 @@ func throughSQLite() bool {
 	}
 }
 
-// giveUp keeps what belongs to a connection of the opener's, and forgets what that has
-// open.
+// giveUp keeps what belongs to a connection of opener from being finalized, and forgets
+// the files that it has open.
 func giveUp(opener door.Opener, kept ...any) {
 	abandoned.Lock()
 	abandoned.all = append(abandoned.all, kept)
@@ -73,7 +72,7 @@ func giveUp(opener door.Opener, kept ...any) {
 	door.Abandon(opener)
 }
 
-// abandon gives c up for good. What it has open stays open.
+// abandon discards c for good. Its files stay open.
 func (c *conn) abandon() {
 	c.mu.Lock()
 	if c.closed {
@@ -83,7 +82,7 @@ func (c *conn) abandon() {
 	kept := []any{c.inner, c.rows, c.control, c.cache.taken, c.cache.stmts}
 	for s := c.stmts; s != nil; s = s.next {
 		kept = append(kept, s.inner)
-		s.inner = nil // Stmt.Close comes yet
+		s.inner = nil // Stmt.Close is still to come
 	}
 	opened := c.inner != nil
 	c.closed = true
@@ -100,6 +99,6 @@ func (c *conn) abandon() {
 		c.db.remove(c)
 	}
 	if stop := c.cancel.stop; stop != nil && !stop() {
-		go c.unwatch(context.Background(), func() bool { return false }, nil) // an interrupt on its way may wait, too
+		go c.unwatch(context.Background(), func() bool { return false }, nil) // a pending interrupt may block, too
 	}
 }

@@ -5,49 +5,48 @@ import (
 	"hotswap/internal/fileid"
 )
 
-// mayOpen refuses to open a connection where another file is at the path than the
-// one that is, or was last, open: as long as that is not adopted. While nothing is
-// open, whoever comes first moves the database to what is there. It must not be called
-// with a lock held.
+// mayOpen returns an error while the file at the path is not the one that is, or was
+// last, open and has not been adopted. While nothing is open, the first caller moves
+// the database to the file that is there. The caller must hold no lock.
 func (d *Database) mayOpen() error {
 	for {
 		known := d.watch.known()
 		path := d.Path()
 		opened, now := door.File(path), fileid.Of(path)
-		turned, isTurned := d.turnedTo()
-		if opened != fileid.None && opened == now && !isTurned {
+		target, repointed := d.repointedTo()
+		if opened != fileid.None && opened == now && !repointed {
 			return nil
 		}
-		if d.isFrozen() { // by who may just be replacing it
+		if d.isFrozen() { // perhaps by whoever is replacing it
 			return &replacedError{path, "it is being replaced"}
 		}
-		if opened != fileid.None || known.refuses && known.file != fileid.None && (known.file != now || isTurned) {
+		if opened != fileid.None || known.refuses && known.file != fileid.None && (known.file != now || repointed) {
 			return known.refusal(path, now)
 		}
-		if isTurned {
-			path, now = turned, fileid.Of(turned)
+		if repointed {
+			path, now = target, fileid.Of(target)
 		}
 		if known.file != fileid.None && known.file != now {
 			if ready, why, _ := d.ready(path, now); !ready {
 				return &replacedError{path, why}
 			}
 		}
-		if isTurned {
-			if err := d.moveTo(turned); err != nil {
+		if repointed {
+			if err := d.moveTo(target); err != nil {
 				return err
 			}
 		}
 		if d.admitAfter(known, path, now) {
 			return nil
 		}
-		// Somebody else has moved it meanwhile.
+		// Another caller has moved it meanwhile.
 	}
 }
 
-// known is what a look at the path is held against.
+// known is what a look at the path is compared with.
 type known struct {
-	file    fileid.ID // that the connections have open, or had last
-	before  fileid.ID // the same, from before the database was given up for a while
+	file    fileid.ID // open in the connections, or the last one that was
+	before  fileid.ID // the same, from before the database was last unmanaged
 	refuses bool
 	warning string
 }
@@ -58,7 +57,7 @@ func (w *watch) known() known {
 	return known{w.file, w.before, w.refuses, w.warning}
 }
 
-// last returns the file that there was last.
+// last returns the last known file.
 func (k known) last() fileid.ID {
 	if k.file == fileid.None {
 		return k.before
@@ -76,8 +75,9 @@ func (k known) refusal(path string, now fileid.ID) error {
 	return ErrReplaced
 }
 
-// admitAfter makes the file that is at the path the database's, if there is one, and
-// nothing was admitted since it was known what was there before; else it does nothing.
+// admitAfter makes the file at the path, if there is one, the database's. It does
+// nothing, and returns false, if another file was admitted or the path has changed
+// since before was taken.
 func (d *Database) admitAfter(before known, path string, file fileid.ID) (still bool) {
 	w := &d.watch
 	var external *Swap
@@ -85,7 +85,7 @@ func (d *Database) admitAfter(before known, path string, file fileid.ID) (still 
 	still = w.file == before.file && d.Path() == path
 	switch {
 	case !still:
-	case file == fileid.None: // and it is the program's to make one
+	case file == fileid.None: // which the program may create
 		door.Expect(path, fileid.None)
 	case before.last() != fileid.None:
 		external = d.admitLocked(path, file)
@@ -103,13 +103,14 @@ func (d *Database) admit(path string, file fileid.ID) {
 	d.announce(external)
 }
 
-// admitLocked makes a file the database's. If it is another one than before, somebody
-// has put it there while nothing was open: the generation begins before anybody can
-// read it, by an ATTACH of another database's, say. That is to be announced.
+// admitLocked makes a file the database's. If it is not the last one, somebody replaced
+// that while nothing was open: the new generation begins before anybody (an ATTACH of
+// another database, say) can read the file, and the caller announces external. The
+// caller holds watch.mu.
 func (d *Database) admitLocked(path string, file fileid.ID) (external *Swap) {
 	w := &d.watch
 	was := known{file: w.file, before: w.before}.last()
-	w.file, w.before, w.warning, w.seen = file, fileid.None, "", sight{}
+	w.file, w.before, w.warning, w.seen = file, fileid.None, "", observation{}
 	if was != fileid.None && was != file {
 		external = &Swap{Path: path, Generation: d.generation.Add(1), External: true}
 	}
@@ -117,8 +118,8 @@ func (d *Database) admitLocked(path string, file fileid.ID) (external *Swap) {
 	return external
 }
 
-// checkClosed is CheckFile while no connection is open: what was put in the place of
-// the file that was open last must be whole.
+// checkClosed is CheckFile while no connection is open: a file that replaced the last
+// one must be complete.
 func (d *Database) checkClosed() error {
 	known, path := d.watch.known(), d.Path()
 	now := fileid.Of(path)
@@ -129,7 +130,7 @@ func (d *Database) checkClosed() error {
 		if now == fileid.None {
 			return nil
 		}
-		d.becomesReady()
+		d.awaitReady()
 	}
 	return d.mayOpen()
 }

@@ -11,16 +11,16 @@ import (
 	"hotswap/internal/lognote"
 )
 
-// adoption is one move of a database's connections to a file that something else
-// put at its path; or a look that there is none. It has a goroutine of its own: a
-// caller's may hold Rows that the move has to wait for, or the pool's only
-// connection, which an OnSwap callback asks for.
+// adoption is one move of a database's connections to a file that something else put at
+// its path, or a check that finds none. It has its own goroutine: the caller's may hold
+// Rows that the move waits for, or the pool's only connection, which an OnSwap callback
+// needs.
 type adoption struct {
-	begun chan struct{} // closed when calls wait for it at the gate, or it has ended
+	begun chan struct{} // closed once calls wait for it at the gate, or it has ended
 	ended chan struct{}
 }
 
-// adopt begins an adoption, if none is under way.
+// adopt begins an adoption, or returns the one in progress.
 func (d *Database) adopt() *adoption {
 	w := &d.watch
 	w.mu.Lock()
@@ -64,30 +64,30 @@ func (d *Database) runAdoption(a *adoption) {
 		d.refuse()
 		return
 	}
-	if !d.becomesReady() {
+	if !d.awaitReady() {
 		return
 	}
 	d.move(begin)
 }
 
-// move closes the connections, those of other databases that have the old file
-// attached among them, and lets them reopen on the file that is at the path now.
+// move closes the connections, including those of other databases that have the old
+// file attached, so that they reopen on the file now at the path.
 func (d *Database) move(begin func()) {
 	attachers := d.Attachers()
 	if d.pushing() {
-		return // it has the old file open, and comes to its end when it sees this one
+		return // the push has the old file open, and ends when it sees this one
 	}
 	if strangers := d.strangers(); strangers > 0 {
-		d.keepOut(d.Path(), fileid.Of(d.Path()), "the program has the old file open outside this driver")
+		d.reject(d.Path(), fileid.Of(d.Path()), "the program has the old file open outside this driver")
 		return
 	}
 	if len(attachers) > 0 {
-		begin() // theirs may take long
+		begin() // freezing those may take long
 	}
 	for _, other := range attachers {
 		frozen, err := other.Freeze(context.Background(), FreezeOptions{Timeout: adoptTimeout, Force: true, adopts: true})
 		if errors.Is(err, ErrFreezing) {
-			return // the next look comes
+			return // the next tick tries again
 		}
 		if err != nil {
 			d.cantLeave(err)
@@ -103,7 +103,7 @@ func (d *Database) move(begin func()) {
 		}}
 	frozen, err := d.Freeze(context.Background(), opts)
 	if errors.Is(err, ErrFreezing) {
-		return // who freezes it closes the connections, and that is all there is to it
+		return // that freeze closes the connections, which is enough
 	}
 	if err != nil {
 		d.cantLeave(err)
@@ -116,10 +116,10 @@ func (d *Database) cantLeave(err error) {
 	lognote.Send(d.watch.warn(d.Path()).Err(err), "the database file was replaced by something other than a swap, but the connections can't leave the old one yet")
 }
 
-// refuse has new calls fail.
+// refuse makes new calls fail.
 func (d *Database) refuse() {
 	if !d.freezing.TryLock() {
-		return // the next look comes
+		return // the next tick tries again
 	}
 	w := &d.watch
 	w.mu.Lock()
@@ -127,7 +127,7 @@ func (d *Database) refuse() {
 	w.mu.Unlock()
 	d.shutGate()
 	d.mu.Lock()
-	d.wakeLocked() // who waits is refused, too
+	d.wakeLocked() // waiting calls are refused, too
 	d.mu.Unlock()
 	lognote.Send(w.warn(d.Path()), "the database file was replaced by something other than a swap: calls are refused until the old one is back")
 }
@@ -136,9 +136,9 @@ func (d *Database) refuse() {
 func (d *Database) reconsider() {
 	w := &d.watch
 	now := fileid.Of(d.Path())
-	_, turned := d.turnedTo()
+	_, repointed := d.repointedTo()
 	w.mu.Lock()
-	back := w.refused && now == w.file && !turned
+	back := w.refused && now == w.file && !repointed
 	if back {
 		w.refused = false
 	}
@@ -151,11 +151,11 @@ func (d *Database) reconsider() {
 	lognote.Send(w.warn(d.Path()), "the database file is back at its path: calls are accepted again")
 }
 
-// awaitGate is a connection's first use after it idled: if another file is at the
-// path it waits, not for the move to that, which may have to wait for what the
-// caller itself holds, but until calls wait for it at the gate.
+// awaitGate is part of a connection's first use after it was idle. If another file is
+// at the path it waits until calls queue at the gate for the move to that file, but not
+// for the move itself, which may have to wait for what the caller holds.
 func (d *Database) awaitGate(ctx context.Context) {
-	// One that is under way may have looked before the file was put there.
+	// An adoption in progress may have looked before the new file was there.
 	for range 2 {
 		if !d.moved() {
 			return
@@ -174,15 +174,15 @@ func (d *Database) awaitGate(ctx context.Context) {
 	}
 }
 
-// mayLeave refuses to close the connections, all drained, for what is at the path,
-// if that is another file and can't be opened in its stead.
+// mayLeave returns an error if another file is at the path that can't be opened in
+// place of the current one: the connections, all drained, must then stay open.
 func (d *Database) mayLeave() error {
 	if !d.moved() {
 		return nil
 	}
 	path := d.Path()
-	if turned, ok := d.turnedTo(); ok {
-		path = turned
+	if target, ok := d.repointedTo(); ok {
+		path = target
 	}
 	if ready, why, _ := d.ready(path, fileid.Of(path)); !ready {
 		return &replacedError{path, why}
@@ -190,11 +190,11 @@ func (d *Database) mayLeave() error {
 	return nil
 }
 
-// arrive is the end of a freeze, with no connection open: it notes which file is
-// at the path, and reports whether something else than a swap has put it there.
+// arrive ends a freeze, with no connection open: it records which file is at the path,
+// and reports whether something other than a swap put it there.
 func (d *Database) arrive(swapped bool) (external bool) {
-	if turned, ok := d.turnedTo(); ok && !swapped && d.watch.idle() && door.File(d.Path()) == fileid.None {
-		if ready, _, _ := d.ready(turned, fileid.Of(turned)); !ready || d.moveTo(turned) != nil {
+	if target, ok := d.repointedTo(); ok && !swapped && d.watch.idle() && door.File(d.Path()) == fileid.None {
+		if ready, _, _ := d.ready(target, fileid.Of(target)); !ready || d.moveTo(target) != nil {
 			return false
 		}
 	}
@@ -206,7 +206,8 @@ func (d *Database) arrive(swapped bool) (external bool) {
 		return false
 	}
 	if !swapped {
-		// What is not whole yet the first call looks at again, as long as it may wait.
+		// If the file is not complete yet, the first call checks again, for as long as
+		// it may wait.
 		if ready, _, _ := d.ready(path, now); !ready {
 			return false
 		}
@@ -214,9 +215,9 @@ func (d *Database) arrive(swapped bool) (external bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.file != was {
-		return false // who attaches it has admitted it
+		return false // admitted by a connection that attached it
 	}
-	w.file, w.warning, w.seen = now, "", sight{}
+	w.file, w.warning, w.seen = now, "", observation{}
 	return !swapped
 }
 
@@ -226,7 +227,8 @@ func (w *watch) idle() bool {
 	return w.open == 0
 }
 
-// announce tells of a file that was put there while no connection was open, if one was.
+// announce reports that a file was put there while no connection was open; nil means
+// none was.
 func (d *Database) announce(s *Swap) {
 	if s == nil {
 		return
@@ -236,21 +238,21 @@ func (d *Database) announce(s *Swap) {
 	d.lastSwap, d.lastPause = time.Now(), 0
 	d.mu.Unlock()
 	d.warnReplaced(0)
-	d.tell(*s)
+	d.notify(*s)
 }
 
 func (d *Database) warnReplaced(pause time.Duration) {
 	lognote.Send(d.watch.warn(d.Path()).Uint64("generation", d.Generation()).Dur("pause", pause), "the database file was replaced by something other than a swap: all connections now use the new one")
 }
 
-// openFirst is for connections whose DSN sets a journal mode. It lets one alone be
-// the first on a file, while others wait: to convert a file that is not in that
-// mode yet it needs the file to itself. It returns the end of that.
+// openFirst is for connections whose DSN sets a journal mode: converting a file to that
+// mode needs the file exclusively. It lets one connection be the first on a file, and
+// makes others wait until opened is called.
 func (d *Database) openFirst(ctx context.Context, patience time.Duration) (opened func()) {
 	if !d.watch.idle() {
 		return func() {}
 	}
-	late := time.NewTimer(patience) // a hook may open another connection
+	late := time.NewTimer(patience) // a hook may itself open another connection
 	defer late.Stop()
 	select {
 	case d.first <- struct{}{}:

@@ -48,9 +48,9 @@ func TestTheOldFileServesUntilAWholeOneIsThere(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			serves := func(after string, looks uint64) {
+			serves := func(after string, ticks uint64) {
 				t.Helper()
-				for began := driver.Looks(r.db); driver.Looks(r.db) < began+looks; time.Sleep(10 * time.Millisecond) {
+				for began := driver.Ticks(r.db); driver.Ticks(r.db) < began+ticks; time.Sleep(10 * time.Millisecond) {
 					if got := stamps(t, r.pool); got != "old 70" {
 						t.Fatalf("after it was %s: %s", after, got)
 					}
@@ -152,8 +152,8 @@ func TestALoopThatQueriesInsideItsRowsGoesOnOverAReplacement(t *testing.T) {
 		}
 		c.Close()
 	}
-	looks := driver.Looks(r.db)
-	testenv.Until(t, "somebody looked", func() bool { return driver.Looks(r.db) > looks })
+	ticks := driver.Ticks(r.db)
+	testenv.Until(t, "somebody looked", func() bool { return driver.Ticks(r.db) > ticks })
 	rows, err := r.pool.Query("SELECT id FROM t")
 	if err != nil {
 		t.Fatal(err)
@@ -167,7 +167,7 @@ func TestALoopThatQueriesInsideItsRowsGoesOnOverAReplacement(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.mv()
-			driver.Looked(r.db) // for the idle connection it is time to look
+			driver.Ticked(r.db) // for the idle connection it is time to look
 		}
 		var most int
 		if err := r.pool.QueryRow("SELECT max(id) FROM t").Scan(&most); err != nil {
@@ -198,9 +198,9 @@ func TestOnSwapMayQueryWithThePoolsOnlyConnection(t *testing.T) {
 		}
 		read <- s
 	})()
-	looks := driver.Looks(r.db)
-	testenv.Until(t, "somebody looked", func() bool { return driver.Looks(r.db) > looks })
-	driver.StopLooking(r.db)
+	ticks := driver.Ticks(r.db)
+	testenv.Until(t, "somebody looked", func() bool { return driver.Ticks(r.db) > ticks })
+	driver.StopTicking(r.db)
 	r.mv()
 	if got := stamps(t, r.pool); got != "new 50" {
 		t.Errorf("the first use reads %s", got)

@@ -2,10 +2,11 @@ package driver
 
 import "hotswap/internal/door"
 
-// Unlocked reports whether a connection, of this process and as far as those are
-// seen, has the file open without SQLite's locks (immutable=1 or nolock=1): to such
-// a one a content that is written in place is a malformed database. Those of the
-// database itself count unless they are closed, and stay so until it is written.
+// Unlocked is used by package swapper: it reports whether a connection of the process,
+// as far as those can be seen, has the file open without SQLite's locks (immutable=1 or
+// nolock=1). To such a connection a database written in place looks malformed. If
+// closed is set the database's own connections do not count: they stay closed until it
+// is written.
 func (d *Database) Unlocked(closed bool) bool {
 	for _, h := range door.Open(d.Path()) {
 		if c, ok := h.Opener.(*conn); h.Unlocked && !(closed && ok && c.db == d) {
@@ -22,8 +23,8 @@ func (d *Database) Unlocked(closed bool) bool {
 	return false
 }
 
-// SharesCache reports whether a connection of d may read the file at the path
-// through a shared cache.
+// SharesCache is used by package swapper: it reports whether a connection of d may read
+// the file at path through a shared cache (cache=shared).
 func (d *Database) SharesCache(path string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

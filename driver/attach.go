@@ -8,9 +8,9 @@ import (
 	"hotswap/internal/session"
 )
 
-// noteAttached returns what c has attached, which has changed, and sees to it that
-// those files are known to be c's: go-sqlite3 may have run the ATTACH on a goroutine
-// of its own. The caller owns c.
+// noteAttached returns what c has attached, after a change, and claims those files for
+// c at the door: go-sqlite3 may have run the ATTACH on a goroutine of its own. The
+// caller owns c.
 func (c *conn) noteAttached() []session.Schema {
 	schemas := session.Schemas(c.inner)
 	for _, s := range schemas {
@@ -19,26 +19,26 @@ func (c *conn) noteAttached() []session.Schema {
 		}
 	}
 	c.watchAttached()
-	// One that was compiled before locks only what there was then.
+	// A BEGIN compiled earlier locks only what was attached then.
 	c.control.begin.close()
 	return schemas
 }
 
-// watchAttached has the managed databases that c has attached look after their files:
-// those may be replaced while they have no connection of their own open.
+// watchAttached makes the managed databases that c has attached watch their files,
+// which may be replaced while they have no connection of their own open.
 func (c *conn) watchAttached() {
 	for _, h := range door.Of(c) {
 		if d, ok := managed(h.Path); ok && d != c.db {
-			release := d.Keep() // its last pool may just be closed
+			release := d.Keep() // its last pool may be closing
 			d.noteAttached(h.Path, h.File)
 			release()
 		}
 	}
 }
 
-// Attachers returns the other managed databases of which a connection has this
-// one attached, in whatever way: those have its file open, too, and are not closed
-// by its Freeze.
+// Attachers is used by package swapper: it returns the other managed databases of which
+// a connection has this one attached, by whatever means, sorted by path. Those
+// connections have its file open, too, and Freeze does not close them.
 func (d *Database) Attachers() []*Database {
 	var all []*Database
 	for _, h := range door.Open(d.Path()) {
@@ -50,8 +50,8 @@ func (d *Database) Attachers() []*Database {
 	return all
 }
 
-// strangers counts the opens of the database's file in this process that are no
-// managed connection's: nobody can have those closed.
+// strangers counts the opens of the database's file in this process that belong to no
+// managed connection, and so can't be closed.
 func (d *Database) strangers() (n int) {
 	for _, h := range door.Open(d.Path()) {
 		switch o := h.Opener.(type) {
@@ -59,7 +59,7 @@ func (d *Database) strangers() (n int) {
 			if o.db == nil {
 				n++
 			}
-		case *ownConn: // a push's own, and soon closed
+		case *ownConn: // a push's own, closed soon
 		default:
 			n++
 		}
@@ -75,8 +75,8 @@ func (d *Database) pushing() bool {
 	})
 }
 
-// overwriting returns the one that c may be in the way of: one that goes on, of
-// any file that c has open, else its own database's latest.
+// overwriting returns the one that may have blocked c: one in progress on any file that
+// c has open, else the latest of its own database.
 func (c *conn) overwriting() *overwriting {
 	var latest *overwriting
 	if c.db != nil {
@@ -96,9 +96,8 @@ func (c *conn) overwriting() *overwriting {
 	return latest
 }
 
-// attaching runs what may attach a file, for c: its files are known by whose hand
-// opened them. If one is refused, since another file is open at its path, the error
-// says so.
+// attaching runs what may attach a file, so that the door attributes the file to c. If
+// one is refused because another file is open at its path, the error says so.
 func attaching[T any](c *conn, run func() (T, error)) (out T, err error) {
 	scope := door.As(c, func() { out, err = run() })
 	if err != nil {

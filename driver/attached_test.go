@@ -186,7 +186,7 @@ func TestNewConnectionsAreRefusedOfAReplacedFile(t *testing.T) {
 			}
 			d, _ := driver.Lookup(at.b)
 			at.mv()
-			driver.Look(d)
+			driver.Tick(d)
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
 			if conn, err := pool.Conn(ctx); !errors.Is(err, driver.ErrReplaced) {

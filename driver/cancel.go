@@ -6,37 +6,36 @@ import (
 	"time"
 )
 
-// canceller interrupts a connection's running call when its context ends.
-// go-sqlite3 runs every Exec that can be cancelled on a goroutine of its own;
-// here the call stays on its caller's, and a goroutine begins only if the
-// context does end.
+// canceller interrupts a connection's running call when its context ends. go-sqlite3
+// runs every Exec that can be cancelled on a goroutine of its own; here the call stays
+// on its caller's, and another goroutine starts only if the context does end.
 //
-// An interrupt must reach the call that it is meant for, or none: SQLite keeps
-// it for as long as any statement of the connection is active
-// (https://www.sqlite.org/c3ref/interrupt.html). So it is given under mu, and
-// only while the call runs.
+// An interrupt must hit the call that it is meant for, or none: SQLite keeps it for as
+// long as any statement of the connection is active
+// (https://www.sqlite.org/c3ref/interrupt.html). So it is sent under mu, and only while
+// the call runs.
 type canceller struct {
-	fire func()      // run, bound once
-	stop func() bool // of the call that is watched; nil for none; its user's
+	fire func()      // interruptUntilEnded, bound once
+	stop func() bool // of the watched call; nil for none; its user's
 
 	mu      sync.Mutex
-	running bool // guarded by mu, but for its setting before run can know of the call
+	running bool // guarded by mu, except when it is set, before fire can run
 	ended   chan struct{}
 }
 
-// An interrupt hits nothing if it falls between two steps, or just before the first
-// one; so it is repeated, first after firstRepeat, then after twice that, and so on:
-// a user's function called from SQL may not feel one for long.
+// An interrupt between two steps, or just before the first, has no effect. So it is
+// repeated: first after firstRepeat, then at intervals that double up to lastRepeat. A
+// user's SQL function may not notice one for a long time.
 const (
 	firstRepeat = time.Millisecond
 	lastRepeat  = 128 * time.Millisecond
 )
 
-// watch begins a call that the end of ctx interrupts. The call itself must run
-// with the context that watch returns, and end with unwatch.
+// watch begins a call that is interrupted when ctx ends. The call must run with the
+// context that watch returns, and end with unwatch.
 func (c *conn) watch(ctx context.Context) (call context.Context, stop func() bool) {
 	if ctx.Done() == nil || !c.interrupter.known {
-		return ctx, nil // go-sqlite3 sees to it where we can't interrupt
+		return ctx, nil // where we can't interrupt, go-sqlite3 does
 	}
 	if c.cancel.fire == nil {
 		c.cancel.fire = c.interruptUntilEnded
@@ -47,9 +46,9 @@ func (c *conn) watch(ctx context.Context) (call context.Context, stop func() boo
 	return context.Background(), c.cancel.stop
 }
 
-// unwatch ends the call, with its error. Like go-sqlite3's, it is ctx.Err() only
-// if an interrupt hit: what was done all the same is done. No interrupt for this
-// call is on its way any more when it returns.
+// unwatch ends the call and returns its error. As with go-sqlite3, that is ctx.Err()
+// only if an interrupt hit: what completed anyway is done. When it returns, no
+// interrupt of this call is pending.
 func (c *conn) unwatch(ctx context.Context, stop func() bool, err error) error {
 	c.cancel.stop = nil
 	if stop == nil || stop() {

@@ -34,9 +34,9 @@ func (c *conn) Close() error {
 	return err
 }
 
-// closeAll closes the SQLite connections, all drained, one after another: of
-// two that close at once neither may be the last one, which has to remove the
-// WAL. While it does nothing is locked.
+// closeAll closes the SQLite connections, all drained, one after another: if two closed
+// at once, neither might be the last, which has to remove the WAL. It holds no lock
+// meanwhile.
 func (dr *drain) closeAll() int {
 	d := dr.d
 	d.mu.Lock()
@@ -47,7 +47,7 @@ func (dr *drain) closeAll() int {
 		}
 	}
 	d.mu.Unlock()
-	slices.SortFunc(all, func(a, b *conn) int { return cmp.Compare(a.number, b.number) }) // what is done follows from nothing but the program
+	slices.SortFunc(all, func(a, b *conn) int { return cmp.Compare(a.number, b.number) }) // for a deterministic order
 	var each, shared int
 	if dr.scarce {
 		each, shared = descriptorsOf(d.Path())
@@ -63,7 +63,7 @@ func (dr *drain) closeAll() int {
 			w := c.state.load()
 			c.state.mustSwap(w, w.with(stateFrozen))
 		}
-		byPool := c.closing // at the same time
+		byPool := c.closing // being closed at the same time
 		c.mu.Unlock()
 		if inner != nil {
 			closed = append(closed, c)
@@ -75,7 +75,7 @@ func (dr *drain) closeAll() int {
 		}
 	}
 	for _, c := range closed {
-		c.keepDescriptors(each) // SQLite keeps some until the last of a file's locks is gone
+		c.keepDescriptors(each) // SQLite keeps some until a file's last lock is released
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -85,10 +85,10 @@ func (dr *drain) closeAll() int {
 	return len(closed)
 }
 
-// detach takes the SQLite connection away from c, to be closed, and finalizes
-// every statement. Both, and in this order: sqlite3_close_v2, which go-sqlite3
-// uses, returns SQLITE_OK with the files still open while a statement is left
-// (https://www.sqlite.org/c3ref/close.html). The caller owns c and holds mu.
+// detach takes the SQLite connection from c, to be closed, after finalizing every
+// statement: while one is left, sqlite3_close_v2, which go-sqlite3 uses, returns
+// SQLITE_OK with the files still open (https://www.sqlite.org/c3ref/close.html). The
+// caller owns c and holds mu.
 func (c *conn) detach() (inner *sqlite3.SQLiteConn) {
 	if c.inner == nil {
 		return nil
@@ -109,8 +109,8 @@ func (c *conn) detach() (inner *sqlite3.SQLiteConn) {
 	return inner
 }
 
-// beginClosing lets a freeze know that what was c's is still being closed, until
-// closed is called. The caller holds mu.
+// beginClosing tells a freeze that the SQLite connection that c had is still being
+// closed, until closed is called. The caller holds mu.
 func (c *conn) beginClosing(inner *sqlite3.SQLiteConn) (closed func()) {
 	if inner == nil {
 		return func() {}
@@ -125,7 +125,6 @@ func (c *conn) beginClosing(inner *sqlite3.SQLiteConn) (closed func()) {
 	}
 }
 
-// closeSQLite closes an SQLite connection that c had.
 func (c *conn) closeSQLite(inner *sqlite3.SQLiteConn) error {
 	if inner == nil {
 		return nil

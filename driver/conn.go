@@ -24,54 +24,54 @@ var (
 	_ driver.SessionResetter    = (*conn)(nil)
 )
 
-// conn is one connection of a pool. It outlives the SQLite connection inside
-// it: a swap closes that one, and the next use opens another.
+// conn is one connection of a pool. It outlives the SQLite connection inside it: a swap
+// closes that one, and the next use opens another.
 //
-// database/sql lets one goroutine at a time use a connection. The only others
-// that touch it are a freeze and an observer, and the state word says who owns
-// what: whoever moved it to busy owns all fields but those said to be guarded
-// otherwise.
+// database/sql lets one goroutine at a time use a connection. The only others that
+// touch it are a freeze and an observer, and the state word says who owns what: whoever
+// moved it to busy owns every field that is not said to be guarded otherwise.
 type conn struct {
 	state stateWord
 
-	inner   *sqlite3.SQLiteConn // nil while closed; owned
-	holds   int                 // open Rows and Tx; owned
-	queries [2]string           // of the latest call and the one before; see noteQuery
-	tx      tx                  // the open Tx, if any; owned
-	raw     bool                // a transaction was begun by SQL text, as of the latest text that may; owned
-	writing bool                // it has the place in the writers' queue; owned
-	retried *overwriting        // for which a call was made again; its user's
-	watched uint64              // the file's look that it knows of; its user's
-	// disturbedSince is when a file of its was first found to be just replaced, by a
-	// call that is tried again, in nanoseconds; 0 if none is.
+	inner    *sqlite3.SQLiteConn // nil while closed; owned
+	holds    int                 // open Rows and Tx; owned
+	queries  [2]string           // of the latest call and the one before; see noteQuery
+	tx       tx                  // the open Tx, if any; owned
+	raw      bool                // in a transaction begun by SQL text, as of the latest text that can begin one; owned
+	writing  bool                // has the place in the writers' queue; owned
+	retried  *overwriting        // the one for which a call was last retried; its user's
+	seenTick uint64              // the latest tick after which it checked the file; its user's
+	// disturbedSince is when a call that is being retried first found one of its files
+	// just being replaced, in Unix nanoseconds; 0 if none has.
 	disturbedSince atomic.Int64
-	number         uint64  // in the order in which they were added; of Database.mu
+	number         uint64  // in order of addition; guarded by Database.mu
 	control        control // owned
 	cancel         canceller
-	freeStmts      *stmt            // closed ones, for the next Prepare; as stmts
+	freeStmts      *stmt            // closed ones, for reuse by Prepare; guarded as stmts
 	rows           *rows            // open Rows; owned
-	freeRows       *rows            // closed ones, for the next query; owned
+	freeRows       *rows            // closed ones, for reuse by a query; owned
 	cache          stmtCache        // owned
 	session        session.Session  // owned
 	reserve        reserve.Reserve  // while a freeze has it closed; owned
-	hooked         []session.Schema // that the connect hook attached; owned
-	// told is a copy of session.Settings.
-	told atomic.Pointer[[]session.Setting]
+	hooked         []session.Schema // attached by the connect hook; owned
+	// published is a copy of session.Settings for goroutines that do not own the
+	// connection.
+	published atomic.Pointer[[]session.Setting]
 
 	drv *Driver
 	dsn *dsn.Name
 	db  *Database // nil for a database that is not managed
 
-	// mu guards the moves that are not a call's own: marking, claiming,
-	// freezing and closing, and the list of statements, which Stmt.Close
-	// changes without a call. See doc.go for all locks.
+	// mu guards the state changes that are not a call's own (marking, claiming,
+	// freezing and closing) and the list of statements, which Stmt.Close changes
+	// outside any call. See doc.go for all locks.
 	mu     sync.Mutex
 	stmts  *stmt // statements handed out by Prepare; changed under mu or when owned
 	closed bool
-	// reopening is set while Reconnect owns c, and closed at the end of that.
+	// reopening is set while Reconnect owns c, and closed when it is done.
 	reopening chan struct{}
-	// closing is set while the SQLite connection that was c's is being closed, with
-	// nothing locked, and closed at the end of that.
+	// closing is set while the SQLite connection that c had is being closed, with no
+	// lock held, and closed when that is done.
 	closing chan struct{}
 
 	interrupter interrupter
@@ -86,7 +86,7 @@ type conn struct {
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	for {
 		res, err := c.execContext(ctx, query, args)
-		if err == nil || !c.again(ctx, query, err, nil) {
+		if err == nil || !c.awaitRetry(ctx, query, err, nil) {
 			return res, err
 		}
 	}
@@ -123,7 +123,7 @@ func (c *conn) execContext(ctx context.Context, query string, args []driver.Name
 func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	for {
 		rows, err := c.queryContext(ctx, query, args)
-		if err == nil || !c.again(ctx, query, err, nil) {
+		if err == nil || !c.awaitRetry(ctx, query, err, nil) {
 			return rows, err
 		}
 	}
@@ -162,7 +162,7 @@ func (c *conn) queryContext(ctx context.Context, query string, args []driver.Nam
 func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
 	for {
 		s, err := c.prepareContext(ctx, query)
-		if err == nil || !c.again(ctx, query, err, nil) {
+		if err == nil || !c.awaitRetry(ctx, query, err, nil) {
 			return s, err
 		}
 	}
@@ -179,7 +179,7 @@ func (c *conn) prepareContext(ctx context.Context, query string) (driver.Stmt, e
 	}
 	s := c.handOut(query, inner)
 	if s.session {
-		c.recordWhatHolds(query, nil)
+		c.recordCurrent(query, nil)
 	}
 	return s, nil
 }
@@ -197,7 +197,7 @@ func (c *conn) BeginTx(ctx context.Context, _ driver.TxOptions) (driver.Tx, erro
 			return nil, err
 		}
 		tx, err := c.beginTx(ctx, queued)
-		if err == nil || !c.again(ctx, "BEGIN", err, nil) {
+		if err == nil || !c.awaitRetry(ctx, "BEGIN", err, nil) {
 			return tx, err
 		}
 	}
@@ -241,10 +241,10 @@ func (c *conn) Ping(ctx context.Context) error {
 	return c.inner.Ping(ctx)
 }
 
-// ResetSession runs when the pool hands the connection to its next user, who
-// is not the one that a forced freeze took a transaction from.
+// ResetSession runs when the pool hands the connection to its next user, who is not the
+// one that lost a transaction to a forced freeze.
 //
-// It is also a connection's first use after it idled: time to see whether its
+// It is also a connection's first use after it was idle: the time to check whether its
 // file is still the one at the path.
 func (c *conn) ResetSession(ctx context.Context) error {
 	if c.lost.Load() != 0 {
@@ -254,8 +254,8 @@ func (c *conn) ResetSession(ctx context.Context) error {
 		c.disturbedSince.Store(0)
 	}
 	if c.db != nil {
-		if looks := c.db.looks.Load(); looks != c.watched {
-			c.watched = looks
+		if ticks := c.db.ticks.Load(); ticks != c.seenTick {
+			c.seenTick = ticks
 			c.db.awaitGate(ctx)
 		}
 	}

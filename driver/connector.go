@@ -23,11 +23,11 @@ type connector struct {
 	drv   *Driver
 	outer driver.Connector // baseConnector, or sqlmw around it
 
-	mu     sync.Mutex // guards what follows
-	dsn    *dsn.Name
-	db     *Database // nil for a database that is not managed
-	letGo  func()    // ends that; set with db
-	closed bool
+	mu      sync.Mutex // guards what follows
+	dsn     *dsn.Name
+	db      *Database // nil for a database that is not managed
+	release func()    // unmanages it; set with db
+	closed  bool
 }
 
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) { return c.outer.Connect(ctx) }
@@ -36,8 +36,8 @@ func (c *connector) Driver() driver.Driver { return c.drv }
 
 func (c *connector) Close() error {
 	c.mu.Lock()
-	if c.letGo != nil {
-		c.letGo()
+	if c.release != nil {
+		c.release()
 	}
 	c.closed = true
 	c.mu.Unlock()
@@ -50,22 +50,22 @@ func (c *connector) Close() error {
 // flushPatience bounds the wait for the log when a pool is closed.
 const flushPatience = 250 * time.Millisecond
 
-// manage makes the database of the name a managed one, if it is a file whose
-// path can be told.
+// manage makes the database of the name a managed one, if it is a file whose path can
+// be determined.
 func (c *connector) manage() {
 	if c.dsn.Path == "" {
 		return
 	}
 	c.db = acquire(c.dsn.Path, c.dsn.Given)
-	// A wrapper of drivers may hide Close from the pool: then the database is given
-	// up when nobody refers to the connector any more.
-	db, unnamed, closed := c.db, c.db.named(c.dsn.Given), c.db.opens(c.drv, c.dsn)
-	c.letGo = sync.OnceFunc(func() {
-		unnamed()
-		closed()
-		db.letGo()
+	// A driver wrapper may hide Close from the pool: then the database is released once
+	// the connector is unreachable.
+	db, removeName, removePool := c.db, c.db.addName(c.dsn.Given), c.db.addPool(c.drv, c.dsn)
+	c.release = sync.OnceFunc(func() {
+		removeName()
+		removePool()
+		db.release()
 	})
-	runtime.AddCleanup(c, func(letGo func()) { letGo() }, c.letGo)
+	runtime.AddCleanup(c, func(release func()) { release() }, c.release)
 	c.db.watch.configure(c.drv)
 	if len(c.drv.sqlite.Extensions) > 0 || c.drv.sqlite.ConnectHook != nil {
 		c.db.drv.Store(c.drv)
@@ -98,7 +98,7 @@ func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	}()
 	err := c.open(ctx)
 	c.exit()
-	if err != nil { // else it may be another's by now
+	if err != nil { // on success c may belong to a freeze by now
 		if err = c.settle(ctx, err); err == nil {
 			if err = c.enter(ctx, "connect"); err == nil {
 				c.exit()
@@ -115,8 +115,8 @@ func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	return c, nil
 }
 
-// database looks again at a path that led nowhere when the pool was made: a
-// program may make the directory only after that.
+// database resolves again a path that led nowhere when the pool was made: a program may
+// create the directory later.
 func (b *baseConnector) database() (*dsn.Name, *Database) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

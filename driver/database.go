@@ -11,38 +11,37 @@ import (
 	"hotswap/internal/reserve"
 )
 
-// Database is one managed database file: managed from sql.Open on, until the
-// last pool that has it is closed. Several sql.DB on one file share it.
+// Database is one managed database file: managed from sql.Open until the last pool that
+// has it is closed. Several sql.DB on one file share it.
 type Database struct {
 	// path changes only while nothing of the database is open.
 	path       atomic.Pointer[string]
 	generation atomic.Uint64
 	waiting    atomic.Int64
 	refs       int            // guarded by registry
-	name       string         // the latest of names, also when it has gone; guarded by registry
-	names      map[string]int // by which pools have it, as they were given; guarded by registry
-	unguard    func()         // at the door, while refs is not 0; guarded by registry
-	// drv is the latest pool's driver that has hooks or extensions, for OpenFile.
+	name       string         // the latest of names, kept after that is removed; guarded by registry
+	names      map[string]int // under which pools have it, as they were given; guarded by registry
+	unguard    func()         // removes the guard at the door; set while refs is not 0; guarded by registry
+	// drv is the driver of the latest pool with hooks or extensions, for OpenFile.
 	drv atomic.Pointer[Driver]
-	// forgives is set after a swap of which it was not rehearsed how connections open.
+	// forgives is set after a swap that did not rehearse how connections open.
 	forgives atomic.Bool
 
 	writers writerQueue
-	// damage is what a call has met first; nil if none has.
+	// damage is the first that a call has met; nil if none has.
 	damage atomic.Pointer[damage]
 
 	// freezing is held by the one Freeze that waits for or holds the database.
 	freezing sync.Mutex
-	draining atomic.Bool // one does; for who must not try
+	draining atomic.Bool // one does; for those that must not try the lock
 	// drainage gets a value, at most one, whenever a connection drains.
 	drainage chan struct{}
 	// first has room for one: the connection that is the first to open a file.
 	first chan struct{}
-	// filter says, while it is set, that marked connections may be used by the
-	// calls that it does not stop.
+	// filter, while set, lets the calls that it does not stop use marked connections.
 	filter atomic.Pointer[filter]
-	// looks is how often it was looked whether the file was replaced.
-	looks       atomic.Uint64
+	// ticks counts the times that the file was checked for having been replaced.
+	ticks       atomic.Uint64
 	watch       watch
 	overwriting overwritings
 	// gateLog is the logger of the freeze in progress, for queued calls.
@@ -51,10 +50,10 @@ type Database struct {
 	// mu guards what follows.
 	mu        sync.Mutex
 	conns     map[*conn]struct{}
-	added     uint64             // how many there have been
-	pools     map[*kind]struct{} // those that are open, by how they open connections
+	added     uint64             // connections ever added
+	pools     map[*kind]struct{} // the open ones, by how they open connections
 	shut      bool               // new connections wait
-	reopened  chan struct{}      // closed, and made anew, whenever waiting calls should look again
+	reopened  chan struct{}      // closed and replaced whenever waiting calls should look again
 	frozen    bool
 	swaps     uint64
 	lastSwap  time.Time
@@ -62,11 +61,11 @@ type Database struct {
 	maxPause  time.Duration
 	sightings map[*conn]sighting
 	callbacks map[int]func(Swap)
-	untold    []untold // swaps of which the callbacks are to be told
-	telling   bool     // a goroutine is about it
+	notices   []notice // swaps that are to be reported to the callbacks
+	notifying bool     // a goroutine is reporting them
 	nextID    int
 	forced    forcedOut
-	reserve   reserve.Reserve // for what the first connection opens for all
+	reserve   reserve.Reserve // for what the first connection opens for all of them
 }
 
 func newDatabase(path string) *Database {
@@ -85,18 +84,18 @@ func newDatabase(path string) *Database {
 	return d
 }
 
-// Path returns the real path of the file. It changes if the database was opened
-// by a name with a symlink in it that is turned to another file.
+// Path returns the real path of the file. It changes if the database was opened by a
+// name with a symlink that is then repointed to another file.
 func (d *Database) Path() string { return *d.path.Load() }
 
-// Generation counts the databases that have been live at the path, from 1. It
-// advances before the first call reaches a new file; of a content written in
-// place, right after: the first calls may see it with the old number. What was
-// read under a number is in no case older than that, but for what Rows and
-// transactions read that were open before.
+// Generation counts the databases that have been live at the path, starting at 1. It
+// advances before the first call reaches a new file. After new content is written in
+// place it advances right afterwards, so the first calls may see that with the old
+// number. Data read after a number was obtained is never older than that number, except
+// through Rows and transactions that were already open.
 func (d *Database) Generation() uint64 { return d.generation.Load() }
 
-// Stats returns the counters of this moment. It does not wait at the gate.
+// Stats returns the current counters. It does not wait at the gate.
 func (d *Database) Stats() Stats {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -121,7 +120,7 @@ func (d *Database) Stats() Stats {
 	return s
 }
 
-// warn logs: by the logger of the freeze in progress, if there is one.
+// warn begins a warning, on the logger of the freeze in progress if there is one.
 func (d *Database) warn() *zerolog.Event {
 	if log := d.gateLog.Load(); log != nil {
 		return log.Warn().Str(fieldDatabase, d.Path())
@@ -129,7 +128,7 @@ func (d *Database) warn() *zerolog.Event {
 	return d.watch.warn(d.Path())
 }
 
-// add makes c one of the connections, once the gate is open.
+// add makes c one of the connections once the gate is open.
 func (d *Database) add(ctx context.Context, c *conn) error {
 	var waited *wait
 	for {
@@ -168,7 +167,7 @@ func (d *Database) remove(c *conn) {
 	d.mu.Unlock()
 	if ok {
 		d.signal()
-		d.letGo()
+		d.release()
 	}
 }
 
@@ -180,7 +179,6 @@ func (d *Database) signal() {
 	}
 }
 
-// The keys of log fields.
 const (
 	fieldDatabase = "database"
 	fieldQuery    = "query"

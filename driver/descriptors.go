@@ -3,7 +3,7 @@ package driver
 import "os"
 
 // descriptorsOf returns how many descriptors SQLite has for each connection of a
-// database, and for all of them: in WAL mode the -wal and the -shm, too.
+// database, and how many for all together: in WAL mode the -wal and the -shm, too.
 func descriptorsOf(path string) (each, all int) {
 	if _, err := os.Stat(path + "-wal"); err == nil {
 		return 2, 1
@@ -23,15 +23,15 @@ func (c *conn) keepDescriptors(n int) {
 	}
 }
 
-// giveBackDescriptors makes room for what c is about to open. The caller owns c.
-func (c *conn) giveBackDescriptors() {
+// releaseDescriptors makes room for what c is about to open. The caller owns c.
+func (c *conn) releaseDescriptors() {
 	c.reserve.Release()
 	if c.db != nil {
-		c.db.giveBackDescriptors()
+		c.db.releaseDescriptors()
 	}
 }
 
-func (d *Database) giveBackDescriptors() {
+func (d *Database) releaseDescriptors() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.reserve.Release()

@@ -9,12 +9,12 @@ import (
 
 const (
 	firstWindow = 5 * time.Millisecond
-	// eagerWindow bounds the windows that may follow one another without the
-	// rest between attempts; the longest that MaxPause allows is none of them.
+	// eagerWindow bounds the windows that may follow one another without the rest
+	// between attempts; one of MaxPause is always followed by a rest.
 	eagerWindow = 50 * time.Millisecond
-	// lockSleep is the longest that a call sleeps in SQLite's busy handler, and
-	// some more: one that did not return in a window of that length, with the
-	// gate closed, was not waiting for a lock.
+	// lockSleep is the longest that a call sleeps in SQLite's busy handler, and a
+	// margin: one that did not return in a window of that length, with the gate closed,
+	// was not waiting for a lock.
 	lockSleep = 150 * time.Millisecond
 )
 
@@ -23,12 +23,12 @@ const (
 //
 //	gate closed ------ all drained ---------------------------> done
 //	   ^     |
-//	   |     | some held on, and by that the next attempt knows them
+//	   |     | some held on: the next attempt knows them
 //	   |     v
-//	   |  gate filtering: open, but not for what would make the same
+//	   |  gate filtering: open, except for what would make the same
 //	   |     |    holds again, for half of the window at most
 //	   |     |
-//	   +-----+ they have ended: to be closed for the rest of the window
+//	   +-----+ they have ended: closed for the rest of the window
 //	   ^     |
 //	   |     | they have not
 //	   |     v
@@ -36,23 +36,22 @@ const (
 //	   |     |
 //	   +-----+
 //
-// A loop that queries inside its open Rows can't end while the gate is closed,
-// and begins anew as soon as it is open. What tells its outer query from the
-// inner ones is that it was seen held: so those go through, the outer one waits,
-// and all such loops come to their end. And while a hold of minutes lasts, or a
-// call of which a window has shown that it is a long one, the gate is not closed
-// at all.
+// A loop that queries inside its open Rows can't end while the gate is closed, and
+// starts again as soon as it is open. What tells its outer query from the inner ones is
+// that it was seen held: so the inner ones go through, the outer one waits, and all
+// such loops come to an end. And while a hold of minutes lasts, or a call that a window
+// has shown to be long, the gate is not closed at all.
 type drain struct {
 	d      *Database
 	opts   FreezeOptions
 	start  time.Time
 	frozen *Frozen
 	killed int  // connections that force closed
-	shared bool // only those with a shared cache are to be drained
+	shared bool // drain only those with a shared cache
 	scarce bool // descriptors may run out while calls wait
 }
 
-// concerns reports whether the connection is one of those that are to be drained.
+// concerns reports whether the connection is to be drained.
 func (dr *drain) concerns(c *conn) bool { return !dr.shared || c.dsn.Shared }
 
 // closeShared drains and closes the connections with a shared cache.
@@ -80,8 +79,7 @@ func (dr *drain) anyConcerned() bool {
 	return false
 }
 
-// writers keeps new writes waiting, and waits for a while until no transaction
-// is open.
+// writers makes new writes wait, and waits up to MaxPause until no transaction is open.
 func (dr *drain) writers(ctx context.Context) error {
 	dr.frozen.Attempts = max(dr.frozen.Attempts, 1)
 	if dr.frozen.Connections == 0 {
@@ -106,9 +104,9 @@ func (dr *drain) writers(ctx context.Context) error {
 	}
 }
 
-// transactions describes those that are open, and the running calls that may
-// be of one, or begin one. What a function in Raw does nobody knows; most often it is a
-// snapshot that takes its time, and reads.
+// transactions describes those that are open, and the running calls that may be part of
+// one, or begin one. What a function in Raw does is unknown; most often it takes a
+// snapshot, which is long and only reads.
 func (dr *drain) transactions() []Holder {
 	dr.d.mu.Lock()
 	defer dr.d.mu.Unlock()
@@ -177,8 +175,8 @@ func (dr *drain) run(ctx context.Context) error {
 
 func (dr *drain) remaining() time.Duration { return dr.opts.Timeout - time.Since(dr.start) }
 
-// drained waits, with the gate closed, until every connection has drained;
-// errTimeout is the end of the window.
+// drained waits, with the gate closed, until every connection has drained; it returns
+// errTimeout at the end of the window.
 func (dr *drain) drained(ctx context.Context, window time.Duration) error {
 	end := time.NewTimer(max(min(window, dr.remaining()), time.Millisecond))
 	defer end.Stop()
@@ -197,8 +195,8 @@ func (dr *drain) drained(ctx context.Context, window time.Duration) error {
 	return nil
 }
 
-// wait waits until these connections have drained or begun something new, or
-// the time is over; if calls is set, until they are at least inside a call.
+// wait waits until these connections have drained or begun something new, or most has
+// passed; if calls is set, only until they are at least inside a call.
 func (dr *drain) wait(ctx context.Context, most time.Duration, holding map[*conn]word, calls bool) error {
 	end := time.NewTimer(min(most, dr.remaining()))
 	defer end.Stop()
@@ -218,11 +216,10 @@ func (dr *drain) wait(ctx context.Context, most time.Duration, holding map[*conn
 	}
 }
 
-// rest waits, with the gate open, for the pause, and until nothing is held by
-// these connections between their calls; or until the timeout. For a call that
-// has not returned it waits only if that is known to take long: else it may be
-// waiting for SQLite's write lock, which it gets only when the gate keeps others
-// off.
+// rest waits, with the gate open, for the pause, and until these connections hold
+// nothing between their calls; or until the timeout. It waits for a running call only
+// if that is known to take long: otherwise it may be waiting for SQLite's write lock,
+// which it gets only when the gate keeps others off.
 func (dr *drain) rest(ctx context.Context, holding map[*conn]word, pause time.Duration, long bool) error {
 	over := time.NewTimer(min(pause, dr.remaining()))
 	defer over.Stop()
@@ -237,8 +234,8 @@ func (dr *drain) rest(ctx context.Context, holding map[*conn]word, pause time.Du
 	}
 }
 
-// forgetEnded drops the connections whose hold has ended, and those that the
-// pool has closed.
+// forgetEnded drops the connections whose hold has ended, and those that the pool has
+// closed.
 func (dr *drain) forgetEnded(holding map[*conn]word) {
 	dr.d.mu.Lock()
 	defer dr.d.mu.Unlock()
@@ -267,8 +264,8 @@ func (dr *drain) holders() []Holder {
 	return dr.d.holdersLocked(func(c *conn, w word) bool { return !w.drained() && dr.concerns(c) })
 }
 
-// blame describes who held on until the timeout: these connections, as far as
-// they are in the same period still, or all that were met if none is.
+// blame describes who held on until the timeout: those of these connections that are
+// still in the same period, or everything met so far if none is.
 func (dr *drain) blame(holding map[*conn]word) []Holder {
 	dr.d.mu.Lock()
 	defer dr.d.mu.Unlock()
@@ -286,7 +283,7 @@ func (dr *drain) heldBy(holders []Holder) *HeldError {
 	return &HeldError{Path: dr.d.Path(), Waited: time.Since(dr.start), Attempts: dr.frozen.Attempts, Holders: holders}
 }
 
-// mergeHolders adds to all those of more that are not in it by kind and query.
+// mergeHolders adds to all those of more that differ from each in it by kind or query.
 func mergeHolders(all, more []Holder) []Holder {
 next:
 	for _, h := range more {

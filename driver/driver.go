@@ -30,8 +30,8 @@ type Driver struct {
 	external    ExternalReplace
 }
 
-// New returns a driver to be registered under a name of its own with
-// sql.Register, or used with sql.OpenDB through OpenConnector.
+// New returns a driver to register under a name of its own with sql.Register, or to use
+// with sql.OpenDB through OpenConnector.
 func New(opts ...Option) *Driver {
 	d := &Driver{}
 	for _, o := range opts {
@@ -40,8 +40,9 @@ func New(opts ...Option) *Driver {
 	return d
 }
 
-// OpenConnector makes the database of the name a managed one, until the
-// connector is closed, which sql.DB.Close does. It opens nothing yet.
+// OpenConnector makes the database of the name a managed one until the connector is
+// closed, which sql.DB.Close does. It opens nothing yet: whatever is wrong with the
+// name or the file is reported by the first connection.
 func (d *Driver) OpenConnector(name string) (driver.Connector, error) {
 	c := &connector{drv: d, dsn: dsn.Parse(name)}
 	c.outer = (*baseConnector)(c)
@@ -56,7 +57,7 @@ func (d *Driver) OpenConnector(name string) (driver.Connector, error) {
 	return c, nil
 }
 
-// Open opens one connection; sql.Open uses OpenConnector.
+// Open opens one connection. sql.Open uses OpenConnector instead.
 func (d *Driver) Open(name string) (driver.Conn, error) {
 	c, err := d.OpenConnector(name)
 	if err != nil {

@@ -10,26 +10,25 @@ import (
 )
 
 var (
-	// ErrForced is what the owners of calls, Rows and transactions get that were
-	// interrupted: nothing of the transaction remains, and it may be run again. Two
-	// things interrupt them. A forced swap does, at its timeout (FreezeOptions.Force).
-	// And where something else has put another file at the database's path, the move
-	// of all connections to that does (AdoptReplaced): what is under way on the old
-	// file has 5 s to end. For an interrupted call, errors.As still finds SQLite's own
-	// error.
+	// ErrForced is returned to the owners of interrupted calls, Rows and transactions:
+	// nothing of the transaction remains, and it may be run again. Two things interrupt
+	// them: a forced swap, at its timeout (FreezeOptions.Force), and, when something
+	// else has put another file at the database's path, the move of all connections to
+	// that file (AdoptReplaced), which gives work in progress on the old one 5 s to
+	// end. For an interrupted call, errors.As still finds SQLite's own error.
 	ErrForced = errors.New("hotswap: interrupted and rolled back, by a forced swap or because the database file was replaced; run it again")
-	// ErrFreezing is what Freeze returns while another Freeze of the same
-	// database waits or holds it.
+	// ErrFreezing is returned by Freeze while another Freeze of the same database waits
+	// for it or holds it, or while OnSwap callbacks run.
 	ErrFreezing = errors.New("hotswap: another swap of this database is in progress")
 )
 
-// HeldError is what Freeze returns when the database did not drain by the
-// timeout. The database goes on as before.
+// HeldError is returned by Freeze when the database did not drain within the timeout.
+// The database goes on as before.
 type HeldError struct {
 	Path     string
-	Waited   time.Duration
-	Attempts int      // how often the gate was closed
-	Holders  []Holder // who did not let go; empty if they were never the same for long
+	Waited   time.Duration // since Freeze was called
+	Attempts int           // how often the gate was closed
+	Holders  []Holder      // what was still held; empty if nothing was held for long
 }
 
 func (e *HeldError) Error() string {
@@ -45,7 +44,7 @@ func (e *HeldError) Error() string {
 	return b.String()
 }
 
-// String describes the holder for people: its kind, how long, and the query.
+// String describes the holder for people: what it is, for how long, and its query.
 func (h Holder) String() string {
 	kind := string(h.Kind)
 	switch h.Kind {
@@ -67,7 +66,7 @@ func (h Holder) String() string {
 	return kind
 }
 
-// shorten puts a query on one line of bearable length.
+// shorten puts a query on one line of at most 120 characters.
 func shorten(query string) string {
 	query = strings.Join(strings.Fields(query), " ")
 	if r := []rune(query); len(r) > 120 {
@@ -76,7 +75,7 @@ func shorten(query string) string {
 	return query
 }
 
-// forcedError is SQLite's error of a call that a forced freeze interrupted.
+// forcedError is SQLite's error from a call that a forced freeze interrupted.
 type forcedError struct{ err error }
 
 func (e *forcedError) Error() string   { return ErrForced.Error() + ": " + e.err.Error() }

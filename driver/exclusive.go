@@ -6,11 +6,10 @@ import (
 	"hotswap/internal/session"
 )
 
-// Exclusive says how a connection of the program has come to keep the database
-// locked for itself alone, from one transaction to the next
-// (https://www.sqlite.org/pragma.html#pragma_locking_mode); "" if none does. It
-// asks those that are idle at the moment: a call that comes meanwhile waits for
-// microseconds.
+// Exclusive is used by package swapper: it says how a connection of the program came to
+// keep the database locked for itself from one transaction to the next
+// (https://www.sqlite.org/pragma.html#pragma_locking_mode); "" if none does. It asks
+// only connections that are idle; a call that begins meanwhile waits for microseconds.
 func (d *Database) Exclusive() (how string) {
 	d.mu.Lock()
 	conns := make([]*conn, 0, len(d.conns))
@@ -26,7 +25,7 @@ func (d *Database) Exclusive() (how string) {
 	return ""
 }
 
-// exclusive is Exclusive of one connection.
+// exclusive is Exclusive for one connection.
 func (c *conn) exclusive() (how string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -40,17 +39,17 @@ func (c *conn) exclusive() (how string) {
 	if name := c.dsn.Locking(); name != "" {
 		return name + " in its data source name"
 	}
-	told, ok := c.session.Find(".locking_mode")
+	setting, ok := c.session.Find(".locking_mode")
 	switch {
 	case !ok:
 		return "PRAGMA locking_mode=EXCLUSIVE in a connect hook or driver.Raw"
-	case strings.Contains(strings.ToLower(told.Query), "exclusive"):
-		return told.Query
+	case strings.Contains(strings.ToLower(setting.Query), "exclusive"):
+		return setting.Query
 	}
 	return "PRAGMA locking_mode=EXCLUSIVE, which in WAL mode lasts until the connection is closed"
 }
 
-// isExclusive asks SQLite, which has not to look at the file for that.
+// isExclusive asks SQLite, which need not look at the file for that.
 func (c *conn) isExclusive() bool {
 	mode, _ := session.Pragma(c.inner, "main.locking_mode")
 	return mode == "exclusive"

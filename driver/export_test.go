@@ -9,13 +9,13 @@ import (
 // QueuedWriters tells tests whether the place in the writers' queue is taken.
 func QueuedWriters(d *Database) int { return len(d.writers) }
 
-// Looks is how often it was looked whether the file was replaced.
-func Looks(d *Database) uint64 { return d.looks.Load() }
+// Ticks is how often it was looked whether the file was replaced.
+func Ticks(d *Database) uint64 { return d.ticks.Load() }
 
-// Look is a look of the timer's, and none follows.
-func Look(d *Database) {
-	d.look()
-	StopLooking(d)
+// Tick is a look of the timer's, and none follows.
+func Tick(d *Database) {
+	d.tick()
+	StopTicking(d)
 }
 
 // Marked returns a count of those of the database's connections of now whose
@@ -34,8 +34,8 @@ func Marked(d *Database) func() int {
 	}
 }
 
-// StopLooking leaves that to the calls.
-func StopLooking(d *Database) {
+// StopTicking leaves that to the calls.
+func StopTicking(d *Database) {
 	d.watch.mu.Lock()
 	defer d.watch.mu.Unlock()
 	if d.watch.timer == nil { // a look goes on, and would set the next one
@@ -51,8 +51,8 @@ func Abandoned() int {
 	return len(abandoned.all)
 }
 
-// Looked has connections look at the file on their next first use.
-func Looked(d *Database) { d.looks.Add(1) }
+// Ticked has connections look at the file on their next first use.
+func Ticked(d *Database) { d.ticks.Add(1) }
 
 // Watched reports whether a look at the file is to come.
 func Watched(d *Database) bool {

@@ -2,17 +2,17 @@ package driver
 
 import "hotswap/internal/sqltext"
 
-// filter is what does not pass a gate that is open for the rest.
+// filter is what may not pass a gate that is open to everything else.
 type filter struct {
 	queries map[string]bool
 	begins  bool // BEGIN and SAVEPOINT, by call or by SQL text
-	writes  bool // all but what is known to read only
+	writes  bool // all that is not known to only read
 	shared  bool // new connections with a shared cache
 }
 
-// newFilter stops what would make these holds again. It knows of those of one
-// attempt only: a query inside of a loop, taken for the loop's own because it
-// happened to be slow, must not be stopped for good.
+// newFilter stops what would make these holds again. It knows only those of one
+// attempt: a query inside a loop, taken for the loop's own because it happened to be
+// slow, must not be stopped for good.
 func newFilter(holders []Holder) *filter {
 	f := &filter{queries: map[string]bool{}}
 	for _, h := range holders {
@@ -39,8 +39,8 @@ func (f *filter) stops(query string) bool {
 	return f.begins && sqltext.Classify(query).All&sqltext.Begins != 0
 }
 
-// readsOnly reports whether a call's text is that of a read, or of what concerns
-// its own connection only. A SELECT whose functions write is not seen.
+// readsOnly reports whether a call's text only reads, or concerns only its own
+// connection. It does not see a SELECT whose functions write.
 func readsOnly(query string) bool {
 	switch query {
 	case "connect", "ping":

@@ -12,15 +12,15 @@ import (
 	"hotswap/internal/sqltext"
 )
 
-// forceGrace bounds the wait for interrupted calls to return, as MaxPause does.
+// forceGrace bounds the wait for interrupted calls to return, as MaxPause does, too.
 const forceGrace = 2 * time.Second
 
-// force closes the gate for the last time: it interrupts the running calls
-// until each has returned, and then, with nobody inside a call, ends what is
-// held. For the first half of the grace nothing is ended before all calls have
-// returned, and the steps of open Rows, which are no calls. Then what is held is
-// ended all the same: a call may be waiting for the lock of a transaction, and in
-// that wait SQLite does not see that it is interrupted.
+// force closes the gate for the last time: it interrupts the running calls until each
+// has returned and then, with nobody inside a call, ends what is held. For the first
+// half of the grace period it ends nothing until all calls have returned, and all steps
+// of open Rows, which are not calls. After that it ends what is held regardless: a call
+// may be waiting for the lock of a transaction, and in that wait SQLite does not notice
+// an interrupt.
 func (dr *drain) force(ctx context.Context) error {
 	d, f := dr.d, dr.frozen
 	if err := dr.takeTurn(ctx, dr.opts.Timeout); err != nil {
@@ -41,7 +41,7 @@ func (dr *drain) force(ctx context.Context) error {
 		dr.killed += out.connections
 		f.lost = append(f.lost, out.lost...)
 	}()
-	still := map[*conn]*atomic.Bool{} // of those between calls: no step of Rows runs any more
+	still := map[*conn]*atomic.Bool{} // for those between calls: no step of Rows is running any more
 	for {
 		left := dr.undrained()
 		busy := 0
@@ -84,15 +84,14 @@ func (dr *drain) force(ctx context.Context) error {
 	}
 }
 
-// interruptByForce interrupts what runs on c, whose owner is told ErrForced. It
-// does not wait: so none is on its way when the freeze ends, to hit what has begun
-// since.
+// interruptByForce interrupts what runs on c, whose owner gets ErrForced. It does not
+// wait, so that no interrupt is pending when the freeze ends, to hit what begins later.
 func (c *conn) interruptByForce() {
 	c.interrupted.Store(true)
 	c.interrupt()
 }
 
-// stepEnds says, once it does, that no step of Rows runs on c, and calls then.
+// stepEnds sets ended, and then calls then, once no step of Rows runs on c.
 func (c *conn) stepEnds(then func()) (ended *atomic.Bool) {
 	ended = new(atomic.Bool)
 	go func() {
@@ -103,7 +102,7 @@ func (c *conn) stepEnds(then func()) (ended *atomic.Bool) {
 	return ended
 }
 
-// killAll takes what is held; false if an owner was faster with a call.
+// killAll takes what is held; it returns false if an owner was faster with a call.
 func (dr *drain) killAll(left map[*conn]word) bool {
 	all := true
 	for c := range left {
@@ -124,12 +123,12 @@ func (dr *drain) killAll(left map[*conn]word) bool {
 
 // What a forced freeze took away without its owner knowing it yet.
 const (
-	lostTx  = 1 // a Tx: told at Commit, Rollback, or a call in between
-	lostRaw = 2 // a transaction begun by SQL text: told until COMMIT or ROLLBACK
+	lostTx  = 1 // a Tx: reported by Commit, Rollback, or a call in between
+	lostRaw = 2 // a transaction begun by SQL text: reported until COMMIT or ROLLBACK
 )
 
-// kill ends everything that c holds, and returns what is to be closed yet; the
-// caller owns c and holds mu.
+// kill ends everything that c holds, and returns what is still to be closed. The caller
+// has claimed c and holds mu.
 func (c *conn) kill() (inner *sqlite3.SQLiteConn) {
 	c.interrupted.Store(true)
 	c.interrupt()
@@ -201,12 +200,12 @@ func (d *Database) takeForced() forcedOut {
 	return taken
 }
 
-// lostError is what a call gets whose transaction a forced freeze took.
+// lostError is returned by a call whose transaction a forced freeze took.
 func (c *conn) lostError() error { return ErrForced }
 
-// endsLost reports whether err says that the transaction is lost and query is
-// its ROLLBACK, which then succeeds: there is nothing left to do. A COMMIT
-// fails, and after either the connection may be used again.
+// endsLost reports whether err says that the transaction is lost and query is its
+// ROLLBACK, which then succeeds, as there is nothing left to do. A COMMIT fails. After
+// either the connection is usable again.
 func (c *conn) endsLost(err error, query string) bool {
 	if !errors.Is(err, ErrForced) || c.lost.Load() != lostRaw {
 		return false
@@ -218,10 +217,8 @@ func (c *conn) endsLost(err error, query string) bool {
 	return ends == sqltext.RollsBack
 }
 
-// explain adds ErrForced to the error of a call that a forced freeze interrupted, and
-// has ended what the connection holds then; every other error stays the very value
-// that go-sqlite3 returned. The caller owns c, and does nothing with it after that but
-// exit.
+// explain adds ErrForced to the error of an interrupted call; any other error remains
+// the very value that go-sqlite3 returned.
 func (c *conn) explain(err error) error {
 	if err == nil {
 		return nil

@@ -9,39 +9,39 @@ import (
 	"hotswap/internal/reserve"
 )
 
-// FreezeOptions are the settings of [Database.Freeze]; the zero value works.
+// FreezeOptions are the settings of [Database.Freeze]. The zero value is ready to use.
 type FreezeOptions struct {
 	// Timeout bounds the wait for holds to end; 0 means 30 s.
 	Timeout time.Duration
-	// MaxPause bounds the window of one attempt, during which new calls wait;
-	// 0 means 1 s. The first window is 5 ms, and each is twice the last.
+	// MaxPause bounds the window of one attempt, during which new calls wait; 0 means
+	// 1 s. The first window is 5 ms, and each is twice the last.
 	MaxPause time.Duration
 	// Force, at the timeout, interrupts running calls, closes Rows and rolls
-	// transactions back; their owners get ErrForced. A function of the program's
-	// that SQL calls can't be interrupted.
+	// transactions back; their owners get ErrForced. The program's own SQL functions
+	// can't be interrupted.
 	Force bool
-	// WritesOnly keeps only writes and new transactions waiting, and closes no
-	// connection: reads go on. It is for who writes a new content through SQLite
-	// in WAL mode. Freeze waits for open transactions to end, MaxPause at most,
-	// and returns no HeldError: those that are left read the old content to their
-	// end. Until Thaw a call that gets SQLITE_BUSY all the same waits, and is made
-	// again; within a transaction that has read an old content which is gone then,
-	// it gets SQLITE_BUSY after all, as from any other writer.
+	// WritesOnly makes only writes and new transactions wait, and closes no connection:
+	// reads go on. It is for callers that replace the content through SQLite in WAL
+	// mode. Freeze then waits at most MaxPause for open transactions to end, and
+	// returns no HeldError: those that are left read the old content to their end.
+	// Until Thaw, a call that still gets SQLITE_BUSY waits and is retried; within a
+	// transaction that has read content which is gone by then it does get SQLITE_BUSY,
+	// as from any other writer.
 	WritesOnly bool
-	// InTurn has the freeze wait, before it closes the gate and with calls flowing,
-	// until few enough other databases of the program have theirs closed by such a
-	// freeze: as many as there are processors, 2 at least and 8 at most. Pushes do
-	// so. It is not for who freezes another database meanwhile.
+	// InTurn makes the freeze wait, before it closes the gate and with calls flowing,
+	// until few enough other databases of the program are closed by such a freeze: at
+	// most as many as there are processors, but at least 2 and at most 8. Pushes set
+	// it. A caller that freezes another database meanwhile must not.
 	InTurn bool
 	// CloseShared, with WritesOnly, drains and closes the connections with
 	// cache=shared, as Freeze does with all if WritesOnly is not set. They share one
 	// snapshot, which lasts as long as any of them reads.
 	CloseShared bool
-	// Logger gets a line for every call that is queued and that resumes, unless
-	// the driver has a logger of its own.
+	// Logger, if set, gets a line for every call that is queued and one when it
+	// resumes, unless the driver has a logger of its own.
 	Logger *zerolog.Logger
-	// Notify, if set, is called as the freeze goes on. It runs while calls
-	// wait: it must return at once, and must not use the database.
+	// Notify, if set, is called at each step of the freeze. It runs while calls wait:
+	// it must return at once, and must not use the database.
 	Notify func(FreezeEvent)
 
 	adopts bool // moves to a file that something else put there
@@ -55,7 +55,7 @@ type FreezeEvent struct {
 	Count int
 	// Window is how long the gate stays closed at most, at FreezeGateClosed.
 	Window time.Duration
-	// Holders are those that did not let go, at FreezeGateReopened.
+	// Holders are those that made the attempt fail, at FreezeGateReopened.
 	Holders []Holder
 }
 
@@ -63,27 +63,29 @@ type FreezeEvent struct {
 type FreezeStep int
 
 const (
-	FreezeWaiting      FreezeStep = iota // looked at what is held; once, at first
+	FreezeWaiting      FreezeStep = iota // what is held has been counted; once, at the start
 	FreezeGateClosed                     // an attempt begins
 	FreezeGateReopened                   // it failed
 	FreezeClosed                         // it succeeded: every connection is closed
 	FreezeWritesWait                     // with WritesOnly: writes wait from now on
 )
 
-// Freeze drains the database: new calls wait in the driver, what is under way
-// ends, and every SQLite connection is closed. It is the maintenance window in
-// which a swap replaces the file; a program may use it for its own. The last
-// SQLite connection to close checkpoints and removes the WAL, if no other
-// process has the database open.
+// Freeze drains the database: new calls wait in the driver, work in progress ends, and
+// every SQLite connection is closed. It is the maintenance window in which a swap
+// replaces the file; a program may use it for its own. The last SQLite connection to
+// close checkpoints the WAL and removes it, unless another process has the database
+// open.
 //
-// It waits in attempts so that a long hold delays the freeze and not the calls:
-// the gate closes for a short window, and opens again if something did not end
-// in it. Then nothing waits until those holds have ended, and the next attempt
-// begins the moment they have.
+// Freeze waits in attempts, so that a long hold delays the freeze and not the calls:
+// the gate closes for a short window, and opens again if something did not end in it.
+// Then no call waits until those holds have ended, and the next attempt begins the
+// moment they have.
 //
-// It returns a *HeldError at the timeout, ErrFreezing if another freeze is in
-// progress (or, with InTurn, those of others left it no turn), and ctx.Err() if ctx ends first; then calls flow as before. After
-// nil, Thaw must be called.
+// It returns a *HeldError at the timeout; ErrFreezing if another freeze is in progress
+// or OnSwap callbacks are running, or if with InTurn it got no turn in time; an error
+// that is ErrReplaced if something other than a swap replaced the file and the new one
+// can't be used; and ctx.Err() if ctx ends first. Calls then flow as before. After nil,
+// Thaw must be called.
 func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, error) {
 	if opts.Timeout <= 0 {
 		opts.Timeout = 30 * time.Second
@@ -100,7 +102,7 @@ func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, err
 		}
 		return nil, ErrFreezing
 	}
-	if !opts.adopts && d.isTelling() { // by a callback itself, maybe, for which it would wait
+	if !opts.adopts && d.isNotifying() { // perhaps by a callback, for which it would wait
 		d.freezing.Unlock()
 		return nil, ErrFreezing
 	}
@@ -142,5 +144,5 @@ func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, err
 	return f, nil
 }
 
-// Freezing reports whether a Freeze waits for the database, or holds it.
+// Freezing reports whether a Freeze is waiting for the database, or holds it.
 func (d *Database) Freezing() bool { return d.draining.Load() }

@@ -8,51 +8,52 @@ import (
 	"hotswap/internal/door"
 )
 
-// Frozen is a database with every connection drained and closed, and the gate
-// closed: nothing of the program touches its files until Thaw. (With WritesOnly,
-// nothing of it writes.) It is for one goroutine.
+// Frozen is a database with every connection drained and closed, and the gate closed:
+// nothing in the program touches its files until Thaw. (With WritesOnly, nothing in it
+// writes.) It is not safe for concurrent use.
 type Frozen struct {
 	// Connections is how many connections were closed.
 	Connections int
-	// Attempts is how often the gate was closed before all had drained.
+	// Attempts is how often the gate was closed until everything had drained.
 	Attempts int
 	// Holders are those that made an attempt fail.
 	Holders []Holder
-	// Generation is, after Thaw, the one that it has begun, or that goes on. By the
-	// time that Thaw returns another one may have begun.
+	// Generation is set by Thaw: the generation that it has begun, or the current one.
+	// Another may have begun by the time Thaw returns.
 	Generation uint64
 
 	db       *Database
-	over     *overwriting // whoever froze may be in the way of; ends with the freeze
-	closedAt time.Time    // when the first of the calls that wait now began to
+	over     *overwriting // by whoever froze, in the way of calls; ends with the freeze
+	closedAt time.Time    // when the first of the calls now waiting began to
 	replaced bool
 	forgives bool
 	thawed   bool
 	adopts   bool     // as of FreezeOptions
-	lost     []string // schemas of which a connection had some, that is in no file
-	turn     bool     // it has one of the turns
+	lost     []string // schemas whose content, in no file, a closed connection had
+	turn     bool     // has one of the turns
 }
 
-// overwrites has calls that get SQLITE_BUSY wait for the end of the freeze.
+// overwrites makes calls that get SQLITE_BUSY wait for the end of the freeze.
 func (f *Frozen) overwrites() {
 	f.over = f.db.overwriting.begin()
 }
 
-// Replaced says that another file is at the path now: Thaw will begin a new
+// Replaced records that another file is at the path now: Thaw will begin a new
 // generation and run the OnSwap callbacks.
 func (f *Frozen) Replaced() { f.replaced = true }
 
-// ForgiveReplay says that nobody looked whether connections can be told again, with
-// the new file, what they were told by SQL text: what can't be, since it is gone or
-// does not fit, is left out then with a line in the log, rather than that every call
-// of such a connection fails. It holds until the next swap.
+// ForgiveReplay records that nobody has checked whether the session settings of
+// connections (PRAGMA, ATTACH) can be replayed with the new file. A setting that can't
+// be, because it refers to something that is gone or does not fit, is then dropped with
+// a line in the log; otherwise every call of its connection would fail. It holds until
+// the next swap.
 func (f *Frozen) ForgiveReplay() { f.forgives = true }
 
-// Thaw opens the gate: calls resume, each reopening its connection. It returns
-// the pause, from gate closed to gate open, as the longest waiting call felt
-// it. Callbacks have run when it returns. What is to come once calls flow, and before
-// the callbacks are waited for, is done by opened: they may need what it gives back.
-// A second Thaw does nothing.
+// Thaw opens the gate: calls resume, each reopening its connection. It returns the
+// pause, from gate closed to gate open, as the longest-waiting call felt it. OnSwap
+// callbacks have run when it returns. Thaw calls the functions opened once calls flow,
+// before it waits for the callbacks, which may need what those release. A second Thaw
+// does nothing and returns 0.
 func (f *Frozen) Thaw(opened ...func()) (pause time.Duration) {
 	if f.thawed {
 		return 0
@@ -63,12 +64,12 @@ func (f *Frozen) Thaw(opened ...func()) (pause time.Duration) {
 	if f.replaced = f.replaced || external; f.replaced {
 		d.forgives.Store(f.forgives)
 		f.Generation = d.generation.Add(1)            // before any call can see the new file,
-		door.Expect(d.Path(), d.watch.known().last()) // be it of another database's
+		door.Expect(d.Path(), d.watch.known().last()) // also one of another database
 	} else {
 		f.Generation = d.generation.Load()
 	}
 	f.open()
-	var told <-chan struct{}
+	var notified <-chan struct{}
 	now := time.Now()
 	pause = now.Sub(f.closedAt)
 	if f.replaced {
@@ -79,7 +80,7 @@ func (f *Frozen) Thaw(opened ...func()) (pause time.Duration) {
 		if external {
 			d.warnReplaced(pause)
 		}
-		told = d.tell(Swap{Path: d.Path(), Generation: f.Generation, Pause: pause, External: external})
+		notified = d.notify(Swap{Path: d.Path(), Generation: f.Generation, Pause: pause, External: external})
 	}
 	if len(f.lost) > 0 {
 		slices.Sort(f.lost)
@@ -90,8 +91,8 @@ func (f *Frozen) Thaw(opened ...func()) (pause time.Duration) {
 	for _, do := range opened {
 		do()
 	}
-	if told != nil && !f.adopts {
-		<-told
+	if notified != nil && !f.adopts {
+		<-notified
 	}
 	return pause
 }
@@ -110,7 +111,7 @@ func (f *Frozen) end() {
 	f.db.gateLog.Store(nil)
 	f.db.draining.Store(false)
 	f.db.freezing.Unlock()
-	f.db.letGo()
+	f.db.release()
 }
 
 func (d *Database) setFrozen() {

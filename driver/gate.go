@@ -10,10 +10,10 @@ import (
 // words of a database's connections. A call that finds no want mark pays two
 // compare-and-swaps on a word that only its own connection's user writes.
 
-// enter begins a call: it waits while the gate is closed to this connection,
-// and reopens the SQLite connection if a swap has closed it. On success the
-// caller owns the connection until exit. It returns ctx.Err() if ctx ends
-// first, and then the connection is as it was.
+// enter begins a call: it waits while the gate is closed to this connection, and
+// reopens the SQLite connection if a swap has closed it. On success the caller owns the
+// connection until exit. It returns ctx.Err() if ctx ends first, and leaves the
+// connection as it was.
 func (c *conn) enter(ctx context.Context, query string) error {
 	w := c.state.load()
 	c.noteQuery(w, query)
@@ -26,17 +26,17 @@ func (c *conn) enter(ctx context.Context, query string) error {
 	return c.revive(ctx, query)
 }
 
-// noteQuery notes the query of the call that comes after those counted in w.
-// There are two places, for an even and an odd count: an observer finds the
-// latest call's query where its word says, and this one is written elsewhere.
+// noteQuery records the query of the call that follows those counted in w. There are
+// two places, for even and odd counts: an observer finds the latest call's query where
+// its word says, while this one is written to the other.
 func (c *conn) noteQuery(w word, query string) {
 	c.queries[(w.calls()+1)%2] = query
 }
 
-// latestQuery returns the query of the call that made the word w; false if the
-// word has changed, and then what was read may not even be a whole string. Any
-// goroutine may call it. The place is written again by the next call but one,
-// which a word that did not change has not seen: the race detector can't know.
+// latestQuery returns the query of the call that made the word w; false if the word has
+// changed, and then what was read may not even be a whole string. Any goroutine may
+// call it. The place is next written by the call after next, which an unchanged word
+// rules out; the race detector can't know that.
 //
 //go:norace
 func (c *conn) latestQuery(w word) (string, bool) {
@@ -47,7 +47,7 @@ func (c *conn) latestQuery(w word) (string, bool) {
 	return strings.Clone(q), true
 }
 
-// exit ends a call; deferred, also one that panics.
+// exit ends a call. It is deferred, and so ends one that panics, too.
 func (c *conn) exit() {
 	if p := recover(); p != nil {
 		c.exitPanicking()
@@ -69,7 +69,7 @@ func (c *conn) enterSlow(ctx context.Context, query string) error {
 		c.mu.Lock()
 		if c.closed {
 			c.mu.Unlock()
-			return driver.ErrBadConn // as a closed go-sqlite3 connection says to Ping
+			return driver.ErrBadConn // as Ping of a closed go-sqlite3 connection returns
 		}
 		if reopened := c.reopening; reopened != nil {
 			c.mu.Unlock()
@@ -95,8 +95,8 @@ func (c *conn) enterSlow(ctx context.Context, query string) error {
 			}
 			return c.revive(ctx, query)
 		case s == stateBusy, !w.wanted():
-			// Busy, and not by a claimer, who would hold mu, nor by Reconnect; or
-			// frozen with no mark.
+			// Busy, but not claimed, which would hold mu, nor in Reconnect; or frozen
+			// with no mark.
 			c.mu.Unlock()
 			panic("hotswap: concurrent calls on one connection (" + w.String() + ")")
 		}
@@ -135,8 +135,8 @@ func (c *conn) exitSlow() {
 	}
 }
 
-// enterHold begins the end of a hold (Rows.Close, Commit, Rollback): it never
-// waits. It reports false if the hold is gone because a forced freeze took it.
+// enterHold begins the end of a hold (Rows.Close, Commit, Rollback): it never waits. It
+// returns false if a forced freeze took the hold.
 func (c *conn) enterHold(query string) bool {
 	w := c.state.load()
 	c.noteQuery(w, query)
@@ -156,39 +156,39 @@ func (c *conn) enterHold(query string) bool {
 	}
 }
 
-// inTransaction reports whether SQLite has a transaction open on c, begun by
-// whatever means. The caller owns c or holds mu while c is idle.
+// inTransaction reports whether SQLite has a transaction open on c, however it was
+// begun. The caller owns c, or holds mu while c is idle.
 func (c *conn) inTransaction() bool {
 	return c.inner != nil && !c.inner.AutoCommit()
 }
 
-// want waits for whoever holds mu of c, which is marked.
+// want waits until nobody holds mu of c, which is already marked, and sees to holdRaw.
 func (c *conn) want() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.holdRaw()
 }
 
-// holdRaw makes c held if it is idle, marked, and in a transaction that was begun
-// by SQL text, which only SQLite knows of: the mark alone does not drain it. The
+// holdRaw makes c held if it is idle, marked, and in a transaction begun by SQL text,
+// which only SQLite knows of: such a connection is not drained by the mark alone. The
 // caller holds mu.
 func (c *conn) holdRaw() {
 	w := c.state.load()
 	if w.state() == stateIdle && w.wanted() && c.inTransaction() {
-		// Nobody moves a marked idle connection but under mu.
+		// A marked idle connection is moved only under mu.
 		c.state.mustSwap(w, w.with(stateHeld))
 	}
 }
 
-// release takes the want mark off c; a frozen connection becomes idle.
+// release removes the want mark from c; a frozen connection becomes idle.
 func (c *conn) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.state.move(func(w word) word { return w.released(c.closed) })
 }
 
-// claim takes c, idle or held, away from its user for a moment. The caller
-// holds mu until unclaim, and a call that comes in between waits for mu.
+// claim takes c, idle or held, from its user for a moment. The caller holds mu until
+// unclaim, and a call that begins in between waits for mu.
 func (c *conn) claim() bool {
 	w := c.state.load()
 	if s := w.state(); s != stateIdle && s != stateHeld {
@@ -197,8 +197,7 @@ func (c *conn) claim() bool {
 	return c.state.swap(w, w.with(stateBusy))
 }
 
-// unclaim gives c back, in the state that it is in now; a mark may have come
-// meanwhile.
+// unclaim gives c back in the state s; a mark may have come meanwhile.
 func (c *conn) unclaim(s state) {
 	c.state.move(func(w word) word { return w.with(s) })
 }

@@ -17,11 +17,11 @@ import (
 // The others would take the processors, and the time, of the one that is waited for.
 func TestAllCallsWaitWhileTheGateWaitsForAConnectionThatIsBeingReopened(t *testing.T) {
 	var slow atomic.Bool
-	opening, letGo := make(chan struct{}), make(chan struct{})
+	opening, release := make(chan struct{}), make(chan struct{})
 	name := register(t, driver.WithConnectHook(func(*sqlite3.SQLiteConn) error {
 		if slow.CompareAndSwap(true, false) {
 			close(opening)
-			<-letGo
+			<-release
 		}
 		return nil
 	}))
@@ -73,7 +73,7 @@ func TestAllCallsWaitWhileTheGateWaitsForAConnectionThatIsBeingReopened(t *testi
 		}
 		return nil
 	})
-	close(letGo)
+	close(release)
 	if err := <-reconnected; err != nil {
 		t.Error(err)
 	}

@@ -16,7 +16,7 @@ type Holder struct {
 	// since the hold may have begun before.
 	For time.Duration `json:"for_ns"`
 
-	tx bool // in a transaction, whatever else; or a call that may be
+	tx bool // in a transaction, or a call that may be
 }
 
 // HoldKind is what keeps a connection from being drained.
@@ -29,16 +29,16 @@ const (
 	HoldRaw  HoldKind = "raw transaction" // BEGIN or SAVEPOINT executed as SQL text
 )
 
-// sighting is when a connection was first seen in the period it is in.
+// sighting is when a connection was first seen in its current period.
 type sighting struct {
 	period word
 	at     time.Time
 }
 
-// Holders returns what keeps the database's connections busy at this moment:
-// what a Freeze would have to wait for, longest first. Holder.For is counted
-// from the first time that Holders or a Freeze saw the same hold, since calls
-// read no clock. A transaction begun by SQL text is seen only by a Freeze.
+// Holders returns what is keeping the database's connections busy at this moment,
+// longest first: what a Freeze would have to wait for. Holder.For counts from the first
+// time that Holders or a Freeze saw the hold, since calls read no clock. Only a Freeze
+// sees a transaction begun by SQL text.
 func (d *Database) Holders() []Holder {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -76,13 +76,13 @@ func (d *Database) holdersLocked(holds func(*conn, word) bool) []Holder {
 	return out
 }
 
-// holder describes what c is held by; false if it is let go meanwhile. It must
-// not ask SQLite: a step of Rows may be running, which has the connection's mutex
-// for as long as it takes, and here Database.mu is held.
+// holder describes what holds c; false if that ends meanwhile. It must not ask SQLite:
+// a step of Rows may hold the connection's mutex for as long as it takes, and
+// Database.mu is held here.
 func (c *conn) holder() (Holder, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for range 100 { // as long as calls begin and end under our eyes
+	for range 100 { // while calls begin and end as we look
 		w := c.state.load()
 		query, ok := c.latestQuery(w)
 		if !ok {

@@ -8,32 +8,32 @@ import (
 	"hotswap/internal/interrupt"
 )
 
-// interrupter reaches the SQLite connection of a conn from other goroutines than
-// the one whose call runs on it.
+// interrupter gives other goroutines than the one whose call is running access to the
+// SQLite connection of a conn.
 type interrupter struct {
-	mu     sync.RWMutex // held by whoever uses handle; a leaf
+	mu     sync.RWMutex // held while handle is used; a leaf
 	handle interrupt.Handle
 	known  bool // handle is of an open connection
 }
 
-// set is with a new SQLite connection, whose calls can't be interrupted if it's
-// another go-sqlite3 than the known ones.
+// set is called with a new SQLite connection. Calls can't be interrupted if this
+// go-sqlite3 is not one of the known ones.
 func (i *interrupter) set(inner *sqlite3.SQLiteConn) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.handle, i.known = interrupt.Of(inner)
 }
 
-// clear is before the SQLite connection is closed.
+// clear is called before the SQLite connection is closed.
 func (i *interrupter) clear() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.handle, i.known = interrupt.Handle{}, false
 }
 
-// interrupt makes what runs on c return SQLITE_INTERRUPT, but does not wait for
-// that. It hits nothing between two steps of a call; so whoever wants the call to
-// end repeats it. Safe for any goroutine.
+// interrupt makes what runs on c return SQLITE_INTERRUPT, without waiting for that. It
+// has no effect between two steps of a call, so callers repeat it until the call ends.
+// Any goroutine may call it.
 func (c *conn) interrupt() {
 	i := &c.interrupter
 	i.mu.RLock()
@@ -43,8 +43,8 @@ func (c *conn) interrupt() {
 	}
 }
 
-// awaitStep returns when no step runs on c: not that of open Rows either, which is
-// no call, and which a user's function called from SQL may delay for ever.
+// awaitStep returns when no step runs on c, including steps of open Rows, which are not
+// calls and which a user's SQL function may delay for ever.
 func (c *conn) awaitStep() {
 	i := &c.interrupter
 	i.mu.RLock()

@@ -16,16 +16,16 @@ import (
 	"hotswap/internal/session"
 )
 
-// closeSQLite closes the SQLite connection that an opener has. If it is the last one of the
-// process on a file, and another file is at the path by now or none, SQLite would
-// leave the file's WAL behind (it looks for that: databaseIsUnmoved in pager.c),
-// and whoever opens what is at the path next replays it into that. That may come to
-// be so in any moment: so the WAL is moved into the file before the connection is
-// closed, what is left of it is cleared away after that, and until then nobody else
-// in the process opens the path. It may take as long as a checkpoint.
+// closeSQLite closes the opener's SQLite connection. If that is the process's last one
+// on a file, and another file or none is at the path by now, SQLite would leave the
+// file's WAL behind (see databaseIsUnmoved in pager.c), and whoever opens the path next
+// would replay it into the file there. That may come about at any moment. So the WAL is
+// moved into the file before the connection is closed, what is left of it is removed
+// after that, and until then nobody else in the process opens the path. It may take as
+// long as a checkpoint.
 func closeSQLite(opener door.Opener, inner *sqlite3.SQLiteConn) error {
 	if largeWALs(opener) {
-		inner.Exec("PRAGMA wal_checkpoint(PASSIVE)", nil) // while others may come
+		inner.Exec("PRAGMA wal_checkpoint(PASSIVE)", nil) // while others may still open it
 	}
 	last, closed := door.Leaving(opener)
 	defer closed()
@@ -46,15 +46,15 @@ func closeSQLite(opener door.Opener, inner *sqlite3.SQLiteConn) error {
 	}
 	err := inner.Close()
 	for i := range left {
-		if !door.Stays(left[i].Path) { // or what was being opened there has come to something
+		if !door.Stays(left[i].Path) { // else an open in progress there has succeeded
 			left[i].clear()
 		}
 	}
 	return err
 }
 
-// largeWALs reports whether the opener is the last one on a file with a WAL that it
-// takes time to move.
+// largeWALs reports whether the opener is the last one on a file whose WAL takes time
+// to move.
 func largeWALs(opener door.Opener) bool {
 	return slices.ContainsFunc(door.Last(opener), func(h door.Handle) bool { return walSize(h.Path) > 1<<20 })
 }
@@ -68,20 +68,20 @@ func walSize(path string) int64 {
 	return info.Size()
 }
 
-// emptyWALs moves the WALs of those files into them. If one can't be, its WAL is not
-// empty after that, which is looked at once the connection is closed: it is another
-// process's, too, as a rule, and SQLite's last close sees to it. Only of a file that
-// was moved away is another process waited for, for longer than a moment.
+// emptyWALs moves the WALs of those files into them. One that can't be moved stays
+// non-empty, which is checked once the connection is closed: as a rule another process
+// has it open, too, and SQLite's last close sees to it. Only for a file that was moved
+// away does it wait longer than a moment for another process.
 func emptyWALs(inner *sqlite3.SQLiteConn, left []leftBehind, moved bool) {
 	if !inner.AutoCommit() {
 		inner.Exec("ROLLBACK", nil) // as the close would
 	}
-	wait := 20 * time.Millisecond // for one that is just being opened, or closed, too
+	wait := 20 * time.Millisecond // for a connection that is just opening or closing
 	if moved {
 		wait = time.Second
 	}
 	inner.Exec(fmt.Sprintf("PRAGMA busy_timeout=%d", wait.Milliseconds()), nil)
-	// Another close of the same moment has the checkpoint, most likely, which ends soon.
+	// Most likely a concurrent close is running the checkpoint, which ends soon.
 	deadline := time.Now().Add(max(wait, 250*time.Millisecond))
 	for _, l := range left {
 		for _, name := range schemasOn(inner, l.Path) {
@@ -92,11 +92,11 @@ func emptyWALs(inner *sqlite3.SQLiteConn, left []leftBehind, moved bool) {
 	}
 }
 
-// emptyWAL moves the WAL of a schema into its file. It is false if another one is just
-// doing that, for which SQLite does not wait, and which may not move all that there is
-// by now.
+// emptyWAL moves the WAL of a schema into its file. It returns false if another
+// checkpoint is running: SQLite does not wait for it, and it may not move all that is
+// there by now.
 func emptyWAL(inner *sqlite3.SQLiteConn, schema string) bool {
-	// One that has read nothing yet has no WAL to move:
+	// A connection that has read nothing yet has no WAL to move:
 	// https://www.sqlite.org/c3ref/wal_checkpoint_v2.html.
 	inner.Exec("PRAGMA "+schema+".schema_version", nil)
 	rows, err := inner.Query("PRAGMA "+schema+".wal_checkpoint(TRUNCATE)", nil)
@@ -113,7 +113,7 @@ func emptyWAL(inner *sqlite3.SQLiteConn, schema string) bool {
 	return busy == 0 || frames >= 0
 }
 
-// schemasOn returns the names, quoted, of a connection's schemas that are of a file.
+// schemasOn returns the quoted names of a connection's schemas that are on the file.
 func schemasOn(inner *sqlite3.SQLiteConn, path string) (names []string) {
 	if inner.GetFilename("main") == path {
 		return []string{"main"}
@@ -126,10 +126,10 @@ func schemasOn(inner *sqlite3.SQLiteConn, path string) (names []string) {
 	return names
 }
 
-// leftBehind is a file that its last connection leaves.
+// leftBehind is a file that its last connection is leaving.
 type leftBehind struct {
 	door.Handle
-	wal   fileid.ID            // that it had, if any
+	wal   fileid.ID            // its WAL, if any
 	stale map[string]fileid.ID // its sidecars, if another file was at the path before the close
 }
 
@@ -138,7 +138,7 @@ func (l *leftBehind) moved() bool { return fileid.Of(l.Path) != l.File }
 func (l *leftBehind) clear() {
 	if l.stale == nil {
 		// SQLite removes the WAL with the last connection, unless the file was replaced
-		// in that very moment, or another process has it.
+		// at that very moment or another process has it open.
 		if l.wal == fileid.None || fileid.Of(l.Path+"-wal") != l.wal || !l.moved() {
 			return
 		}
@@ -158,9 +158,9 @@ func (l *leftBehind) clear() {
 	}
 }
 
-// openSidecars returns those files beside the database that this process has
-// open: the old file's, since it opened no other. Where that can't be asked, it
-// is all that are there.
+// openSidecars returns the sidecars of the database that this process has open: the old
+// file's, since it opened no other. Where the system can't say, it returns all that are
+// there.
 func openSidecars(path string) map[string]fileid.ID {
 	found := map[string]fileid.ID{}
 	for _, suffix := range []string{"-wal", "-shm"} {

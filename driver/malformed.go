@@ -6,16 +6,16 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 )
 
-// damage is what a call has met.
+// damage is the error that told of a damaged file.
 type damage struct {
 	text       string
 	at         time.Time
 	generation uint64
 }
 
-// Damage tells of the first call that SQLite answered with "database disk image is
-// malformed", "file is not a database" or the like, of the present generation: what
-// it said and when; "" if there was none. It may have meant a file that is attached.
+// Damage returns the first error of the current generation with which SQLite reported a
+// damaged file ("database disk image is malformed", "file is not a database" or the
+// like), and when; "" if there was none. The damaged file may be an attached one.
 func (d *Database) Damage() (text string, at time.Time) {
 	met := d.damage.Load()
 	if met == nil || met.generation != d.Generation() {
@@ -24,7 +24,7 @@ func (d *Database) Damage() (text string, at time.Time) {
 	return met.text, met.at
 }
 
-// noteDamage takes down an error of a call that tells of damage.
+// noteDamage records err if it reports damage.
 func (c *conn) noteDamage(err error) {
 	se, ok := err.(sqlite3.Error)
 	if !ok || se.Code != sqlite3.ErrCorrupt && se.Code != sqlite3.ErrNotADB || c.db == nil {

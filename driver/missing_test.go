@@ -13,10 +13,10 @@ import (
 
 func TestAFileThatIsRemovedIsWarnedOfOnce(t *testing.T) {
 	r := startReplaced(t, "WAL")
-	driver.StopLooking(r.db)
+	driver.StopTicking(r.db)
 	look := func(times int) (warnings int) {
 		for range times {
-			driver.Look(r.db)
+			driver.Tick(r.db)
 		}
 		return strings.Count(r.log.String(), "removed or moved away")
 	}

@@ -10,9 +10,9 @@ import (
 	"hotswap/internal/fileid"
 )
 
-// turnedAway returns the database that pools have by this name, or had last, if that
-// and all other names of it lead to path by now; nil for none.
-func turnedAway(path, name string) *Database {
+// findRepointed returns the database that pools have open, or last had, under this name, if
+// that and all its other names now lead to path; nil for none.
+func findRepointed(path, name string) *Database {
 	if name == "" || name == path {
 		return nil
 	}
@@ -37,9 +37,9 @@ func leadsTo(name, path string) bool {
 	return err == nil && real == path
 }
 
-// named counts a name, absolute, by which a pool has opened the database: where it
-// has symlinks in it, they may be turned to another file.
-func (d *Database) named(name string) (unnamed func()) {
+// addName counts an absolute name under which a pool has opened the database. Symlinks
+// in it may be repointed to another file.
+func (d *Database) addName(name string) (remove func()) {
 	registry.Lock()
 	defer registry.Unlock()
 	d.names[name]++
@@ -62,19 +62,19 @@ func (d *Database) named(name string) (unnamed func()) {
 	}
 }
 
-// namesNow returns the names by which pools have the database.
+// namesNow returns the names under which pools have the database open.
 func (d *Database) namesNow() []string {
 	registry.Lock()
 	defer registry.Unlock()
 	return slices.Collect(maps.Keys(d.names))
 }
 
-// turnedTo returns the path that the database's names lead to now, if that is not
-// its path any more, and they agree on it.
-func (d *Database) turnedTo() (path string, turned bool) {
+// repointedTo returns the path that the database's names lead to now, if that is no
+// longer its own path, and they agree on it.
+func (d *Database) repointedTo() (path string, repointed bool) {
 	names := d.namesNow()
 	if slices.Contains(names, d.Path()) {
-		return "", false // this one has no symlink in it
+		return "", false // one has no symlink in it
 	}
 	for i, name := range names {
 		real, err := dbpath.Real(name)
@@ -87,19 +87,19 @@ func (d *Database) turnedTo() (path string, turned bool) {
 		return "", false
 	}
 	if other, ok := managed(path); ok && other != d {
-		return "", false // two can't be one: this one stays where it is
+		return "", false // two can't become one: this one stays where it is
 	}
 	return path, true
 }
 
-// turnedFrom returns the path of the database whose names lead to this one by now.
-func turnedFrom(path string) (from string) {
+// repointedFrom returns the path of the database whose names now lead to this path.
+func repointedFrom(path string) (from string) {
 	registry.Lock()
 	linked := slices.Collect(maps.Keys(registry.linked))
 	registry.Unlock()
 	for _, entry := range linked {
 		if d := entry.Value(); d != nil {
-			if to, turned := d.turnedTo(); turned && to == path {
+			if to, repointed := d.repointedTo(); repointed && to == path {
 				return d.Path()
 			}
 		}
@@ -107,19 +107,19 @@ func turnedFrom(path string) (from string) {
 	return ""
 }
 
-// LeadsTo reports whether path is the database's, and no symlink in the names by which
-// pools have it was turned to another one.
+// LeadsTo is used by package swapper: it reports whether path is the database's, and no
+// symlink in the names under which pools have it open was repointed.
 func (d *Database) LeadsTo(path string) bool {
 	if d.Path() != path {
 		return false
 	}
-	_, turned := d.turnedTo()
-	return !turned
+	_, repointed := d.repointedTo()
+	return !repointed
 }
 
-// moveTo makes path the database's, unless another one has that path, or something of
-// this one is open. Nobody opens what is there before it is admitted, or is known to
-// have arrived: the generation begins with that.
+// moveTo makes path the database's, unless another database has that path, or a file of
+// this one is open. Nobody opens the file there before it is admitted, or known to have
+// arrived, which begins the generation.
 func (d *Database) moveTo(path string) error {
 	registry.Lock()
 	defer registry.Unlock()
@@ -135,10 +135,10 @@ func (d *Database) moveTo(path string) error {
 	return nil
 }
 
-// opened reports whether what was just opened at the path is the database's still, and
-// not left behind by a move of that moment. If it is, it stays.
+// opened reports whether the path, where a file was just opened, is still the
+// database's, and was not left by a move at that moment. If it is, it stays.
 func (d *Database) opened(path string) bool {
-	registry.Lock() // after the move, or before it looks whether anything is open
+	registry.Lock() // after the move, or before it checks that nothing is open
 	defer registry.Unlock()
 	return d.Path() == path
 }

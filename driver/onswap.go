@@ -9,25 +9,27 @@ import (
 	"hotswap/internal/lognote"
 )
 
-// Swap tells an OnSwap callback what happened.
+// Swap describes a swap to an OnSwap callback.
 type Swap struct {
 	// Path is the database's resolved real path.
 	Path string
 	// Generation is the generation that the swap began.
 	Generation uint64
-	// Pause is how long the gate was closed for the swap.
+	// Pause is how long the gate was closed for the swap; 0 for a file that was put
+	// there while no connection was open.
 	Pause time.Duration
-	// External is set if the file was replaced by something else than a swap,
-	// and the connections have moved to what is there now.
+	// External is set if something other than a swap replaced the file, and the
+	// connections have moved to the one that is there now.
 	External bool
 }
 
-// OnSwap calls fn after every swap: once calls flow again, and before the Push
-// that made the swap returns. It is for dropping caches. Until fn has run, calls
-// see the new file and a cache the old one; a cache that must never be stale
-// tags its entries with the Generation read before the query that filled them.
-// Callbacks run one after another, in the order of registration; a panic is
-// logged and goes no further. cancel takes fn off again.
+// OnSwap calls fn after every swap: once calls flow again, and before the Push that
+// made the swap returns. It is meant for dropping caches. Until fn has run, calls see
+// the new file and a cache the old one; a cache that must never be stale tags its
+// entries with the Generation read before the query that filled them. Callbacks run one
+// after another, in order of registration, on a goroutine of the driver's. They may
+// query the database; a Freeze while they run returns ErrFreezing. A panic in one is
+// logged and goes no further. cancel unregisters fn.
 func (d *Database) OnSwap(fn func(Swap)) (cancel func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -41,45 +43,45 @@ func (d *Database) OnSwap(fn func(Swap)) (cancel func()) {
 	}
 }
 
-// untold is a swap of which the OnSwap callbacks are to be told.
-type untold struct {
+// notice is a swap that is to be reported to the OnSwap callbacks.
+type notice struct {
 	swap Swap
-	told chan struct{}
+	done chan struct{}
 }
 
-// tell has the OnSwap callbacks told of a swap, one swap after another and each
-// callback on the one goroutine that is made for it: a callback may query, and what
-// it waits for must not wait for it. The channel is closed when all have run.
-func (d *Database) tell(s Swap) (told <-chan struct{}) {
-	u := untold{s, make(chan struct{})}
+// notify reports a swap to the OnSwap callbacks, one swap after another, all on one
+// goroutine started for that: a callback may query, and what it waits for must not wait
+// for it. The channel is closed when all have run.
+func (d *Database) notify(s Swap) (done <-chan struct{}) {
+	n := notice{s, make(chan struct{})}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.untold = append(d.untold, u)
-	if !d.telling {
-		d.telling = true
-		go d.tellAll()
+	d.notices = append(d.notices, n)
+	if !d.notifying {
+		d.notifying = true
+		go d.notifyAll()
 	}
-	return u.told
+	return n.done
 }
 
-func (d *Database) tellAll() {
+func (d *Database) notifyAll() {
 	for {
 		d.mu.Lock()
-		u := d.untold[0]
-		d.untold = d.untold[1:]
+		n := d.notices[0]
+		d.notices = d.notices[1:]
 		var fns []func(Swap)
 		for _, id := range slices.Sorted(maps.Keys(d.callbacks)) {
 			fns = append(fns, d.callbacks[id])
 		}
 		d.mu.Unlock()
 		for _, fn := range fns {
-			d.call(fn, u.swap)
+			d.call(fn, n.swap)
 		}
 		d.mu.Lock()
-		d.telling = len(d.untold) > 0 // before anybody can know: the next swap may come at once
-		more := d.telling
+		d.notifying = len(d.notices) > 0 // before done is closed: the next swap may come at once
+		more := d.notifying
 		d.mu.Unlock()
-		close(u.told)
+		close(n.done)
 		if !more {
 			return
 		}
@@ -95,8 +97,8 @@ func (d *Database) call(fn func(Swap), s Swap) {
 	fn(s)
 }
 
-func (d *Database) isTelling() bool {
+func (d *Database) isNotifying() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.telling
+	return d.notifying
 }

@@ -16,12 +16,12 @@ import (
 	"hotswap/internal/dsn"
 )
 
-// OpenFile returns a pool of one connection on another file, not managed, that
-// is opened as the program opens this database: with its driver's extensions
-// and connect hook, without its DSN's settings but with these parameters of a file:
-// URI. It is for looking at a file before it becomes this database. If the program
-// has no pool open, or hooks is false, the connection is a plain one. The caller
-// closes it.
+// OpenFile is used by package swapper: it returns a pool of one connection on another
+// file, unmanaged, opened as the program opens this database: with its driver's
+// extensions and connect hook, but with the given parameters of a file: URI instead of
+// its DSN's. It is for looking at a file before it becomes this database. If the
+// program has no pool open, or hooks is false, the connection is a plain one. The
+// caller closes the pool.
 func (d *Database) OpenFile(path string, hooks bool, params ...string) *sql.DB {
 	c := fileConnector{path: path, uri: dbpath.URI(path, params...)}
 	if drv := d.drv.Load(); hooks && drv != nil {
@@ -37,9 +37,8 @@ type fileConnector struct {
 	path, uri string
 }
 
-// Connect returns when ctx ends, also if the connect hook does not. Who made the
-// file may have removed it when the hook returns at last: then SQLite leaves what
-// it has put beside it.
+// Connect returns when ctx ends, even if the connect hook does not return. The file may
+// have been removed by the time the hook does: then SQLite leaves its sidecars behind.
 func (c fileConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	type result struct {
 		conn     driver.Conn
@@ -57,7 +56,7 @@ func (c fileConnector) Connect(ctx context.Context) (driver.Conn, error) {
 				if r.conn != nil {
 					r.conn.Close()
 				}
-				removeSidecarsOfNone(c.path)
+				removeOrphanedSidecars(c.path)
 			}
 		}()
 		r.conn, r.err = openOwn(c.drv, c.uri)
@@ -73,8 +72,8 @@ func (c fileConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	}
 }
 
-// removeSidecarsOfNone removes what is beside a file of ours that is gone.
-func removeSidecarsOfNone(path string) {
+// removeOrphanedSidecars removes the sidecars of a file of ours that is gone.
+func removeOrphanedSidecars(path string) {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return
 	}
@@ -85,22 +84,24 @@ func removeSidecarsOfNone(path string) {
 
 func (c fileConnector) Driver() driver.Driver { return &c.drv }
 
-// OpenPlain returns a pool on the database's own file whose connections wait at the
-// gate and are closed by a freeze like any of the program's, but are plain ones, with
-// these parameters of a file: URI. The caller closes it.
+// OpenPlain is used by package swapper: it returns a pool on the database's own file,
+// with the given parameters of a file: URI. Its connections wait at the gate and are
+// closed by a freeze like the program's own, but are plain ones, without hooks. The
+// caller closes the pool.
 func (d *Database) OpenPlain(params ...string) *sql.DB {
-	// The path is no name of the database's, which would keep it there if a symlink is
-	// turned meanwhile.
+	// The path is not one of the database's names, which would pin it there if a
+	// symlink is repointed meanwhile.
 	d.keep()
-	c := &connector{drv: New(), dsn: dsn.Parse(dbpath.URI(d.Path(), params...)), db: d, letGo: sync.OnceFunc(d.letGo)}
+	c := &connector{drv: New(), dsn: dsn.Parse(dbpath.URI(d.Path(), params...)), db: d, release: sync.OnceFunc(d.release)}
 	c.outer = (*baseConnector)(c)
 	return sql.OpenDB(c)
 }
 
-// OpenOwn returns a pool of one connection on the database's own file, which waits at
-// no gate and is closed by no freeze, with these parameters of a file: URI. It is for
-// who replaces the file, and must be closed before that is done. What its Conn.Raw
-// gives has a method SQLite that returns the SQLite connection. The caller closes it.
+// OpenOwn is used by package swapper: it returns a pool of one connection on the
+// database's own file, with the given parameters of a file: URI, that does not wait at
+// the gate and is not closed by a freeze. It is for whoever replaces the file, and must
+// be closed before that is done. What Conn.Raw passes has a method SQLite that returns
+// the SQLite connection. The caller closes the pool.
 func (d *Database) OpenOwn(params ...string) *sql.DB {
 	db := sql.OpenDB(ownConnector(dbpath.URI(d.Path(), params...)))
 	db.SetMaxOpenConns(1)
@@ -115,7 +116,7 @@ func (uri ownConnector) Connect(context.Context) (driver.Conn, error) {
 	return openOwn(sqlite3.SQLiteDriver{}, string(uri))
 }
 
-// ownConn is a connection that is no call's, and who opens with it at the door.
+// ownConn is a connection that belongs to no call, and is its own opener at the door.
 type ownConn struct{ *sqlite3.SQLiteConn }
 
 func openOwn(drv sqlite3.SQLiteDriver, name string) (driver.Conn, error) {
@@ -128,7 +129,7 @@ func openOwn(drv sqlite3.SQLiteDriver, name string) (driver.Conn, error) {
 	return c, nil
 }
 
-// Close leaves nothing behind, as the close of a managed connection doesn't.
+// Close leaves nothing behind, like the close of a managed connection.
 func (c *ownConn) Close() error { return closeSQLite(c, c.SQLiteConn) }
 
 func (c *ownConn) SQLite() *sqlite3.SQLiteConn { return c.SQLiteConn }

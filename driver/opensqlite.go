@@ -6,10 +6,10 @@ import (
 	"hotswap/internal/door"
 )
 
-// openSQLite opens an SQLite connection in the hands of opener, and runs its connect
-// hook. go-sqlite3 would do that, too, and close the connection if the hook fails; but
-// as its own close leaves a WAL behind (see closeSQLite), in which is what the hook
-// had written, it is not asked to. The caller is in door.As.
+// openSQLite opens an SQLite connection as opener, and runs its connect hook.
+// go-sqlite3 would run the hook, too, and close the connection if that fails; but its
+// own close leaves behind a WAL with what the hook had written (see closeSQLite). The
+// caller is in door.As.
 func openSQLite(opener door.Opener, drv sqlite3.SQLiteDriver, name string) (*sqlite3.SQLiteConn, error) {
 	hook := drv.ConnectHook
 	drv.ConnectHook = nil

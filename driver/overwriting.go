@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// overwriting is the time during which a connection that is not the program's may
-// keep SQLite's locks from it: a new content is written in place, for longer than a
-// busy timeout may last, or a push looks at the database.
+// overwriting is a time during which a connection that is not the program's may hold
+// SQLite's locks: new content is being written in place, possibly for longer than a
+// busy timeout, or a push is looking at the database.
 type overwriting struct {
 	of    *overwritings
 	ended chan struct{}
@@ -24,7 +24,7 @@ func (o *overwriting) over() bool {
 	}
 }
 
-// finish ends it. A second time does nothing; one goroutine does both.
+// finish ends it. A second call does nothing; both come from one goroutine.
 func (o *overwriting) finish() {
 	if o == nil || o.over() {
 		return
@@ -37,7 +37,6 @@ func (o *overwriting) finish() {
 	close(o.ended)
 }
 
-// overwritings are those of a database.
 type overwritings struct {
 	mu      sync.Mutex // a leaf
 	running []*overwriting
@@ -52,8 +51,8 @@ func (all *overwritings) begin() *overwriting {
 	return o
 }
 
-// Load returns the one that began first of those that go on; if none does, the one
-// that ended last, and nil if there was none.
+// Load returns the earliest of those in progress; if there is none, the one that ended
+// last, and nil if there never was one.
 func (all *overwritings) Load() *overwriting {
 	all.mu.Lock()
 	defer all.mu.Unlock()
@@ -63,9 +62,9 @@ func (all *overwritings) Load() *overwriting {
 	return all.last
 }
 
-// Visit is for who opens the database's file with a connection of its own for a
-// moment: until ended is called, and that is once it is closed, a call that gets
-// SQLITE_BUSY waits, and is made again then.
+// Visit is used by package swapper: it is for callers about to open the database's file
+// briefly with a connection of their own. Until ended is called, which is once that is
+// closed, a call that gets SQLITE_BUSY waits, and is then retried.
 func (d *Database) Visit() (ended func()) {
 	return d.overwriting.begin().finish
 }

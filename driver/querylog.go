@@ -10,14 +10,14 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// QueryLog returns an interceptor that logs every query and exec with its text
-// and duration, never its arguments: at debug level, at warn level if it took
-// slow or longer (0: none is slow), and at error level if it failed. The time
-// includes a wait at the gate, and of a query only its first row.
+// QueryLog returns an interceptor that logs every query and exec with its text and
+// duration, never its arguments: at debug level, at warn level if it took slow or
+// longer (0 means that none is slow), and at error level if it failed. The duration
+// includes any wait at the gate; a query's ends at its first row.
 //
-// Unlike the driver's own lines (WithLogger) these are written by the calls
-// themselves, and none is lost: a writer that blocks has every call wait. Give it
-// one that does not, such as zerolog's diode.Writer.
+// Unlike the driver's own lines (WithLogger) these are written by the calls themselves,
+// and none is lost: a writer that blocks makes every call wait. Give it one that does
+// not, such as zerolog's diode.Writer.
 func QueryLog(log zerolog.Logger, slow time.Duration) sqlmw.Interceptor {
 	return &queryLog{log: log, slow: slow}
 }

@@ -11,13 +11,13 @@ import (
 	"hotswap/internal/door"
 )
 
-// Raw calls fn with the SQLite connection inside of c, for what database/sql
-// has no word for: backups, hooks, functions. It is a call like others: it
-// waits at the gate, and no swap happens while fn runs. The connection must not
-// be used after fn returns, and what fn registers on it is lost when a swap
-// reopens it (see [WithConnectHook]). It works through an interceptor too, which
-// does not see it. In a push's Prepare and Validate it is for the connections of the
-// pools that those are given.
+// Raw calls fn with the SQLite connection inside c, for what database/sql does not
+// cover: backups, hooks, functions. It is a call like any other: it waits at the gate,
+// and no swap happens while fn runs. The connection must not be used after fn returns,
+// and what fn registers on it is lost when a swap reopens it (see [WithConnectHook]).
+// Raw works through an interceptor, which does not see it, and on connections of the
+// pools that are passed to a push's Prepare and Validate. It returns fn's error, or its
+// own if c is not a connection of this driver.
 func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 	return c.Raw(func(dc any) error {
 		if own, ok := dc.(*ownConn); ok {
@@ -48,10 +48,10 @@ func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 	})
 }
 
-// rawCall stands for the query of a call of Raw.
+// rawCall stands in for the query of a call of Raw.
 const rawCall = "a function in driver.Raw"
 
-// rawRequest asks the connection beneath an sqlmw layer who it is. sqlmw hands
+// rawRequest asks the connection beneath an sqlmw layer for itself. sqlmw passes
 // CheckNamedValue down without asking the interceptor.
 type rawRequest struct{ conn *conn }
 

@@ -9,12 +9,12 @@ import (
 	"hotswap/internal/sqltext"
 )
 
-// recordSession notes what a call told its connection, and whether it is in a
-// transaction now. The caller owns c.
+// recordSession records what a call set on its connection, and whether that is now in a
+// transaction. The caller owns c.
 func (c *conn) recordSession(query string, args []driver.NamedValue, err error) {
 	c.raw = c.inTransaction()
 	if err != nil {
-		c.recordWhatHolds(query, args)
+		c.recordCurrent(query, args)
 		return
 	}
 	does := sqltext.Classify(query).All
@@ -33,7 +33,7 @@ func (c *conn) recordSession(query string, args []driver.NamedValue, err error) 
 		case t.Key == "":
 			c.recordAttachment(&t, there, true)
 		case strings.HasSuffix(t.Key, ".foreign_keys"), strings.HasSuffix(t.Key, ".journal_mode"), t.Tokens[0].Is("EXPLAIN"):
-			c.recordPragma(t.Key) // it does nothing within a transaction, or as it is explained
+			c.recordPragma(t.Key) // no effect within a transaction, or under EXPLAIN
 		default:
 			c.session.CountChanges = c.session.CountChanges || strings.HasSuffix(t.Key, ".count_changes")
 			c.setPragma(session.Setting{Key: t.Key, What: t.Text, Query: t.Text, Args: t.Args})
@@ -45,11 +45,10 @@ func (c *conn) recordSession(query string, args []driver.NamedValue, err error) 
 	c.publish()
 }
 
-// recordWhatHolds notes what holds now of that which a text may have told its
-// connection: one that failed, maybe in its second statement, or that was only
-// prepared, with a pragma that acts when it is compiled
-// (https://www.sqlite.org/pragma.html). The caller owns c.
-func (c *conn) recordWhatHolds(query string, args []driver.NamedValue) {
+// recordCurrent records the current values of what a text may have set: one that
+// failed, maybe in its second statement, or that was only prepared, with a pragma that
+// acts when it is compiled (https://www.sqlite.org/pragma.html). The caller owns c.
+func (c *conn) recordCurrent(query string, args []driver.NamedValue) {
 	does := sqltext.Classify(query).All
 	if does&sqltext.MakesTemp != 0 {
 		c.session.Temp = true
@@ -61,7 +60,7 @@ func (c *conn) recordWhatHolds(query string, args []driver.NamedValue) {
 	if len(all) == 0 {
 		return
 	}
-	c.cache.close() // running a pragma has its statements compiled anew, compiling it does not
+	c.cache.close() // running a pragma recompiles its statements, compiling one does not
 	var there []session.Schema
 	if does&sqltext.Attaches != 0 {
 		there = c.noteAttached()
@@ -78,8 +77,8 @@ func (c *conn) recordWhatHolds(query string, args []driver.NamedValue) {
 	c.publish()
 }
 
-// recordAttachment notes an ATTACH or a DETACH; anew if it replaces what is known of
-// an attached schema of that name.
+// recordAttachment records an ATTACH or a DETACH; with anew it replaces what is
+// recorded of an attached schema of that name.
 func (c *conn) recordAttachment(t *session.Statement, there []session.Schema, anew bool) {
 	a := session.NewAttachment(t)
 	name, ok := a.Schema(c.inner)
@@ -90,7 +89,7 @@ func (c *conn) recordAttachment(t *session.Statement, there []session.Schema, an
 		return
 	}
 	made, found := session.Find(there, name)
-	if !ok { // there is no telling its name: it is the latest one that is not known
+	if !ok { // its name is unknown: it is the latest one that is not recorded
 		for _, s := range there {
 			if !c.session.Has(session.AttachKey(s.Name)) {
 				made, found = s, true
@@ -102,7 +101,7 @@ func (c *conn) recordAttachment(t *session.Statement, there []session.Schema, an
 	}
 }
 
-// recordPragma notes the value that a pragma has now, if it tells one.
+// recordPragma records the current value of a pragma, if it returns one.
 func (c *conn) recordPragma(key string) {
 	schema, name := session.SplitPragmaKey(key)
 	pragma := session.Quote(schema) + "." + name
@@ -111,15 +110,15 @@ func (c *conn) recordPragma(key string) {
 		return
 	}
 	if name == "journal_mode" && (value == "wal" || value == "delete") {
-		c.session.Remove(key) // of the file, and the swap keeps it
+		c.session.Remove(key) // a property of the file, which the swap keeps
 		return
 	}
 	text := fmt.Sprintf("PRAGMA %s = %v", pragma, value)
 	c.setPragma(session.Setting{Key: key, What: text, Query: text})
 }
 
-// setPragma notes a pragma. Of a schema that neither a text nor the connect hook
-// attached it says, the first time, that it can't be replayed.
+// setPragma records a pragma. The first time for a schema that neither SQL text nor the
+// connect hook attached, it warns that the pragma can't be replayed.
 func (c *conn) setPragma(o session.Setting) {
 	schema, _ := session.SplitPragmaKey(o.Key)
 	if schema != "main" && schema != "temp" && c.db != nil && !c.session.Has(o.Key) && !c.session.Has(session.AttachKey(schema)) {
@@ -131,8 +130,8 @@ func (c *conn) setPragma(o session.Setting) {
 	c.session.Set(o)
 }
 
-// publish tells those who want to know it of a connection that they don't own.
+// publish copies the settings for goroutines that do not own c.
 func (c *conn) publish() {
 	settings := c.session.Settings()
-	c.told.Store(&settings)
+	c.published.Store(&settings)
 }

@@ -17,30 +17,29 @@ import (
 	"hotswap/internal/unix"
 )
 
-// registry holds the databases by their real path: one for a path as long as
-// anybody refers to it, be it only a program that has kept a *Database over the
-// closing of its pools. It is managed while refs is not 0.
+// registry holds the databases by their real path: one for a path as long as anything
+// refers to it, be it only a program that has kept a *Database after closing its pools.
+// A database is managed while refs is not 0.
 var registry = struct {
 	sync.Mutex // guards the maps, and of every Database refs, names and unguard
 	byPath     map[string]weak.Pointer[Database]
-	linked     map[weak.Pointer[Database]]int // by how many names with symlinks pools have it
+	linked     map[weak.Pointer[Database]]int // the number of names with symlinks under which pools have it
 }{byPath: map[string]weak.Pointer[Database]{}, linked: map[weak.Pointer[Database]]int{}}
 
-// acquire returns the database of a real path, and keeps it managed until the
-// matching letGo. If name, which leads there, has led to the path of another
-// database, it is that one, which the name was turned away from: it moves, or is
-// about to.
+// acquire returns the database of a real path, and keeps it managed until the matching
+// release. If name, which leads there, used to lead to another database's path, acquire
+// returns that database: its symlink was repointed, and it moves there, or is about to.
 func acquire(path, name string) *Database {
-	turned := turnedAway(path, name)
+	repointed := findRepointed(path, name)
 	registry.Lock()
 	d := registry.byPath[path].Value()
 	switch {
 	case d != nil:
-	case turned == nil:
+	case repointed == nil:
 		d = newDatabase(path)
 		registerLocked(d, path)
 	default:
-		if d = turned; d.unusedLocked() {
+		if d = repointed; d.unusedLocked() {
 			moveLocked(d, path)
 		}
 	}
@@ -53,12 +52,12 @@ func acquire(path, name string) *Database {
 }
 
 // unusedLocked reports whether no pool has the database: at most a push, say, which
-// comes to its end when it sees that it has moved.
+// ends when it sees the move.
 func (d *Database) unusedLocked() bool {
 	return d.refs == 0 || len(d.names) == 0 && door.File(d.Path()) == fileid.None
 }
 
-// registerLocked enters d under a path, until nobody refers to it.
+// registerLocked enters d under a path until nothing refers to it.
 func registerLocked(d *Database, path string) {
 	entry := weak.Make(d)
 	registry.byPath[path] = entry
@@ -71,15 +70,15 @@ func registerLocked(d *Database, path string) {
 	}, entry)
 }
 
-// Keep keeps the database managed, whatever becomes of its pools, until release
-// is called.
+// Keep keeps the database managed, even if its pools are closed, until release is
+// called. Further calls of release do nothing.
 func (d *Database) Keep() (release func()) {
 	d.keep()
-	return sync.OnceFunc(d.letGo)
+	return sync.OnceFunc(d.release)
 }
 
-// keep adds a reference for a connection or a freeze. The pool may have been
-// closed while its connection was being made: then d is managed again.
+// keep adds a reference for a connection or a freeze. If the pool was closed while its
+// connection was being made, d is managed again.
 func (d *Database) keep() {
 	registry.Lock()
 	defer registry.Unlock()
@@ -89,20 +88,20 @@ func (d *Database) keep() {
 func (d *Database) keepLocked() {
 	if d.refs++; d.refs == 1 {
 		door.Install()
-		door.Leads(turnedFrom)
+		door.Leads(repointedFrom)
 		reserve.Prepare()
 		d.guardLocked()
 	}
 }
 
-// guardLocked puts the door before the database's path. Whoever comes first must meet
-// the file that there was last, or have another one admitted.
+// guardLocked puts the door before the database's path. The first to open it must find
+// the last known file, or have another one admitted.
 func (d *Database) guardLocked() {
 	d.unguard = door.Guard(d.Path())
 	door.Expect(d.Path(), d.watch.known().last())
 }
 
-func (d *Database) letGo() {
+func (d *Database) release() {
 	registry.Lock()
 	last := false
 	if d.refs--; d.refs == 0 {
@@ -111,14 +110,14 @@ func (d *Database) letGo() {
 	}
 	registry.Unlock()
 	if last {
-		d.giveBackDescriptors()
+		d.releaseDescriptors()
 		d.forgetFile()
 	}
 }
 
-// Lookup returns the managed database that path leads to, by whatever symlinks
-// or relative name; false if there is none. One whose symlink was just turned to
-// another file is found by that name before it has moved there, too.
+// Lookup returns the managed database that path leads to, through any symlinks or
+// relative name; false if there is none. One whose symlink was just repointed to
+// another file is also found by that name before it has moved there.
 func Lookup(path string) (*Database, bool) {
 	real, err := dbpath.Real(path)
 	if err != nil {
@@ -168,9 +167,9 @@ func Databases() []*Database {
 	return all
 }
 
-// Manage makes the file at path a managed database although no pool has it
-// open, until release is called. The file need not exist, its directory must.
-// On Windows no file is managed, and Manage fails with errors.ErrUnsupported.
+// Manage makes the file at path a managed database, even if no pool has it open, until
+// release is called. The file need not exist, but its directory must; otherwise Manage
+// returns an error.
 func Manage(path string) (d *Database, release func(), err error) {
 	if err := unix.Supported(); err != nil {
 		return nil, nil, fmt.Errorf("hotswap: manage %s: %w", printable.Line(path), err)
@@ -180,5 +179,5 @@ func Manage(path string) (d *Database, release func(), err error) {
 		return nil, nil, err
 	}
 	d = acquire(real, "")
-	return d, sync.OnceFunc(d.letGo), nil
+	return d, sync.OnceFunc(d.release), nil
 }

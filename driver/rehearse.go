@@ -16,9 +16,10 @@ import (
 	"hotswap/internal/session"
 )
 
-// RehearsalError says which step of opening a connection fails on a file.
+// RehearsalError says which step of opening a connection failed on a file.
 type RehearsalError struct {
-	// What is the step: "the connect hook", a PRAGMA, an ATTACH.
+	// What is the step: "opening the file", "the connect hook", a PRAGMA, an ATTACH or
+	// "reading the file".
 	What string
 	// Err is the program's own error, or SQLite's.
 	Err error
@@ -27,14 +28,15 @@ type RehearsalError struct {
 func (e *RehearsalError) Error() string { return e.What + ": " + e.Err.Error() }
 func (e *RehearsalError) Unwrap() error { return e.Err }
 
-// kind is a way in which connections of the database are opened.
+// kind is one way of opening connections of the database.
 type kind struct {
 	drv      *Driver
 	dsn      *dsn.Name
 	settings []session.Setting
 }
 
-// special reports whether such a connection may fail to open where a plain one opens.
+// special reports whether such a connection may fail to open where a plain one does
+// not.
 func (k *kind) special() bool {
 	return k.drv.sqlite.ConnectHook != nil || len(k.drv.sqlite.Extensions) > 0 || len(k.settings) > 0
 }
@@ -48,8 +50,8 @@ func (k *kind) String() string {
 	return b.String()
 }
 
-// opens notes that a pool opens connections of this kind, until it is closed.
-func (d *Database) opens(drv *Driver, dsn *dsn.Name) (closed func()) {
+// addPool records that a pool opens connections of this kind, until it is closed.
+func (d *Database) addPool(drv *Driver, dsn *dsn.Name) (remove func()) {
 	k := &kind{drv: drv, dsn: dsn}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -64,8 +66,8 @@ func (d *Database) opens(drv *Driver, dsn *dsn.Name) (closed func()) {
 	}
 }
 
-// kinds lists those kinds of connections that are special: of the pools, and of the
-// connections with what each was told.
+// kinds lists the special kinds: those of the pools, and those of the connections with
+// their session settings.
 func (d *Database) kinds() (all []kind) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -81,36 +83,35 @@ func (d *Database) kinds() (all []kind) {
 	}
 	for c := range d.conns {
 		k := kind{drv: c.drv, dsn: c.dsn}
-		if told := c.told.Load(); told != nil {
-			k.settings = *told
+		if settings := c.published.Load(); settings != nil {
+			k.settings = *settings
 		}
 		add(k)
 	}
 	return all
 }
 
-// NeedsRehearsal reports whether connections of the database are opened in a way
-// that may fail on a file which SQLite opens: with a connect hook or extensions, or
-// because they are told again what they were told by SQL text.
+// NeedsRehearsal is used by package swapper: it reports whether connections of the
+// database may fail to open on a file that SQLite itself opens, because of a connect
+// hook, extensions, or session settings that are replayed.
 func (d *Database) NeedsRehearsal() bool { return len(d.kinds()) > 0 }
 
-// Rehearse opens the file as each kind of connection that the database has will
-// open it once it is the database: with its data source name, extensions and connect
-// hook, and told again what it was told by SQL text. With readOnly the file can't be
-// written to, nor can what is attached to it then; a hook that would write fails, so
-// that only its success means something. A managed database that is attached is asked
-// for its encoding, by a call like any other, and nothing more; no other file is made
-// where one is missing.
+// Rehearse is used by package swapper: it opens the file as each kind of connection of
+// the database will once the file is the database: with its data source name,
+// extensions and connect hook, and with its session settings replayed. With readOnly
+// neither the file nor what is attached to it can be written to; a hook that would
+// write fails, so that only success means something. An attached managed database is
+// only asked for its encoding, by a call like any other; no missing file is created.
 //
-// The error is a *RehearsalError. Rehearse returns when ctx ends, also if a hook does
-// not; the connection is closed once it does.
+// The error is a *RehearsalError. Rehearse returns when ctx ends, even if a hook does
+// not; the connection is closed once that does.
 func (d *Database) Rehearse(ctx context.Context, file string, readOnly bool) error {
 	r := &rehearsal{d: d, ctx: ctx, file: file, readOnly: readOnly}
 	done := make(chan error, 1)
 	go func() {
 		defer func() {
 			if ctx.Err() != nil {
-				removeSidecarsOfNone(file)
+				removeOrphanedSidecars(file)
 			}
 		}()
 		for _, k := range d.kinds() {
@@ -138,11 +139,11 @@ type rehearsal struct {
 	ctx      context.Context
 	file     string
 	readOnly bool
-	at       atomic.Value // what goes on
+	at       atomic.Value // the current step
 }
 
-// step runs a step, of which a panic is an error, too; what fn has stored last in at
-// is what has failed.
+// step runs a step, turning a panic into an error. The failed step is what was last
+// stored in at, by fn too.
 func (r *rehearsal) step(what string, fn func() error) (err error) {
 	r.at.Store(what)
 	defer func() {
@@ -193,7 +194,6 @@ func (r *rehearsal) open(opener *ownConn, k *kind) error {
 	})
 }
 
-// name is the data source name for the file.
 func (r *rehearsal) name(dsn *dsn.Name) string {
 	name := dsn.At(r.file).ForSQLite()
 	if !r.readOnly {
@@ -231,7 +231,7 @@ func (r *rehearsal) replay(inner *sqlite3.SQLiteConn, o session.Setting) error {
 	return o.Replay(inner)
 }
 
-// standIn attaches an empty database in memory for one that is managed.
+// standIn attaches an empty in-memory database in place of a managed one.
 func (r *rehearsal) standIn(inner *sqlite3.SQLiteConn, o session.Setting, other *Database) error {
 	if _, err := os.Stat(o.File); err != nil {
 		return err

@@ -13,8 +13,8 @@ import (
 	"hotswap/internal/session"
 )
 
-// revive is the end of enter for a connection that a swap has closed. On an
-// error it ends the call.
+// revive completes enter for a connection that a swap has closed. On an error it ends
+// the call.
 func (c *conn) revive(ctx context.Context, query string) error {
 	err := c.reopen(ctx)
 	if err == nil {
@@ -54,13 +54,13 @@ func (c *conn) open(ctx context.Context) error {
 			return err
 		}
 		if path := c.db.Path(); path != dsn.Path {
-			dsn = dsn.At(path) // c.dsn itself is read by whoever asks for it
+			dsn = dsn.At(path) // other goroutines may read c.dsn itself
 		}
 		if c.dsn.SetsJournal {
 			defer c.db.openFirst(ctx, c.dsn.BusyTimeout)()
 		}
 	}
-	c.giveBackDescriptors()
+	c.releaseDescriptors()
 	var inner *sqlite3.SQLiteConn
 	var err error
 	scope := door.As(c, func() { inner, err = c.openSQLite(dsn) })
@@ -83,7 +83,7 @@ func (c *conn) open(ctx context.Context) error {
 	return nil
 }
 
-// openSQLite opens a connection and tells it what the last one was told.
+// openSQLite opens a connection and replays the session settings on it.
 func (c *conn) openSQLite(dsn *dsn.Name) (*sqlite3.SQLiteConn, error) {
 	inner, err := openSQLite(c, c.drv.sqlite, dsn.ForSQLite())
 	if err != nil {
@@ -99,24 +99,24 @@ func (c *conn) openSQLite(dsn *dsn.Name) (*sqlite3.SQLiteConn, error) {
 	return inner, nil
 }
 
-// file is what c has open as its main database.
+// file returns the file that c has open as its main database.
 func (c *conn) file(path string) fileid.ID {
 	for _, h := range door.Of(c) {
 		if h.Path == path {
 			return h.File
 		}
 	}
-	return fileid.Of(path) // this SQLite's files can't be seen
+	return fileid.Of(path) // the door can't see this SQLite's files
 }
 
-// errMoved is of a connection that was being opened while its database moved to where
-// a symlink was turned.
+// errMoved fails a connection that was being opened while its database moved to the
+// target of a repointed symlink.
 var errMoved = errors.New("the path leads to another file now")
 
-// Reconnect opens the SQLite connections of the idle connections that a swap
-// closed, rather than leave that to their next call. It returns how many it
-// opened, and the first error; the call that comes next will try again. It
-// waits for no gate and passes over what is in use.
+// Reconnect opens the SQLite connections of the idle connections that a swap closed,
+// rather than leave that to their next call. It returns how many it opened, and the
+// first error; the next call of such a connection tries again. It does not wait at the
+// gate and skips connections in use.
 func (d *Database) Reconnect() (n int, err error) {
 	d.mu.Lock()
 	all := make([]*conn, 0, len(d.conns))
@@ -136,9 +136,8 @@ func (d *Database) Reconnect() (n int, err error) {
 	return n, err
 }
 
-// reconnect is like a call, in that nothing is locked while it goes on: it may
-// wait behind another process's lock, and runs the connect hook, which may ask the
-// Database for something.
+// reconnect, like a call, holds no lock while it opens: it may wait behind another
+// process's lock, and runs the connect hook, which may call methods of the Database.
 func (c *conn) reconnect() (opened bool, err error) {
 	c.mu.Lock()
 	w := c.state.load()
@@ -155,7 +154,7 @@ func (c *conn) reconnect() (opened bool, err error) {
 		return false, nil
 	}
 	defer func() {
-		if p := recover(); p != nil { // it is for the call that comes next, and its goroutine
+		if p := recover(); p != nil { // left to the next call, on its own goroutine
 			err = fmt.Errorf("the connect hook panicked: %v", p)
 		}
 		c.mu.Lock()

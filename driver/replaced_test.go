@@ -149,7 +149,7 @@ func TestAFileReplacedWhileItIsOpenedIsNoticed(t *testing.T) {
 	defer pool.Close()
 	conn := connect(t, pool)
 	d, _ := driver.Lookup(path)
-	driver.Look(d)
+	driver.Tick(d)
 	var stamp string
 	if err := conn.QueryRowContext(t.Context(), "SELECT v FROM t").Scan(&stamp); err != nil || stamp != "new" {
 		t.Errorf("read %q, %v", stamp, err)

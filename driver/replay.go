@@ -11,14 +11,14 @@ import (
 	"hotswap/internal/session"
 )
 
-// replay tells a new connection what the closed one was told.
+// replay applies the session settings of the closed connection to a new one.
 func (c *conn) replay(inner *sqlite3.SQLiteConn) error {
 	for _, o := range c.session.Settings() {
 		o = o.Followed(isManaged)
 		err := o.Replay(inner)
 		switch {
 		case err == nil:
-		case errors.Is(err, fs.ErrNotExist) && isManaged(o.File): // the next one is on its way, maybe
+		case errors.Is(err, fs.ErrNotExist) && isManaged(o.File): // the next one may be on its way
 			return &refusedError{paths: []string{o.File}, err: replayFailed(o, err)}
 		case c.db != nil && c.db.forgives.Load() && forgivable(err):
 			c.session.Remove(o.Key)
@@ -46,8 +46,8 @@ func forgivable(err error) bool {
 		errors.As(err, &se) && (se.Code == sqlite3.ErrError || se.Code == sqlite3.ErrCantOpen || se.Code == sqlite3.ErrNotADB || se.Code == sqlite3.ErrCorrupt)
 }
 
-// losing lists the schemas of which c, that is about to be closed, loses what they
-// have. The caller owns c.
+// losing lists the schemas whose content is lost when c, which is about to be closed,
+// closes. The caller owns c.
 func (c *conn) losing() []string {
 	if c.inner == nil {
 		return nil

@@ -20,27 +20,27 @@ func isBusy(err error) bool {
 // SQLITE_BUSY that it got from it.
 const busyRace = time.Second
 
-// readonlyMoved is SQLITE_READONLY_DBMOVED: with a rollback journal SQLite sees
+// readonlyMoved is SQLITE_READONLY_DBMOVED: with a rollback journal SQLite notices
 // before a write that another file is at the path.
 var readonlyMoved = sqlite3.ErrReadonly.Extend(4)
 
-// noFile is SQLITE_IOERR_FSTAT: SQLite looks at the database's file before it opens
-// a WAL or a journal, and nothing was at the path then.
+// noFile is SQLITE_IOERR_FSTAT: SQLite looks at the database's file before it opens a
+// WAL or a journal, and nothing was at the path.
 var noFile = sqlite3.ErrIoErr.Extend(7)
 
-// leavesFile reports whether an error of SQLite's comes of a file that was moved away
+// leavesFile reports whether an error of SQLite's comes from a file that was moved away
 // or replaced.
 func leavesFile(se sqlite3.Error) bool {
 	return se.ExtendedCode == readonlyMoved || se.ExtendedCode == noFile
 }
 
-// again reports whether a call that returned err is to be made again, once it
-// has waited for the end of the overwriting that was in its way, or has seen the
-// connections move to the file that is at the path now. Within a transaction
-// SQLite judges: a write of one that has read what was there before fails for good
-// then. A text of several statements is not made again, since the first may have
-// been done. The call is over, but for the rows that it is the first step of.
-func (c *conn) again(ctx context.Context, query string, err error, rows *rows) bool {
+// awaitRetry reports whether a call that returned err is to be retried, after waiting
+// for the end of the overwriting that was in its way, or for the connections to move to
+// the file now at the path. Within a transaction SQLite decides: a write of one that
+// has read what was there before fails for good. A text of several statements is not
+// retried, since the first may have been done. The call is over, except for the rows
+// whose first step it is.
+func (c *conn) awaitRetry(ctx context.Context, query string, err error, rows *rows) bool {
 	var refused *refusedError
 	if errors.As(err, &refused) {
 		return !sqltext.Classify(query).Several && !c.transacting(rows) && c.settle(ctx, err) == nil
@@ -61,15 +61,15 @@ func (c *conn) again(ctx context.Context, query string, err error, rows *rows) b
 	return c.repeatable(rows, se) && c.sitOut(ctx, query)
 }
 
-// sitOut reports whether what got SQLITE_BUSY did so from an overwriting, and is to
-// be tried again, since that is over now.
+// sitOut reports whether what got SQLITE_BUSY got it from an overwriting, and is to be
+// retried now that this is over.
 func (c *conn) sitOut(ctx context.Context, query string) bool {
 	o := c.overwriting()
 	if o == nil {
 		return false
 	}
 	if o.over() {
-		// Once: who made this call again has waited for the same end.
+		// Only once: a call that was retried has waited for the same end.
 		if time.Since(o.end) > busyRace || c.retried == o {
 			return false
 		}
@@ -80,9 +80,9 @@ func (c *conn) sitOut(ctx context.Context, query string) bool {
 	return true
 }
 
-// awaitFiles waits until all the managed files of c are there, and its own.
+// awaitFiles waits until c's own file and all its managed ones are there.
 func (c *conn) awaitFiles(ctx context.Context) bool {
-	if !c.mayTryAgain() {
+	if !c.mayRetry() {
 		return false
 	}
 	var paths []string
@@ -92,9 +92,9 @@ func (c *conn) awaitFiles(ctx context.Context) bool {
 	return len(paths) > 0 && c.settle(ctx, &refusedError{paths: paths, err: ErrReplaced}) == nil
 }
 
-// leaves reports whether c has left a file that is not at the path any more, or is
-// about to. While nothing is at the path there is nowhere to go: the next file is
-// waited for as long as it may take to be moved there.
+// leaves reports whether c has left a file that is no longer at the path, or is about
+// to. While nothing is at the path there is nowhere to go: it then waits as long as
+// moving the next file there may take.
 func (c *conn) leaves(ctx context.Context) bool {
 	current := func() *sqlite3.SQLiteConn {
 		c.mu.Lock()
@@ -142,13 +142,13 @@ func (c *conn) awaitOverwriting(ctx context.Context, query string, o *overwritin
 	return nil
 }
 
-// repeatable reports whether the call of c that got SQLITE_BUSY left everything as
-// it was: if it was within a transaction that one is still open.
+// repeatable reports whether the call of c that got SQLITE_BUSY left everything as it
+// was: if it was within a transaction, that is still open.
 func (c *conn) repeatable(but *rows, err sqlite3.Error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.reopening != nil {
-		return true // somebody else is about it, since it holds nothing
+		return true // Reconnect has it, so it holds nothing
 	}
 	if state := c.state.load().state(); state == stateBusy || but != nil && state != stateHeld {
 		return false
@@ -159,13 +159,13 @@ func (c *conn) repeatable(but *rows, err sqlite3.Error) bool {
 	return !c.raw && c.holds == c.countRows()
 }
 
-// transacting reports whether c, between two calls, is in a transaction or has
-// other Rows open than these.
+// transacting reports whether c, between two calls, is in a transaction or has Rows
+// open other than these.
 func (c *conn) transacting(but *rows) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.reopening != nil {
-		return false // somebody else is about it, since it holds nothing
+		return false // Reconnect has it, so it holds nothing
 	}
 	switch state := c.state.load().state(); {
 	case but == nil && state != stateIdle && state != stateFrozen, but != nil && state != stateHeld:

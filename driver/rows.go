@@ -32,7 +32,7 @@ type rows struct {
 	inner *sqlite3.SQLiteRows
 	stmt  *stmt // nil if go-sqlite3 owns the statement
 	query string
-	names []string // to copy the names of columns to, for many queries
+	names []string // room for copies of column names, for many queries
 
 	attaches   bool        // a step may open a file
 	begun      bool        // Next has returned a row
@@ -93,7 +93,7 @@ func (r *rows) advance(dest []driver.Value) error {
 	}
 	err := r.step(dest)
 	// SQLite has reset the statement: the next step is its first again.
-	for err != nil && err != io.EOF && !r.begun && !r.killed.Load() && r.conn.again(context.Background(), r.query, err, r) {
+	for err != nil && err != io.EOF && !r.begun && !r.killed.Load() && r.conn.awaitRetry(context.Background(), r.query, err, r) {
 		err = r.step(dest)
 	}
 	if err == nil {
@@ -138,8 +138,8 @@ func (r *rows) Close() error {
 	return err
 }
 
-// killRows closes r in its owner's stead; the caller owns c and has
-// interrupted what runs on it. The owner's next call on r returns ErrForced.
+// killRows closes r for its owner; the caller owns c and has interrupted what runs on
+// it. The owner's next call on r returns ErrForced.
 func (c *conn) killRows(r *rows) {
 	r.killed.Store(true)
 	if r.stmt != nil {
@@ -152,8 +152,8 @@ func (c *conn) killRows(r *rows) {
 	c.unlinkRows(r)
 }
 
-// Columns of a statement of the cache are a copy: go-sqlite3 keeps one slice for
-// all the rows of a statement, and who made no statement may write to it.
+// Columns of a cached statement are a copy: go-sqlite3 keeps one slice for all the rows
+// of a statement, and a caller that prepared no statement may write to it.
 func (r *rows) Columns() []string {
 	columns := r.inner.Columns()
 	if r.stmt == nil || r.stmt.out {
@@ -192,8 +192,8 @@ func (r *rows) ColumnTypeScanType(i int) reflect.Type {
 	return r.inner.ColumnTypeScanType(i)
 }
 
-// lockAlive takes conn.mu unless r was killed: go-sqlite3 asks SQLite about
-// the column without a look at whether the statement still is.
+// lockAlive takes conn.mu unless r was killed: go-sqlite3 asks SQLite about the column
+// without checking that the statement still exists.
 func (r *rows) lockAlive() bool {
 	r.conn.mu.Lock()
 	if r.killed.Load() {

@@ -10,9 +10,9 @@ import (
 	"hotswap/internal/door"
 )
 
-// settle waits, if err is of an open that was refused, until it may be made again;
-// any other error it returns. The caller is in no call: what is waited for may have
-// to wait for the calls of c.
+// settle waits, if err is from an open that was refused, until it may be retried; any
+// other error it returns. The caller is in no call: what it waits for may have to wait
+// for the calls of c.
 func (c *conn) settle(ctx context.Context, err error) error {
 	if isBusy(err) && c.sitOut(ctx, "connect") {
 		return nil
@@ -23,7 +23,7 @@ func (c *conn) settle(ctx context.Context, err error) error {
 	dbs := []*Database{}
 	var refused *refusedError
 	if errors.As(err, &refused) {
-		if !refused.suspected && !c.mayTryAgain() {
+		if !refused.suspected && !c.mayRetry() {
 			return err
 		}
 		for _, path := range refused.paths {
@@ -52,8 +52,8 @@ func (c *conn) settle(ctx context.Context, err error) error {
 	return nil
 }
 
-// settle is for who could not open a connection: it returns once one may be
-// opened, or with an error after as long as the program waits for a lock.
+// settle waits until a connection may be opened again, after an open that failed. It
+// gives up after patience, the time for which the program waits for a lock.
 func (d *Database) settle(ctx context.Context, patience time.Duration) error {
 	late := time.NewTimer(patience)
 	defer late.Stop()
@@ -77,18 +77,17 @@ func (d *Database) settle(ctx context.Context, patience time.Duration) error {
 	}
 }
 
-// settleEvery is how often it is looked again whether a file has become whole.
+// settleEvery is how often it is checked whether a file has become complete.
 const settleEvery = 20 * time.Millisecond
 
-// disturbed makes an error of what opened files in the scope one that is tried again
-// (see settle), if it came of somebody who was just replacing one of them: it was
-// refused at the door, or SQLite found nothing at the path when it looked for the
-// WAL, or, where the DSN sets the journal mode, somebody had it open who is about to
-// close it.
+// disturbed turns an error from opening files in the scope into one that is retried
+// (see settle), if somebody just replacing one of them caused it: it was refused at the
+// door; or SQLite found nothing at the path when it looked for the WAL; or, where the
+// DSN sets the journal mode, somebody had it open who is about to close it.
 func (c *conn) disturbed(scope *door.Scope, err error, setsJournal bool) error {
 	paths := scope.Refused()
 	var se sqlite3.Error
-	if len(paths) == 0 && errors.As(err, &se) && (leavesFile(se) || setsJournal && se.Code == sqlite3.ErrBusy) && c.mayTryAgain() {
+	if len(paths) == 0 && errors.As(err, &se) && (leavesFile(se) || setsJournal && se.Code == sqlite3.ErrBusy) && c.mayRetry() {
 		paths = scope.Guarded()
 	}
 	if len(paths) == 0 {
@@ -97,8 +96,8 @@ func (c *conn) disturbed(scope *door.Scope, err error, setsJournal bool) error {
 	return &refusedError{paths: paths, err: err, suspected: len(scope.Refused()) == 0}
 }
 
-// mayTryAgain bounds for how long what was disturbed is tried again.
-func (c *conn) mayTryAgain() bool {
+// mayRetry bounds for how long what was disturbed is retried.
+func (c *conn) mayRetry() bool {
 	now := time.Now().UnixNano()
 	c.disturbedSince.CompareAndSwap(0, now)
 	return time.Duration(now-c.disturbedSince.Load()) < max(c.dsn.BusyTimeout, watchEvery)

@@ -9,8 +9,8 @@ func (d *Database) shutGate() {
 	d.wantAllLocked()
 }
 
-// filterGate marks every connection, and lets all pass that the filter does
-// not stop.
+// filterGate marks every connection, and admits the calls that the filter does not
+// stop.
 func (d *Database) filterGate(f *filter) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -20,8 +20,8 @@ func (d *Database) filterGate(f *filter) {
 	d.wakeLocked()
 }
 
-// wantAllLocked marks every connection, and only then waits for those that are
-// being closed or reopened: those have the processors to themselves then.
+// wantAllLocked marks every connection, and only then waits for those that are being
+// closed or reopened, which have the processors to themselves then.
 func (d *Database) wantAllLocked() {
 	for c := range d.conns {
 		c.state.mark()
@@ -31,8 +31,8 @@ func (d *Database) wantAllLocked() {
 	}
 }
 
-// openGate takes the mark off every connection but those in keep, whose exit
-// the freeze wants to see, and lets waiting calls look again.
+// openGate removes the mark from every connection except those in keep, whose exit the
+// freeze wants to see, and makes waiting calls look again.
 func (d *Database) openGate(keep map[*conn]word) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -54,8 +54,8 @@ func (d *Database) wakeLocked() {
 	d.reopened = make(chan struct{})
 }
 
-// undrained returns the connections that keep the freeze from going on, each
-// with the period it is in; nil if there are none.
+// undrained returns the connections that the freeze still waits for, each with its
+// current period; nil if there are none.
 func (dr *drain) undrained() map[*conn]word {
 	d := dr.d
 	d.mu.Lock()

@@ -23,7 +23,7 @@ type stmt struct {
 	inner    *sqlite3.SQLiteStmt // nil after a swap, until the next use; owned with conn
 	numInput int
 
-	session bool          // the text may change what a reopened connection must be told again
+	session bool          // the text may change what is replayed on a reopened connection
 	class   sqltext.Class // of conn.cache
 	out     bool          // handed out by Prepare, and not closed yet
 
@@ -33,7 +33,7 @@ type stmt struct {
 func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
 	for {
 		res, err := s.execContext(ctx, args)
-		if err == nil || !s.conn.again(ctx, s.query, err, nil) {
+		if err == nil || !s.conn.awaitRetry(ctx, s.query, err, nil) {
 			return res, err
 		}
 	}
@@ -65,7 +65,7 @@ func (s *stmt) execContext(ctx context.Context, args []driver.NamedValue) (drive
 func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
 	for {
 		rows, err := s.queryContext(ctx, args)
-		if err == nil || !s.conn.again(ctx, s.query, err, nil) {
+		if err == nil || !s.conn.awaitRetry(ctx, s.query, err, nil) {
 			return rows, err
 		}
 	}
@@ -130,7 +130,7 @@ func (s *stmt) Close() error {
 	err := s.closeInner()
 	for r := c.rows; r != nil; r = r.next {
 		if r.stmt == s {
-			r.stmt = nil // finalized beneath them, which go-sqlite3's Rows bear
+			r.stmt = nil // finalized beneath them, which go-sqlite3's Rows tolerate
 		}
 	}
 	*s = stmt{conn: c, next: c.freeStmts}
@@ -166,8 +166,8 @@ func namedValues(args []driver.Value) []driver.NamedValue {
 	return named
 }
 
-// handOut makes a statement for the user, and links it to those that a freeze
-// must finalize. The caller owns c.
+// handOut makes a statement for the user, and adds it to those that a freeze must
+// finalize. The caller owns c.
 func (c *conn) handOut(query string, inner driver.Stmt) *stmt {
 	s := c.freeStmts
 	if s != nil {

@@ -9,23 +9,23 @@ import (
 	"hotswap/internal/sqltext"
 )
 
-// stmtCache keeps the statements of recent calls prepared, the latest last. It
-// stands in for go-sqlite3's own cache, which hides its statements: those that
-// are open must be ours to finalize.
+// stmtCache keeps the statements of recent calls prepared, the latest last. It replaces
+// go-sqlite3's own cache, which hides its statements: we must be able to finalize those
+// that are open.
 //
-// A text is kept from its second time on: a program that puts its values into
-// the text would otherwise pay for statements that never come again.
+// A text is kept from its second use on: otherwise a program that puts its values into
+// the text would pay for statements that never recur.
 type stmtCache struct {
 	stmts []*stmt
 	size  int
-	taken *stmt       // the latest that was taken out, be it still or not
-	seen  [128]uint64 // hashes of texts, each where a text of its hash goes
+	taken *stmt       // the latest that was taken out, whether or not it is back
+	seen  [128]uint64 // hashes of texts, each in the place for its value
 }
 
-// mostBound bounds the bytes of the arguments that a kept statement is run with,
-// since SQLite keeps its copies of them for as long: beside those of 64 KiB the
-// compiling is no matter.
-const mostBound = 64 << 10
+// maxBound bounds the bytes of the arguments that a kept statement is run with, since
+// SQLite keeps its copies of them for as long: next to 64 KiB of those, compiling is
+// cheap.
+const maxBound = 64 << 10
 
 func large(args []driver.NamedValue) bool {
 	sum := 0
@@ -37,16 +37,16 @@ func large(args []driver.NamedValue) bool {
 			sum += len(v)
 		}
 	}
-	return sum > mostBound
+	return sum > maxBound
 }
 
-// longestCached bounds the texts that are kept, in bytes.
-const longestCached = 16 << 10
+// maxCachedText bounds the texts that are kept, in bytes.
+const maxCachedText = 16 << 10
 
 var hashSeed = maphash.MakeSeed()
 
-// again reports whether the text was seen before, as far as is remembered.
-func (sc *stmtCache) again(query string) bool {
+// seenBefore reports whether the text was seen before, as far as the cache remembers.
+func (sc *stmtCache) seenBefore(query string) bool {
 	h := maphash.String(hashSeed, query)
 	place := &sc.seen[h%uint64(len(sc.seen))]
 	if *place == h {
@@ -56,24 +56,23 @@ func (sc *stmtCache) again(query string) bool {
 	return false
 }
 
-// cachedStmt returns a statement for query, out of the cache or new, which the
-// caller must put back. It returns nil for texts that are not worth keeping or
-// not known to be a single statement, and where go-sqlite3's own handling of
-// the arguments is wanted; go-sqlite3 then runs the text. For exec, only a
-// write without RETURNING will do, and none with PRAGMA count_changes: go-sqlite3
-// leaves a statement that returned a row open.
+// cachedStmt returns a statement for query, cached or new, which the caller must put
+// back. It returns nil for texts that are not worth keeping or not known to be a single
+// statement, and where go-sqlite3 has to handle the arguments itself; go-sqlite3 then
+// runs the text. For exec, only a write without RETURNING will do, and none with PRAGMA
+// count_changes: go-sqlite3 leaves a statement that returned a row open.
 func (c *conn) cachedStmt(query string, args []driver.NamedValue, exec bool) *stmt {
 	if c.cache.size == 0 || large(args) {
 		return nil
 	}
 	if c.rows != nil && c.inner.AutoCommit() {
-		// One that a change of the schema has made invalid would, beside the
-		// statement of these rows, fail without giving back its lock.
+		// A statement that a schema change has invalidated would, beside the statement
+		// of these rows, fail without releasing its lock.
 		return nil
 	}
 	s := c.cache.take(query)
 	if s == nil {
-		if len(query) > longestCached || !c.cache.again(query) {
+		if len(query) > maxCachedText || !c.cache.seenBefore(query) {
 			return nil
 		}
 		class := sqltext.Classify(query)

@@ -193,7 +193,7 @@ func TestFilesThatAreMovedThereOneAfterAnotherHoldUpNoCall(t *testing.T) {
 			}
 		}
 	}()
-	for began := driver.Looks(r.db); driver.Looks(r.db) < began+3; {
+	for began := driver.Ticks(r.db); driver.Ticks(r.db) < began+3; {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		var n int
 		err := r.pool.QueryRowContext(ctx, "SELECT count(*) FROM t").Scan(&n)

@@ -9,11 +9,11 @@ import (
 	"hotswap/internal/printable"
 )
 
-// turns has a value for each database whose gate is closed by a freeze that waits
-// its turn. What one does while calls wait (it closes files, looks through the
-// descriptors, syncs the disk) takes longer for each that does the same: two
-// hundred at once would have their callers wait for seconds, where one after
-// another each waits for its own milliseconds.
+// turns has a value for each database whose gate is closed by a freeze with InTurn.
+// What such a freeze does while calls wait (it closes files, looks through the
+// descriptors, syncs the disk) takes longer the more of them do it: with two hundred at
+// once callers would wait for seconds, while one after another each waits for its own
+// milliseconds.
 var turns = make(chan struct{}, max(2, min(runtime.GOMAXPROCS(0), 8)))
 
 // takeTurn waits, with the gate open, until the freeze may close it.

@@ -13,8 +13,7 @@ var _ driver.Tx = (*tx)(nil)
 // whatever those return: database/sql considers it ended then.
 type tx struct{ conn *conn }
 
-// Commit never waits at the gate. As go-sqlite3 does, it rolls back what it
-// can't commit.
+// Commit never waits at the gate. Like go-sqlite3, it rolls back what it can't commit.
 func (t *tx) Commit() error {
 	c := t.conn
 	if !t.enter("COMMIT") {
@@ -37,8 +36,8 @@ func (t *tx) Commit() error {
 	return err
 }
 
-// Rollback never waits at the gate. That a forced freeze has rolled the
-// transaction back already is no error.
+// Rollback never waits at the gate. It is no error if a forced freeze has already
+// rolled the transaction back.
 func (t *tx) Rollback() error {
 	c := t.conn
 	if !t.enter("ROLLBACK") {
@@ -77,7 +76,7 @@ func (t *tx) enter(query string) bool {
 	return t.conn.enterHold(query)
 }
 
-// control keeps the statements of transaction control prepared.
+// control keeps the transaction control statements prepared.
 type control struct{ begin, commit, rollback controlStmt }
 
 func newControl(begin string) control {

@@ -7,9 +7,9 @@ import (
 
 var _ driver.NamedValueChecker = (*conn)(nil)
 
-// CheckNamedValue passes the types that need no conversion, and does that of
-// the commonest one that does, without the reflection of the default
-// conversion; which it leaves all others to. What comes out is the same.
+// CheckNamedValue accepts the types that need no conversion, converts the commonest one
+// that does, without the default conversion's reflection, and leaves all others to
+// that. The result is the same.
 func (c *conn) CheckNamedValue(v *driver.NamedValue) error {
 	switch x := v.Value.(type) {
 	case int64, string, float64, bool, []byte, time.Time, nil:

@@ -30,8 +30,8 @@ func (d *Database) await(ctx context.Context, opened <-chan struct{}) error {
 	}
 }
 
-// wait is a call's wait at the gate, as it is told to the log: to the driver's
-// own, else to that of the freeze, which is over when the call resumes.
+// wait is a call's wait at the gate, as logged: to the driver's own logger, else to
+// that of the freeze, which is over when the call resumes.
 type wait struct {
 	log   *zerolog.Logger // nil for none
 	path  string
@@ -50,7 +50,7 @@ func (d *Database) beginWait(c *conn, query string) *wait {
 	return w
 }
 
-// end tells that the call resumed; of a call that never waited, nothing.
+// end logs that the call resumed; nothing for a call that never waited.
 func (w *wait) end() {
 	if w != nil && w.log != nil {
 		lognote.Send(w.log.Info().Str(fieldDatabase, w.path).Str(fieldQuery, w.query).Dur("waited", time.Since(w.since)), "call resumed")

@@ -14,32 +14,32 @@ import (
 )
 
 const (
-	// watchEvery is how often it is looked whether the file was replaced.
+	// watchEvery is how often the file is checked for having been replaced.
 	watchEvery = 500 * time.Millisecond
-	// adoptTimeout is how long a replaced file's users may go on with it.
+	// adoptTimeout is how long users of a replaced file may go on with it.
 	adoptTimeout = 5 * time.Second
 )
 
-// watch knows which file the connections have open, and sees when another one is
-// at the path: writes into the old one would be lost, and its WAL, found beside
-// the new one by whoever opens that, would be replayed into it.
+// watch knows which file the connections have open, and notices when another one is at
+// the path: writes to the old one would be lost, and its WAL, found beside the new one
+// by whoever opens that, would be replayed into it.
 //
-// It looks by stat, which opens nothing: closing any descriptor of the file would
-// drop the connections' locks. That nobody opens the new one in the meantime is
-// the door's part.
+// It looks by stat, which opens nothing: closing any descriptor of the file would drop
+// the connections' POSIX locks (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+// The door keeps anybody from opening the new one in the meantime.
 type watch struct {
 	mu       sync.Mutex // guards what follows
-	file     fileid.ID  // that the connections have open, or had last
-	before   fileid.ID  // that they had last before the database was given up for a while
+	file     fileid.ID  // open in the connections, or the last one that was
+	before   fileid.ID  // the last one from before the database was unmanaged
 	open     int        // SQLite connections
 	timer    *time.Timer
-	refused  bool      // RefuseReplaced has come true; then freezing is held
-	refuses  bool      // RefuseReplaced is wanted
-	missing  int       // looks in a row that found nothing at the path
-	adoption *adoption // under way; nil for none
-	seen     sight     // of the file that is to be adopted
-	warning  string    // why it is not
-	kept     keptOut
+	refused  bool        // calls are being refused; then freezing is held
+	refuses  bool        // RefuseReplaced is set
+	missing  int         // consecutive ticks that found nothing at the path
+	adoption *adoption   // in progress; nil for none
+	seen     observation // the file that is to be adopted, as last seen
+	warning  string      // why it is not adopted
+	rejected rejection
 	log      *zerolog.Logger
 }
 
@@ -52,7 +52,7 @@ func (w *watch) configure(d *Driver) {
 	}
 }
 
-// noteOpened counts a connection, and what file it has.
+// noteOpened counts a connection, and records which file it has open.
 func (d *Database) noteOpened(path string, file fileid.ID) {
 	d.admit(path, file)
 	w := &d.watch
@@ -62,8 +62,8 @@ func (d *Database) noteOpened(path string, file fileid.ID) {
 	d.watchLocked()
 }
 
-// noteAttached says that a connection of another database has the file open. If it is
-// the first to have one of the database's, that one is its first.
+// noteAttached records that a connection of another database has the file open. If that
+// is the first to have a file of the database open, the file is admitted.
 func (d *Database) noteAttached(path string, file fileid.ID) {
 	w := &d.watch
 	w.mu.Lock()
@@ -77,20 +77,20 @@ func (d *Database) noteAttached(path string, file fileid.ID) {
 	d.watchLocked()
 }
 
-// watchLocked has the next look come, with watch.mu held.
+// watchLocked schedules the next tick. The caller holds watch.mu.
 func (d *Database) watchLocked() {
 	if w := &d.watch; w.timer == nil {
-		w.timer = time.AfterFunc(watchEvery, d.look)
+		w.timer = time.AfterFunc(watchEvery, d.tick)
 	}
 }
 
-// usedLocked reports whether anything in the process has the database's file open, with
-// watch.mu held.
+// usedLocked reports whether anything in the process has the database's file open. The
+// caller holds watch.mu.
 func (d *Database) usedLocked() bool {
 	return d.watch.open > 0 || door.File(d.Path()) != fileid.None
 }
 
-// forgetFile ends the watch, with the last reference to a managed database.
+// forgetFile ends the watch with the last reference to a managed database.
 func (d *Database) forgetFile() {
 	w := &d.watch
 	w.mu.Lock()
@@ -102,7 +102,7 @@ func (d *Database) forgetFile() {
 	if w.file != fileid.None {
 		w.before = w.file // somebody may have kept the Database, and its generation
 	}
-	w.refused, w.refuses, w.file, w.warning, w.seen, w.missing = false, false, fileid.None, "", sight{}, 0
+	w.refused, w.refuses, w.file, w.warning, w.seen, w.missing = false, false, fileid.None, "", observation{}, 0
 	w.mu.Unlock()
 	if refused {
 		d.openGate(nil)
@@ -110,18 +110,17 @@ func (d *Database) forgetFile() {
 	}
 }
 
-// noteClosed is the end of what noteOpened counted.
+// noteClosed undoes what noteOpened counted.
 func (w *watch) noteClosed() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.open--
 }
 
-// look is one look of the timer's. It is not set again while nothing has the file
-// open.
-func (d *Database) look() {
+// tick is one run of the timer, which is not set again while nothing has the file open.
+func (d *Database) tick() {
 	w := &d.watch
-	d.looks.Add(1)
+	d.ticks.Add(1)
 	now := fileid.Of(d.Path())
 	w.mu.Lock()
 	w.timer = nil
@@ -135,7 +134,7 @@ func (d *Database) look() {
 	gone := w.missing == 2
 	w.mu.Unlock()
 	if gone {
-		if _, turned := d.turnedTo(); !turned {
+		if _, repointed := d.repointedTo(); !repointed {
 			lognote.Send(w.warn(d.Path()), "the database file was removed or moved away: what the program writes is lost when it exits, unless the file is moved back")
 		}
 	}
@@ -150,11 +149,11 @@ func (d *Database) look() {
 	}
 }
 
-// moved reports whether another file is at the path than the one that is open in
-// this process, or the path is another one. A path with nothing at it is not that
-// yet: the new file may be on its way.
+// moved reports whether the file at the path is not the one that is open in this
+// process, or the path has changed. If nothing is at the path it has not moved yet: the
+// new file may be on its way.
 func (d *Database) moved() bool {
-	if _, turned := d.turnedTo(); turned {
+	if _, repointed := d.repointedTo(); repointed {
 		return true
 	}
 	path := d.Path()
@@ -166,8 +165,8 @@ func (d *Database) moved() bool {
 	return now != fileid.None && now != opened
 }
 
-// Warning says what keeps the connections from a file that something else put at
-// the path, and that is not whole, say; "" if there is nothing of the kind.
+// Warning says what keeps the connections from a file that something else put at the
+// path (that it is incomplete, say); "" if there is no such file.
 func (d *Database) Warning() string {
 	if !d.moved() {
 		return d.warningClosed()
@@ -194,12 +193,13 @@ func (d *Database) warningClosed() string {
 	return why
 }
 
-// CheckFile looks whether something else than a swap has replaced the file, and
-// deals with it as WithExternalReplace says. The driver does so by itself, twice
-// a second and on a connection's first use after it idled; it is for who is about
-// to open the path by other means. It returns an error that is ErrReplaced if the
-// connections don't move to the file that is there now. It must not be called with
-// Rows or a transaction of the database open.
+// CheckFile checks whether something other than a swap has replaced the file, and
+// handles that as WithExternalReplace says. The driver does so by itself, twice a
+// second and on a connection's first use after it was idle; CheckFile is for callers
+// that are about to open the path by other means. It returns an error that is
+// ErrReplaced if the connections do not move to the file that is there now, and
+// ctx.Err() if ctx ends first. It must not be called with Rows or a transaction of the
+// database open.
 func (d *Database) CheckFile(ctx context.Context) error {
 	if !d.moved() && !d.refusing() {
 		return d.checkClosed()
@@ -213,7 +213,7 @@ func (d *Database) CheckFile(ctx context.Context) error {
 	case d.refusing():
 		return ErrReplaced
 	case d.moved() && door.File(d.Path()) == fileid.None:
-		d.becomesReady()
+		d.awaitReady()
 		return d.mayOpen()
 	case d.moved():
 		return &replacedError{d.Path(), d.Warning()}
@@ -233,8 +233,8 @@ func (d *Database) refusesReplaced() bool {
 	return d.watch.refuses
 }
 
-// warn logs, by the standard logger if the driver was not given one: what was
-// written since is in a file that nobody may look for.
+// warn begins a warning, on the standard logger if the driver was not given one: what
+// was written since is in a file that nobody may look for.
 func (w *watch) warn(path string) *zerolog.Event {
 	w.mu.Lock()
 	log := w.log
@@ -246,16 +246,16 @@ func (w *watch) warn(path string) *zerolog.Event {
 	return std.Warn().Str(fieldDatabase, path)
 }
 
-// sight is one look at a file that is to be adopted.
-type sight struct {
+// observation is one look at a file that is to be adopted.
+type observation struct {
 	file     fileid.ID
 	size     int64
 	modified time.Time
-	since    time.Time // seen so
+	since    time.Time // when it was first seen like this
 }
 
-// keptOut is what the log is told of a file that is not adopted.
-type keptOut struct {
+// rejection is what the log says about a file that is not adopted.
+type rejection struct {
 	file   fileid.ID
 	since  time.Time
 	logged bool

@@ -170,14 +170,14 @@ func TestTheLastCloseLeavesNoWALBesideAReplacedFile(t *testing.T) {
 func TestAFirstUseAfterIdlingSeesTheReplacedFileAtOnce(t *testing.T) {
 	t.Parallel()
 	r := startReplaced(t, "WAL")
-	looks := driver.Looks(r.db)
+	ticks := driver.Ticks(r.db)
 	testenv.Eventually(t, func() error {
-		if driver.Looks(r.db) == looks {
+		if driver.Ticks(r.db) == ticks {
 			return errors.New("nobody looks")
 		}
 		return nil
 	})
-	driver.StopLooking(r.db)
+	driver.StopTicking(r.db)
 	r.mv()
 	if got := stamps(t, r.pool); got != "new 50" {
 		t.Errorf("the first use after it reads %q\n%s", got, r.log)

@@ -12,21 +12,21 @@ import (
 	"hotswap/internal/sqlitefile"
 )
 
-// becomesReady waits, while that is a matter of a moment, until the file at the
-// path may be adopted. Calls may be waiting for that: of files that are moved there
-// one after another, each just written, none becomes ready, and the old one serves on.
-func (d *Database) becomesReady() bool {
+// awaitReady waits, while that is a matter of moments, until the file at the path may
+// be adopted. Calls may be waiting meanwhile: if one freshly written file after another
+// is moved there, none becomes ready, and the old one stays in use.
+func (d *Database) awaitReady() bool {
 	for late := time.Now().Add(2 * stillFor); ; {
 		path := d.Path()
-		if turned, ok := d.turnedTo(); ok {
-			path = turned
+		if target, ok := d.repointedTo(); ok {
+			path = target
 		}
 		ready, why, soon := d.ready(path, fileid.Of(path))
 		if ready {
 			return true
 		}
 		if !soon || time.Now().After(late) {
-			d.keepOut(path, fileid.Of(path), why)
+			d.reject(path, fileid.Of(path), why)
 			return false
 		}
 		time.Sleep(stillFor / 4)
@@ -36,10 +36,10 @@ func (d *Database) becomesReady() bool {
 	}
 }
 
-// stillFor is for how long nobody may have written to a file that is adopted.
+// stillFor is how long a file must not have been written to before it is adopted.
 const stillFor = 200 * time.Millisecond
 
-// ready reports whether a file may be adopted, or why not; soon, that this may
+// ready reports whether a file may be adopted, and if not, why; soon says that this may
 // change within stillFor.
 func (d *Database) ready(path string, file fileid.ID) (ready bool, why string, soon bool) {
 	info, err := os.Stat(path)
@@ -51,7 +51,7 @@ func (d *Database) ready(path string, file fileid.ID) (ready bool, why string, s
 	case info.Size() == 0:
 		return false, "the new file is empty", false
 	}
-	now := sight{file: file, size: info.Size(), modified: info.ModTime(), since: time.Now()}
+	now := observation{file: file, size: info.Size(), modified: info.ModTime(), since: time.Now()}
 	w := &d.watch
 	w.mu.Lock()
 	if was := w.seen; was.file == now.file && was.size == now.size && was.modified.Equal(now.modified) {
@@ -68,9 +68,9 @@ func (d *Database) ready(path string, file fileid.ID) (ready bool, why string, s
 	return true, "", false
 }
 
-// checkWhole looks at the file at a path of which nothing, or another file, is
-// open. Who would open it through SQLite waits meanwhile; if it is open by another
-// name, it is read through that descriptor.
+// checkWhole checks the file at a path of which nothing, or another file, is open.
+// Anybody opening it through SQLite waits meanwhile. If it is open under another name,
+// it is read through that descriptor.
 func checkWhole(path string, file fileid.ID) error {
 	ctx, cancel := context.WithTimeout(context.Background(), stillFor)
 	defer cancel()
@@ -88,19 +88,19 @@ func checkWhole(path string, file fileid.ID) error {
 	return sqlitefile.CheckWhole(path)
 }
 
-// keepOut notes why the file at the path is not adopted, and logs it once if that
-// lasts: a file that is just being copied there is cut, too.
-func (d *Database) keepOut(path string, file fileid.ID, why string) {
+// reject records why the file at the path is not adopted, and logs it once if that
+// lasts: a file that is just being copied there is incomplete, too.
+func (d *Database) reject(path string, file fileid.ID, why string) {
 	w := &d.watch
 	w.mu.Lock()
 	w.warning = why
-	if w.kept.file != file || w.kept.since.IsZero() {
-		w.kept = keptOut{file: file, since: time.Now()}
+	if w.rejected.file != file || w.rejected.since.IsZero() {
+		w.rejected = rejection{file: file, since: time.Now()}
 	}
-	tell := !w.kept.logged && time.Since(w.kept.since) >= watchEvery*9/10
-	w.kept.logged = w.kept.logged || tell
+	due := !w.rejected.logged && time.Since(w.rejected.since) >= watchEvery*9/10
+	w.rejected.logged = w.rejected.logged || due
 	w.mu.Unlock()
-	if tell {
+	if due {
 		lognote.Send(w.warn(path).Str("because", why), "the new file at the database's path is not used: the old one stays open and in use; move a complete database there (mv)")
 	}
 }

@@ -70,9 +70,9 @@ func TestWhileSomethingIsHeldForLongOthersWaitOneWindowAtMost(t *testing.T) {
 
 func TestWhileACallTakesLongOthersWaitForSomeShortWindows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		began, letGo := make(chan struct{}), make(chan struct{})
+		began, release := make(chan struct{}), make(chan struct{})
 		name := register(t, driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
-			return c.RegisterFunc("take_long", func() int64 { close(began); <-letGo; return 1 }, false)
+			return c.RegisterFunc("take_long", func() int64 { close(began); <-release; return 1 }, false)
 		}))
 		path := filepath.Join(t.TempDir(), "x.sqlite3")
 		db, err := sql.Open(name, "file:"+path+"?_journal=WAL")
@@ -99,7 +99,7 @@ func TestWhileACallTakesLongOthersWaitForSomeShortWindows(t *testing.T) {
 		})
 		go func() {
 			time.Sleep(20 * time.Second)
-			close(letGo)
+			close(release)
 		}()
 		start := time.Now()
 		f := mustFreeze(t, d, driver.FreezeOptions{})

@@ -5,13 +5,13 @@ import (
 	"sync/atomic"
 )
 
-// word is the state of a connection, as one number. From the low end it has the
-// state, two marks, a count of calls, and a count of periods (a period lasts from
-// idle to idle). The counts let an observer tell whether it looks at the same call,
-// or the same hold, as before without any clock on the calls' side.
+// word is the state of a connection as one number. From the low end it has the state,
+// two marks, a count of calls, and a count of periods (a period lasts from idle to
+// idle). The counts tell an observer whether it sees the same call, or the same hold,
+// as before, without calls having to read a clock.
 //
 // These are all the transitions. Each is one compare-and-swap; those that are made
-// under conn.mu are so that whoever holds that sees no state between two.
+// under conn.mu are, so that whoever holds it sees no state in between.
 //
 //	begin    idle, held       busy          a call, if the connection isn't wanted; under mu also
 //	                                        if it is held, or the gate admits the call
@@ -41,7 +41,7 @@ const (
 	periodMask      = ^(periodUnit - 1)
 )
 
-// firstWord is that of a connection that is being made, which is a call.
+// firstWord is the word of a connection that is being made, which counts as a call.
 const firstWord = word(stateBusy) + callUnit + periodUnit
 
 func (w word) state() state { return state(w & stateMask) }
@@ -53,7 +53,7 @@ func (w word) free() bool {
 	return s == word(stateIdle) || s == word(stateHeld)
 }
 
-// drained reports whether the connection no longer keeps a freeze from going on.
+// drained reports whether the connection no longer keeps a freeze waiting.
 func (w word) drained() bool {
 	return w&(stateMask|wantMark) == word(stateIdle)|wantMark || w.state() == stateFrozen
 }
@@ -61,16 +61,16 @@ func (w word) drained() bool {
 // inner reports, of a busy connection, whether its call began while something was held.
 func (w word) inner() bool { return w&innerMark != 0 }
 
-// period tells one period from the next, and calls one call from the next.
+// period identifies the period, and calls the call.
 func (w word) period() word { return w & periodMask }
 func (w word) calls() uint64 {
 	return uint64(w / callUnit)
 }
 
-// with is w in another state, its marks and counts as they are.
+// with returns w in another state, with its marks and counts unchanged.
 func (w word) with(s state) word { return w&^stateMask | word(s) }
 
-// begun is w, idle or held, in its next call.
+// begun returns w, idle or held, in its next call.
 func (w word) begun() word {
 	if w.state() == stateIdle {
 		return w.with(stateBusy) + callUnit + periodUnit
@@ -78,7 +78,7 @@ func (w word) begun() word {
 	return w.with(stateBusy) + callUnit | innerMark
 }
 
-// ended is w at the end of its call.
+// ended returns w at the end of its call.
 func (w word) ended(held bool) word {
 	if held {
 		return w.with(stateHeld) &^ innerMark
@@ -86,7 +86,7 @@ func (w word) ended(held bool) word {
 	return w.with(stateIdle) &^ innerMark
 }
 
-// released is w without a freeze that wants it.
+// released returns w without the want mark.
 func (w word) released(closed bool) word {
 	w &^= wantMark
 	if w.state() == stateFrozen && !closed {
@@ -104,20 +104,20 @@ func (w word) String() string {
 	return w.state().String()
 }
 
-// stateWord is a word that several goroutines look at and change.
+// stateWord is a word that several goroutines read and change.
 type stateWord struct{ v atomic.Uint64 }
 
 func (a *stateWord) load() word              { return word(a.v.Load()) }
 func (a *stateWord) store(w word)            { a.v.Store(uint64(w)) }
 func (a *stateWord) swap(from, to word) bool { return a.v.CompareAndSwap(uint64(from), uint64(to)) }
 
-// mark has the next call that has not begun wait.
+// mark makes the next call that has not begun wait.
 func (a *stateWord) mark() { a.v.Or(uint64(wantMark)) }
 
-// close makes the connection frozen for good, whoever has it.
+// close makes the connection frozen for good, whoever owns it.
 func (a *stateWord) close() { a.v.Or(uint64(stateFrozen)) }
 
-// move makes a transition that a mark alone may come between.
+// move makes a transition that can race only with a mark.
 func (a *stateWord) move(next func(word) word) word {
 	for {
 		w := a.load()
@@ -127,7 +127,7 @@ func (a *stateWord) move(next func(word) word) word {
 	}
 }
 
-// mustSwap makes a transition that nobody may contend for.
+// mustSwap makes a transition that nobody else may race with.
 func (a *stateWord) mustSwap(from, to word) {
 	if !a.swap(from, to) {
 		panic(fmt.Sprintf("hotswap: a connection's state became %s while its owner was moving it from %s to %s", a.load(), from, to))

@@ -6,22 +6,21 @@ import (
 )
 
 // writerQueue lines up a database's transactions that begin with the write lock
-// (_txlock=immediate or exclusive). SQLite makes them sleep and look again, for
-// up to 100 ms at a time, while the lock may be free, and gives it to whoever
-// looks first (sqliteDefaultBusyCallback). In the queue the next one begins the
-// moment the last one ends; and it waits there before its call begins, so that
-// a swap need not wait for it.
+// (_txlock=immediate or exclusive). SQLite makes them sleep and retry, up to 100 ms at
+// a time, while the lock may be free, and gives it to whoever retries first
+// (sqliteDefaultBusyCallback). In the queue the next one begins the moment the last one
+// ends; and it waits there before its call begins, so that a swap need not wait for it.
 //
-// It is a help, not a lock: writers that begin by SQL text or in another process
-// are not in it, and whoever has waited for queuePatience goes on to wait for
-// SQLite's lock as ever, up to the busy timeout.
+// It is an aid, not a lock: writers that begin by SQL text or in another process are
+// not in it, and one that has waited for queuePatience goes on to wait for SQLite's
+// lock as usual, up to the busy timeout.
 type writerQueue chan struct{} // has room for one: the writer
 
 const queuePatience = 100 * time.Millisecond
 
 func newWriterQueue() writerQueue { return make(writerQueue, 1) }
 
-// enter waits for the place, for a while; false if it did not get it.
+// enter waits for the place for up to patience; false if it did not get it.
 func (q writerQueue) enter(ctx context.Context, patience time.Duration) (bool, error) {
 	select {
 	case q <- struct{}{}:
@@ -42,7 +41,7 @@ func (q writerQueue) enter(ctx context.Context, patience time.Duration) (bool, e
 
 func (q writerQueue) leave() { <-q }
 
-// queueForWriting is the beginning of BeginTx, before its call.
+// queueForWriting is the first part of BeginTx, before its call.
 func (c *conn) queueForWriting(ctx context.Context) (queued bool, err error) {
 	if c.db == nil || c.dsn.Begin == "BEGIN" {
 		return false, nil
@@ -50,7 +49,7 @@ func (c *conn) queueForWriting(ctx context.Context) (queued bool, err error) {
 	return c.db.writers.enter(ctx, min(queuePatience, c.dsn.BusyTimeout))
 }
 
-// endWriting is the end of a transaction, whatever became of it.
+// endWriting is the end of a transaction, however it ended.
 func (c *conn) endWriting() {
 	if c.writing {
 		c.writing = false
