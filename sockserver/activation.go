@@ -71,7 +71,7 @@ func takeOver(fd int, name string) (*listener, error) {
 	}
 	unixListener, ok := inner.(*net.UnixListener)
 	if !ok {
-		return nil, errors.Join(fmt.Errorf("it listens on %s, and is no Unix socket", inner.Addr()), inner.Close())
+		return nil, errors.Join(fmt.Errorf("it listens on %s and is not a Unix socket", inner.Addr()), inner.Close())
 	}
 	return &listener{UnixListener: unixListener, path: unixListener.Addr().String(), files: fdpass.NewReceiver()}, nil
 }

@@ -137,7 +137,7 @@ func TestInheritedDescriptorThatIsNoSocketIsRefused(t *testing.T) {
 		words string
 	}{
 		{"hotswap", []*os.File{file}, "descriptor_3"},
-		{"hotswap", []*os.File{tcpFile}, "no_Unix_socket"},
+		{"hotswap", []*os.File{tcpFile}, "not_a_Unix_socket"},
 		{"hotswap:hotswap", []*os.File{file, file}, "has_2_of_that_name"},
 	} {
 		if _, line := startInheriting(t, test.names, test.files); !strings.Contains(line, test.words) {

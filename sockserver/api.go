@@ -53,13 +53,13 @@ func newAPI(cfg Config) *api {
 	return a
 }
 
-// Handler serves the protocol, and the status lines at /v1/events, for a
-// program to mount on a mux of its own; behind a prefix, wrap it in
+// Handler returns a handler of the protocol, with the status lines at /v1/events,
+// for a program to mount on a mux of its own; behind a prefix, wrap it in
 // [http.StripPrefix].
 //
 // It checks no peer: whoever reaches it may read and replace every managed
-// database, so it is for the program to guard. It reports a mistake in cfg
-// as a problem, at each request.
+// database, so the program must guard it. A mistake in cfg is the answer to each
+// request. There is nothing to close.
 func Handler(cfg Config) http.Handler {
 	return newAPI(cfg).handler()
 }
@@ -101,14 +101,14 @@ func (a *api) handle(mux *http.ServeMux, method, path, verb string, e endpoint) 
 			return p
 		}
 		if r.Method == http.MethodHead && verb != "list" && verb != "version" {
-			return badRequest("HEAD %s: ask for the body, too", r.URL.Path)
+			return badRequest("HEAD %s: use GET", r.URL.Path)
 		}
 		return e(w, r, cmd)
 	}))
 }
 
-// endpoint does what every request needs: the check of the peer, a command to
-// log by, and an answer to an error or a panic.
+// endpoint wraps e in what every request needs: a check of the peer, a command to
+// log, and an answer to an error or a panic.
 func (a *api) endpoint(verb string, e endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		cmd := newCommand(a, verb, r)
@@ -119,7 +119,7 @@ func (a *api) endpoint(verb string, e endpoint) http.Handler {
 			switch caught := recover(); caught {
 			case nil:
 			case http.ErrAbortHandler:
-				panic(caught) // a snapshot cut on purpose: net/http drops the connection
+				panic(caught) // a snapshot that breaks off on purpose: net/http drops the connection
 			default:
 				lognote.Send(cmd.log.Error().Interface(fieldPanic, caught).Bytes(fieldStack, debug.Stack()), "panic in a handler")
 				cmd.answer(tracked, &Problem{
@@ -171,12 +171,11 @@ func answerJSON(w http.ResponseWriter, value any) error {
 	return nil
 }
 
-// errAnswerLost is of a client that did not take its answer: there is nobody
-// left to tell.
+// errAnswerLost is the error of a client that left before its answer.
 var errAnswerLost = errors.New("the client left before its answer")
 
 // removeOrphans removes what a killed push left beside a database, once per
-// database; first tells that this was the time.
+// database; first reports whether this was the time.
 func (a *api) removeOrphans(path string) (first bool) {
 	a.orphansMu.Lock()
 	defer a.orphansMu.Unlock()
@@ -187,7 +186,7 @@ func (a *api) removeOrphans(path string) (first bool) {
 	orphans, err := swapper.RemoveOrphans(path)
 	orphans.Log(a.cfg.Logger, path)
 	if err != nil {
-		lognote.Send(a.cfg.Logger.Warn().Err(err).Str(fieldPath, path), "could not look for what a killed push left")
+		lognote.Send(a.cfg.Logger.Warn().Err(err).Str(fieldPath, path), "could not remove what a killed push left behind")
 	}
 	return true
 }

@@ -27,7 +27,7 @@ func request(t testing.TB, cfg Config, method, target string) (*http.Response, *
 		return res, nil
 	}
 	var p *Problem
-	if err := readProblem(res); !errors.As(err, &p) || p.Title == "not an answer of hotswap" {
+	if err := readProblem(res); !errors.As(err, &p) || p.Title == "not an answer from hotswap" {
 		t.Fatalf("%s %s: %v", method, target, err)
 	}
 	return res, p
@@ -53,7 +53,7 @@ func TestRequestsThatMakeNoSenseAreRefusedInWords(t *testing.T) {
 		{"PUT", "/v1/database?path=database&id=a%20b", 400, "letters, digits"},
 		{"PUT", "/v1/database?path=database&id=" + strings.Repeat("x", 65), 400, "letters, digits"},
 		{"POST", "/v1/database?path=database", 405, "only PUT is served"},
-		{"HEAD", "/v1/snapshot?path=database", 400, "ask for the body"},
+		{"HEAD", "/v1/snapshot?path=database", 400, "use GET"},
 		{"GET", "/v2/databases", 404, "nothing is served"},
 	} {
 		_, p := request(t, Config{}, test.method, test.target)

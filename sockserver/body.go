@@ -17,12 +17,12 @@ import (
 
 var _ transfer.DigestedSource = (*requestBody)(nil)
 
-// How the body of a push can fail before it is complete. A cut body must
+// How the body of a push can fail before it is complete. A truncated body must
 // never look like a short one, so each is an error to the swapper, not io.EOF.
 var (
-	errBodyCut        = errors.New("the connection ended before the body did")
+	errBodyTruncated  = errors.New("the connection ended before the body did")
 	errDigestMismatch = errors.New("the body's SHA-256 differs from its digest")
-	errBodyStalled    = errors.New("no byte came for too long")
+	errBodyStalled    = errors.New("no data came for too long")
 )
 
 // drainTimeout is for net/http to read on after a refusal, so that a client
@@ -86,7 +86,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.err = errBodyStalled
 	default:
-		b.err = fmt.Errorf("%w: %w", errBodyCut, err)
+		b.err = fmt.Errorf("%w: %w", errBodyTruncated, err)
 	}
 	return n, b.err
 }
@@ -113,7 +113,7 @@ func (b *requestBody) failure() error {
 func (b *requestBody) complete() error {
 	if b.hash == nil {
 		if len(b.req.Trailer.Values(headerDigest)) > 0 {
-			return fmt.Errorf("%w: it came unannounced, and so was not computed; send \"Trailer: %s\" with the header",
+			return fmt.Errorf("%w: it came unannounced, so the SHA-256 was not computed; send \"Trailer: %s\" with the header",
 				errDigestMismatch, headerDigest)
 		}
 		return io.EOF
@@ -125,7 +125,7 @@ func (b *requestBody) complete() error {
 			return fmt.Errorf("%w: %w", errDigestMismatch, err)
 		}
 		if want != nil && !bytes.Equal(want, sum) {
-			return fmt.Errorf("%w: it says %s and the bytes have %s", errDigestMismatch,
+			return fmt.Errorf("%w: it says %s, but the bytes have %s", errDigestMismatch,
 				formatDigest(want), formatDigest(sum))
 		}
 	}

@@ -30,29 +30,31 @@ const (
 	transferBuffer = 256 << 10
 )
 
-// ErrConnectionLost: the server went away, or broke off, before its answer was
-// complete.
+// ErrConnectionLost: the connection ended before the answer was complete.
 var ErrConnectionLost = errors.New("connection lost before the server answered")
 
-// ClientConfig configures [NewClient]; see [SocketPaths] for what is empty.
+// ClientConfig configures [NewClient]. [SocketPaths] fills in what is empty.
 type ClientConfig struct {
 	SocketPath       string
 	StderrSocketPath string
 }
 
-// Client talks to a [Server]. Its methods may be called from any goroutine,
-// and connect when they need to.
+// Client talks to a [Server]. Its methods may be called from any goroutine, and
+// connect when they need to.
 //
-// Their errors are a *DialError if no server was reached, or none that answers
-// within 15 s to what takes it no work, a *Problem if it
-// answered with one, an error that is ErrConnectionLost, or the context's.
+// Unless it says otherwise, an error of a method is, or wraps, one of
+//   - a *DialError, if no server was reached, or none that answers a request
+//     for information within 15 s;
+//   - a *Problem, if the server answered with one;
+//   - ErrConnectionLost;
+//   - the cause of the context's end.
 type Client struct {
 	socket, stderrSocket string
 	commands, events     *http.Client
 	patience             time.Duration
 }
 
-// NewClient makes a client; it does not connect.
+// NewClient returns a client. It does not connect yet.
 func NewClient(cfg ClientConfig) *Client {
 	c := &Client{patience: answerTimeout}
 	c.socket, c.stderrSocket = SocketPaths(cfg.SocketPath, cfg.StderrSocketPath)
@@ -74,20 +76,21 @@ func httpClient(socket string, dial func(context.Context, string) (net.Conn, err
 	}
 }
 
-// SocketPath is the socket that the client talks to.
+// SocketPath returns the path of the socket for commands.
 func (c *Client) SocketPath() string { return c.socket }
 
-// StderrSocketPath is the socket that it reads status lines from.
+// StderrSocketPath returns the path of the socket for status lines.
 func (c *Client) StderrSocketPath() string { return c.stderrSocket }
 
-// Close drops the connections that are kept for further calls.
+// Close closes idle connections. The client can still be used.
 func (c *Client) Close() {
 	c.commands.CloseIdleConnections()
 	c.events.CloseIdleConnections()
 }
 
-// Databases lists the managed databases, or only the one at path: an absolute
-// path, or the word "database" for the only one. An empty path lists all.
+// Databases returns the managed databases, sorted by path, or only the one at
+// path: an absolute path, or [TheDatabase] for the only one. An empty path means
+// all.
 func (c *Client) Databases(ctx context.Context, path string) ([]DatabaseInfo, error) {
 	query := url.Values{}
 	if path != "" {
@@ -98,7 +101,7 @@ func (c *Client) Databases(ctx context.Context, path string) ([]DatabaseInfo, er
 	return list, err
 }
 
-// Version describes the server's process.
+// Version returns the versions of the server's process.
 func (c *Client) Version(ctx context.Context) (VersionInfo, error) {
 	var version VersionInfo
 	err := c.get(ctx, versionPath, nil, &version)
@@ -119,7 +122,7 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, into an
 	defer res.Body.Close()
 	// The other socket answers to everything, with text that has no end.
 	if mediaType, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")); mediaType == typeText && res.ContentLength < 0 {
-		return &DialError{c.socket, "it is a socket of status lines (--stderr-socket), not the one for commands", ErrNoServer}
+		return &DialError{c.socket, "it is the socket for status lines (--stderr-socket), not the one for commands", ErrNoServer}
 	}
 	return decodeAnswer(res, into)
 }
@@ -127,7 +130,7 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, into an
 // answered bounds the wait for a socket that takes connections and stays silent.
 func (c *Client) answered(ctx context.Context, socket string) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, c.patience, &DialError{socket,
-		fmt.Sprintf("no answer within %v: the program is stopped, or stuck", c.patience), fmt.Errorf("%w: %w", ErrNoServer, os.ErrDeadlineExceeded)})
+		fmt.Sprintf("no answer within %v: the program is stopped or stuck", c.patience), fmt.Errorf("%w: %w", ErrNoServer, os.ErrDeadlineExceeded)})
 }
 
 // explain adds to a request that the server did not understand that the two ends
@@ -168,7 +171,7 @@ func send(client *http.Client, req *http.Request) (*http.Response, error) {
 	return nil, readProblem(res)
 }
 
-// sendError sorts out why there is no answer.
+// sendError finds out why there is no answer.
 func sendError(ctx context.Context, err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err // its text has our made-up address in it
@@ -192,7 +195,7 @@ func decodeAnswer(res *http.Response, into any) error {
 	return nil
 }
 
-// readProblem reads an error answer, also one of a server that is not ours.
+// readProblem reads an error answer, which may be of a server that is not ours.
 func readProblem(res *http.Response) error {
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
@@ -205,7 +208,7 @@ func readProblem(res *http.Response) error {
 	}
 	return &Problem{
 		Type:   ProblemInternal,
-		Title:  "not an answer of hotswap",
+		Title:  "not an answer from hotswap",
 		Status: res.StatusCode,
 		Detail: fmt.Sprintf("the server answered %s: %.200s", res.Status, strings.TrimSpace(string(body))),
 		Hint:   "is it a hotswap server?",

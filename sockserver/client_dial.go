@@ -10,24 +10,24 @@ import (
 	"syscall"
 
 	"hotswap/internal/printable"
+	"hotswap/internal/sqlitefile"
 	"hotswap/internal/unix"
 )
 
-// What a client can find wrong before it is connected; a *DialError is one of
-// these, or ErrSocketPathTooLong.
+// Why a client can't connect. A *DialError wraps one of these, or
+// ErrSocketPathTooLong.
 var (
-	// ErrNoServer: no server is there, be it that there is no socket, or one
-	// that nobody answers.
-	ErrNoServer = errors.New("no server there")
-	// ErrSocketNotAllowed: the file system keeps this user from the socket.
+	// ErrNoServer: there is no socket, or nothing answers at it.
+	ErrNoServer = errors.New("no server at the socket")
+	// ErrSocketNotAllowed: this user lacks the permission to connect.
 	ErrSocketNotAllowed = errors.New("not allowed to use the socket")
 )
 
 // DialError is a failure to reach a server.
 type DialError struct {
-	Socket string // the path, as it was given
-	Reason string // for people: what is the matter there, and what to do
-	Err    error  // ErrNoServer, ErrSocketNotAllowed or ErrSocketPathTooLong, and the system's error
+	Socket string // the path as given
+	Reason string // what is wrong and what to do, for people
+	Err    error  // wraps ErrNoServer, ErrSocketNotAllowed or ErrSocketPathTooLong, and the system's error
 }
 
 func (e *DialError) Error() string {
@@ -36,8 +36,8 @@ func (e *DialError) Error() string {
 
 func (e *DialError) Unwrap() error { return e.Err }
 
-// Elsewhere reports whether the program may have its socket in another place: there
-// is none at the path, or none that anybody answers, or that is for commands.
+// Elsewhere reports whether the program may have its socket at another path:
+// there is none at this one, or it is dead, or it is not for commands.
 func (e *DialError) Elsewhere() bool {
 	return errors.Is(e.Err, ErrNoServer) && !errors.Is(e.Err, os.ErrDeadlineExceeded) && !errors.Is(e.Err, errors.ErrUnsupported)
 }
@@ -72,9 +72,9 @@ func whyNoServer(path string, err error) string {
 	case errors.Is(statErr, fs.ErrNotExist):
 		return "there is no such socket; " + whereElse
 	case statErr == nil && info.Mode().Type() != fs.ModeSocket:
-		return "it is a " + kindOf(info) + ", not a socket; " + whereElse
+		return "it is " + sqlitefile.KindOf(info.Mode()) + ", not a socket; " + whereElse
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return "nobody answers at this socket: the program that made it is gone; start it again"
+		return "nothing answers at this socket: the program that created it is gone; start it again"
 	default:
 		return err.Error() + "; " + whereElse
 	}

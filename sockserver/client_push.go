@@ -20,13 +20,17 @@ import (
 // for its body: for ever, since a server that took the descriptor asks for none.
 const noExpectTimeout = math.MaxInt64
 
-// PushParams are the settings of [Client.Push], as in [swapper.PushOptions].
+// PushParams are the options of [Client.Push]. Those without a comment are as in
+// [swapper.PushOptions].
 type PushParams struct {
-	// ID is the command's, for status lines and the log; empty for a new one.
-	ID     string
+	// ID identifies the command in status lines and in the log; empty for a new
+	// one. See [NewID].
+	ID string
+	// Source names the source in the log and in the report.
 	Source string
-	// Size is the number of bytes to come, if it is known.
-	Size                int64
+	// Size is the number of bytes that src will yield, or 0 if it is not known.
+	Size int64
+
 	SkipIntegrityCheck  bool
 	SkipConstraintCheck bool
 	SkipSchemaCheck     bool
@@ -37,16 +41,18 @@ type PushParams struct {
 	DryRun              bool
 	// Method is swapper.MethodAuto if empty.
 	Method swapper.Method
+
 	// IfChanged is the SHA-256 of what src will yield, in lower-case
 	// hexadecimal. If the last push to the database had the same one, and
-	// nothing was written to it since, src is not read, and Report.Unchanged
-	// is set.
+	// nothing has been written to it since, src is not read, and
+	// Report.Unchanged is set.
 	IfChanged string
-	// Digest sends a SHA-256 after the body, which the server compares, and has it
-	// in the report even if the integrity check is skipped or quick. That takes
-	// longer than the rest of the transfer. A cut body is noticed without it.
+	// Digest sends a SHA-256 after the body, for the server to compare, and has
+	// it in the report even if the integrity check is skipped or quick. That
+	// takes longer than the rest of the transfer. A truncated body is noticed
+	// without it.
 	Digest bool
-	// Timeout and MaxPause are the server's own if 0.
+	// Timeout and MaxPause are the server's settings if 0.
 	Timeout  time.Duration
 	MaxPause time.Duration
 }
@@ -89,16 +95,17 @@ func (p PushParams) query(path string) url.Values {
 	return q
 }
 
-// Push replaces the database at path, an absolute path or "database", with
-// what src yields until io.EOF. An error of src aborts it.
+// Push replaces the database at path, an absolute path or [TheDatabase], with
+// what src yields until io.EOF. An error of src aborts the push.
 //
-// If src is an *os.File, of a regular file at its beginning, the server gets
-// its descriptor and copies from that, where the system and the server can; src
-// may not be read at all then, and its offset stays.
+// If src is an *os.File of a regular file at its beginning, it is passed to the
+// server, which copies it, if both ends are on Linux; src is not read then, and
+// keeps its offset.
 //
-// The report is as far as the server told. On an error the live database is
-// as it was, unless the error is an ErrOutcomeUnknown, or report.Swapped is
-// set. src may be in a last Read when Push returns, and is not used after that.
+// The report is what the server reported. After an error the live database is
+// unchanged, unless the error wraps [swapper.ErrOutcomeUnknown] or
+// report.Swapped is set. src may be in a last Read when Push returns, and is not
+// used after that.
 func (c *Client) Push(ctx context.Context, path string, src io.Reader, params PushParams) (swapper.Report, error) {
 	body := newPushBody(ctx, src, params.Digest)
 	defer body.Close()
@@ -134,12 +141,12 @@ func (c *Client) Push(ctx context.Context, path string, src io.Reader, params Pu
 	var report swapper.Report
 	if err := decodeAnswer(res, &report); err != nil {
 		return swapper.Report{Swapped: !params.DryRun, DryRun: params.DryRun},
-			fmt.Errorf("the server did what was asked, and its report was lost: %w", err)
+			fmt.Errorf("the server succeeded, but its report was lost: %w", err)
 	}
 	return report, nil
 }
 
-// pushFailure says what is known of a push that was not answered with success.
+// pushFailure returns what is known of a push whose answer was not success.
 func pushFailure(err error, body *pushBody) (swapper.Report, error) {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		if p.Report != nil {

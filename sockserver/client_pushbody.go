@@ -41,7 +41,7 @@ type sourceChunk struct {
 	err  error
 }
 
-var errAbandoned = errors.New("the transfer was given up")
+var errAbandoned = errors.New("transfer abandoned")
 
 func newPushBody(ctx context.Context, src io.Reader, digest bool) *pushBody {
 	b := &pushBody{

@@ -19,29 +19,32 @@ import (
 	"hotswap/swapper"
 )
 
-// ErrIncomplete: a snapshot broke off, or is not the one that was sent.
+// ErrIncomplete: a snapshot broke off, or what arrived is not what was sent.
 var ErrIncomplete = errors.New("the snapshot is incomplete")
 
-// SnapshotParams are the settings of [Client.Snapshot].
+// SnapshotParams are the options of [Client.Snapshot].
 type SnapshotParams struct {
-	// ID is the command's, for status lines and the log; empty for a new one.
+	// ID identifies the command in status lines and in the log; empty for a new
+	// one. See [NewID].
 	ID string
-	// Dest names the destination in logs and in the report.
+	// Dest names the destination in the log and in the report.
 	Dest string
 	// Digest is as in PushParams.
 	Digest bool
-	// Check has the copy checked before it is sent, as in [swapper.PullOptions].
+	// Check has the copy checked before it is sent; Quick and
+	// SkipConstraintCheck say how, as in [swapper.PullOptions].
 	Check, Quick, SkipConstraintCheck bool
-	// Begin, if set, is called before the first byte, with the size in bytes,
-	// or 0 if that is not known.
+	// Begin, if set, is called before the first byte is written, with the size
+	// in bytes, or 0 if it is not known.
 	Begin func(size int64)
 }
 
-// Snapshot writes a consistent copy of the database at path, an absolute path
-// or "database", to dst. The copy is complete only if the error is nil: what
-// was sent had the digest that the server sent after it. If dst is an
-// *os.File, of a regular file that is empty, the server fills it through its
-// descriptor, where the system and the server can; its offset is at its end then.
+// Snapshot writes a consistent copy of the database at path, an absolute path or
+// [TheDatabase], to dst. The copy is complete only if the error is nil: what
+// arrived then has the digest that the server sent after it.
+//
+// If dst is an *os.File of an empty regular file, it is passed to the server,
+// which fills it, if both ends are on Linux; its offset is at its end then.
 func (c *Client) Snapshot(ctx context.Context, path string, dst io.Writer, params SnapshotParams) (swapper.Report, error) {
 	query := url.Values{paramPath: {path}}
 	if params.ID != "" {
@@ -104,9 +107,9 @@ func (c *Client) Snapshot(ctx context.Context, path string, dst io.Writer, param
 	return report, nil
 }
 
-// filled is the end of a snapshot that the server wrote to the file itself. That
-// its report came says that it is whole; a digest in it is the server's, since to
-// read it all again would take longer than the copying.
+// filled ends a snapshot that the server wrote to the file itself. That its
+// report came says that it is complete; a digest in it is the server's, since
+// reading it all again would take longer than the copying.
 func filled(res *http.Response, file *os.File, size int64) (report swapper.Report, err error) {
 	n, err := file.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -114,13 +117,13 @@ func filled(res *http.Response, file *os.File, size int64) (report swapper.Repor
 	}
 	encoded := res.Trailer.Get(trailerReport)
 	if encoded == "" {
-		return swapper.Report{Bytes: n}, fmt.Errorf("%w: no report came after it", ErrIncomplete)
+		return swapper.Report{Bytes: n}, fmt.Errorf("%w: its report is missing", ErrIncomplete)
 	}
 	if err := json.Unmarshal([]byte(encoded), &report); err != nil {
 		return report, fmt.Errorf("%w: read the report: %w", ErrIncomplete, err)
 	}
 	if n != size || n != report.Bytes {
-		return report, fmt.Errorf("%w: %d bytes were announced, and the file has %d", ErrIncomplete, size, n)
+		return report, fmt.Errorf("%w: %d bytes were announced, but the file has %d", ErrIncomplete, size, n)
 	}
 	return report, nil
 }
@@ -155,11 +158,11 @@ func checkSnapshot(trailer http.Header, sum []byte, n, size int64) error {
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrIncomplete, err)
 	case want == nil:
-		return fmt.Errorf("%w: %d bytes came, and no digest after them", ErrIncomplete, n)
+		return fmt.Errorf("%w: %d bytes came without a digest after them", ErrIncomplete, n)
 	case !bytes.Equal(want, sum):
-		return fmt.Errorf("%w: its digest is %s, and what came has %s", ErrIncomplete, formatDigest(want), formatDigest(sum))
+		return fmt.Errorf("%w: its digest is %s, but the received bytes have %s", ErrIncomplete, formatDigest(want), formatDigest(sum))
 	case size > 0 && size != n:
-		return fmt.Errorf("%w: %d bytes were announced, and %d came", ErrIncomplete, size, n)
+		return fmt.Errorf("%w: %d bytes were announced, but %d came", ErrIncomplete, size, n)
 	default:
 		return nil
 	}

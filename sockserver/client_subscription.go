@@ -10,8 +10,8 @@ import (
 	"net/url"
 )
 
-// Subscription is a stream of status lines. It is for one goroutine, but for
-// Close.
+// Subscription is a stream of status lines. Its methods are for one goroutine,
+// except Close, which may be called from any.
 type Subscription struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -22,11 +22,10 @@ type Subscription struct {
 
 var errClosed = errors.New("the subscription is closed")
 
-// Subscribe asks the stderr socket for the lines of the command id, or of
-// every command if id is empty. When it returns, the subscription is there:
-// no line of a command that starts after is missed, unless the reader is too
-// slow for the server to keep them (see [Line]). It lasts until Close: ctx is
-// for the way there.
+// Subscribe subscribes to the status lines of the command id, or of every command
+// if id is empty. Lines of a command that starts after Subscribe has returned
+// are not missed, unless the caller reads too slowly (see [Line.Dropped]). ctx
+// bounds Subscribe only: the subscription lasts until Close.
 func (c *Client) Subscribe(ctx context.Context, id string) (*Subscription, error) {
 	query := url.Values{}
 	if id != "" {
@@ -54,13 +53,14 @@ func (c *Client) Subscribe(ctx context.Context, id string) (*Subscription, error
 	return s, nil
 }
 
-// UnderWay is false if the server said that no command of that id was under way when
-// the subscription began: one may begin later, and the last line of one that has just
-// ended may still come.
+// UnderWay returns false if no command of that id was in progress when the
+// subscription began. One may begin later, and the last line of one that has
+// just ended may still come.
 func (s *Subscription) UnderWay() bool { return !s.idle }
 
 // Next waits for a line. It returns io.EOF after the last line of the
-// subscription's command, and when the server closes.
+// subscription's command, and when the server closes; ErrConnectionLost if the
+// server goes away; and an error after Close.
 func (s *Subscription) Next() (Line, error) {
 	var line Line
 	err := s.lines.Decode(&line)
@@ -76,7 +76,7 @@ func (s *Subscription) Next() (Line, error) {
 	}
 }
 
-// Close ends the subscription, and a Next that waits.
+// Close ends the subscription, and a Next that is waiting.
 func (s *Subscription) Close() error {
 	s.cancel()
 	return s.body.Close()

@@ -24,7 +24,7 @@ func TestClientSaysWhyNoServerIsThere(t *testing.T) {
 		words  string
 	}{
 		{dir + "/missing", ErrNoServer, "there is no such socket"},
-		{dir + "/dead", ErrNoServer, "nobody answers"},
+		{dir + "/dead", ErrNoServer, "nothing answers"},
 		{dir + "/file", ErrNoServer, "it is a regular file"},
 		{dir + "/" + strings.Repeat("x", 108), ErrSocketPathTooLong, "may have"},
 	} {
@@ -105,7 +105,7 @@ func TestErrorOfTheSourceAbortsThePush(t *testing.T) {
 	if _, err := newTestClient(t, s).Push(t.Context(), TheDatabase, src, PushParams{}); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
-	if got := <-seen; !errors.Is(got.err, errBodyCut) {
+	if got := <-seen; !errors.Is(got.err, errBodyTruncated) {
 		t.Errorf("the swapper's reader ended with %v", got.err)
 	}
 }
@@ -221,7 +221,7 @@ func TestInterruptedPushDoesNotWaitForItsSource(t *testing.T) {
 	if !errors.Is(err, stop) || errors.Is(err, swapper.ErrOutcomeUnknown) {
 		t.Errorf("got %v", err)
 	}
-	if got := <-seen; !errors.Is(got.err, errBodyCut) {
+	if got := <-seen; !errors.Is(got.err, errBodyTruncated) {
 		t.Errorf("the swapper's reader ended with %v", got.err)
 	}
 }

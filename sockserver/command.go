@@ -26,7 +26,7 @@ type (
 	pullFunc func(context.Context, *driver.Database, io.Writer, swapper.PullOptions) (swapper.Report, error)
 )
 
-// NewID makes an id for a command.
+// NewID returns a new id for a command: 12 letters and digits.
 func NewID() string { return rand.Text()[:12] }
 
 // command is one request as the log and the feed know it. It belongs to its
@@ -45,8 +45,8 @@ type command struct {
 	report *swapper.Report
 	// operated is set once the operation logs its own failure.
 	operated bool
-	// listed is set once the end of the command is to be told to the feed: its
-	// peer may come in, and its id is nobody else's.
+	// listed is set once the end of the command is to be published: its peer is
+	// admitted, and its id is unique.
 	listed bool
 }
 
@@ -94,14 +94,14 @@ func (c *command) open() (db *driver.Database, done func(), err error) {
 	return db, func() { unmanage(); release() }, nil
 }
 
-// begin claims the command's id: two commands of one id could not be told
-// apart in the feed. The caller calls release at its end.
+// begin claims the command's id: two commands of one id would be
+// indistinguishable in the feed. The caller calls release at its end.
 func (c *command) begin() (release func(), err error) {
 	c.api.runningMu.Lock()
 	defer c.api.runningMu.Unlock()
 	if c.api.running[c.id] {
 		c.listed = false
-		return nil, badRequest("parameter %q: a command %q is under way", paramID, c.id)
+		return nil, badRequest("parameter %q: a command %q is in progress", paramID, c.id)
 	}
 	c.api.running[c.id] = true
 	return func() {
@@ -172,7 +172,7 @@ func (c *command) answer(w *responseWriter, p *Problem) {
 		c.api.feed.publish(line)
 	}
 	if w.began {
-		// The status line is gone; cutting the body is all there is to say.
+		// The status line is sent; all that is left is to break off the body.
 		panic(http.ErrAbortHandler)
 	}
 	p.write(w)

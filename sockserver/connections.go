@@ -14,21 +14,21 @@ import (
 // program's own descriptors, and its databases need some.
 const maxConnections = 256
 
-// What others than the program's own user and root may have of those: each user,
-// and all of them together. The rest is for who has to look what they do.
+// How many of those users other than the program's own and root may have: each
+// user, and all of them together. The rest is for operators.
 const (
 	maxOfOneUser = maxConnections / 4
 	maxOfOthers  = maxConnections * 3 / 4
 )
 
-// maxRefusals bounds the connections of users who may not come in, beside
-// maxConnections. They are only there to be told so, in answer to their request;
-// who comes when there are as many is told at once.
+// maxRefusals bounds the connections of users who are not admitted, beside
+// maxConnections. They are kept only to have their request answered with the
+// refusal; beyond the bound a connection is answered at once.
 const maxRefusals = 16
 
-// connections knows who is at the other end of each connection of a server, and
-// its state, so that stopping can wait for those with a request, and for no other.
-// (http.Server.Shutdown would wait five seconds for one that never sent any.)
+// connections tracks the peer and the state of each connection of a server, so
+// that stopping waits only for connections with a request. (http.Server.Shutdown
+// would wait five seconds for one that never sent any.)
 type connections struct {
 	cfg Config
 
@@ -41,15 +41,15 @@ type connections struct {
 type connection struct {
 	state   http.ConnState
 	peer    peer
-	refusal *Problem // nil for a peer that may come in
+	refusal *Problem // nil for a peer that is admitted
 }
 
 func newConnections(cfg Config) *connections {
 	return &connections{cfg: cfg, all: make(map[net.Conn]*connection), quiet: make(chan struct{})}
 }
 
-// enter lets a new connection in, be it only to hear its refusal. A problem is to
-// be answered at once: there is no room for it.
+// enter admits a new connection, if only to answer it with a refusal. A problem
+// that it returns is to be answered at once: there is no room.
 func (c *connections) enter(conn net.Conn) *Problem {
 	entered := &connection{state: http.StateNew}
 	entered.peer, entered.refusal = c.cfg.admit(conn)
@@ -63,7 +63,7 @@ func (c *connections) enter(conn net.Conn) *Problem {
 }
 
 func (c *connections) noRoomLocked(entered *connection) *Problem {
-	var let, refused, others, same int
+	var admitted, refused, others, same int
 	for _, one := range c.all {
 		switch {
 		case one.refusal != nil:
@@ -75,25 +75,25 @@ func (c *connections) noRoomLocked(entered *connection) *Problem {
 				same++
 			}
 		}
-		let++
+		admitted++
 	}
 	switch {
 	case entered.refusal != nil && refused >= maxRefusals:
 		return entered.refusal
 	case entered.refusal != nil:
 		return nil
-	case let >= maxConnections:
-		return tooMany("%d clients are connected, and no more are allowed at once", let)
+	case admitted >= maxConnections:
+		return tooMany("%d clients are connected, which is the limit", admitted)
 	case !entered.peer.ours() && same >= maxOfOneUser:
-		return tooMany("%d clients of user %d are connected, and no more are allowed at once", same, entered.peer.uid)
+		return tooMany("%d clients of user %d are connected, which is the limit", same, entered.peer.uid)
 	case !entered.peer.ours() && others >= maxOfOthers:
-		return tooMany("%d clients of other users are connected, and no more are allowed at once", others)
+		return tooMany("%d clients of other users are connected, which is the limit", others)
 	}
 	return nil
 }
 
-// context is a server's ConnContext hook: a connection's requests find there who
-// sends them, or why they are refused.
+// context is a server's ConnContext hook: it tells a connection's requests their
+// peer, or why they are refused.
 func (c *connections) context(ctx context.Context, conn net.Conn) context.Context {
 	c.mu.Lock()
 	entered := c.all[conn]
@@ -147,8 +147,8 @@ func (c *connections) stop() <-chan struct{} {
 	return c.quiet
 }
 
-// refuseConnection answers a connection that there is no room for, without
-// waiting for its request: in a new one the answer always has room.
+// refuseConnection answers a connection for which there is no room, without
+// waiting for its request: the buffer of a new one always holds the answer.
 func refuseConnection(conn net.Conn, p *Problem) {
 	defer conn.Close()
 	body, err := json.Marshal(p)

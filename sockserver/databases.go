@@ -15,32 +15,33 @@ import (
 	"hotswap/internal/livefile"
 	"hotswap/internal/openers"
 	"hotswap/internal/printable"
+	"hotswap/internal/sqlitefile"
 )
 
 // DatabaseInfo is one managed database.
 type DatabaseInfo struct {
 	// Path is the resolved real path.
 	Path string `json:"path"`
-	// Size is the file's, in bytes, without what its -wal has; nil if there
-	// is no file yet. WALSize is the -wal's, 0 without one.
+	// Size is the size of the file in bytes, without that of its -wal; nil if
+	// there is no file yet. WALSize is that of the -wal, 0 without one.
 	Size    *int64 `json:"size,omitempty"`
 	WALSize int64  `json:"wal_size"`
 	// JournalMode is "wal" or "rollback", or "unknown" while no connection of
 	// the program has the file open; of which sort of rollback
 	// journal it is every connection decides for itself.
 	JournalMode string `json:"journal_mode"`
-	// Open is false for a file that matches one of Config.DatabasePaths and
-	// which the driver has not got open; it has no Stats then.
+	// Open is false for a file that matches Config.DatabasePaths and that the
+	// driver does not have open; Stats are zero then.
 	Open bool `json:"open"`
 	// Stats are the driver's counters.
 	Stats driver.Stats `json:"stats"`
-	// Holders are what a swap waits for at the moment, longest first. A Server
-	// looks at them every second, and Holder.For counts from the first look.
+	// Holders are what a swap would wait for now, longest first. A Server
+	// checks every second, and Holder.For counts from when it first saw one.
 	Holders []driver.Holder `json:"holders"`
-	// OpenIn are the other processes that have the file open, as far as this
-	// one may see them. While there are any a push goes in place.
+	// OpenIn are the other processes that have the file open, as far as this one
+	// may see. While there are any, a push goes in place.
 	OpenIn []Opener `json:"open_in"`
-	// Warnings are for an operator: that the file does not last, say.
+	// Warnings are for an operator: that the file is in memory only, say.
 	Warnings []string `json:"warnings"`
 }
 
@@ -83,9 +84,9 @@ func (a *api) serveDatabases(w http.ResponseWriter, r *http.Request, cmd *comman
 	return answerJSON(w, infos)
 }
 
-// describe looks at a database without opening its file: closing any
-// descriptor of it would drop the locks that SQLite holds on it in this process.
-// It waits for no lock.
+// describe examines a database without opening its file: closing any descriptor
+// of it would drop the locks that SQLite holds on it in this process. It waits
+// for no lock.
 func describe(m managed) DatabaseInfo {
 	info := DatabaseInfo{
 		Path:        m.path,
@@ -98,9 +99,7 @@ func describe(m managed) DatabaseInfo {
 		size := stat.Size()
 		info.Size = &size
 	}
-	if stat, err := os.Stat(m.path + "-wal"); err == nil {
-		info.WALSize = stat.Size()
-	}
+	info.WALSize = sqlitefile.WALSize(m.path)
 	info.Warnings = append(info.Warnings, damageOf(m)...)
 	if m.db != nil {
 		info.Open = true
@@ -110,8 +109,8 @@ func describe(m managed) DatabaseInfo {
 			info.Warnings = append(info.Warnings, lost.Error())
 		}
 		if why := m.db.Warning(); why != "" {
-			info.Warnings = append(info.Warnings, "another file was put at the path and is not used ("+why+"): move a whole database there (mv), or move this file away and push; "+
-				"until then the program goes on with the old one, which has no name any more, or, if it has that open no more, is refused its calls")
+			info.Warnings = append(info.Warnings, "another file was put at the path and is not used ("+why+"): move a whole database there with mv, or move this file away and push; "+
+				"until then the program keeps using the old file, which no longer has a name, or its calls fail if no connection has that open any more")
 		}
 	}
 	for i, warning := range info.Warnings {
@@ -120,32 +119,32 @@ func describe(m managed) DatabaseInfo {
 	return info
 }
 
-// damageOf says what is known of a database that is damaged, and what to do.
+// damageOf returns what is known of a damaged database, and what to do.
 func damageOf(m managed) (list []string) {
 	if fault := livefile.Unsound(m.path); fault != "" && (m.db == nil || m.db.Warning() == "") {
 		list = append(list, "it is damaged: "+fault+"; push a sound copy, with --skip-schema-check if it can't be read, and --backup to keep what is there")
 	}
 	if m.db != nil {
 		if met, at := m.db.Damage(); met != "" {
-			list = append(list, fmt.Sprintf("a call was told at %s: %s; `hotswap cp --check --dry-run` to any file says what is damaged", at.Format(time.DateTime), met))
+			list = append(list, fmt.Sprintf("a call failed at %s: %s; `hotswap cp --check --dry-run` to any file says what is damaged", at.Format(time.DateTime), met))
 		}
 	}
 	return list
 }
 
-// VersionInfo says what one end is made of.
+// VersionInfo has the versions of one end of the protocol.
 type VersionInfo struct {
-	// Version is the module's version, or the revision it was built from.
+	// Version is the version of hotswap, or the revision it was built from.
 	Version string `json:"version"`
 	// Protocol grows with each endpoint, parameter and header.
 	Protocol int    `json:"protocol"`
 	Go       string `json:"go"`
 	SQLite   string `json:"sqlite"`
-	// PID is the process's.
+	// PID is the process id.
 	PID int `json:"pid"`
 }
 
-// BuildVersion describes this process.
+// BuildVersion returns the versions of this process.
 func BuildVersion() VersionInfo {
 	sqliteVersion, _, _ := sqlite3.Version()
 	return VersionInfo{

@@ -53,7 +53,7 @@ func checkAnnounced(d *fdpass.File, r *http.Request, verb string) error {
 	case announced != "" && announced != want:
 		return badRequest("header %s: %q is not %q", headerDescriptor, announced, want)
 	case announced == "" && d != nil:
-		return &fdpass.UnusableError{Reason: "a descriptor came with the request, and no " + headerDescriptor + " header"}
+		return &fdpass.UnusableError{Reason: "a descriptor came with the request, but no " + headerDescriptor + " header"}
 	}
 	return nil
 }

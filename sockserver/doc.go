@@ -1,6 +1,6 @@
-// Package sockserver lets a command replace and copy a running program's
-// SQLite databases: it serves the swapper over a Unix socket, and has the
-// client for it. It is the only package that knows the protocol.
+// Package sockserver lets the command hotswap, or a [Client], replace and copy
+// the SQLite databases of a running program: it serves package swapper over a
+// Unix socket. It is the only package that knows the protocol.
 //
 // The smallest program:
 //
@@ -18,7 +18,8 @@
 //
 // # Protocol
 //
-// HTTP/1.1, so that curl --unix-socket tmp/sockets/hotswap.sock does, too:
+// The protocol is HTTP/1.1, so curl --unix-socket tmp/sockets/hotswap.sock can
+// speak it; docs/api.md describes all of it:
 //
 //	GET /v1/databases[?path=]  the managed databases, a JSON list of DatabaseInfo
 //	GET /v1/snapshot?path=     a consistent copy of one; its size is in Hotswap-Size
@@ -28,48 +29,52 @@
 //	GET /v1/events[?id=]       the status lines; on the stderr socket, at any path
 //
 // path is absolute, or the word "database" for the only managed one. A PUT
-// takes skip_integrity_check, skip_constraint_check, skip_schema_check, skip_rehearsal, quick, force, backup, dry_run
-// and digest (1 or 0), method (auto, rename or in-place), timeout and max_pause
-// ("1m30s"), source (a name for the log), size (in bytes, if the body is
-// chunked) and id (the command's); and if_changed, the body's SHA-256 in
-// hexadecimal: if the last push had the same, and nothing was written since,
-// the answer is a Report with unchanged set, and the body is not read.
+// takes skip_integrity_check, skip_constraint_check, skip_schema_check,
+// skip_rehearsal, quick, force, backup, dry_run and digest (1 or 0), method
+// (auto, rename or in-place), timeout and max_pause ("1m30s"), source (a name
+// for the log), size (in bytes, if the body is chunked) and id (the command's);
+// and if_changed, the body's SHA-256 in hexadecimal: if the last push had the
+// same, and nothing has been written since, the answer is a Report with
+// unchanged set, and the body is not read.
 //
-// A body that is cut is never taken for a complete one: it ends by its
-// Content-Length or its last chunk, and a Content-Digest (RFC 9530, sha-256)
-// in a header, or in an announced trailer, must match. A snapshot with a body
-// always has one. A snapshot that fails on the way is cut, without a trailer.
+// A truncated body is never taken for a complete one: it ends by its
+// Content-Length or its last chunk, and a Content-Digest (RFC 9530, sha-256) in
+// a header, or in an announced trailer, must match. A snapshot with a body
+// always has one. A snapshot that fails on the way breaks off, without a
+// trailer.
 //
 // A client on the same machine may pass a descriptor instead of the bytes: with
 // the first bytes of its connection (SCM_RIGHTS), announced by the header
 // Hotswap-Descriptor ("source" with a PUT, "destination" with a snapshot). The
-// server copies within the kernel then, and asks for no body; the answer to a
+// server then copies within the kernel and asks for no body; the answer to a
 // snapshot says Hotswap-Descriptor: filled, and has no body either. A server
-// that got no descriptor goes on as without the header. To compute the SHA-256
-// takes longer than to copy, so a snapshot into a descriptor has it for digest=1
-// only, and a push whose integrity check is skipped or quick, too.
+// that received no descriptor proceeds as if there were no header. Computing the
+// SHA-256 takes longer than copying, so a snapshot into a descriptor has one
+// only with digest=1, and so does a push whose integrity check is skipped or
+// quick.
 //
 // An error is an RFC 9457 problem detail, see [Problem].
 //
 // The stderr socket streams one line per event: as text, or as NDJSON for an
-// Accept of application/x-ndjson. With an id it has that command's lines only,
-// and ends with the last of them. A reader that is too slow loses the oldest
-// lines, and is told how many; it never delays a swap.
+// Accept of application/x-ndjson. With an id it streams that command's lines
+// only, and ends with the last of them. A reader that is too slow loses the
+// oldest lines and learns how many; it never delays a swap.
 //
 //	curl --no-buffer --unix-socket tmp/sockets/hotswap.stderr.sock http://hotswap/
 //	printf 'GET / HTTP/1.0\r\n\r\n' | nc -U tmp/sockets/hotswap.stderr.sock
 //
-// # Who may
+// # Access
 //
-// The sockets have mode 0600, in a directory made with 0700, and a peer must
-// be of the process's own user or root, unless [Config] lets in others. A
-// client opens its files itself: the server neither reads nor writes a file
-// for it but the managed databases, and those whose open descriptors it passes,
-// as far as they were opened for that. [Handler] has no such check.
+// The sockets have mode 0600, in a directory that is created with 0700, and a
+// peer must be of the process's own user or root, unless [Config] admits others.
+// Whoever is admitted may read and replace every managed database. A client
+// opens its files itself: the server reads and writes no file for it but the
+// managed databases, and files whose open descriptors it passes, as far as it
+// has opened them for that. [Handler] checks no peer.
 //
 // # Life cycle
 //
 // [Start] serves in the background until [Server.Close], which aborts what has
-// not been committed, or [Server.Shutdown], which first waits. Both may be
-// called more than once and from any goroutine, but a request's own.
+// not been committed, or [Server.Shutdown], which waits first. Both may be
+// called more than once and from any goroutine, except from within a request.
 package sockserver

@@ -11,23 +11,23 @@ const subscriberBuffer = 256
 
 // Line is one line of the stderr socket: an event of a command, or its end.
 type Line struct {
-	// Command is the id of the command that the line belongs to, Verb what it
-	// does ("push" or "pull") and Path its database.
+	// Command is the id of the command that the line belongs to, Verb is "push"
+	// or "pull", and Path its database.
 	Command string `json:"command,omitempty"`
 	Verb    string `json:"verb,omitempty"`
 	Path    string `json:"path,omitempty"`
 	swapper.Event
-	// Dropped is how many lines went missing before this one, since the
-	// reader was too slow for them.
+	// Dropped is how many lines before this one were dropped because the
+	// reader was too slow.
 	Dropped int `json:"dropped,omitempty"`
 	// Last is set on a command's last line, which has its Report if it
-	// succeeded, and else its Problem.
+	// succeeded, or its Problem.
 	Last    bool            `json:"last,omitempty"`
 	Report  *swapper.Report `json:"report,omitempty"`
 	Problem *Problem        `json:"problem,omitempty"`
 }
 
-// feed hands the lines of the commands to whoever listens. Publishing never
+// feed hands the commands' lines to its subscribers. Publishing never
 // waits: a subscriber that is too slow loses its oldest lines, never the last.
 type feed struct {
 	// mu guards the fields below and those of every subscriber. It is held
@@ -46,7 +46,7 @@ func newFeed() *feed {
 type subscriber struct {
 	feed *feed
 	id   string
-	wake chan struct{} // has room for one: "look again"
+	wake chan struct{} // has room for one: "take again"
 
 	// Guarded by feed.mu.
 	lines   []Line // oldest first, at most subscriberBuffer

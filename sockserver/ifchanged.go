@@ -39,9 +39,8 @@ func (l *lastPushes) has(path, sha256 string) bool {
 	return ok && last.SHA256 == sha256 && last.Unwritten(path)
 }
 
-// unchanged answers a push that is wanted only if it changes something, and
-// would not: before any of its body is read. answered is false if the push is
-// to go on.
+// unchanged answers a push with if_changed that would change nothing, before any
+// of its body is read. answered is false if the push is to proceed.
 func (a *api) unchanged(w http.ResponseWriter, r *http.Request, cmd *command, db *driver.Database, opts swapper.PushOptions) (answered bool, err error) {
 	digest := r.URL.Query().Get(paramIfChanged)
 	if digest == "" || !a.pushed.has(db.Path(), digest) {

@@ -12,12 +12,13 @@ import (
 	"syscall"
 
 	"hotswap/internal/fdpass"
+	"hotswap/internal/sqlitefile"
 )
 
-// What Start can find wrong with a socket's path.
+// Why [Start] can't listen on a socket.
 var (
-	// ErrInUse: a server answers at the socket, or is about to.
-	ErrInUse = errors.New("another server has this socket")
+	// ErrInUse: a server answers at the socket, or is starting there.
+	ErrInUse = errors.New("another server is using this socket")
 	// ErrNotSocket: a file that is not a socket is in the way.
 	ErrNotSocket = errors.New("not a socket")
 	// ErrSocketPathTooLong: the path does not fit into a socket address.
@@ -28,16 +29,16 @@ var (
 // 107 bytes on Linux, 103 on macOS and the BSDs.
 const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
 
-// listener is a listening socket that is removed when it is closed, unless it
-// was taken over.
+// listener is a listening socket. Closing it removes the socket, unless it was
+// taken over.
 type listener struct {
 	*net.UnixListener
 	path string      // absolute: the program may change its working directory
 	lock *socketLock // nil: taken over
 	made os.FileInfo // the socket that is ours to remove
 
-	files *fdpass.Receiver // of the descriptors that come over its connections
-	// enter, if set, says why a connection is to be refused; nil if it is not.
+	files *fdpass.Receiver // receives what its connections pass
+	// enter, if set, returns why a connection is refused, or nil.
 	enter func(net.Conn) *Problem
 
 	closing  sync.Once
@@ -125,7 +126,7 @@ func (l *listener) Accept() (net.Conn, error) {
 // server's.
 func (l *listener) Close() error {
 	l.closing.Do(func() {
-		if l.lock == nil { // taken over: the socket is whoever's who made it
+		if l.lock == nil { // taken over: the socket belongs to its maker
 			l.closeErr = l.UnixListener.Close()
 			return
 		}
@@ -144,7 +145,7 @@ func (l *listener) Close() error {
 // owner's business.
 func makeDir(dir string, mode fs.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return fmt.Errorf("make the socket's directory: %w", err)
+		return fmt.Errorf("create the socket's directory: %w", err)
 	}
 	err := os.Mkdir(dir, mode)
 	if errors.Is(err, fs.ErrExist) {
@@ -153,7 +154,7 @@ func makeDir(dir string, mode fs.FileMode) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("make the socket's directory: %w", err)
+		return fmt.Errorf("create the socket's directory: %w", err)
 	}
 	return os.Chmod(dir, mode) // whatever the umask made of it
 }
@@ -169,7 +170,7 @@ func removeDeadSocket(path string) error {
 		return err
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("%w: a %s is in the way; remove it, or choose another path", ErrNotSocket, kindOf(info))
+		return fmt.Errorf("%w: %s is in the way; remove it, or choose another path", ErrNotSocket, sqlitefile.KindOf(info.Mode()))
 	}
 	conn, err := net.Dial("unix", path)
 	switch {
@@ -187,19 +188,6 @@ func removeDeadSocket(path string) error {
 	default:
 		// Full queue, no permission, another kind of socket: somebody's.
 		return fmt.Errorf("%w: %w", ErrInUse, err)
-	}
-}
-
-func kindOf(info os.FileInfo) string {
-	switch {
-	case info.IsDir():
-		return "directory"
-	case info.Mode().IsRegular():
-		return "regular file"
-	case info.Mode()&fs.ModeSymlink != 0:
-		return "symbolic link"
-	default:
-		return "special file"
 	}
 }
 

@@ -18,12 +18,13 @@ type socketLock struct {
 	path string
 }
 
-// lockSocket takes the lock, or says who has it: the file holds its owner's pid.
+// lockSocket takes the lock, or fails with the pid of its owner, which the file
+// holds.
 func lockSocket(path string) (*socketLock, error) {
 	for {
 		// It is written to, and to close it drops locks that the process has on it.
 		if info, err := os.Lstat(path); err == nil && !isLockFile(info) {
-			return nil, fmt.Errorf("open the lock file: %s is no file of its own; move it away", path)
+			return nil, fmt.Errorf("open the lock file: %s is not a regular file with a single name; move it away", path)
 		}
 		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 		if err != nil {

@@ -20,11 +20,11 @@ type peer struct {
 
 type (
 	peerKey    struct{} // of the request's peer
-	refusalKey struct{} // of the *Problem of a peer that may not come in
+	refusalKey struct{} // of the *Problem of a peer that is not admitted
 )
 
-// admit says who is at the other end of a new connection, with the refusal if
-// that one is not to be served: the HTTP answer is where it can be said clearly.
+// admit returns the peer of a new connection, with a refusal if it is not to be
+// served: the answer to its request can say so clearly.
 func (c Config) admit(conn net.Conn) (p peer, refusal *Problem) {
 	below, ok := conn.(*fdpass.Conn)
 	if !ok {
@@ -46,7 +46,7 @@ func (p peer) ours() bool {
 	return !p.known || p.uid == 0 || p.uid == uint32(os.Geteuid())
 }
 
-// allows is the rule. Where the system does not tell who the peer is, the
+// allows reports whether p is admitted. Where the system does not tell who the peer is, the
 // socket's mode 0600 is the rule; Start refuses AllowUIDs and AllowGIDs there.
 func (c Config) allows(p peer) bool {
 	return p.ours() ||
@@ -60,6 +60,6 @@ func notAllowed(detail string) *Problem {
 		Title:  "not allowed",
 		Status: http.StatusForbidden,
 		Detail: detail,
-		Hint:   "run the command as that user, or let this one in with Config.AllowUIDs",
+		Hint:   "run the command as that user, or allow this one with Config.AllowUIDs",
 	}
 }

@@ -16,36 +16,59 @@ import (
 
 const problemMediaType = "application/problem+json"
 
-// statusClientGone is what the log shows for a command whose client left.
+// statusClientGone is logged for a command whose client left.
 const statusClientGone = 499
 
-// ProblemType names a sort of problem; it is stable, and what a program
-// should compare.
+// ProblemType names a kind of problem. It is stable: it is what a program should
+// compare.
 type ProblemType string
 
-// The types of problem that a server answers with.
+// The problems that a server answers with. In all but two of them the live
+// database is unchanged: after ProblemDurability the new one is live, and after
+// ProblemOutcome it is one of the two.
 const (
-	ProblemBadRequest  ProblemType = "urn:hotswap:problem:bad-request"
-	ProblemNotAllowed  ProblemType = "urn:hotswap:problem:peer-not-allowed"
-	ProblemUnmanaged   ProblemType = "urn:hotswap:problem:not-managed"
-	ProblemNotExist    ProblemType = "urn:hotswap:problem:no-database-yet"
-	ProblemBad         ProblemType = "urn:hotswap:problem:bad-database"
-	ProblemSchema      ProblemType = "urn:hotswap:problem:schema-differs"
-	ProblemConstraint  ProblemType = "urn:hotswap:problem:constraint-violated"
-	ProblemCut         ProblemType = "urn:hotswap:problem:body-cut"
-	ProblemDescriptor  ProblemType = "urn:hotswap:problem:descriptor"
-	ProblemDigest      ProblemType = "urn:hotswap:problem:digest-mismatch"
-	ProblemStalled     ProblemType = "urn:hotswap:problem:stalled"
-	ProblemHeld        ProblemType = "urn:hotswap:problem:held"
-	ProblemBusy        ProblemType = "urn:hotswap:problem:busy"
-	ProblemPermission  ProblemType = "urn:hotswap:problem:permission"
-	ProblemNoSpace     ProblemType = "urn:hotswap:problem:no-space"
-	ProblemTarget      ProblemType = "urn:hotswap:problem:target"
-	ProblemDurability  ProblemType = "urn:hotswap:problem:durability-unknown"
-	ProblemOutcome     ProblemType = "urn:hotswap:problem:outcome-unknown"
+	// The request can't be understood, or names nothing.
+	ProblemBadRequest ProblemType = "urn:hotswap:problem:bad-request"
+	// The peer's user is not admitted to the socket.
+	ProblemNotAllowed ProblemType = "urn:hotswap:problem:peer-not-allowed"
+	// The path is not one of a managed database.
+	ProblemUnmanaged ProblemType = "urn:hotswap:problem:not-managed"
+	// The database to pull has no file yet.
+	ProblemNotExist ProblemType = "urn:hotswap:problem:no-database-yet"
+	// The new database is corrupt, truncated, empty, or refused by the program.
+	ProblemBad ProblemType = "urn:hotswap:problem:bad-database"
+	// The new database's schema differs from the live one's.
+	ProblemSchema ProblemType = "urn:hotswap:problem:schema-differs"
+	// The new database has rows that violate a constraint of their own table.
+	ProblemConstraint ProblemType = "urn:hotswap:problem:constraint-violated"
+	// The body was truncated: the connection ended first.
+	ProblemTruncated ProblemType = "urn:hotswap:problem:body-truncated"
+	// The passed descriptor can't be used.
+	ProblemDescriptor ProblemType = "urn:hotswap:problem:descriptor"
+	// The body is not what its digest says.
+	ProblemDigest ProblemType = "urn:hotswap:problem:digest-mismatch"
+	// Nothing was received or sent for Config.StallTimeout.
+	ProblemStalled ProblemType = "urn:hotswap:problem:stalled"
+	// Something held the database for longer than the timeout.
+	ProblemHeld ProblemType = "urn:hotswap:problem:held"
+	// Another push, another process, or too many clients are in the way.
+	ProblemBusy ProblemType = "urn:hotswap:problem:busy"
+	// The program lacks a right to the database or its directory.
+	ProblemPermission ProblemType = "urn:hotswap:problem:permission"
+	// The disk is too full.
+	ProblemNoSpace ProblemType = "urn:hotswap:problem:no-space"
+	// The live file is of a kind that can't be replaced.
+	ProblemTarget ProblemType = "urn:hotswap:problem:target"
+	// Swapped, but not confirmed by the disk.
+	ProblemDurability ProblemType = "urn:hotswap:problem:durability-unknown"
+	// Swapped or not: see swapper.ErrOutcomeUnknown.
+	ProblemOutcome ProblemType = "urn:hotswap:problem:outcome-unknown"
+	// The client left.
 	ProblemInterrupted ProblemType = "urn:hotswap:problem:interrupted"
-	ProblemStopping    ProblemType = "urn:hotswap:problem:stopping"
-	ProblemInternal    ProblemType = "urn:hotswap:problem:internal"
+	// The server is stopping.
+	ProblemStopping ProblemType = "urn:hotswap:problem:stopping"
+	// Anything else; the program's log has more.
+	ProblemInternal ProblemType = "urn:hotswap:problem:internal"
 )
 
 // Temporary reports whether the same request may well succeed a moment later:
@@ -55,24 +78,26 @@ func (t ProblemType) Temporary() bool {
 	return t == ProblemHeld || t == ProblemBusy || t == ProblemStopping
 }
 
-// Problem is an error as it travels: an RFC 9457 problem detail.
+// Problem is an error as the server sends it: an RFC 9457 problem detail.
 type Problem struct {
-	Type   ProblemType `json:"type"`
-	Title  string      `json:"title"`
-	Status int         `json:"status"`
-	// Detail says what happened, and to which file.
+	Type ProblemType `json:"type"`
+	// Title is the type in a few words.
+	Title string `json:"title"`
+	// Status is the HTTP status code.
+	Status int `json:"status"`
+	// Detail says what happened and to which file.
 	Detail string `json:"detail"`
-	// Hint says what to do about it; it may be empty.
+	// Hint says what to do about it; may be empty.
 	Hint string `json:"hint,omitempty"`
-	// Command is the command's id.
+	// Command is the id of the command.
 	Command string `json:"command,omitempty"`
-	// Holders are what kept the database from being drained.
+	// Holders are what held the database, with ProblemHeld.
 	Holders []driver.Holder `json:"holders,omitempty"`
-	// Report says how far a push or a pull came.
+	// Report says how far a push or a pull got; nil if it did not begin.
 	Report *swapper.Report `json:"report,omitempty"`
 }
 
-// Error implements error: the detail, and the hint if there is one.
+// Error returns the detail, and the hint in parentheses if there is one.
 func (p *Problem) Error() string {
 	if p.Hint == "" {
 		return p.Detail
@@ -80,8 +105,8 @@ func (p *Problem) Error() string {
 	return p.Detail + " (" + p.Hint + ")"
 }
 
-// Is makes errors.Is find [swapper.ErrOutcomeUnknown], whichever end of the
-// connection did not learn the outcome.
+// Is reports whether target is [swapper.ErrOutcomeUnknown] and p says so, for
+// errors.Is.
 func (p *Problem) Is(target error) bool {
 	return p.Type == ProblemOutcome && target == swapper.ErrOutcomeUnknown
 }
@@ -102,9 +127,9 @@ var problemTable = []struct {
 		"swapped, durability unknown",
 		"the new database IS live; a power loss may bring the old one back, so check the disk and push again"},
 	{isErr(swapper.ErrOutcomeUnknown), ProblemOutcome, http.StatusInternalServerError,
-		"swapped or not: unknown", ""},
-	{isErr(errBodyCut), ProblemCut, http.StatusBadRequest,
-		"the body was cut short", "send it again, whole"},
+		"outcome unknown", ""},
+	{isErr(errBodyTruncated), ProblemTruncated, http.StatusBadRequest,
+		"the body was truncated", "send all of it again"},
 	{isErr(errDigestMismatch), ProblemDigest, http.StatusBadRequest,
 		"the body differs from its digest", "send it again"},
 	{isErr(errBodyStalled), ProblemStalled, http.StatusRequestTimeout,
@@ -114,7 +139,7 @@ var problemTable = []struct {
 	{isUnusable, ProblemDescriptor, http.StatusBadRequest,
 		"the descriptor can't be used", "pass one open descriptor of a regular file, or send the bytes as the body"},
 	{isErr(errStopping), ProblemStopping, http.StatusServiceUnavailable,
-		"the server is stopping", "try again once the program runs again"},
+		"the server is stopping", "try again once the program is running again"},
 	{isErr(swapper.ErrSchema), ProblemSchema, http.StatusUnprocessableEntity,
 		"the schema differs", ""},
 	{isErr(swapper.ErrConstraint), ProblemConstraint, http.StatusUnprocessableEntity,
@@ -138,7 +163,7 @@ var problemTable = []struct {
 	{isErr(context.Canceled), ProblemInterrupted, statusClientGone,
 		"the command was interrupted", ""},
 	{isErr(context.DeadlineExceeded), ProblemInterrupted, statusClientGone,
-		"the command ran out of time", ""},
+		"the command timed out", ""},
 }
 
 func isErr(target error) func(error) bool {
@@ -157,8 +182,8 @@ var pullHints = map[ProblemType]string{
 	ProblemBusy: "try again once the swap, or whatever has the database locked, is done",
 }
 
-// newProblem makes the problem of an error of a command. An err that has a *Problem
-// in it is that one.
+// newProblem returns the problem of a command's error. An err that wraps a
+// *Problem is that one.
 func newProblem(err error, verb string) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		copied := *p
@@ -201,7 +226,7 @@ func detailAndHint(err error) (detail, hint string) {
 	return bare.Error(), outer.Hint
 }
 
-// badRequest is the problem of a request that can't be understood.
+// badRequest returns the problem of a request that can't be understood.
 func badRequest(format string, args ...any) *Problem {
 	return &Problem{
 		Type:   ProblemBadRequest,
@@ -211,7 +236,7 @@ func badRequest(format string, args ...any) *Problem {
 	}
 }
 
-// tooMany is the problem of a client that others leave no room for.
+// tooMany returns the problem of a client beyond a limit.
 func tooMany(format string, args ...any) *Problem {
 	return &Problem{
 		Type:   ProblemBusy,

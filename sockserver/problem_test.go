@@ -30,7 +30,7 @@ func TestEverySentinelHasItsProblem(t *testing.T) {
 		{swapper.ErrTarget, ProblemTarget, http.StatusConflict},
 		{swapper.ErrNotExist, ProblemNotExist, http.StatusNotFound},
 		{fmt.Errorf("%w: %w", swapper.ErrDurabilityUnknown, swapper.ErrNoSpace), ProblemDurability, http.StatusInternalServerError},
-		{fmt.Errorf("%w: %w", swapper.ErrBadDatabase, errBodyCut), ProblemCut, http.StatusBadRequest},
+		{fmt.Errorf("%w: %w", swapper.ErrBadDatabase, errBodyTruncated), ProblemTruncated, http.StatusBadRequest},
 		{fmt.Errorf("%w: %w", swapper.ErrBadDatabase, errDigestMismatch), ProblemDigest, http.StatusBadRequest},
 		{errBodyStalled, ProblemStalled, http.StatusRequestTimeout},
 		{fmt.Errorf("%w: %w", errStopping, context.Canceled), ProblemStopping, http.StatusServiceUnavailable},

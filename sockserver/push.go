@@ -35,8 +35,8 @@ func (a *api) servePush(w http.ResponseWriter, r *http.Request, cmd *command) er
 	cmd.report = &report
 	a.pushed.note(db.Path(), report)
 	if err != nil {
-		if cut := body.failure(); cut != nil && !errors.Is(err, cut) {
-			return fmt.Errorf("%w: %w", cut, err)
+		if failed := body.failure(); failed != nil && !errors.Is(err, failed) {
+			return fmt.Errorf("%w: %w", failed, err)
 		}
 		return causeOf(r.Context(), err)
 	}

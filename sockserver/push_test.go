@@ -92,11 +92,11 @@ func TestCutBodyIsNeverACompleteOne(t *testing.T) {
 			if err := conn.(*net.UnixConn).CloseWrite(); err != nil {
 				t.Fatal(err)
 			}
-			if got := <-seen; !errors.Is(got.err, errBodyCut) {
+			if got := <-seen; !errors.Is(got.err, errBodyTruncated) {
 				t.Fatalf("the swapper's reader ended with %v", got.err)
 			}
 			// One that ended only its half of the connection hears about it.
-			assertProblem(t, answerOf(t, conn), ProblemCut)
+			assertProblem(t, answerOf(t, conn), ProblemTruncated)
 		})
 	}
 }

@@ -62,7 +62,7 @@ func parseQuery(r *http.Request, allowed ...string) (*query, error) {
 	}
 	q := &query{Values: values}
 	if id := q.Get(paramID); !validID(id) {
-		return nil, badRequest("parameter %q: %q is not up to %d letters, digits, - and _",
+		return nil, badRequest("parameter %q: %q is not at most %d letters, digits, - and _",
 			paramID, id, maxIDLength)
 	}
 	return q, nil

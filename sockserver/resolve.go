@@ -11,10 +11,10 @@ import (
 	"hotswap/driver"
 	"hotswap/internal/dbpath"
 	"hotswap/internal/printable"
+	"hotswap/internal/sqlitefile"
 )
 
-// TheDatabase is the word that names the only managed database, in place of
-// its path.
+// TheDatabase is the word that stands for the path of the only managed database.
 const TheDatabase = "database"
 
 // managed is a database that this server may touch.
@@ -98,12 +98,8 @@ func databaseName(path string) bool {
 	if strings.HasPrefix(name, ".") {
 		return false
 	}
-	for _, suffix := range []string{"-wal", "-shm", "-journal", "~"} {
-		if strings.HasSuffix(name, suffix) {
-			return false
-		}
-	}
-	return true
+	return !strings.HasSuffix(name, "~") &&
+		!slices.ContainsFunc(sqlitefile.Sidecars[:], func(suffix string) bool { return strings.HasSuffix(name, suffix) })
 }
 
 // find resolves a request's path to a managed database; nothing else can be
@@ -148,7 +144,7 @@ func unmanaged(what string, list []managed) *Problem {
 	}
 	if len(list) == 0 {
 		p.Detail = what + "; the program manages none"
-		p.Hint = "a program manages a database from sql.Open(\"" + driver.Name + "\", ...) on, if its directory is there"
+		p.Hint = "a program manages every database that it opens with sql.Open(\"" + driver.Name + "\", ...), provided that its directory exists"
 		return p
 	}
 	paths := make([]string, len(list))

@@ -13,7 +13,7 @@ import (
 	"hotswap/internal/unix"
 )
 
-// Bounds on a connection beside its transfers; see stallGuard for those.
+// Limits of a connection outside transfers; see stallGuard for those.
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
@@ -32,18 +32,18 @@ type Server struct {
 	api    *api
 	socket *socketServer
 	events *socketServer
-	// stopWatch ends the look at the holders.
+	// stopWatch ends the watching of holders.
 	stopWatch func()
 }
 
 // Start listens on the sockets and serves in the background.
 //
-// It fails with ErrInUse if another server answers at a socket, ErrNotSocket
-// if another kind of file is there, and ErrSocketPathTooLong. A socket that
-// nobody answers is replaced. Sockets that a service manager hands over under
-// the names "hotswap" and "hotswap.stderr" (LISTEN_FDS, as systemd does) are
-// taken instead of the configured ones, and left where they are by Close; the
-// mode of such a socket is up to its maker. Beside each database that the driver has open it
+// It fails with ErrInUse if another server answers at a socket, with ErrNotSocket
+// if another kind of file is there, and with ErrSocketPathTooLong. A dead socket
+// is replaced. Sockets that a service manager passes under the names "hotswap"
+// and "hotswap.stderr" (LISTEN_FDS, as systemd does) are used instead of the
+// configured ones, and Close leaves them in place; their mode is up to the
+// service manager. Beside each database that the driver has open it
 // first removes what a killed push may have left.
 //
 // On Windows, where no database is managed, it fails with errors.ErrUnsupported.
@@ -59,7 +59,7 @@ func (a *api) start() (*Server, error) {
 	}
 	open := len(cfg.AllowUIDs)+len(cfg.AllowGIDs) > 0
 	if open && !peerKnown {
-		return nil, errors.New("configure the server: AllowUIDs and AllowGIDs need a system that tells who a client is")
+		return nil, errors.New("configure the server: AllowUIDs and AllowGIDs need an operating system that identifies clients")
 	}
 	cfg.SocketPath, cfg.StderrSocketPath = SocketPaths(cfg.SocketPath, cfg.StderrSocketPath)
 	if cfg.SocketPath == cfg.StderrSocketPath {
@@ -88,24 +88,24 @@ func (a *api) start() (*Server, error) {
 	return s, nil
 }
 
-// SocketPath is where the server listens, as an absolute path.
+// SocketPath returns the absolute path of the socket for commands.
 func (s *Server) SocketPath() string { return s.socket.listener.path }
 
-// StderrSocketPath is where the status lines are, as an absolute path.
+// StderrSocketPath returns the absolute path of the socket for status lines.
 func (s *Server) StderrSocketPath() string { return s.events.listener.path }
 
-// Close stops at once: it aborts the commands that have not committed, lets
-// the others end, and returns when every handler has, with the sockets removed.
-// Each client gets its answer.
+// Close stops the server at once: it aborts commands that have not committed,
+// waits for the others, and returns when every handler has returned and the
+// sockets are removed. Each client gets its answer.
 func (s *Server) Close() error {
 	aborted, abort := context.WithCancel(context.Background())
 	abort()
 	return s.Shutdown(aborted)
 }
 
-// Shutdown stops accepting and waits for the commands under way until ctx ends;
-// those that remain are aborted as by Close. It does not return ctx's error:
-// when it returns, the server is closed.
+// Shutdown stops accepting connections and waits for the commands in progress
+// until ctx ends; those that remain are aborted as by Close. When it returns, the
+// server is closed; it does not return ctx's error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.socket.shutdown(ctx)
 	s.stopWatch()
@@ -155,7 +155,7 @@ func serve(cfg Config, l *listener, handler http.Handler) *socketServer {
 	return s
 }
 
-// shutdown lets the requests under way end until ctx does, then ends their
+// shutdown waits for the requests in progress until ctx ends, then ends their
 // contexts, and closes what has still not ended after closeGrace. A handler is
 // always waited for.
 func (s *socketServer) shutdown(ctx context.Context) error {

@@ -21,7 +21,7 @@ const (
 const databaseMediaType = "application/vnd.sqlite3"
 
 // serveSnapshot is GET /v1/snapshot: the body is a consistent copy of the
-// database. One that fails on the way is cut, and has no trailer.
+// database. One that fails on the way breaks off, without a trailer.
 func (a *api) serveSnapshot(w http.ResponseWriter, r *http.Request, cmd *command) error {
 	q, err := parseQuery(r, paramPath, paramID, paramDest, paramDigest, paramCheck, paramQuick, paramSkipConstraintCheck)
 	if err != nil {
@@ -55,7 +55,7 @@ func (a *api) serveSnapshot(w http.ResponseWriter, r *http.Request, cmd *command
 	case a.pulls <- struct{}{}:
 		defer func() { <-a.pulls }()
 	default:
-		return tooMany("%d pulls are under way, and no more are allowed at once (Config.MaxPulls)", cap(a.pulls))
+		return tooMany("%d pulls are in progress, which is the limit (Config.MaxPulls)", cap(a.pulls))
 	}
 	var dst io.Writer = body
 	if d := cmd.descriptor; d != nil {
@@ -120,8 +120,8 @@ func (b *snapshotBody) begin(size int64) {
 		h.Set(headerSize, strconv.FormatInt(size, 10))
 	}
 	b.w.WriteHeader(http.StatusOK)
-	// A client that has the header knows of a failure that it is one: before
-	// it, a cut connection looks like a stale one, and net/http asks again.
+	// A client that has the header recognises a failure: before it, a connection
+	// that ends looks like a stale one, and net/http repeats the request.
 	b.guard.alive()
 	http.NewResponseController(b.w).Flush()
 }

@@ -9,7 +9,7 @@ import (
 // stallGuard keeps one direction of a connection under a deadline that moves
 // as long as bytes do, and ends it at once when the context does.
 //
-// It is only for the time of a transfer: while the operation works on, net/http
+// It is for the time of a transfer only: while the operation continues, net/http
 // reads in the background, and a deadline that fired then would look like a
 // client that left.
 type stallGuard struct {

@@ -9,8 +9,8 @@ const (
 	fsRamfs   = "ramfs"
 )
 
-// storageWarning says what becomes of a database on a file system that does
-// not last; "" if it lasts, as far as one can tell.
+// storageWarning warns of a database on a file system that does not last; "" if
+// it lasts, as far as one can tell.
 func storageWarning(fileSystem string) string {
 	switch fileSystem {
 	case fsOverlay:

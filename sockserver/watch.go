@@ -7,12 +7,11 @@ import (
 	"hotswap/driver"
 )
 
-// watchEvery is how often the server looks at who holds its databases.
+// watchEvery is how often the server checks what holds its databases.
 const watchEvery = time.Second
 
-// watchHolders looks at what is held, again and again: calls read no clock, so
-// that something has been held for long is known only to those who have seen it
-// before. It ends with ctx.
+// watchHolders checks what is held until ctx ends. Calls read no clock, so only
+// an observer that saw a holder before knows for how long it has held.
 func (a *api) watchHolders(ctx context.Context) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()

@@ -93,7 +93,7 @@ func encodeJSON(w io.Writer, value any, indent string) error {
 // here, and nowhere else but as the object of cp --json.
 func run(ctx context.Context, args []string, stdio *streams) int {
 	err := dispatch(ctx, args, stdio)
-	if err != nil && !alreadySaid(err) {
+	if err != nil && !alreadyPrinted(err) {
 		printError(stdio.err, err, args...)
 	}
 	return exitCode(err)

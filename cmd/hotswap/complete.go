@@ -50,7 +50,7 @@ func (c *completeCmd) Run(ctx context.Context, stdio *streams, app *kong.Kong) e
 }
 
 // joinAssignments puts --flag, = and value together again, which bash splits.
-// split is what it has cut off before the word at the cursor.
+// split is what it has split off before the word at the cursor.
 func joinAssignments(words []string) (joined []string, split string) {
 	for i, word := range words {
 		n := len(joined)

@@ -68,7 +68,7 @@ func (cpCmd) Help() string {
 	)
 }
 
-// Run copies; with --json it tells what came of it as an object, also of an error.
+// Run copies. With --json it prints the result as an object, also on failure.
 func (c *cpCmd) Run(ctx context.Context, stdio *streams) error {
 	out := c.newOutput(ctx, stdio)
 	err := c.copy(ctx, out)
@@ -79,7 +79,7 @@ func (c *cpCmd) Run(ctx context.Context, stdio *streams) error {
 	if printErr := printJSON(out.report, reportOfFailure(err, out.id, c.Src, c.Dst)); printErr != nil || out.report != stdio.err {
 		return err
 	}
-	return saidError{err} // words would be in the object's way
+	return printedError{err} // words would be in the object's way
 }
 
 // copy decides what the two sides are and copies one to the other.
@@ -142,7 +142,7 @@ func (c *cpCmd) checkArguments() error {
 	}
 }
 
-// checkStreams refuses to do without a stream that was asked for.
+// checkStreams refuses to work with a stream that is needed and closed.
 func (c *cpCmd) checkStreams(out *output) error {
 	switch {
 	case c.Src == stdioName && out.closed[0]:
@@ -159,15 +159,15 @@ func (c *cpCmd) checkStreams(out *output) error {
 	}
 }
 
-// forPushes are the flags that a pull can't heed.
+// forPushes are the flags that have no effect on a pull.
 var forPushes = []string{
 	"skip-integrity-check", "skip-schema-check", "skip-rehearsal", "method", "timeout", "max-pause", "force", "if-changed",
 }
 
-// forChecks are those that it heeds with --check.
+// forChecks are flags that have an effect on a pull with --check only.
 var forChecks = []string{"quick", "skip-constraint-check"}
 
-// checkPullFlags refuses what a pull can't heed, rather than ignoring it.
+// checkPullFlags refuses flags that have no effect, rather than ignoring them.
 func (c *cpCmd) checkPullFlags(dst side) error {
 	for _, flag := range c.given {
 		switch {

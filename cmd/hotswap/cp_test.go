@@ -90,7 +90,7 @@ func TestFailedPullLeavesTheOldFileAndNothingElse(t *testing.T) {
 			http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
 		}},
-		"without a digest": {"no digest after them", func(w http.ResponseWriter, r *http.Request) {
+		"without a digest": {"without a digest after them", func(w http.ResponseWriter, r *http.Request) {
 			io.WriteString(w, "whole?")
 		}},
 		"with another digest": {"its digest is", func(w http.ResponseWriter, r *http.Request) {
@@ -197,7 +197,7 @@ func TestEachTypeOfProblemHasItsExitCode(t *testing.T) {
 		sockserver.ProblemBad:         exitBadDatabase,
 		sockserver.ProblemSchema:      exitBadDatabase,
 		sockserver.ProblemConstraint:  exitBadDatabase,
-		sockserver.ProblemCut:         exitBadDatabase,
+		sockserver.ProblemTruncated:   exitBadDatabase,
 		sockserver.ProblemDigest:      exitBadDatabase,
 		sockserver.ProblemHeld:        exitTryAgain,
 		sockserver.ProblemBusy:        exitTryAgain,

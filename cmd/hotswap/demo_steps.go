@@ -172,7 +172,7 @@ func (d *demo) counts() {
 	d.served, d.failed = total.Served, total.Failed
 }
 
-// rest lets the load go on for a while.
+// rest leaves the load running for a while.
 func rest(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

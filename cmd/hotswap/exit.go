@@ -47,7 +47,7 @@ type failure struct {
 	code int
 	err  error
 	hint string // may be empty
-	note string // what is true in spite of it; may be empty
+	note string // what is true nevertheless; may be empty
 	live liveness
 }
 
@@ -117,7 +117,7 @@ func exitCodeOf(t sockserver.ProblemType) int {
 	switch t {
 	case sockserver.ProblemBadRequest, sockserver.ProblemUnmanaged:
 		return exitUsage
-	case sockserver.ProblemBad, sockserver.ProblemSchema, sockserver.ProblemConstraint, sockserver.ProblemCut, sockserver.ProblemDigest:
+	case sockserver.ProblemBad, sockserver.ProblemSchema, sockserver.ProblemConstraint, sockserver.ProblemTruncated, sockserver.ProblemDigest:
 		return exitBadDatabase
 	case sockserver.ProblemNotAllowed, sockserver.ProblemPermission:
 		return exitNotAllowed
@@ -128,14 +128,14 @@ func exitCodeOf(t sockserver.ProblemType) int {
 	return exitFailed
 }
 
-// explanation is an error as it is told.
+// explanation is an error as it is printed.
 type explanation struct {
 	text, hint, note string // the last two may be empty
 	live             liveness
 	problem          *sockserver.Problem // nil: the error is our own
 }
 
-// explain takes an error apart: what it is, what to do, and what is true
+// explain takes an error apart: what happened, what to do, and what is true
 // nevertheless.
 func explain(err error) explanation {
 	e := explanation{text: err.Error()}

@@ -14,8 +14,8 @@ import (
 // connection and does not answer, though the program's other one did.
 const subscribeTimeout = 5 * time.Second
 
-// follower prints the status lines of one command as they come, and
-// remembers what they tell about the outcome.
+// follower prints the status lines of one command as they come, and remembers
+// what they report about the outcome.
 type follower struct {
 	sub  *sockserver.Subscription // nil: there are no status lines
 	done chan struct{}            // closed after the last line
@@ -26,8 +26,8 @@ type follower struct {
 }
 
 // follow subscribes to a command that is to be started next. Without the
-// stderr socket the command works all the same. An interrupt of ctx does not
-// end the subscription: the command still wants to hear its end.
+// stderr socket the command still works. An interrupt of ctx does not end the
+// subscription: the command still waits for its last line.
 func follow(ctx context.Context, client *sockserver.Client, id string, out *output) *follower {
 	f := &follower{done: make(chan struct{})}
 	ctx, cancel := context.WithTimeoutCause(ctx, subscribeTimeout, fmt.Errorf("no answer from %s within %v", printable.Line(client.StderrSocketPath()), subscribeTimeout))
@@ -62,13 +62,13 @@ func (f *follower) read(out *output) {
 		if line.Last {
 			f.last = &line
 		} else {
-			out.tell(line)
+			out.statusLine(line)
 		}
 	}
 }
 
-// wait lets the last line come, at most for limit. It is false if none came:
-// the follower is closed then, too.
+// wait waits for the last line, for at most limit, closes the follower, and
+// reports whether the line came.
 func (f *follower) wait(limit time.Duration) bool {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()

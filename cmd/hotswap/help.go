@@ -9,7 +9,7 @@ import (
 const examplesTitle = "Examples:"
 
 // examples writes pairs of a remark and a command line; one without a remark
-// goes on with the pair before.
+// belongs to the pair before.
 func examples(pairs ...string) string {
 	var b strings.Builder
 	b.WriteString(examplesTitle + "\n")

@@ -13,24 +13,24 @@ import (
 )
 
 const (
-	// redrawEvery is also how long a thing must take to be shown at all.
+	// redrawEvery is also how long something must take to be shown at all.
 	redrawEvery = 100 * time.Millisecond
 	// elapsedFrom is from when on an activity says how long it has been.
 	elapsedFrom = time.Second
 	// maxLineWidth keeps the line readable on a wide terminal.
 	maxLineWidth = 100
-	// unknownWidth is of what is no terminal, and is to get progress all the same.
+	// unknownWidth is the width of what is not a terminal, with --progress=always.
 	unknownWidth = 80
 )
 
 // The forms of a transfer's line: with its size known, and without. There is no
-// rate, and so no end to be foretold, in the first half second.
+// rate, and so no remaining time, in the first half second.
 const (
 	transferForm        = `{{string . "label"}} {{counters . }} {{bar . "[" "=" ">" " " "]"}} {{percent . "%.0f%%"}}{{speed . " %s/s " " "}}{{rtime . "%s left" "%s" ""}}`
 	endlessTransferForm = `{{string . "label"}} {{counters . }}{{speed . " %s/s " " "}}{{etime . }}`
 )
 
-// liveLine is the line at the bottom of a terminal that says what goes on just
+// liveLine is the line at the bottom of a terminal that shows what is happening
 // now. It is redrawn until something else is shown, or nothing.
 //
 // After each drawing the cursor is put back to the line's beginning. Whatever
@@ -86,7 +86,7 @@ func (l *liveLine) close() {
 	<-l.gone
 }
 
-// showTransfer shows a transfer that goes on: bar has its counts. One that is
+// showTransfer shows a transfer in progress: bar has its counts. One that is
 // shown already stays, unless over is set.
 func (l *liveLine) showTransfer(label string, bar *pb.ProgressBar, over bool) {
 	l.mu.Lock()
@@ -97,8 +97,8 @@ func (l *liveLine) showTransfer(label string, bar *pb.ProgressBar, over bool) {
 	}
 }
 
-// showActivity shows what goes on, and since when, unless a transfer is shown;
-// a new text of the same activity goes on from when that began.
+// showActivity shows an activity, and since when, unless a transfer is shown; a
+// new text of the same activity keeps its start.
 func (l *liveLine) showActivity(text string, same bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

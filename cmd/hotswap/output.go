@@ -66,7 +66,7 @@ func (o *output) done(report swapper.Report) error {
 	switch {
 	case o.json:
 		err = printJSON(o.report, reportOf(o.id, report))
-	case o.quiet || o.report != o.out || o.closed[1]: // nobody is to be told
+	case o.quiet || o.report != o.out || o.closed[1]: // nothing to print, or nowhere
 	case report.Unchanged:
 		_, err = io.WriteString(o.out, "unchanged\n")
 	default:

@@ -75,8 +75,8 @@ func (r countedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// tell prints a status line, or shows it while it lasts.
-func (o *output) tell(line sockserver.Line) {
+// statusLine prints a status line, or shows it while it lasts.
+func (o *output) statusLine(line sockserver.Line) {
 	switch line.Step {
 	case swapper.StepPushStarted:
 		o.announce()
@@ -133,7 +133,7 @@ func holding(line sockserver.Line) string {
 	return strings.Join(names, ", ")
 }
 
-// activity shows what goes on now; without a live line it prints that line.
+// activity shows an activity; without a live line it prints the line.
 func (o *output) activity(text, line string, same bool) {
 	if o.live == nil {
 		o.say("%s", line)

@@ -16,7 +16,7 @@ const (
 	// settleTimeout is how long the last status line may take once the answer
 	// is there: the server sends it first.
 	settleTimeout = 2 * time.Second
-	// abortTimeout is how long an interrupted push waits to hear what came of it.
+	// abortTimeout is how long an interrupted push waits for the result.
 	abortTimeout = 10 * time.Second
 )
 
@@ -84,7 +84,7 @@ func (c *cpCmd) begin(out *output) {
 	}
 }
 
-// push swaps source in, and says what came of it.
+// push swaps source in, and prints the result.
 func (c *cpCmd) push(ctx context.Context, client *sockserver.Client, source *source, dst side, out *output) error {
 	digest := ""
 	if c.IfChanged {
@@ -139,8 +139,8 @@ type doneAnyway struct {
 
 func (d *doneAnyway) Error() string { return d.err.Error() }
 
-// outcome finds out what became of a push that returned err, from its answer
-// and else from its status lines, and says so.
+// outcome finds out how a push that returned err ended, from its answer or else
+// from its status lines, and returns an error that says so.
 func outcome(err error, lines *follower, target string) error {
 	target = printable.Line(target)
 	unchanged := target + " is unchanged"

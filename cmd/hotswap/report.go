@@ -8,7 +8,7 @@ import (
 	"hotswap/swapper"
 )
 
-// cpReport is the object that `hotswap cp --json` prints, whatever came of it.
+// cpReport is the object that `hotswap cp --json` prints, also on failure.
 type cpReport struct {
 	// ID is the command's, as in the program's log and in hotswap log --id.
 	ID string `json:"id,omitempty"`
@@ -23,7 +23,7 @@ type cpReport struct {
 	Error string `json:"error,omitempty"`
 	Hint  string `json:"hint,omitempty"`
 	Note  string `json:"note,omitempty"`
-	// Type is the sort of problem, if the server told it.
+	// Type is the type of problem, if the server answered with one.
 	Type sockserver.ProblemType `json:"type,omitempty"`
 }
 
@@ -31,7 +31,7 @@ func reportOf(id string, report swapper.Report) cpReport {
 	return cpReport{ID: id, Report: report, Swapped: &report.Swapped, PauseMS: float64(report.Pause) / float64(time.Millisecond)}
 }
 
-// reportOfFailure is as far as the operation came, and why no further.
+// reportOfFailure says how far the operation got, and why no further.
 func reportOfFailure(err error, id, source, target string) cpReport {
 	e := explain(err)
 	report := swapper.Report{Source: source, Target: target}
@@ -55,12 +55,12 @@ func reportOfFailure(err error, id, source, target string) cpReport {
 	return r
 }
 
-// saidError is an error that has been told, as an object.
-type saidError struct{ error }
+// printedError is an error that has been printed, as an object.
+type printedError struct{ error }
 
-func (e saidError) Unwrap() error { return e.error }
+func (e printedError) Unwrap() error { return e.error }
 
-func alreadySaid(err error) bool {
-	_, said := errors.AsType[saidError](err)
-	return said
+func alreadyPrinted(err error) bool {
+	_, printed := errors.AsType[printedError](err)
+	return printed
 }

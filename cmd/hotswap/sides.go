@@ -18,7 +18,7 @@ const stdioName = "-"
 // side is SRC or DST.
 type side struct {
 	arg     string // as it was given, for messages
-	path    string // where it is: of a managed database, the program's own name for it
+	path    string // of a managed database, the program's own name for it
 	managed bool
 }
 
@@ -75,7 +75,7 @@ func locate(arg string, list []sockserver.DatabaseInfo) (side, error) {
 	}
 	real, err := dbpath.Real(arg)
 	if err != nil {
-		return side{arg: arg, path: arg}, nil // whoever opens it will say
+		return side{arg: arg, path: arg}, nil // opening it will fail, and say why
 	}
 	for _, db := range list {
 		if db.Path == real {

@@ -4,21 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hotswap/internal/dbpath"
 	"io"
 	"io/fs"
 	"os"
-	"syscall"
 
 	"github.com/mattn/go-isatty"
-)
 
-// The header of a database file: see https://sqlite.org/fileformat.html.
-const (
-	sqliteMagic        = "SQLite format 3\x00"
-	readVersionOffset  = 19 // 2 if the file is in WAL mode, 1 if it has a rollback journal
-	readVersionWAL     = 2
-	headerPrefixLength = 20
+	"hotswap/internal/dbpath"
+	"hotswap/internal/sqlitefile"
 )
 
 // source is what a push sends.
@@ -50,7 +43,7 @@ func (s *source) Read(p []byte) (int, error) {
 			return n, torn
 		}
 	}
-	if _, told := errors.AsType[*failure](err); err != nil && err != io.EOF && !told {
+	if _, ours := errors.AsType[*failure](err); err != nil && err != io.EOF && !ours {
 		err = fileFailure(fmt.Errorf("read %s: %w", s.name, err))
 	}
 	return n, err
@@ -94,71 +87,37 @@ func (s *source) openFile(ctx context.Context, file *os.File, out *output) error
 		return nil // a pipe or a device: a stream, like standard input
 	}
 	s.again = file
-	kind, err := kindOfDatabase(file)
-	if err != nil {
+	header := make([]byte, sqlitefile.HeaderSize)
+	n, err := file.ReadAt(header, 0)
+	if err != nil && err != io.EOF {
 		return fileFailure(fmt.Errorf("read %s: %w", s.name, err))
 	}
-	companion, err := companionOf(file.Name())
+	sidecar, err := pendingSidecar(file.Name())
 	if err != nil {
 		return fileFailure(err)
 	}
 	switch {
-	case companion != "":
-		return s.readThroughSQLite(ctx, file, companion, out)
+	case sidecar != "":
+		return s.readThroughSQLite(ctx, file, sidecar, out)
 	case info.Size() == 0:
 		return failf(exitBadDatabase, "%s is empty: not a database", s.name)
-	case kind == notDatabase:
+	case !sqlitefile.HasMagic(header[:n]):
 		s.size = info.Size()
 		return nil // the server says what is wrong with it
 	default:
-		return s.readLocked(ctx, file, kind, out)
+		return s.readLocked(ctx, file, sqlitefile.Decode(header).Versions.WAL(), out)
 	}
 }
 
-type databaseKind int
-
-const (
-	notDatabase databaseKind = iota
-	journalDatabase
-	walDatabase
-)
-
-// kindOfDatabase looks at the header.
-func kindOfDatabase(file io.ReaderAt) (databaseKind, error) {
-	header := make([]byte, headerPrefixLength)
-	n, err := file.ReadAt(header, 0)
-	if err != nil && err != io.EOF {
-		return notDatabase, err
-	}
-	switch {
-	case n < len(header) || string(header[:len(sqliteMagic)]) != sqliteMagic:
-		return notDatabase, nil
-	case header[readVersionOffset] == readVersionWAL:
-		return walDatabase, nil
-	default:
-		return journalDatabase, nil
-	}
-}
-
-// companionOf returns the suffix of a file beside the database that has some
-// of its content, or "".
-func companionOf(path string) (string, error) {
-	// SQLite looks beside the file itself, not beside a link to it.
+// pendingSidecar returns the suffix of a sidecar that has content which the
+// database file at path may lack, or "".
+func pendingSidecar(path string) (string, error) {
+	// SQLite has them beside the file itself, not beside a link to it.
 	real, err := dbpath.Real(path)
 	if err != nil {
 		return "", err
 	}
-	for _, suffix := range []string{"-wal", "-journal"} {
-		info, err := os.Stat(real + suffix)
-		if err == nil && info.Size() > 0 {
-			return suffix, nil
-		}
-		// A name too long for its companion's has none.
-		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENAMETOOLONG) {
-			return "", err
-		}
-	}
-	return "", nil
+	return sqlitefile.Pending(real)
 }
 
 // stdinSource reads standard input.
@@ -195,8 +154,8 @@ func (s *source) waitForData(ctx context.Context) error {
 	return nil
 }
 
-// await does what the system can't be asked to give up, such as opening a
-// named pipe that nobody writes; if ctx ends first, it is left behind.
+// await does what can't be interrupted, such as opening a named pipe that nobody
+// writes; if ctx ends first, the call is abandoned.
 func await[T any](ctx context.Context, do func() (T, error)) (T, error) {
 	type result struct {
 		value T

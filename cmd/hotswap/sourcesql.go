@@ -13,22 +13,23 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/internal/dbpath"
+	"hotswap/internal/sqlitefile"
 )
 
 // sourceBusyTimeout is how long to wait for a program that writes SRC.
 const sourceBusyTimeout = 5 * time.Second
 
-// backupPages is how many pages are copied between two looks at the context.
+// backupPages is how many pages are copied between two checks of the context.
 const backupPages = 4096
 
 // readLocked reads the file itself, under a read lock of SQLite's. Where
 // SQLite can't take one, since the file is damaged or its directory can't be
 // written, the file is compared with itself at the end instead.
-func (s *source) readLocked(ctx context.Context, file *os.File, kind databaseKind, out *output) error {
+func (s *source) readLocked(ctx context.Context, file *os.File, wal bool, out *output) error {
 	// To read a WAL database, SQLite makes a -wal and a -shm, and only a
 	// connection that may write removes them.
 	mode := "ro"
-	if kind == walDatabase {
+	if wal {
 		mode = "rw"
 	}
 	before, err := file.Stat()
@@ -48,13 +49,13 @@ func (s *source) readLocked(ctx context.Context, file *os.File, kind databaseKin
 		return nil
 	}
 	s.closers = append(s.closers, unlock)
-	// A writer may have come between the first look and the lock.
-	companion, err := companionOf(file.Name())
+	// A writer may have come between the first check and the lock.
+	sidecar, err := pendingSidecar(file.Name())
 	if err != nil {
 		return fileFailure(err)
 	}
-	if companion != "" {
-		return s.backUp(ctx, conn, companion, out)
+	if sidecar != "" {
+		return s.backUp(ctx, conn, sidecar, out)
 	}
 	now, err := file.Stat()
 	if err != nil {
@@ -71,11 +72,11 @@ func (s *source) unchangedSince(file *os.File, before os.FileInfo) error {
 	if err != nil {
 		return fileFailure(err)
 	}
-	companion, err := companionOf(file.Name())
+	sidecar, err := pendingSidecar(file.Name())
 	if err != nil {
 		return fileFailure(err)
 	}
-	if now.Size() != before.Size() || !now.ModTime().Equal(before.ModTime()) || companion != "" {
+	if now.Size() != before.Size() || !now.ModTime().Equal(before.ModTime()) || sidecar != "" {
 		return failf(exitTryAgain, "%s changed while it was read", s.name).
 			withHint("stop the program that writes it, or run the command as a user who may lock it")
 	}
@@ -83,10 +84,10 @@ func (s *source) unchangedSince(file *os.File, before os.FileInfo) error {
 }
 
 // readThroughSQLite copies a database that is more than its file.
-func (s *source) readThroughSQLite(ctx context.Context, file *os.File, companion string, out *output) error {
+func (s *source) readThroughSQLite(ctx context.Context, file *os.File, sidecar string, out *output) error {
 	// A hot journal has to be rolled back, which only a writer may.
 	mode := "ro"
-	if companion == "-journal" {
+	if sidecar == "-journal" {
 		mode = "rw"
 	}
 	conn, unlock, err := openReading(ctx, file.Name(), mode)
@@ -94,12 +95,12 @@ func (s *source) readThroughSQLite(ctx context.Context, file *os.File, companion
 		return s.sqliteFailure(ctx, err)
 	}
 	s.closers = append(s.closers, unlock)
-	return s.backUp(ctx, conn, companion, out)
+	return s.backUp(ctx, conn, sidecar, out)
 }
 
 // backUp makes a temporary copy of what conn's transaction sees, and reads that.
-func (s *source) backUp(ctx context.Context, conn *sql.Conn, companion string, out *output) error {
-	out.say("%s has a %s: reading it through SQLite", s.name, companion)
+func (s *source) backUp(ctx context.Context, conn *sql.Conn, sidecar string, out *output) error {
+	out.say("%s has a %s: reading it through SQLite", s.name, sidecar)
 	temp, err := os.CreateTemp("", "hotswap-source-*") // $TMPDIR
 	if err != nil {
 		return tempFailure(err)
@@ -187,21 +188,8 @@ func backup(ctx context.Context, conn *sql.Conn, path string) (err error) {
 	}
 	defer func() { err = errors.Join(err, destConn.Close()) }()
 	return destConn.Raw(func(to any) error {
-		return conn.Raw(func(from any) (err error) {
-			b, err := to.(*sqlite3.SQLiteConn).Backup("main", from.(*sqlite3.SQLiteConn), "main")
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, b.Close()) }()
-			for {
-				if ctx.Err() != nil {
-					return ctx.Err()
-				}
-				done, err := b.Step(backupPages)
-				if done || err != nil {
-					return err
-				}
-			}
+		return conn.Raw(func(from any) error {
+			return sqlitefile.Backup(ctx, to.(*sqlite3.SQLiteConn), from.(*sqlite3.SQLiteConn), backupPages, nil)
 		})
 	})
 }

@@ -14,7 +14,7 @@ import (
 	"hotswap/sockserver"
 )
 
-// longHold is from when on a hold is worth a line of the status.
+// longHold is how long a hold must last to be listed.
 const longHold = time.Second
 
 // statusCmd is `hotswap status`.
@@ -94,7 +94,7 @@ func (c *statusCmd) watch(ctx context.Context, client *sockserver.Client, stdio 
 	}
 }
 
-// redraw puts a block over the one before. Its lines are cut rather than
+// redraw puts a block over the one before. Its lines are truncated rather than
 // wrapped, so that the screen keeps its rows.
 func (c *statusCmd) redraw(block []byte, width int, first bool) []byte {
 	var b bytes.Buffer

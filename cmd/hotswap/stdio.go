@@ -18,9 +18,9 @@ type streams struct {
 
 // standardStreams returns the process's. Go's runtime opens /dev/null for one
 // that is closed, lest a file that is opened later be taken for it. But what is
-// written there would be gone, and done by all appearances; nor can it be told
-// from a /dev/null that somebody chose. So a closed one is replaced by one that
-// fails as a closed one does.
+// written there would be lost without an error, and it can't be distinguished
+// from a /dev/null that the caller chose. So a closed stream is replaced by one
+// that fails as a closed one does.
 func standardStreams() *streams {
 	s := &streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}
 	for fd := range s.closed {

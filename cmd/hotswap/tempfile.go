@@ -11,15 +11,15 @@ import (
 	"hotswap/internal/unix"
 )
 
-// besideInfix is in the name of a file that becomes another one when it is complete.
+// besideInfix is in the name of a file that is renamed when it is complete.
 const besideInfix = ".hotswap-"
 
 // leftoverEnd is what createBeside puts behind it.
 var leftoverEnd = regexp.MustCompile(`^[A-Z2-7]{10}$`)
 
-// createBeside makes the file that is to become path, for writing. It is locked
-// as long as this process lives, by which those that a killed command has left
-// are told from those of a living one; the former are removed.
+// createBeside creates the file that is to become path, for writing. It is locked
+// for as long as this process lives, which distinguishes it from the leftovers
+// of killed commands; those are removed.
 func createBeside(path string, mode fs.FileMode) (*os.File, error) {
 	prefix := "." + filepath.Base(path)
 	// The name may be as long as a name can be.
@@ -43,8 +43,7 @@ func createBeside(path string, mode fs.FileMode) (*os.File, error) {
 	}
 }
 
-// removeLeftovers removes what it can: that there is anything is no reason not
-// to make a copy.
+// removeLeftovers removes what it can; what it can't is no reason not to copy.
 func removeLeftovers(dir, prefix string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
