@@ -28,7 +28,7 @@ func panics(t *testing.T, f func()) {
 }
 
 // TestAPanicOfAFunctionCalledBySQLiteCostsItsConnectionAlone: SQLite's mutex of that
-// one stays taken.
+// one stays locked.
 func TestAPanicOfAFunctionCalledBySQLiteCostsItsConnectionAlone(t *testing.T) {
 	withTx := func(t *testing.T, db *sql.DB, f func(tx *sql.Tx)) {
 		tx, err := db.Begin()

@@ -17,7 +17,7 @@ import (
 	"hotswap/internal/testenv"
 )
 
-// swaps are what OnSwap was told.
+// swaps are those that OnSwap callbacks got.
 func (r *replaced) swaps() <-chan driver.Swap {
 	r.t.Helper()
 	told := make(chan driver.Swap, 10)
@@ -35,8 +35,8 @@ func within[T any](t *testing.T, what string, c <-chan T) (v T) {
 	return v
 }
 
-// TestTheOldFileServesUntilAWholeOneIsThere: as untar, docker cp and curl -o put it
-// there, removed, made empty, and filled in pieces.
+// TestTheOldFileServesUntilAWholeOneIsThere: as untar, docker cp and curl -o write it:
+// removed, created empty, and filled in pieces.
 func TestTheOldFileServesUntilAWholeOneIsThere(t *testing.T) {
 	t.Parallel()
 	for _, journal := range []string{"WAL", "DELETE"} {
@@ -139,8 +139,8 @@ func TestABrokenFileIsKeptOut(t *testing.T) {
 	}
 }
 
-// TestALoopThatQueriesInsideItsRowsGoesOnOverAReplacement: the query inside is an
-// idle connection's first use, by the goroutine that holds the Rows.
+// TestALoopThatQueriesInsideItsRowsGoesOnOverAReplacement: the inner query is an idle
+// connection's first use, by the goroutine that holds the Rows.
 func TestALoopThatQueriesInsideItsRowsGoesOnOverAReplacement(t *testing.T) {
 	t.Parallel()
 	r := startReplaced(t, "WAL")
@@ -167,7 +167,7 @@ func TestALoopThatQueriesInsideItsRowsGoesOnOverAReplacement(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.mv()
-			driver.Ticked(r.db) // for the idle connection it is time to look
+			driver.Ticked(r.db) // makes the idle connection check the file
 		}
 		var most int
 		if err := r.pool.QueryRow("SELECT max(id) FROM t").Scan(&most); err != nil {
@@ -184,7 +184,7 @@ func TestALoopThatQueriesInsideItsRowsGoesOnOverAReplacement(t *testing.T) {
 	}
 }
 
-// TestOnSwapMayQueryWithThePoolsOnlyConnection: also if that connection's first use
+// TestOnSwapMayQueryWithThePoolsOnlyConnection: even if that connection's first use
 // after idling was what saw the replaced file.
 func TestOnSwapMayQueryWithThePoolsOnlyConnection(t *testing.T) {
 	t.Parallel()
@@ -210,7 +210,7 @@ func TestOnSwapMayQueryWithThePoolsOnlyConnection(t *testing.T) {
 	}
 }
 
-// TestThePoolsEndIsTheWatchsEnd: also of one that refuses another file.
+// TestThePoolsEndIsTheWatchsEnd: even if it refuses another file.
 func TestThePoolsEndIsTheWatchsEnd(t *testing.T) {
 	t.Parallel()
 	r := startReplaced(t, "WAL", driver.WithExternalReplace(driver.RefuseReplaced))
@@ -238,9 +238,8 @@ func TestThePoolsEndIsTheWatchsEnd(t *testing.T) {
 	}
 }
 
-// TestAJournalModeInTheDSNIsSetByOneConnectionAlone: to convert a file that has
-// another one it needs the file to itself, and else "database is locked" comes of it
-// now and then.
+// TestAJournalModeInTheDSNIsSetByOneConnectionAlone: converting a file that has another
+// mode needs it exclusively, or now and then the result is "database is locked".
 func TestAJournalModeInTheDSNIsSetByOneConnectionAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "live.db")
 	opening, goOn := make(chan struct{}, 2), make(chan struct{})

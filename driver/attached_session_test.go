@@ -82,8 +82,8 @@ func TestEveryAttachIsReplayed(t *testing.T) {
 	}
 }
 
-// TestAnAttachedFileIsTheSameAfterAChangeOfDirectory: a relative name would lead
-// elsewhere then, to a file that SQLite makes.
+// TestAnAttachedFileIsTheSameAfterAChangeOfDirectory: a relative name would then lead
+// to another file, which SQLite would create.
 func TestAnAttachedFileIsTheSameAfterAChangeOfDirectory(t *testing.T) {
 	for name, attach := range map[string]func(conn *sql.Conn){
 		"plain": func(conn *sql.Conn) { mustExec(t, conn, "ATTACH 'b.db' AS side") },
@@ -126,8 +126,7 @@ func TestAnAttachedFileIsTheSameAfterAChangeOfDirectory(t *testing.T) {
 	}
 }
 
-// TestAnAttachedFileThatIsGoneIsNotMadeAnew: calls fail and say which it is, until
-// it is back.
+// TestAnAttachedFileThatIsGoneIsNotMadeAnew: calls fail and name it until it is back.
 func TestAnAttachedFileThatIsGoneIsNotMadeAnew(t *testing.T) {
 	db, d := open(t, "", 1)
 	conn := connect(t, db)
@@ -150,7 +149,7 @@ func TestAnAttachedFileThatIsGoneIsNotMadeAnew(t *testing.T) {
 	mustExec(t, conn, "INSERT INTO side.s VALUES (1)")
 }
 
-// TestAByteOrderMarkHidesNoSetting, which SQLite passes over.
+// TestAByteOrderMarkHidesNoSetting: SQLite skips it.
 func TestAByteOrderMarkHidesNoSetting(t *testing.T) {
 	db, d := open(t, "", 1)
 	conn := connect(t, db)
@@ -193,7 +192,8 @@ func (l *lines) with(text string) (found []string) {
 	return found
 }
 
-// TestWhatIsLostInASwapIsSaid: what is in no file, of a connection that had some.
+// TestWhatIsLostInASwapIsSaid: what is in no file, of a connection that has some of
+// that.
 func TestWhatIsLostInASwapIsSaid(t *testing.T) {
 	for _, c := range []struct {
 		texts []string
@@ -222,7 +222,7 @@ func TestWhatIsLostInASwapIsSaid(t *testing.T) {
 			mustExec(t, conn, text)
 		}
 		d, _ := driver.Lookup(path)
-		for range 2 { // it is lost but once
+		for range 2 { // it is lost only once
 			swap(t, d)
 			mustExec(t, conn, "SELECT 1")
 		}
@@ -234,7 +234,7 @@ func TestWhatIsLostInASwapIsSaid(t *testing.T) {
 }
 
 // TestAPragmaOfWhatRawAttachedIsSaidAtOnce: it can't be replayed, since what Raw
-// attached is not there then.
+// attached will be gone.
 func TestAPragmaOfWhatRawAttachedIsSaidAtOnce(t *testing.T) {
 	for hook := range 2 {
 		log := &lines{}

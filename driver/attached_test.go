@@ -50,7 +50,7 @@ func newAttached(t *testing.T) *attachedOnly {
 
 func (at *attachedOnly) attach() string { return "ATTACH '" + at.b + "' AS b" }
 
-// manage opens the pool of the attached database, and no connection of it.
+// manage opens the pool of the attached database, but no connection.
 func (at *attachedOnly) manage() {
 	at.t.Helper()
 	var err error
@@ -88,7 +88,7 @@ func makeStamped(t *testing.T, path, stamp string) {
 	}
 }
 
-// TestAFileThatOnlyConnectionsOfOthersHaveOpenIsWatched: they are moved to the one that
+// TestAFileThatOnlyConnectionsOfOthersHaveOpenIsWatched: they move to the one that
 // takes its place, and the database's own can be opened.
 func TestAFileThatOnlyConnectionsOfOthersHaveOpenIsWatched(t *testing.T) {
 	for how, attach := range map[string]func(at *attachedOnly){
@@ -151,8 +151,8 @@ func TestAFileThatOnlyConnectionsOfOthersHaveOpenIsWatched(t *testing.T) {
 	}
 }
 
-// TestTheFirstFileOfADatabaseMayBeReadByAnAttacher: another one that comes after it is
-// of another generation.
+// TestTheFirstFileOfADatabaseMayBeReadByAnAttacher: one that comes after it begins
+// another generation.
 func TestTheFirstFileOfADatabaseMayBeReadByAnAttacher(t *testing.T) {
 	t.Parallel()
 	at := newAttached(t)
@@ -168,8 +168,8 @@ func TestTheFirstFileOfADatabaseMayBeReadByAnAttacher(t *testing.T) {
 	}
 }
 
-// TestNewConnectionsAreRefusedOfAReplacedFile, if that is what the program wants: while
-// others have the old file open, the database's own or of one that attaches it.
+// TestNewConnectionsAreRefusedOfAReplacedFile if the program wants that, while others
+// have the old file open, whether the database's own or those of one that attaches it.
 func TestNewConnectionsAreRefusedOfAReplacedFile(t *testing.T) {
 	for _, attached := range []bool{false, true} {
 		t.Run(fmt.Sprintf("attached %v", attached), func(t *testing.T) {

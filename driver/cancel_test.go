@@ -42,8 +42,8 @@ func TestTheEndOfAContextInterruptsAnExec(t *testing.T) {
 	}
 }
 
-// TestAnInterruptThatIsLostIsRepeated: the context ends while the text is compiled,
-// and the step that follows clears what SQLite was told then.
+// TestAnInterruptThatIsLostIsRepeated: the context ends while the text is compiled, and
+// the step that follows clears the interrupt.
 func TestAnInterruptThatIsLostIsRepeated(t *testing.T) {
 	t.Parallel()
 	for _, params := range []string{"", "&_mutex=no", "&_stmt_cache_size=0"} {
@@ -68,7 +68,7 @@ func TestAnInterruptThatIsLostIsRepeated(t *testing.T) {
 		compiled = func() {
 			compiled = nil
 			cancel()
-			time.Sleep(10 * time.Millisecond) // the first interrupts are to come now
+			time.Sleep(10 * time.Millisecond) // for the first interrupts
 		}
 		ended := make(chan error, 1)
 		go func() {
@@ -86,9 +86,9 @@ func TestAnInterruptThatIsLostIsRepeated(t *testing.T) {
 	}
 }
 
-// TestAnInterruptHitsItsOwnCallOrNone cancels contexts at the very end of their
-// calls; no call with a context of its own that lives may feel it, and neither
-// may Rows that are open on the same connection.
+// TestAnInterruptHitsItsOwnCallOrNone cancels contexts at the very end of their calls.
+// No call whose own context is alive may feel that, nor may Rows that are open on the
+// same connection.
 func TestAnInterruptHitsItsOwnCallOrNone(t *testing.T) {
 	t.Parallel()
 	db, _ := open(t, "", 50)

@@ -41,7 +41,7 @@ func TestClientsWhoArriveWhileTheGateIsClosedTakeNoDescriptorOfAConnection(t *te
 				mustExec(t, conn, "UPDATE t SET v = v") // its files are open
 				conns = append(conns, conn)
 			}
-			mustFreeze(t, d, driver.FreezeOptions{}).Thaw() // what else is opened once is
+			mustFreeze(t, d, driver.FreezeOptions{}).Thaw() // whatever else is opened once now is
 			for _, conn := range conns {
 				mustExec(t, conn, "UPDATE t SET v = v")
 			}

@@ -18,7 +18,7 @@ type generator struct {
 	*rand.Rand
 	freezes bool
 	texts   map[string][]string
-	hot     []string // texts that come again and again, for the statement cache
+	hot     []string // texts that recur, for the statement cache
 	texted  [5]string
 }
 
@@ -34,7 +34,7 @@ func newGenerator(rng *rand.Rand, dsn string, freezes bool) *generator {
 	if strings.Contains(dsn, "cache=shared") {
 		without = append(without, schemaLocks)
 		if freezes {
-			without = append(without, `cache_size =`) // of all connections, whichever it was
+			without = append(without, `cache_size =`) // applies to all connections
 		}
 	}
 	left := regexp.MustCompile(strings.Join(without, "|"))
@@ -154,19 +154,19 @@ func (g *generator) value() any {
 		sql.NullString{}, sql.NullInt64{Int64: 5, Valid: true}, &seven, (*int)(nil), json.RawMessage("{}"), time.Minute, struct{}{}, []int{1}, `{"a": 1}`, "{")
 }
 
-// nothing are the texts without a statement at first: go-sqlite3 dies of what is
+// nothing matches texts whose first statement is empty: go-sqlite3 crashes on what is
 // done with one prepared.
 var nothing = regexp.MustCompile(`^\s*(--.*|;.*)?$`)
 
-// untold is a pragma that acts when it is prepared, even if it is not run then,
-// and of which SQLite does not tell the value.
-var untold = regexp.MustCompile(`case_sensitive_like`)
+// hidden is a pragma that acts when it is prepared, even if it is not run then, and
+// whose value SQLite does not return.
+var hidden = regexp.MustCompile(`case_sensitive_like`)
 
 // step makes one; its text is what a failure shows.
 func (g *generator) step() step {
 	o, ctx, text := g.on(), g.ctx(), g.text()
 	args := g.args(text)
-	if nothing.MatchString(text) || g.freezes && untold.MatchString(text) {
+	if nothing.MatchString(text) || g.freezes && hidden.MatchString(text) {
 		ctx = ""
 	}
 	n, place := oneOf(g, -1, -1, -1, 0, 1, 2), -1
@@ -189,7 +189,7 @@ func (g *generator) step() step {
 		return step{say("%s query row %q %#v into %s", o, text, args, dest), func(s *side) string { return s.queryRow(o, ctx, text, args, dest) }}
 	case c < 52:
 		k := g.IntN(5)
-		if nothing.MatchString(text) || g.freezes && untold.MatchString(text) {
+		if nothing.MatchString(text) || g.freezes && hidden.MatchString(text) {
 			text = "SELECT 1"
 		}
 		g.texted[k] = text
@@ -208,7 +208,7 @@ func (g *generator) step() step {
 	return g.handleStep(o, ctx)
 }
 
-// handleStep makes one that is no query.
+// handleStep makes one that is not a query.
 func (g *generator) handleStep(o on, ctx string) step {
 	k, from := g.IntN(2), g.IntN(5)
 	switch c := g.IntN(34); {

@@ -27,7 +27,7 @@ func (s *side) pin(k int, kind string) string {
 	return closed + s.describe(err)
 }
 
-// closeConn closes what would keep it from being closed, too.
+// closeConn also closes what would keep it from being closed.
 func (s *side) closeConn(k int) (seen string) {
 	if s.conns[k] == nil {
 		return ""
@@ -124,7 +124,7 @@ func (s *side) prepare(o on, k int, kind, query string) string {
 	return closed + s.describe(err)
 }
 
-// txStmt makes the one in the place from into one of a transaction.
+// txStmt turns the statement in the place from into one of a transaction.
 func (s *side) txStmt(tx, from, to int) string {
 	if s.txs[tx] == nil || s.stmts[from] == nil {
 		return noTarget
@@ -144,9 +144,8 @@ func (s *side) closeStmt(k int) string {
 	return s.describe(s.stmts[k].Close())
 }
 
-// stmt returns the one in a place, if it would not wait. If it is the same one
-// of SQLite's as that of open rows, those are closed: they would read what the
-// call has left.
+// stmt returns the one in a place, if it would not wait. If open rows use the same
+// SQLite statement, those are closed: they would read what the call has left.
 func (s *side) stmt(k int) *openStmt {
 	st := s.stmts[k]
 	if st == nil || st.on.kind == "db" && s.full() {
@@ -161,8 +160,8 @@ func (s *side) stmt(k int) *openStmt {
 }
 
 // leavesOpen reports whether an Exec of a prepared text leaves a statement open.
-// With one that returned a row go-sqlite3 does, until its next use: a read that
-// goes on, or a write that is not committed. A freeze ends that.
+// go-sqlite3 leaves one that returned a row, until its next use: a read that goes on,
+// or a write that is not committed. A freeze ends that.
 func leavesOpen(text string) bool {
 	first, _, _ := strings.Cut(text, " ")
 	return !slices.Contains([]string{"INSERT", "UPDATE", "DELETE", "REPLACE"}, first) || strings.Contains(text, "RETURNING")
@@ -221,7 +220,7 @@ func (s *side) cleanUp() {
 	s.db.Close()
 }
 
-// end closes everything, and tells what there is in the files then.
+// end closes everything, and returns what is then in the files.
 func (s *side) end() (seen string) {
 	s.cleanUp()
 	_, err := s.db.Exec("DELETE FROM a")

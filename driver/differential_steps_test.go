@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// What a program has got, with the place of the pinned connection that it is
-// on, or -1: that one can't be closed before.
+// What a program holds, with the place of the pinned connection that it is on, or -1:
+// that one can't be closed earlier.
 type (
 	openTx struct {
 		*sql.Tx
@@ -27,7 +27,7 @@ type (
 		text   string
 		on     on // what prepared it
 		conn   int
-		root   *sql.Stmt // what tx.Stmt made it of, or itself
+		root   *sql.Stmt // what tx.Stmt made it from, or itself
 		closed bool
 	}
 	openRows struct {
@@ -48,7 +48,7 @@ type target interface {
 	PrepareContext(context.Context, string) (*sql.Stmt, error)
 }
 
-// on says which target: a pool, or the place of a connection or a transaction.
+// on names a target: a pool, or the place of a connection or a transaction.
 type on struct {
 	kind string
 	k    int
@@ -79,8 +79,8 @@ func (s *side) target(o on) (q target, conn int) {
 
 const noTarget = "nothing there"
 
-// ctx makes a context of a kind. What is seen of an Exec or a Begin whose context
-// has ended is chance in go-sqlite3, where database/sql does not look before.
+// ctx makes a context of a kind. The result of an Exec or a Begin whose context has
+// ended is left to chance in go-sqlite3, where database/sql does not check it first.
 func (s *side) ctx(kind string, o on, begins bool) (context.Context, func()) {
 	if kind == "ended" || kind == "expired" {
 		if o.kind == "conn" && begins {
@@ -177,8 +177,8 @@ func (s *side) scan(row *sql.Row, dest string) string {
 	return show(reflect.ValueOf(into).Elem().Interface()) + s.describe(err)
 }
 
-// read tells what is to be seen of rows up to the n-th. It then writes to the
-// slice of their columns, if those are not shared by the calls of a statement.
+// read returns what can be seen of rows up to the n-th. It then writes to the slice of
+// their columns, unless the calls of a statement share it.
 func (s *side) read(rows *sql.Rows, n int, own bool) (seen string) {
 	cols, err := rows.Columns()
 	seen = fmt.Sprintf("%q %s", cols, s.describe(err))
@@ -243,7 +243,7 @@ func (s *side) readOn(place, n int) (seen string) {
 	cols, err := r.Columns()
 	seen = fmt.Sprintf("%q %s", cols, s.describe(err))
 	if r.stmt == nil || !r.stmt.closed || r.stmt.on.kind == "db" {
-		seen += s.types(r.Rows) // go-sqlite3 dies of it if the statement is finalized
+		seen += s.types(r.Rows) // go-sqlite3 crashes on it if the statement is finalized
 	}
 	for ; n > 0; n-- {
 		if !r.Next() {

@@ -25,11 +25,11 @@ var (
 	seed  = flag.Uint64("seed", 1, "the first of their seeds")
 )
 
-// TestRandomProgramsCannotTellTheDrivers runs the same random steps on a pool
-// of go-sqlite3 and on one of ours, each with a database of its own, and
-// compares after every step all that a program can see. On every other seed
-// ours is frozen and thawed between the steps. Of a difference it tells the
-// seed and the fewest steps that it could find to show it.
+// TestRandomProgramsCannotTellTheDrivers runs the same random steps on a pool of
+// go-sqlite3 and on one of ours, each with a database of its own, and compares after
+// every step all that a program can see. On every other seed ours is frozen and thawed
+// between the steps. For a difference it reports the seed and the fewest steps it could
+// find that show it.
 func TestRandomProgramsCannotTellTheDrivers(t *testing.T) {
 	for n := range uint64(*seeds) {
 		t.Run(fmt.Sprint("seed=", *seed+n), func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestRandomProgramsCannotTellTheDrivers(t *testing.T) {
 // program is what is run on both sides.
 type program struct {
 	seed    uint64
-	dsn     string // what comes behind the path
+	dsn     string // what follows the path
 	uri     bool
 	max     int // of the pool's connections
 	freezes bool
@@ -64,10 +64,10 @@ type step struct {
 	do   func(*side) string // returns what is seen
 }
 
-// freezeStep has no do: it is of one side only.
+// freezeStep has no do: it happens on one side only.
 var freezeStep = step{text: "freeze and thaw"}
 
-// dsns are of databases that do not wait for a lock: nobody will let go of it.
+// dsns do not wait for a lock, which nobody would release.
 var dsns = []string{
 	"_sync=0",
 	"_busy_timeout=0&_sync=0&_journal=WAL&_txlock=immediate",
@@ -161,8 +161,8 @@ func (p *program) shortened(t *testing.T) *program {
 	return &short
 }
 
-// freezeAndThaw reports whether the database could be frozen: it can't while
-// something is held, and that is not to be seen either.
+// freezeAndThaw reports whether the database could be frozen: it can't while something
+// is held, and that must not be visible either.
 func freezeAndThaw(t *testing.T, path string) bool {
 	d, ok := driver.Lookup(path)
 	if !ok {
@@ -181,7 +181,7 @@ func freezeAndThaw(t *testing.T, path string) bool {
 	return true
 }
 
-// side is a pool of one of the drivers, with what a program has got from it.
+// side is a pool of one of the drivers, with what a program holds from it.
 type side struct {
 	t         *testing.T
 	freezes   bool // ours
@@ -206,7 +206,7 @@ func (p *program) open(t *testing.T, drv string) *side {
 	dsn := p.dsn
 	if drv != driver.Name {
 		// Its own cache, off without the parameter, lets a statement that is no
-		// longer valid wait for a lock before it is compiled anew.
+		// longer valid wait for a lock before it is recompiled.
 		dsn = regexp.MustCompile(`&?_stmt_cache_size=\d+`).ReplaceAllString(dsn, "")
 	}
 	var err error
@@ -219,14 +219,14 @@ func (p *program) open(t *testing.T, drv string) *side {
 	return s
 }
 
-// sees does a step, and tells what is to be seen of it and of the pool.
+// sees does a step, and returns what can be seen of it and of the pool.
 func (s *side) sees(st step) string {
 	seen := fmt.Sprintf("%s %+v", st.do(s), s.db.Stats())
 	return strings.ReplaceAll(seen, s.dir, "DIR")
 }
 
-// afterFreeze gives all connections, which a freeze makes new ones of, the same
-// changes() and last_insert_rowid(), and tells their settings.
+// afterFreeze gives all connections, which a freeze has renewed, the same changes() and
+// last_insert_rowid(), and returns their settings.
 func (s *side) afterFreeze() (seen string) {
 	conns := slices.Clone(s.conns[:])
 	for range s.db.Stats().Idle {
@@ -257,7 +257,7 @@ var settings = []string{
 	"short_column_names", "ignore_check_constraints", "journal_mode", "synchronous", "busy_timeout", "legacy_alter_table", "side.cache_size",
 }
 
-// describe tells all of an error.
+// describe returns all that an error says.
 func (s *side) describe(err error) string {
 	if err == nil {
 		return "nil"

@@ -13,8 +13,8 @@ import (
 	"hotswap/driver"
 )
 
-// TestStatementsThatAreKeptAnswerAsNewOnesDo runs what a statement from the
-// cache, or a BEGIN that was compiled long ago, might answer otherwise.
+// TestStatementsThatAreKeptAnswerAsNewOnesDo runs what a cached statement, or a BEGIN
+// that was compiled long ago, might answer differently.
 func TestStatementsThatAreKeptAnswerAsNewOnesDo(t *testing.T) {
 	t.Parallel()
 	steps := map[string]func(db *sql.DB) (any, error){
@@ -137,8 +137,8 @@ func TestStatementsThatAreKeptAnswerAsNewOnesDo(t *testing.T) {
 	}
 }
 
-// TestAWriteThatFailsWhenItsRowsAreClosed: it is committed then, and the error is
-// all that tells that it was not.
+// TestAWriteThatFailsWhenItsRowsAreClosed: it is committed then, and only the error
+// says that it was not.
 func TestAWriteThatFailsWhenItsRowsAreClosed(t *testing.T) {
 	for _, params := range []string{"", "&_stmt_cache_size=0", "&_stmt_cache_size=8"} {
 		db, _ := open(t, "&_fk=1"+params, 2)
@@ -157,8 +157,8 @@ func TestAWriteThatFailsWhenItsRowsAreClosed(t *testing.T) {
 	}
 }
 
-// TestAContextThatEndedKeepsItsCallFromBeginning is about those of which
-// go-sqlite3 leaves it to chance.
+// TestAContextThatEndedKeepsItsCallFromBeginning covers the calls for which go-sqlite3
+// leaves that to chance.
 func TestAContextThatEndedKeepsItsCallFromBeginning(t *testing.T) {
 	db, d := open(t, "", 1)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// QueuedWriters tells tests whether the place in the writers' queue is taken.
+// QueuedWriters is 1 while the place in the writers' queue is taken, else 0.
 func QueuedWriters(d *Database) int { return len(d.writers) }
 
-// Ticks is how often it was looked whether the file was replaced.
+// Ticks is how often the file was checked for having been replaced.
 func Ticks(d *Database) uint64 { return d.ticks.Load() }
 
-// Tick is a look of the timer's, and none follows.
+// Tick runs the timer's check once, without scheduling another.
 func Tick(d *Database) {
 	d.tick()
 	StopTicking(d)
 }
 
-// Marked returns a count of those of the database's connections of now whose
-// next call waits at the gate, or does for a look at why.
+// Marked returns a function that counts those of the database's current connections
+// whose next call waits at the gate, at least long enough to see why.
 func Marked(d *Database) func() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -34,35 +34,35 @@ func Marked(d *Database) func() int {
 	}
 }
 
-// StopTicking leaves that to the calls.
+// StopTicking leaves checking the file to the calls.
 func StopTicking(d *Database) {
 	d.watch.mu.Lock()
 	defer d.watch.mu.Unlock()
-	if d.watch.timer == nil { // a look goes on, and would set the next one
+	if d.watch.timer == nil { // a tick is running, and would schedule the next one
 		d.watch.timer = time.NewTimer(0)
 	}
 	d.watch.timer.Stop()
 }
 
-// Abandoned is how many connections were given up.
+// Abandoned is how many connections were abandoned.
 func Abandoned() int {
 	abandoned.Lock()
 	defer abandoned.Unlock()
 	return len(abandoned.all)
 }
 
-// Ticked has connections look at the file on their next first use.
+// Ticked makes connections check the file on their next first use.
 func Ticked(d *Database) { d.ticks.Add(1) }
 
-// Watched reports whether a look at the file is to come.
+// Watched reports whether a tick is scheduled or an adoption in progress.
 func Watched(d *Database) bool {
 	d.watch.mu.Lock()
 	defer d.watch.mu.Unlock()
 	return d.watch.timer != nil || d.watch.adoption != nil
 }
 
-// KeptStatements lists the texts of the statements that the database's
-// connections, of which none may be in use, keep compiled.
+// KeptStatements lists the texts of the statements that the database's connections,
+// none of which may be in use, keep compiled.
 func KeptStatements(d *Database) (texts []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

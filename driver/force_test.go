@@ -17,7 +17,7 @@ import (
 )
 
 // TestAFreezeThatIsGivenUpInterruptsNothingThatBeginsAfterIt: not even where what it
-// interrupted has gone on all the same, in a function called from SQL.
+// interrupted carried on, in a function called from SQL.
 func TestAFreezeThatIsGivenUpInterruptsNothingThatBeginsAfterIt(t *testing.T) {
 	t.Parallel()
 	entered, leave := make(chan struct{}), make(chan struct{})
@@ -63,8 +63,8 @@ func TestAFreezeThatIsGivenUpInterruptsNothingThatBeginsAfterIt(t *testing.T) {
 	}
 }
 
-// TestForceInterruptsAConnectionWithoutAMutex: neither its calls nor the steps of
-// its Rows are waited for longer than others'.
+// TestForceInterruptsAConnectionWithoutAMutex: its calls and the steps of its Rows are
+// waited for no longer than others'.
 func TestForceInterruptsAConnectionWithoutAMutex(t *testing.T) {
 	t.Parallel()
 	db, d := open(t, "&_mutex=no", 1)
@@ -98,8 +98,8 @@ func TestForceInterruptsAConnectionWithoutAMutex(t *testing.T) {
 	}
 }
 
-// TestForceEndsATransactionThatAnotherCallWaitsFor: in its wait for the lock SQLite
-// does not see that it is interrupted.
+// TestForceEndsATransactionThatAnotherCallWaitsFor: while it waits for the lock, SQLite
+// does not notice an interrupt.
 func TestForceEndsATransactionThatAnotherCallWaitsFor(t *testing.T) {
 	t.Parallel()
 	db, d := open(t, "&_busy_timeout=60000", 5)

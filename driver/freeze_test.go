@@ -271,7 +271,7 @@ func TestAPanicInNotifyOpensTheGateAgain(t *testing.T) {
 	}
 }
 
-// TestAPanicInOnSwapIsLogged where no swap of ours has a logger, too.
+// TestAPanicInOnSwapIsLogged even where no swap has a logger.
 func TestAPanicInOnSwapIsLogged(t *testing.T) {
 	var log syncBuffer
 	path := filepath.Join(t.TempDir(), "x.sqlite3")

@@ -16,7 +16,8 @@ import (
 )
 
 // TestTheLastCloseOfAnAttachedFileLeavesNoWALBesideAReplacedOne: whether the attached
-// file is a managed database or not, is no more, or ceases to be one at that moment.
+// file is a managed database, is not, is one no longer, or ceases to be one at that
+// moment.
 func TestTheLastCloseOfAnAttachedFileLeavesNoWALBesideAReplacedOne(t *testing.T) {
 	for name, its := range map[string]func(t *testing.T, path string) (closed func()){
 		"never managed": func(*testing.T, string) func() { return func() {} },
@@ -87,7 +88,8 @@ func openAt(t *testing.T, path string) *sql.DB {
 }
 
 // TestAnOpenThatFailsLeavesNoWALBesideAReplacedFile: a connect hook has written to the
-// file, which is replaced then. So does the close of a connection that is no call's.
+// file, which is then replaced. Neither does the close of a connection outside any
+// call.
 func TestAnOpenThatFailsLeavesNoWALBesideAReplacedFile(t *testing.T) {
 	t.Parallel()
 	mistake := errors.New("a user's mistake")
@@ -177,7 +179,7 @@ func TestAnOpenThatFailsLeavesNoWALBesideAReplacedFile(t *testing.T) {
 }
 
 // TestAPanicThroughSQLiteOfAConnectHookIsOfItsConnectionAlone: the file that it leaves
-// open keeps no other from being opened in its place.
+// open does not keep another from being opened in its place.
 func TestAPanicThroughSQLiteOfAConnectHookIsOfItsConnectionAlone(t *testing.T) {
 	at := newAttached(t)
 	mistaken := true
@@ -204,8 +206,8 @@ func TestAPanicThroughSQLiteOfAConnectHookIsOfItsConnectionAlone(t *testing.T) {
 }
 
 // TestALastCloseTakesNothingFromConnectionsThatAreBeingOpened: one is closed while two
-// others are in their connect hooks, of which one has the WAL of the file open already
-// and the other has not. They may yet fail, and leave it alone; they may as well use it.
+// others are in their connect hooks, one of which already has the file's WAL open. They
+// may yet fail, and leave it alone; or they may use it.
 func TestALastCloseTakesNothingFromConnectionsThatAreBeingOpened(t *testing.T) {
 	dir := t.TempDir()
 	path, next, aside := filepath.Join(dir, "a.db"), filepath.Join(dir, "next.db"), filepath.Join(dir, "aside.db")
@@ -273,7 +275,7 @@ func TestALastCloseTakesNothingFromConnectionsThatAreBeingOpened(t *testing.T) {
 	}
 }
 
-// TestConnectionsWithASharedCacheComeAndGo: none is refused since another one is just
+// TestConnectionsWithASharedCacheComeAndGo: none is refused because another one is just
 // being closed.
 func TestConnectionsWithASharedCacheComeAndGo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")

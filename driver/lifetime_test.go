@@ -16,8 +16,8 @@ import (
 	"hotswap/internal/testenv"
 )
 
-// TestADatabaseIsOneForAsLongAsAnybodyRefersToIt: what a program has kept over the
-// closing of its pools freezes, tells and counts what its next pool does.
+// TestADatabaseIsOneForAsLongAsAnybodyRefersToIt: a Database kept after its pools were
+// closed freezes, reports and counts what the next pool does.
 func TestADatabaseIsOneForAsLongAsAnybodyRefersToIt(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "live.sqlite3")
 	open := func() *sql.DB {
@@ -61,8 +61,8 @@ func TestADatabaseIsOneForAsLongAsAnybodyRefersToIt(t *testing.T) {
 	}
 }
 
-// TestADatabaseThatWasGivenUpIsWhatIsAtItsPathNow: what was there when its last pool
-// was closed keeps nobody out, a push's own connection neither.
+// TestADatabaseThatWasGivenUpIsWhatIsAtItsPathNow: the file that was there when its
+// last pool was closed keeps nobody out, not even a push's own connection.
 func TestADatabaseThatWasGivenUpIsWhatIsAtItsPathNow(t *testing.T) {
 	r := startReplaced(t, "WAL")
 	kept, release, err := driver.Manage(r.live)
@@ -83,8 +83,8 @@ func TestADatabaseThatWasGivenUpIsWhatIsAtItsPathNow(t *testing.T) {
 	}
 }
 
-// hiding is a wrapper of drivers that does not know of the connector's Close, as
-// some for tracing and metrics don't.
+// hiding is a driver wrapper that does not pass on the connector's Close, like some for
+// tracing and metrics.
 type hiding struct{ sqldriver.Connector }
 
 // TestAConnectorThatIsNotClosedIsGivenUpWhenItIsUnreachable.
@@ -106,7 +106,7 @@ func TestAConnectorThatIsNotClosedIsGivenUpWhenItIsUnreachable(t *testing.T) {
 	})
 }
 
-// TestAnAttacherThatComesAndGoesBringsNoTwoFilesTogether: no push is about.
+// TestAnAttacherThatComesAndGoesBringsNoTwoFilesTogether: without any push.
 func TestAnAttacherThatComesAndGoesBringsNoTwoFilesTogether(t *testing.T) {
 	t.Parallel()
 	r := startReplaced(t, "WAL")
@@ -167,7 +167,7 @@ func TestAnAttacherThatComesAndGoesBringsNoTwoFilesTogether(t *testing.T) {
 }
 
 // TestAnAttacherDoesNotReadAFileBeforeItsGenerationBegins while no connection of the
-// file's own database is open; and none that is not whole.
+// file's own database is open; nor one that is incomplete.
 func TestAnAttacherDoesNotReadAFileBeforeItsGenerationBegins(t *testing.T) {
 	t.Parallel()
 	r := startReplaced(t, "WAL")
@@ -202,7 +202,7 @@ func TestAnAttacherDoesNotReadAFileBeforeItsGenerationBegins(t *testing.T) {
 	}
 }
 
-// TestADatabaseGoesWithItsName: the symlink is turned while no pool is open.
+// TestADatabaseGoesWithItsName: the symlink is repointed while no pool is open.
 func TestADatabaseGoesWithItsName(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "current", "live.db")

@@ -42,8 +42,8 @@ func TestAFileThatIsRemovedIsWarnedOfOnce(t *testing.T) {
 	r.sound()
 }
 
-// TestAFileThatIsGoneWhileNothingIsOpenIsNotBegunAnew: what would be written into the
-// new one would be hidden once the old one is back.
+// TestAFileThatIsGoneWhileNothingIsOpenIsNotBegunAnew: what would be written to the new
+// one would be hidden once the old one is back.
 func TestAFileThatIsGoneWhileNothingIsOpenIsNotBegunAnew(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "live.sqlite3")

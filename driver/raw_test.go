@@ -47,8 +47,8 @@ func TestRawReachesTheConnectionThroughAnInterceptorToo(t *testing.T) {
 	}
 }
 
-// TestAPanicInRawThatSQLiteHadNoPartInClosesTheConnection rather than give it up,
-// open as it is.
+// TestAPanicInRawThatSQLiteHadNoPartInClosesTheConnection rather than abandon it, still
+// open.
 func TestAPanicInRawThatSQLiteHadNoPartInClosesTheConnection(t *testing.T) {
 	db, d := open(t, "", 1)
 	before := driver.Abandoned()
@@ -66,7 +66,7 @@ func TestAPanicInRawThatSQLiteHadNoPartInClosesTheConnection(t *testing.T) {
 	}
 }
 
-// TestATransactionLocksWhatRawHasAttached, as one whose BEGIN is compiled after it.
+// TestATransactionLocksWhatRawHasAttached, like one whose BEGIN is compiled after it.
 func TestATransactionLocksWhatRawHasAttached(t *testing.T) {
 	db, _ := open(t, "", 1)
 	db.SetMaxOpenConns(1)

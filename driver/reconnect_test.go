@@ -14,8 +14,8 @@ import (
 	"hotswap/driver"
 )
 
-// TestNobodyWaitsForAConnectionThatReconnects but its own user, and that one no
-// longer than its context lasts; and the connect hook may ask the Database.
+// TestNobodyWaitsForAConnectionThatReconnects except its own user, and that one no
+// longer than its context lasts; and the connect hook may call the Database.
 func TestNobodyWaitsForAConnectionThatReconnects(t *testing.T) {
 	var d *driver.Database // set before the hook reads it
 	began, end := make(chan struct{}), make(chan struct{})

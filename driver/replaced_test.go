@@ -40,7 +40,7 @@ func (s *syncBuffer) Write(p []byte) (int, error) {
 	return s.b.Write(p)
 }
 
-// String is of all lines that were logged before.
+// String returns all lines that were logged before.
 func (s *syncBuffer) String() string {
 	lognote.Flush(time.Minute)
 	s.mu.Lock()

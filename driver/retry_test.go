@@ -14,9 +14,9 @@ import (
 	"hotswap/internal/testenv"
 )
 
-// overwritten runs call while somebody has SQLite's write lock, as who writes a
-// new content in place does, with the gate kept from writes; and expects that it
-// waits for the end of that.
+// overwritten runs call while somebody has SQLite's write lock, as when new content is
+// written in place, with the gate kept from writes; it expects the call to wait for the
+// end of that.
 func overwritten(t *testing.T, d *driver.Database, call func() error) error {
 	t.Helper()
 	f := mustFreeze(t, d, driver.FreezeOptions{WritesOnly: true, MaxPause: time.Millisecond})
@@ -86,8 +86,8 @@ func TestWhatMeetsAnOverwritingWaitsForItsEnd(t *testing.T) {
 	}
 }
 
-// TestATransactionThatHasReadTheOldContentWaitsToo, and can go on if that is still
-// there; if it is gone, its write fails at once.
+// TestATransactionThatHasReadTheOldContentWaitsToo, and can go on if that content is
+// still there; if it is gone, its write fails at once.
 func TestATransactionThatHasReadTheOldContentWaitsToo(t *testing.T) {
 	db, d := open(t, "&_busy_timeout=0", 1)
 	ctx := context.Background()
@@ -142,8 +142,8 @@ func TestATransactionOfAnAttacherWaitsForAnOverwriting(t *testing.T) {
 	}
 }
 
-// TestACommitThatAReaderKeepsFromItsLockIsMadeAgain: with a rollback journal who
-// looks at the database for a moment keeps a commit from its lock.
+// TestACommitThatAReaderKeepsFromItsLockIsMadeAgain: with a rollback journal, a brief
+// reader of the database keeps a commit from its lock.
 func TestACommitThatAReaderKeepsFromItsLockIsMadeAgain(t *testing.T) {
 	for _, text := range []bool{false, true} {
 		path := filepath.Join(t.TempDir(), "live.sqlite3")
@@ -199,7 +199,7 @@ func TestACommitThatAReaderKeepsFromItsLockIsMadeAgain(t *testing.T) {
 	}
 }
 
-// TestABusyThatIsNoOverwritingsIsTheCallers, at once.
+// TestABusyThatIsNoOverwritingsIsTheCallers: at once.
 func TestABusyThatIsNoOverwritingsIsTheCallers(t *testing.T) {
 	db, _ := open(t, "&_busy_timeout=0", 1)
 	first := connect(t, db)

@@ -101,7 +101,7 @@ func TestAJournalModeOfTheFileIsNoSetting(t *testing.T) {
 	if err := db.QueryRow("PRAGMA journal_mode").Scan(&mode); err != nil || mode != "memory" {
 		t.Errorf("journal mode %s, %v", mode, err)
 	}
-	mustExec(t, db, "PRAGMA journal_mode = DELETE") // which takes that back
+	mustExec(t, db, "PRAGMA journal_mode = DELETE") // which undoes that
 	swap(t, d)
 	if err := db.QueryRow("PRAGMA journal_mode").Scan(&mode); err != nil || mode != "delete" {
 		t.Errorf("journal mode %s, %v", mode, err)
@@ -118,9 +118,9 @@ func TestAJournalModeOfTheFileIsNoSetting(t *testing.T) {
 	}
 }
 
-// TestTheSessionIsAsItWas, and not as the texts say that it should be: some do
-// nothing within a transaction, some fail in their second statement, and some
-// pragmas act when they are only prepared.
+// TestTheSessionIsAsItWas, and not as the texts say that it should be: some do nothing
+// within a transaction, some fail in their second statement, and some pragmas act when
+// they are only prepared.
 func TestTheSessionIsAsItWas(t *testing.T) {
 	side := filepath.Join(t.TempDir(), "side.sqlite3")
 	ctx := context.Background()

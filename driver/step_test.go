@@ -14,8 +14,8 @@ import (
 	"hotswap/driver"
 )
 
-// longStep is a step of open Rows that does not return until end is called, and can't
-// be interrupted: no call of the connection is under way meanwhile.
+// longStep is a step of open Rows that does not return until end is called and can't be
+// interrupted, while no call of the connection is running.
 type longStep struct {
 	pool  *sql.DB
 	db    *driver.Database
@@ -60,8 +60,8 @@ func startStep(t *testing.T) *longStep {
 	return s
 }
 
-// TestNobodyWaitsForAStepOfOpenRows: SQLite's mutex of that connection is taken
-// for as long as the step lasts.
+// TestNobodyWaitsForAStepOfOpenRows: SQLite's mutex of that connection is held for as
+// long as the step lasts.
 func TestNobodyWaitsForAStepOfOpenRows(t *testing.T) {
 	s := startStep(t)
 	reopened := make(chan struct{})
@@ -134,8 +134,8 @@ func TestAForcedFreezeDoesNotWaitForAStepThatCantBeInterrupted(t *testing.T) {
 	}
 }
 
-// TestATransactionWithOpenRowsIsKnownForOne: writes wait for it, and not for a
-// mere reader, before a new content is written in place.
+// TestATransactionWithOpenRowsIsKnownForOne: before new content is written in place,
+// writes wait for it, but not for a mere reader.
 func TestATransactionWithOpenRowsIsKnownForOne(t *testing.T) {
 	for how, begin := range map[string][]string{
 		"by SQL text": {"BEGIN"}, "by a savepoint": {"/* */ SAVEPOINT s"}, "none": {}, "one that ended": {"BEGIN", "COMMIT"},

@@ -8,7 +8,7 @@ import (
 	"hotswap/driver"
 )
 
-// What SQLite has been given as an argument it keeps until the next is bound.
+// SQLite keeps an argument until the next one is bound.
 func TestNoKeptStatementHoldsLargeArguments(t *testing.T) {
 	db, d := open(t, "", 1)
 	db.SetMaxOpenConns(1)

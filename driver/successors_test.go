@@ -15,8 +15,8 @@ import (
 	"hotswap/internal/testenv"
 )
 
-// TestASymlinkThatIsTurnedIsAReplacement: of the file, or of a directory on the way
-// to it, as releases (current) and Kubernetes (..data) have it.
+// TestASymlinkThatIsTurnedIsAReplacement: of the file, or of a directory on the way to
+// it, as releases (current) and Kubernetes (..data) have them.
 func TestASymlinkThatIsTurnedIsAReplacement(t *testing.T) {
 	for _, idle := range []bool{false, true} {
 		for _, link := range []string{"current", "current/live.db"} {
@@ -112,8 +112,8 @@ func TestASymlinkThatIsTurnedIsAReplacement(t *testing.T) {
 	}
 }
 
-// TestTheGenerationAdvancesBeforeTheFirstReadOfAFileThatWasPutThere while no
-// connection was open; and OnSwap is told although Rows stay open.
+// TestTheGenerationAdvancesBeforeTheFirstReadOfAFileThatWasPutThere while no connection
+// was open; and OnSwap runs although Rows stay open.
 func TestTheGenerationAdvancesBeforeTheFirstReadOfAFileThatWasPutThere(t *testing.T) {
 	t.Parallel()
 	r := startReplaced(t, "WAL")
@@ -138,7 +138,7 @@ func TestTheGenerationAdvancesBeforeTheFirstReadOfAFileThatWasPutThere(t *testin
 	}
 }
 
-// TestAFileWithTheInodeNumberOfTheOneBeforeIsNoticed: ext4 gives it again at once.
+// TestAFileWithTheInodeNumberOfTheOneBeforeIsNoticed: ext4 reuses the number at once.
 func TestAFileWithTheInodeNumberOfTheOneBeforeIsNoticed(t *testing.T) {
 	t.Parallel()
 	r := startReplaced(t, "WAL")
@@ -165,7 +165,7 @@ func TestAFileWithTheInodeNumberOfTheOneBeforeIsNoticed(t *testing.T) {
 }
 
 // TestFilesThatAreMovedThereOneAfterAnotherHoldUpNoCall: each has just been written, so
-// that none may be adopted. The old one serves meanwhile.
+// none may be adopted. The old one stays in use meanwhile.
 func TestFilesThatAreMovedThereOneAfterAnotherHoldUpNoCall(t *testing.T) {
 	t.Parallel()
 	r := startReplaced(t, "WAL")
@@ -174,7 +174,7 @@ func TestFilesThatAreMovedThereOneAfterAnotherHoldUpNoCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop, stopped := make(chan struct{}), make(chan struct{})
-	var rested atomic.Bool // a file lay there for so long that it could be adopted
+	var rested atomic.Bool // a file was there long enough to be adopted
 	go func() {
 		defer close(stopped)
 		for fresh, last := r.live+".fresh", time.Now(); ; {

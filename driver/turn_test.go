@@ -32,7 +32,7 @@ func TestFreezesThatWaitTheirTurnCloseFewGatesAtOnce(t *testing.T) {
 		}
 		dbs = append(dbs, d)
 	}
-	// One is held: its gate opens and closes, and nobody's turn is lost to it.
+	// One is held: its gate opens and closes, and it costs nobody a turn.
 	pool, held := open(t, "", 1)
 	rows, err := pool.Query("SELECT * FROM t")
 	if err != nil {
@@ -77,7 +77,7 @@ func TestFreezesThatWaitTheirTurnCloseFewGatesAtOnce(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			time.Sleep(time.Millisecond) // the others would come in
+			time.Sleep(time.Millisecond) // long enough for the others to come in
 			closed.Add(-1)
 			f.Thaw()
 		})

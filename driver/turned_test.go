@@ -55,8 +55,8 @@ func (r *releases) turn(release string) {
 	}
 }
 
-// TestAnAttachByATurnedNameGoesWithItsDatabase: what the name leads to now is opened
-// by nobody before the database has moved there, and never while it is not whole.
+// TestAnAttachByATurnedNameGoesWithItsDatabase: nobody opens what the name leads to now
+// before the database has moved there, and never while it is incomplete.
 func TestAnAttachByATurnedNameGoesWithItsDatabase(t *testing.T) {
 	attach := func(name string) string { return "ATTACH '" + name + "' AS live" }
 	for how, open := range map[string]func(t *testing.T, name string) *sql.DB{
@@ -115,7 +115,7 @@ func TestAnAttachByATurnedNameGoesWithItsDatabase(t *testing.T) {
 			if got := stamps(t, pool); got != "rel2 1" {
 				t.Fatal(got)
 			}
-			// A broken one: the old one serves, whoever asks.
+			// A broken one: the old one stays in use, for everybody.
 			r.make("rel3")
 			whole, err := os.ReadFile(r.path("rel3"))
 			if err != nil {
@@ -147,8 +147,9 @@ func TestAnAttachByATurnedNameGoesWithItsDatabase(t *testing.T) {
 	}
 }
 
-// TestATurnInAFreezeIsAReplacementLikeAnother: also if what the name leads to by its
-// end is still being written, so that the database stays where it is for a moment.
+// TestATurnInAFreezeIsAReplacementLikeAnother: even if the file that the name leads to
+// by the end is still being written, so that the database stays where it is for a
+// moment.
 func TestATurnInAFreezeIsAReplacementLikeAnother(t *testing.T) {
 	t.Parallel()
 	r := makeReleases(t, "rel1")
@@ -193,9 +194,9 @@ func TestATurnInAFreezeIsAReplacementLikeAnother(t *testing.T) {
 	}
 }
 
-// TestAPoolThatIsOpenedAgainByATurnedNameIsOfTheSameDatabase: also while something
-// keeps that, as a push does, or has its file open, or while a pool has it by the same
-// name.
+// TestAPoolThatIsOpenedAgainByATurnedNameIsOfTheSameDatabase: even while something
+// keeps that, as a push does, or has its file open, or while a pool has it under the
+// same name.
 func TestAPoolThatIsOpenedAgainByATurnedNameIsOfTheSameDatabase(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"nobody", "a push", "an attacher", "a pull", "a pool"} {

@@ -17,8 +17,8 @@ import (
 	"hotswap/internal/testenv"
 )
 
-// TestAFileReplacedBehindOurBackIsAdoptedByAllConnectionsTogether: nothing of the
-// old WAL is in the new file, and who kept the old file has all of it.
+// TestAFileReplacedBehindOurBackIsAdoptedByAllConnectionsTogether: nothing of the old
+// WAL gets into the new file, and whoever kept the old file has all of it.
 func TestAFileReplacedBehindOurBackIsAdoptedByAllConnectionsTogether(t *testing.T) {
 	t.Parallel()
 	for _, journal := range []string{"WAL", "DELETE"} {
@@ -228,7 +228,7 @@ func TestAReplacedFileIsRefusedIfToldSoUntilTheOldOneIsBack(t *testing.T) {
 	if _, err := r.db.Freeze(t.Context(), driver.FreezeOptions{}); !errors.Is(err, driver.ErrReplaced) {
 		t.Errorf("a freeze: %v", err)
 	}
-	// What is under way ends, in the old file.
+	// Work in progress ends, in the old file.
 	if _, err := tx.Exec("INSERT INTO t (stamp) VALUES ('old')"); err != nil {
 		t.Error(err)
 	}
@@ -284,7 +284,7 @@ func TestAFileThatIsGoneFailsNewConnectionsRatherThanBeginAnEmptyOne(t *testing.
 	})
 }
 
-// TestAWriteToAFileThatIsGoneFailsAsSQLiteSays: with a rollback journal it looks
+// TestAWriteToAFileThatIsGoneFailsAsSQLiteSays: with a rollback journal SQLite checks
 // before each write.
 func TestAWriteToAFileThatIsGoneFailsAsSQLiteSays(t *testing.T) {
 	t.Parallel()

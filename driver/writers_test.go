@@ -42,7 +42,7 @@ func TestWritersTakeTurnsAndNoneIsBusy(t *testing.T) {
 	}
 }
 
-// TestAWriterWithinAWriter: the queue is no lock. Who holds the write lock and
+// TestAWriterWithinAWriter: the queue is not a lock. Whoever holds the write lock and
 // asks for it again gets SQLite's answer, after SQLite's busy timeout.
 func TestAWriterWithinAWriter(t *testing.T) {
 	db, _ := open(t, "&_busy_timeout=50", 1)
@@ -109,8 +109,8 @@ func TestTheQueuesPlaceIsGivenBack(t *testing.T) {
 	}
 	for name, end := range ends {
 		end()
-		// A place that was not given back costs the next one its patience, twice
-		// over the ones behind it: three in a row show it, by the clock of none.
+		// A place that was not given back costs each one behind it twice its patience;
+		// three in a row show that, without a clock.
 		for range 3 {
 			tx, err := db.Begin()
 			if err != nil {

@@ -46,7 +46,7 @@ func mustExec(t *testing.T, db *sql.DB, query string, args ...any) {
 }
 
 // TestEveryOpenOfAMainDatabaseIsSeen: by the plain driver, in every way to open or
-// attach a file, with each of the VFSes that SQLite has for it; and every close.
+// attach a file, with each of SQLite's VFSes for it; and every close.
 func TestEveryOpenOfAMainDatabaseIsSeen(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a.db")
@@ -89,8 +89,8 @@ func TestEveryOpenOfAMainDatabaseIsSeen(t *testing.T) {
 	}
 }
 
-// TestASecondFileOfAGuardedPathIsRefused: also if the first one has no name any
-// more, and then no empty file is made in its place.
+// TestASecondFileOfAGuardedPathIsRefused: even if the first one no longer has a name,
+// and then no empty file is created in its place.
 func TestASecondFileOfAGuardedPathIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	path, next := filepath.Join(dir, "a.db"), filepath.Join(dir, "next.db")
@@ -132,7 +132,7 @@ func TestASecondFileOfAGuardedPathIsRefused(t *testing.T) {
 }
 
 // TestNoOpenMakesAFileWhereOneWasMovedAway a moment before: it would be served, empty,
-// or be in the way of who is about to put a new one there.
+// or be in the way of whoever is about to put a new one there.
 func TestNoOpenMakesAFileWhereOneWasMovedAway(t *testing.T) {
 	dir := t.TempDir()
 	path, aside := filepath.Join(dir, "a.db"), filepath.Join(dir, "aside.db")
@@ -163,7 +163,7 @@ func TestNoOpenMakesAFileWhereOneWasMovedAway(t *testing.T) {
 		if err := os.Rename(path, aside); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(100 * time.Microsecond) // for those who have looked before
+		time.Sleep(100 * time.Microsecond) // for those that looked before
 		if info, err := os.Lstat(path); err == nil {
 			t.Errorf("a file of %d bytes was made", info.Size())
 			break
@@ -219,7 +219,7 @@ func expired() context.Context {
 	return ctx
 }
 
-// TestAnOpenIsKnownByItsHand also within the hands of others.
+// TestAnOpenIsKnownByItsHand, also inside another opener's.
 func TestAnOpenIsKnownByItsHand(t *testing.T) {
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a.db"), filepath.Join(dir, "b.db")
@@ -281,7 +281,7 @@ func TestAnOpenIsKnownByItsHand(t *testing.T) {
 }
 
 // TestMovesBesideOpensNeverLeaveTwoFilesOpen: a path whose file is replaced all the
-// time, by names that come back, too.
+// time, also by files that come back.
 func TestMovesBesideOpensNeverLeaveTwoFilesOpen(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a.db")
@@ -333,8 +333,8 @@ func TestMovesBesideOpensNeverLeaveTwoFilesOpen(t *testing.T) {
 	testenv.Until(t, "all is closed", func() bool { return len(door.Open(path)) == 0 })
 }
 
-// TestOneThatIsBeingOpenedStaysAsTheLastOneLeaves: the one who leaves counts as the last,
-// for the other may yet fail; but what is beside the file is the other's, too.
+// TestOneThatIsBeingOpenedStaysAsTheLastOneLeaves: the one that leaves counts as the
+// last, since the other may yet fail; but what is beside the file is the other's, too.
 func TestOneThatIsBeingOpenedStaysAsTheLastOneLeaves(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
 	connect := func() io.Closer {

@@ -10,8 +10,8 @@ import (
 	"hotswap/internal/fileid"
 )
 
-// TestAFileThatWasOpenBeforeTheDoorIsKnown: in a process of its own, where no door
-// is up yet.
+// TestAFileThatWasOpenBeforeTheDoorIsKnown: in a process of its own, where no door is
+// installed yet.
 func TestAFileThatWasOpenBeforeTheDoorIsKnown(t *testing.T) {
 	if os.Getenv("DOOR_TEST_LATE") == "" {
 		cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v")

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// FuzzDSN: no name makes the parser fail, and a managed one is an absolute path
-// that go-sqlite3 is told in full.
+// FuzzDSN: no name makes the parser fail, and a managed one is an absolute path that
+// go-sqlite3 is given in full.
 func FuzzDSN(f *testing.F) {
 	for _, s := range []string{"", "x.db", ":memory:", "file:x.db?mode=memory", "file:///a%20b?_txlock=immediate#f", "file://host/x", "file:%00", "a?b?c", "?x", "file:x%zz", "x.db?vfs=unix&_stmt_cache_size=-1", "x.db?%zz"} {
 		f.Add(s)

@@ -36,8 +36,8 @@ func TestAFileIsItselfByEveryName(t *testing.T) {
 	}
 }
 
-// TestAFileMadeAnewIsAnother: ext4 gives it the number of the one before, at
-// once; tmpfs and XFS another. Both must be told apart.
+// TestAFileMadeAnewIsAnother: ext4 reuses the previous one's number at once; tmpfs and
+// XFS do not. Both must be told apart.
 func TestAFileMadeAnewIsAnother(t *testing.T) {
 	for _, dir := range []string{t.TempDir(), "/dev/shm"} {
 		sameNumber := 0

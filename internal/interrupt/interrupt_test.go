@@ -9,8 +9,7 @@ import (
 	"hotswap/internal/interrupt"
 )
 
-// TestTheHandleIsKnown fails if a go-sqlite3 to come keeps the connection in
-// another way.
+// TestTheHandleIsKnown fails if a future go-sqlite3 stores the connection differently.
 func TestTheHandleIsKnown(t *testing.T) {
 	for _, name := range []string{":memory:", ":memory:?_mutex=no"} {
 		opened, err := (&sqlite3.SQLiteDriver{}).Open(name)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Whoever adds a line must not have a caller wait for it.
+// Adding a log line must not make a caller wait for it.
 func TestEveryLineOfTheLogGoesThroughHere(t *testing.T) {
 	writes := regexp.MustCompile(`\.(Msgf?|MsgFunc)\(|\.Send\(\)`)
 	for _, dir := range []string{"driver", "swapper", "sockserver", "internal/door"} {

@@ -23,7 +23,7 @@ const (
 	temp     = sqltext.MakesTemp | writes
 )
 
-// texts are those of single statements.
+// texts are single statements.
 var texts = map[string]sqltext.Does{
 	"SELECT 1":                              selects,
 	" \uFEFF/* x */ select ';' -- ; INSERT": selects,
@@ -122,7 +122,7 @@ func TestATextIsToldWhatItMayDo(t *testing.T) {
 	}
 }
 
-// TestSQLiteSaysTheSame of what compiles: how many parameters it takes, and whether
+// TestSQLiteSaysTheSame about what compiles: how many parameters it takes, and whether
 // it may write.
 func TestSQLiteSaysTheSame(t *testing.T) {
 	c, err := (&sqlite3.SQLiteDriver{}).Open(":memory:")
@@ -150,7 +150,7 @@ func TestSQLiteSaysTheSame(t *testing.T) {
 			t.Errorf("%q takes %d parameters, we say %d", text, st.NumInput(), n)
 		}
 		class := sqltext.Classify(text)
-		explain := sqltext.Tokens(text)[0].Is("EXPLAIN") // which SQLite takes for what it explains
+		explain := sqltext.Tokens(text)[0].Is("EXPLAIN") // which SQLite treats as what it explains
 		if !explain && !st.(*sqlite3.SQLiteStmt).Readonly() && class.First&^selects == 0 {
 			t.Errorf("%q may write, we say that it reads", text)
 		}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// pieces returns all tokens of a text, those of no meaning included.
+// pieces returns all tokens of a text, including white space and comments.
 func pieces(text string) (all []Token) {
 	for pos := 0; pos < len(text); {
 		kind, n := next(text[pos:])
