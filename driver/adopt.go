@@ -84,32 +84,73 @@ func (d *Database) move(begin func()) {
 	if len(attachers) > 0 {
 		begin() // freezing those may take long
 	}
-	for _, other := range attachers {
-		frozen, err := other.Freeze(context.Background(), FreezeOptions{Timeout: adoptTimeout, Force: true, adopts: true})
-		if errors.Is(err, ErrFreezing) {
-			return // the next tick tries again
-		}
+	drains, err := d.drainAll(attachers, begin)
+	for _, dr := range drains {
 		if err != nil {
-			d.cantLeave(err)
-			return
+			dr.giveUp()
+			continue
 		}
-		defer frozen.Thaw()
+		var frozen *Frozen
+		if frozen, err = dr.close(); err == nil {
+			defer frozen.Thaw() // d's, the last, is the first
+		}
 	}
-	opts := FreezeOptions{Timeout: adoptTimeout, Force: true, adopts: true,
-		Notify: func(e FreezeEvent) {
+	if err != nil && !errors.Is(err, ErrFreezing) { // whoever freezes it closes the connections; else the next look comes
+		d.cantLeave(err)
+	}
+}
+
+// attacherPatience bounds the wait for a database that has this one attached while
+// this one's gate is closed.
+const attacherPatience = 250 * time.Millisecond
+
+// drainAll drains the attachers and d, in this order. Where one keeps another from
+// that, all go on until it has ended, for as long as a replaced file's users may: then
+// it is ended by force. On an error those that are returned are drained still.
+func (d *Database) drainAll(attachers []*Database, begin func()) (drains []*drain, err error) {
+	ctx, start := context.Background(), time.Now()
+	for {
+		left := max(adoptTimeout-time.Since(start), time.Millisecond)
+		own, err := d.drain(ctx, FreezeOptions{Timeout: left, Force: true, adopts: true, Notify: func(e FreezeEvent) {
 			if e.Step == FreezeGateClosed {
 				begin()
 			}
-		}}
-	frozen, err := d.Freeze(context.Background(), opts)
-	if errors.Is(err, ErrFreezing) {
-		return // that freeze closes the connections, which is enough
+		}})
+		if err != nil {
+			return nil, err
+		}
+		drains = nil
+		var held *Database
+		for _, other := range attachers {
+			last := time.Since(start) >= adoptTimeout
+			dr, err := other.drain(ctx, FreezeOptions{Timeout: attacherPatience, MaxPause: attacherPatience, Force: last, adopts: true})
+			if err != nil {
+				held = other
+				if !errors.As(err, new(*HeldError)) || last {
+					return append(drains, own), err
+				}
+				break
+			}
+			drains = append(drains, dr)
+		}
+		drains = append(drains, own)
+		if held == nil {
+			return drains, nil
+		}
+		for _, dr := range drains {
+			dr.giveUp()
+		}
+		left = adoptTimeout - time.Since(start)
+		if left <= 0 {
+			continue
+		}
+		dr, err := held.drain(ctx, FreezeOptions{Timeout: left, adopts: true})
+		if err == nil {
+			dr.giveUp()
+		} else if !errors.As(err, new(*HeldError)) {
+			return nil, err
+		}
 	}
-	if err != nil {
-		d.cantLeave(err)
-		return
-	}
-	frozen.Thaw()
 }
 
 func (d *Database) cantLeave(err error) {

@@ -87,6 +87,19 @@ const (
 // can't be used; and ctx.Err() if ctx ends first. Calls then flow as before. After nil,
 // Thaw must be called.
 func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, error) {
+	dr, err := d.drain(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	if opts.WritesOnly {
+		return dr.frozen, nil
+	}
+	return dr.close()
+}
+
+// drain is the first half of Freeze: after it the gate is closed, and all that is to
+// be closed has drained. Then close or giveUp must be called.
+func (d *Database) drain(ctx context.Context, opts FreezeOptions) (*drain, error) {
 	if opts.Timeout <= 0 {
 		opts.Timeout = 30 * time.Second
 	}
@@ -109,39 +122,58 @@ func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, err
 	d.keep()
 	d.draining.Store(true)
 	d.gateLog.Store(opts.Logger)
-	f := &Frozen{db: d, adopts: opts.adopts}
-	dr := drain{d: d, opts: opts, start: time.Now(), frozen: f, scarce: reserve.MayBeNeeded()}
+	dr := &drain{d: d, opts: opts, start: time.Now(), scarce: reserve.MayBeNeeded()}
+	dr.frozen = &Frozen{db: d, adopts: opts.adopts}
 	succeeded := false
 	defer func() {
 		if !succeeded { // an error, or a panic of Notify
-			f.open()
-			f.end()
+			dr.giveUp()
 		}
 	}()
-	if opts.WritesOnly {
-		if opts.CloseShared {
-			if err := dr.closeShared(ctx); err != nil {
-				return nil, err
-			}
-		}
-		f.overwrites()
-		if err := dr.writers(ctx); err != nil {
-			return nil, err
-		}
-	} else {
-		if err := dr.run(ctx); err != nil {
-			return nil, err
-		}
-		if err := d.mayLeave(); err != nil {
-			return nil, err
-		}
-		f.Connections = dr.killed + dr.closeAll()
-		d.setFrozen()
-		f.overwrites() // connections of other databases that have this one attached
-		opts.Notify(FreezeEvent{Step: FreezeClosed, Count: f.Connections})
+	if err := dr.begin(ctx); err != nil {
+		return nil, err
 	}
 	succeeded = true
+	return dr, nil
+}
+
+func (dr *drain) begin(ctx context.Context) error {
+	if !dr.opts.WritesOnly {
+		return dr.run(ctx)
+	}
+	if dr.opts.CloseShared {
+		if err := dr.closeShared(ctx); err != nil {
+			return err
+		}
+	}
+	dr.frozen.overwrites()
+	return dr.writers(ctx)
+}
+
+// close is the second half of Freeze. On an error calls flow as before.
+func (dr *drain) close() (*Frozen, error) {
+	f := dr.frozen
+	succeeded := false
+	defer func() {
+		if !succeeded {
+			dr.giveUp()
+		}
+	}()
+	if err := dr.d.mayLeave(); err != nil {
+		return nil, err
+	}
+	f.Connections = dr.killed + dr.closeAll()
+	dr.d.setFrozen()
+	f.overwrites() // connections of other databases that have this one attached
+	dr.opts.Notify(FreezeEvent{Step: FreezeClosed, Count: f.Connections})
+	succeeded = true
 	return f, nil
+}
+
+// giveUp lets calls flow as before.
+func (dr *drain) giveUp() {
+	dr.frozen.open()
+	dr.frozen.end()
 }
 
 // Freezing reports whether a Freeze is waiting for the database, or holds it.
