@@ -95,7 +95,7 @@ func (d *Database) move(begin func()) {
 			defer frozen.Thaw() // d's, the last, is the first
 		}
 	}
-	if err != nil && !errors.Is(err, ErrFreezing) { // whoever freezes it closes the connections; else the next look comes
+	if err != nil && !errors.Is(err, ErrFreezing) { // whoever freezes it closes the connections, or the next tick tries again
 		d.cantLeave(err)
 	}
 }
@@ -104,9 +104,10 @@ func (d *Database) move(begin func()) {
 // this one's gate is closed.
 const attacherPatience = 250 * time.Millisecond
 
-// drainAll drains the attachers and d, in this order. Where one keeps another from
-// that, all go on until it has ended, for as long as a replaced file's users may: then
-// it is ended by force. On an error those that are returned are drained still.
+// drainAll drains d and its attachers. While one of them keeps the others waiting, the
+// gates of all stand open until it has drained; once adoptTimeout is over, force ends
+// what it holds. The order of drains is that in which they are to be closed. On an error
+// those that are returned are still drained.
 func (d *Database) drainAll(attachers []*Database, begin func()) (drains []*drain, err error) {
 	ctx, start := context.Background(), time.Now()
 	for {

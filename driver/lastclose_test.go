@@ -13,6 +13,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
+	"hotswap/internal/testenv"
 )
 
 // TestTheLastCloseOfAnAttachedFileLeavesNoWALBesideAReplacedOne: whether the attached
@@ -294,6 +295,65 @@ func TestConnectionsWithASharedCacheComeAndGo(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestTheLastConnectionThatMayWriteLeavesNothingInTheWAL: those that are left can't
+// move it into the file, which is moved away then; or before.
+func TestTheLastConnectionThatMayWriteLeavesNothingInTheWAL(t *testing.T) {
+	t.Parallel()
+	for name, leave := range map[string]func(writer, reader *sql.DB, mv func(), d *driver.Database){
+		"the move": func(_, reader *sql.DB, mv func(), d *driver.Database) {
+			mv()
+			testenv.Until(t, "they have moved", func() bool {
+				reader.QueryRow("SELECT 1").Scan(new(int))
+				return d.Generation() == 2
+			})
+		},
+		"closed after it":  func(writer, reader *sql.DB, mv func(), _ *driver.Database) { mv(); writer.Close(); reader.Close() },
+		"closed before it": func(writer, reader *sql.DB, mv func(), _ *driver.Database) { writer.Close(); mv(); reader.Close() },
+	} {
+		dir := t.TempDir()
+		path, next, aside := filepath.Join(dir, "live.db"), filepath.Join(dir, "next.db"), filepath.Join(dir, "aside.db")
+		makeStamped(t, next, "new")
+		writer, err := sql.Open(driver.Name, "file:"+path+"?_journal=WAL")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer writer.Close()
+		mustExec(t, writer, "CREATE TABLE t (v)")
+		reader, err := sql.Open(driver.Name, "file:"+path+"?mode=ro")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer reader.Close()
+		var n int
+		for range 100 {
+			mustExec(t, writer, "INSERT INTO t VALUES (1)")
+			if err := reader.QueryRow("SELECT count(*) FROM t").Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d, _ := driver.Lookup(path)
+		leave(writer, reader, func() {
+			if err := errors.Join(os.Rename(path, aside), os.Rename(next, path)); err != nil {
+				t.Fatal(err)
+			}
+		}, d)
+		old, err := sql.Open("sqlite3", "file:"+aside+"?mode=ro")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer old.Close()
+		if err := old.QueryRow("SELECT count(*) FROM t").Scan(&n); err != nil || n != 100 {
+			t.Errorf("%s: %d of 100 rows in the old file, %v", name, n, err)
+		}
+		left, _ := filepath.Glob(path + "-wal*")
+		for _, name := range left {
+			if info, err := os.Stat(name); err == nil && info.Size() > 0 {
+				t.Errorf("%s is left", name)
+			}
+		}
+	}
 }
 
 // TestTheLastCloseCountsNoConnectionOfAnotherDriver: that one, plain go-sqlite3's, is

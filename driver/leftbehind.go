@@ -13,6 +13,7 @@ import (
 
 	"hotswap/internal/door"
 	"hotswap/internal/fileid"
+	"hotswap/internal/lognote"
 	"hotswap/internal/session"
 )
 
@@ -27,21 +28,18 @@ func closeSQLite(opener door.Opener, inner *sqlite3.SQLiteConn) error {
 	if largeWALs(opener) {
 		inner.Exec("PRAGMA wal_checkpoint(PASSIVE)", nil) // while others may still open it
 	}
+	leaveToReaders(opener, inner)
 	last, closed := door.Leaving(opener)
 	defer closed()
-	var left []leftBehind
-	for _, h := range last { // of attached files, too, managed or not
-		left = append(left, leftBehind{Handle: h, wal: fileid.Of(h.Path + "-wal")})
-	}
-	moved, logged := false, false
+	left := leaving(last)
+	moved := false
 	for i := range left {
-		logged = logged || walSize(left[i].Path) > 0
 		if left[i].moved() {
 			moved = true
 			left[i].stale = openSidecars(left[i].Path)
 		}
 	}
-	if logged || moved {
+	if moved || anyLogged(left) {
 		emptyWALs(inner, left, moved)
 	}
 	err := inner.Close()
@@ -51,6 +49,30 @@ func closeSQLite(opener door.Opener, inner *sqlite3.SQLiteConn) error {
 		}
 	}
 	return err
+}
+
+// leaveToReaders comes before the close of the last connection that could move a file's
+// WAL into it, while read-only ones stay open: the last of those could not, and if the
+// file has been moved away by then, it would lack what is in its WAL. What a reader's
+// snapshot keeps from being moved stays in the WAL.
+func leaveToReaders(opener door.Opener, inner *sqlite3.SQLiteConn) {
+	left := leaving(door.LastWriter(opener))
+	if anyLogged(left) {
+		emptyWALs(inner, left, slices.ContainsFunc(left, func(l leftBehind) bool { return l.moved() }))
+	}
+}
+
+// leaving describes the files of those handles: also of attached databases, managed or
+// not.
+func leaving(handles []door.Handle) (left []leftBehind) {
+	for _, h := range handles {
+		left = append(left, leftBehind{Handle: h, wal: fileid.Of(h.Path + "-wal")})
+	}
+	return left
+}
+
+func anyLogged(left []leftBehind) bool {
+	return slices.ContainsFunc(left, func(l leftBehind) bool { return walSize(l.Path) > 0 })
 }
 
 // largeWALs reports whether the opener is the last one on a file whose WAL takes time
@@ -151,11 +173,25 @@ func (l *leftBehind) clear() {
 		case err != nil || fileid.Of(name) != id: // gone, or the new file's own by now
 		case strings.HasSuffix(name, "-wal") && info.Size() > 0:
 			// Another process has the old file open, and may want it.
-			os.Rename(name, fmt.Sprintf("%s.of-replaced-%d", name, l.File.Ino))
+			l.putAside(name, fmt.Sprintf("%s.of-replaced-%d", name, l.File.Ino))
 		default:
 			os.Remove(name)
 		}
 	}
+}
+
+// putAside gives the WAL another name, since it may still be wanted, and logs that.
+func (l *leftBehind) putAside(name, aside string) {
+	err := os.Rename(name, aside)
+	d, ok := managed(l.Path)
+	if !ok {
+		return
+	}
+	if err != nil {
+		lognote.Send(d.watch.warn(l.Path).Str("wal", name).Err(err), "the WAL of the replaced file could not be put aside: move it away before another process opens the new file, or SQLite replays it there")
+		return
+	}
+	lognote.Send(d.watch.warn(l.Path).Str("wal", aside), "the WAL of the replaced file was put aside, since it may hold writes that the file lacks: to recover them, rename it to that file's name with -wal and open the file with sqlite3")
 }
 
 // openSidecars returns the sidecars of the database that this process has open: the old

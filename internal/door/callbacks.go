@@ -33,8 +33,8 @@ func hotswapDoorEnter(name *C.char, how C.int, opener C.uintptr_t, token *C.int6
 }
 
 //export hotswapDoorOpened
-func hotswapDoorOpened(token C.int64_t, moved C.int) C.int {
-	return C.int(all.opened(int64(token), moved != 0))
+func hotswapDoorOpened(token C.int64_t, moved, readOnly C.int) C.int {
+	return C.int(all.opened(int64(token), moved != 0, readOnly != 0))
 }
 
 //export hotswapDoorClosed

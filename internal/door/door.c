@@ -60,7 +60,8 @@ static int hotswap_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, 
 			} else {
 				int moved = 0;
 				file->pMethods->xFileControl(file, SQLITE_FCNTL_HAS_MOVED, &moved);
-				rc = hotswapDoorOpened(g->token, moved);
+				int readonly = ((outFlags != 0 ? *outFlags : flags) & SQLITE_OPEN_READONLY) != 0;
+				rc = hotswapDoorOpened(g->token, moved, readonly);
 				if (rc != SQLITE_OK) {
 					file->pMethods->xClose(file);
 					file->pMethods = 0;

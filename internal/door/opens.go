@@ -1,6 +1,8 @@
 package door
 
 import (
+	"slices"
+
 	"hotswap/internal/fileid"
 )
 
@@ -49,14 +51,31 @@ func Of(opener Opener) []Handle {
 func Last(opener Opener) []Handle {
 	all.mu.Lock()
 	defer all.mu.Unlock()
-	return all.lastLocked(opener)
+	return all.lastLocked(opener, func(*Handle) bool { return true })
 }
 
-func (r *registry) lastLocked(opener Opener) (last []Handle) {
+// LastWriter returns those of an opener's files that others have open by the same
+// path, too, but none who can write to them: when it is closed, there is nobody left
+// who could move a WAL into the file.
+func LastWriter(opener Opener) []Handle {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	last := all.lastLocked(opener, func(other *Handle) bool { return !other.ReadOnly })
+	if len(last) == 0 {
+		return nil
+	}
+	altogether := all.lastLocked(opener, func(*Handle) bool { return true })
+	return slices.DeleteFunc(last, func(h Handle) bool {
+		return h.ReadOnly || slices.ContainsFunc(altogether, func(l Handle) bool { return l.Path == h.Path })
+	})
+}
+
+// lastLocked returns those of an opener's files that no other one of this kind has open.
+func (r *registry) lastLocked(opener Opener, kind func(*Handle) bool) (last []Handle) {
 next:
 	for h := range r.openers[opener] {
 		for _, other := range r.paths[h.Path].open {
-			if other.Opener != nil && other.Opener != opener && !other.leaving && (other.scope == nil || other.scope.ended) {
+			if other.Opener != nil && other.Opener != opener && kind(other) && !other.leaving && (other.scope == nil || other.scope.ended) {
 				continue next
 			}
 		}
@@ -78,7 +97,7 @@ func Leaving(opener Opener) (last []Handle, left func()) {
 	for h := range all.openers[opener] {
 		h.leaving = true
 	}
-	last = all.lastLocked(opener)
+	last = all.lastLocked(opener, func(*Handle) bool { return true })
 	for _, h := range last {
 		all.paths[h.Path].leaveLocked()
 	}

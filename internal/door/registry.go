@@ -22,6 +22,9 @@ type Handle struct {
 	// it neither takes locks nor checks for any (immutable, nolock).
 	Shared, Unlocked bool
 
+	// ReadOnly is set if it can't write, and so can't move a WAL into the file.
+	ReadOnly bool
+
 	before  fileid.ID // what was at the path before it was opened
 	scope   *Scope
 	leaving bool // its opener is about to close it
@@ -149,7 +152,7 @@ func (p *place) fileLocked() fileid.ID {
 // and made again: another file came to the path between one look before it and one
 // after, and nobody can tell which of them was opened. SQLite's own report of whether
 // it has moved is not enough: without locks SQLite does not know.
-func (r *registry) opened(token int64, moved bool) (rc int) {
+func (r *registry) opened(token int64, moved, readOnly bool) (rc int) {
 	r.mu.Lock()
 	h := r.handles[token]
 	r.mu.Unlock()
@@ -171,7 +174,7 @@ func (r *registry) opened(token int64, moved bool) (rc int) {
 			return sqliteCantOpen
 		}
 	}
-	h.File = now
+	h.File, h.ReadOnly = now, readOnly
 	p.open[token] = h
 	if h.Opener != nil {
 		r.ownLocked(h, h.Opener)
