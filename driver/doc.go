@@ -75,7 +75,7 @@
 //
 // All exported functions and methods are safe for concurrent use, except those of
 // [Frozen]. In-memory, shared-memory and custom-VFS databases pass through with nothing
-// managed.
+// managed, and on Windows every database does.
 package driver
 
 // The locks, in order: whoever holds one takes only those below it. While any but the

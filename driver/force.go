@@ -35,7 +35,7 @@ func (dr *drain) force(ctx context.Context) error {
 	defer end.Stop()
 	again := time.NewTicker(firstWindow)
 	defer again.Stop()
-	d.takeForced() // of an earlier one, which was given up
+	d.takeForced() // left by an earlier one that failed
 	defer func() {
 		out := d.takeForced()
 		dr.killed += out.connections
@@ -128,7 +128,7 @@ const (
 )
 
 // kill ends everything that c holds, and returns what is still to be closed. The caller
-// has claimed c and holds mu.
+// owns c and holds mu.
 func (c *conn) kill() (inner *sqlite3.SQLiteConn) {
 	c.interrupted.Store(true)
 	c.interrupt()
@@ -147,15 +147,15 @@ func (c *conn) kill() (inner *sqlite3.SQLiteConn) {
 	return c.detach() // its close rolls back: https://www.sqlite.org/c3ref/close.html
 }
 
-// giveIn ends what c holds, whose owner's call a forced freeze has interrupted, before
-// that returns. SQLite may have rolled the transaction back by then, as it does if a
-// write is interrupted (https://www.sqlite.org/c3ref/interrupt.html): what the owner
-// goes on to write would be committed by itself. Or it may not have, if what was
-// interrupted is a read, or the ROLLBACK itself: then the next user of the connection
-// would be within a transaction that is about to be taken. The caller owns c.
+// giveIn ends what c holds after a forced freeze has interrupted its owner's call, and
+// before that returns. SQLite may have rolled the transaction back by then, as it does
+// if a write is interrupted (https://www.sqlite.org/c3ref/interrupt.html): what the
+// owner writes next would be committed by itself. Or it may not have, if a read was
+// interrupted, or the ROLLBACK itself: the next user of the connection would then be in
+// a transaction that is about to be taken. The caller owns c.
 func (c *conn) giveIn() {
 	if c.holds == 0 && !c.raw && !c.inTransaction() {
-		return // the call was all there was
+		return // nothing but the call
 	}
 	c.mu.Lock()
 	finish := c.endHolds()
@@ -163,8 +163,8 @@ func (c *conn) giveIn() {
 	finish()
 }
 
-// endHolds ends what c holds, in its owner's stead. What it returns closes the SQLite
-// connection, with nothing locked. The caller owns c and holds mu.
+// endHolds ends what c holds for its owner. finish closes the SQLite connection and is
+// to be called with no lock held. The caller owns c and holds mu.
 func (c *conn) endHolds() (finish func()) {
 	lost := c.losing()
 	inner := c.kill()
@@ -181,7 +181,7 @@ func (c *conn) endHolds() (finish func()) {
 // forcedOut is what a forced freeze has ended.
 type forcedOut struct {
 	connections int
-	lost        []string // as of Frozen
+	lost        []string // as in Frozen
 }
 
 func (d *Database) noteForced(lost []string) {
@@ -217,8 +217,9 @@ func (c *conn) endsLost(err error, query string) bool {
 	return ends == sqltext.RollsBack
 }
 
-// explain adds ErrForced to the error of an interrupted call; any other error remains
-// the very value that go-sqlite3 returned.
+// explain adds ErrForced to the error of a call that a forced freeze interrupted, and
+// then has ended what the connection holds; any other error remains the very value that
+// go-sqlite3 returned. The caller owns c, and does nothing more with it but exit.
 func (c *conn) explain(err error) error {
 	if err == nil {
 		return nil
@@ -231,13 +232,13 @@ func (c *conn) explain(err error) error {
 	return &forcedError{err}
 }
 
-// wasForced reports whether err is of a call that a forced freeze interrupted.
+// wasForced reports whether err comes from a call that a forced freeze interrupted.
 func (c *conn) wasForced(err error) bool {
 	return isInterrupt(err) && c.interrupted.CompareAndSwap(true, false)
 }
 
 // result is what an Exec of this text returns: a ROLLBACK that was interrupted has
-// succeeded all the same.
+// still succeeded.
 func (c *conn) result(res driver.Result, err error, query string) (driver.Result, error) {
 	if err = c.explain(err); c.endsLost(err, query) {
 		return driver.RowsAffected(0), nil
@@ -252,7 +253,7 @@ func (c *conn) explainStep(err error) error {
 		return err
 	}
 	c.mu.Lock()
-	if !c.claim() { // the freeze is about it
+	if !c.claim() { // the freeze has it
 		c.mu.Unlock()
 		return &forcedError{err}
 	}

@@ -8,7 +8,7 @@ import (
 	"hotswap/internal/interrupt"
 )
 
-// interrupter gives other goroutines than the one whose call is running access to the
+// interrupter gives goroutines other than the one whose call is running access to the
 // SQLite connection of a conn.
 type interrupter struct {
 	mu     sync.RWMutex // held while handle is used; a leaf

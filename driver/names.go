@@ -10,8 +10,8 @@ import (
 	"hotswap/internal/fileid"
 )
 
-// findRepointed returns the database that pools have open, or last had, under this name, if
-// that and all its other names now lead to path; nil for none.
+// findRepointed returns the database that pools have open, or last had, under this
+// name, if that and all its other names now lead to path; nil for none.
 func findRepointed(path, name string) *Database {
 	if name == "" || name == path {
 		return nil

@@ -169,7 +169,8 @@ func Databases() []*Database {
 
 // Manage makes the file at path a managed database, even if no pool has it open, until
 // release is called. The file need not exist, but its directory must; otherwise Manage
-// returns an error.
+// returns an error. On Windows no file is managed, and Manage fails with
+// errors.ErrUnsupported.
 func Manage(path string) (d *Database, release func(), err error) {
 	if err := unix.Supported(); err != nil {
 		return nil, nil, fmt.Errorf("hotswap: manage %s: %w", printable.Line(path), err)

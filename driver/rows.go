@@ -77,7 +77,7 @@ func (r *rows) Next(dest []driver.Value) error {
 	switch err := r.advance(dest); {
 	case err == nil:
 		return nil
-	case r.killed.Load(): // an io.EOF, too, which go-sqlite3 returns of a closed statement
+	case r.killed.Load(): // even with io.EOF, which go-sqlite3 returns for a closed statement
 		return ErrForced
 	case err == io.EOF:
 		return err

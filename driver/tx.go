@@ -52,8 +52,8 @@ func (t *tx) Rollback() error {
 }
 
 // rollback rolls back whatever interrupts it: a forced freeze, or what is left of an
-// interrupt that was meant for a call before. What can't be rolled back is closed,
-// which does that: nobody else may get the connection within a transaction.
+// interrupt meant for an earlier call. If it fails it closes the connection, which
+// rolls back, too: nobody else may get that within a transaction.
 func (t *tx) rollback() error {
 	c := t.conn
 	err := c.control.rollback.run(context.Background(), c)
