@@ -15,6 +15,7 @@ import (
 	"hotswap/internal/fileid"
 	"hotswap/internal/lognote"
 	"hotswap/internal/session"
+	"hotswap/internal/sqlitefile"
 )
 
 // closeSQLite closes the opener's SQLite connection. If that is the process's last one
@@ -72,22 +73,13 @@ func leaving(handles []door.Handle) (left []leftBehind) {
 }
 
 func anyLogged(left []leftBehind) bool {
-	return slices.ContainsFunc(left, func(l leftBehind) bool { return walSize(l.Path) > 0 })
+	return slices.ContainsFunc(left, func(l leftBehind) bool { return sqlitefile.WALSize(l.Path) > 0 })
 }
 
 // largeWALs reports whether the opener is the last one on a file whose WAL takes time
 // to move.
 func largeWALs(opener door.Opener) bool {
-	return slices.ContainsFunc(door.Last(opener), func(h door.Handle) bool { return walSize(h.Path) > 1<<20 })
-}
-
-// walSize returns the size of a file's WAL in bytes, 0 if it has none.
-func walSize(path string) int64 {
-	info, err := os.Stat(path + "-wal")
-	if err != nil {
-		return 0
-	}
-	return info.Size()
+	return slices.ContainsFunc(door.Last(opener), func(h door.Handle) bool { return sqlitefile.WALSize(h.Path) > 1<<20 })
 }
 
 // emptyWALs moves the WALs of those files into them. One that can't be moved stays

@@ -14,6 +14,7 @@ import (
 	"hotswap/internal/dbpath"
 	"hotswap/internal/door"
 	"hotswap/internal/dsn"
+	"hotswap/internal/sqlitefile"
 )
 
 // OpenFile is used by package swapper: it returns a pool of one connection on another
@@ -77,7 +78,7 @@ func removeOrphanedSidecars(path string) {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+	for _, suffix := range sqlitefile.Sidecars {
 		os.Remove(path + suffix)
 	}
 }

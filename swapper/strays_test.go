@@ -108,7 +108,7 @@ func TestLocksOfADatabaseWithAnOrphansNameAreNotDropped(t *testing.T) {
 func TestASidecarThatIsNoFileRefusesAPush(t *testing.T) {
 	t.Parallel()
 	for says, put := range map[string]func(string) error{
-		"a FIFO": func(name string) error { return unix.Mkfifo(name, 0o600) },
+		"a pipe": func(name string) error { return unix.Mkfifo(name, 0o600) },
 		"a symbolic link": func(name string) error {
 			target := filepath.Join(filepath.Dir(name), "fifo")
 			return errors.Join(unix.Mkfifo(target, 0o600), os.Symlink(target, name))

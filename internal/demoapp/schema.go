@@ -6,8 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
+
+	"hotswap/internal/sqlitefile"
 )
 
 // plainDriver is raw go-sqlite3. It is for files that no service has open: to
@@ -101,10 +102,11 @@ func openPlain(path string) (*sql.DB, error) {
 // sidecar behind. A file whose WAL still holds something is refused, since an
 // immutable reader would not see that.
 func openImmutable(path string) (*sql.DB, error) {
-	for _, suffix := range []string{"-wal", "-journal"} {
-		if fi, err := os.Stat(path + suffix); err == nil && fi.Size() > 0 {
-			return nil, fmt.Errorf("read %s: %s is not empty: close the database first", path, filepath.Base(path)+suffix)
-		}
+	switch suffix, err := sqlitefile.Pending(path); {
+	case err != nil:
+		return nil, err
+	case suffix != "":
+		return nil, fmt.Errorf("read %s: %s is not empty: close the database first", path, filepath.Base(path)+suffix)
 	}
 	return openOne(dsn(path, url.Values{"mode": {"ro"}, "immutable": {"1"}}))
 }

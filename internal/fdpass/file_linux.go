@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hotswap/internal/sqlitefile"
 	"hotswap/internal/transfer"
 )
 
@@ -48,7 +49,7 @@ func newFile(k *keeper, fds []int, truncated bool) *File {
 	case f.flags&unix.O_PATH != 0:
 		f.refused = unusable("the descriptor only names a file (O_PATH) and does not open it")
 	case kind != unix.S_IFREG:
-		f.refused = unusable("the descriptor is of %s, not of a regular file", kindOfMode(kind))
+		f.refused = unusable("the descriptor is of %s, not of a regular file", sqlitefile.KindOf(sqlitefile.ModeOf(kind)))
 	case f.flags&unix.O_DIRECT != 0:
 		f.refused = unusable("the descriptor bypasses the page cache (O_DIRECT)")
 	}
@@ -57,23 +58,6 @@ func newFile(k *keeper, fds []int, truncated bool) *File {
 		f.fd = -1
 	}
 	return f
-}
-
-func kindOfMode(kind uint32) string {
-	switch kind {
-	case unix.S_IFDIR:
-		return "a directory"
-	case unix.S_IFIFO:
-		return "a pipe"
-	case unix.S_IFSOCK:
-		return "a socket"
-	case unix.S_IFCHR, unix.S_IFBLK:
-		return "a device"
-	case unix.S_IFLNK:
-		return "a symbolic link"
-	default:
-		return "something without a type" // an eventfd, and the like
-	}
 }
 
 // Readable returns an *UnusableError unless the peer could read the file.

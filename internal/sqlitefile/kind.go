@@ -16,13 +16,13 @@ func KindOf(m fs.FileMode) string {
 	case m&fs.ModeSymlink != 0:
 		return "a symbolic link"
 	case m&fs.ModeNamedPipe != 0:
-		return "a FIFO"
+		return "a pipe"
 	case m&fs.ModeSocket != 0:
 		return "a socket"
 	case m&fs.ModeDevice != 0:
 		return "a device"
 	}
-	return "a special file"
+	return "something without a type" // an eventfd, and the like
 }
 
 // ModeOf translates st_mode, without its set-id and sticky bits.

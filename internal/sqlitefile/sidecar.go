@@ -54,6 +54,9 @@ func Absent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENAMETOOLONG)
 }
 
+// BackupSuffix is what the path of a backup ends with.
+const BackupSuffix = "~"
+
 // BackupPath returns where the database that replaces the one at path leaves that, if
 // it is to be kept.
-func BackupPath(path string) string { return path + "~" }
+func BackupPath(path string) string { return path + BackupSuffix }
