@@ -12,7 +12,6 @@ const (
 	fieldSocket = "socket"
 	fieldDigest = "sha256"
 	fieldStatus = "status"
-	fieldTook   = "took"
 	fieldPanic  = "panic"
 	fieldStack  = "stack"
 )

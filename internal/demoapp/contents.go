@@ -175,7 +175,7 @@ func Inspect(ctx context.Context, path string) (s Summary, err error) {
 	c, err := readContents(ctx, File{Path: path})
 	if err == nil {
 		err = withImmutable(path, func(db *sql.DB) error {
-			names, err := tableNames(ctx, db)
+			names, err := tableNames(ctx, db, "true")
 			s.Tables = len(names)
 			return err
 		})

@@ -22,7 +22,7 @@ type Digest struct {
 func DigestTables(ctx context.Context, path string) (map[string]Digest, error) {
 	digests := make(map[string]Digest)
 	err := withImmutable(path, func(db *sql.DB) error {
-		names, err := tableNames(ctx, db)
+		names, err := tableNames(ctx, db, "true")
 		if err != nil {
 			return err
 		}
@@ -36,8 +36,9 @@ func DigestTables(ctx context.Context, path string) (map[string]Digest, error) {
 	return digests, err
 }
 
-func tableNames(ctx context.Context, db *sql.DB) ([]string, error) {
-	rows, err := db.QueryContext(ctx, `SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name`)
+// tableNames lists the tables for which condition, in SQL, is true, sorted by name.
+func tableNames(ctx context.Context, db *sql.DB, condition string) ([]string, error) {
+	rows, err := db.QueryContext(ctx, `SELECT name FROM sqlite_schema WHERE type = 'table' AND (`+condition+`) ORDER BY name`)
 	if err != nil {
 		return nil, err
 	}

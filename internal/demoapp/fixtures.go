@@ -147,24 +147,13 @@ func Restamp(ctx context.Context, src, dst string, generation uint64) (err error
 
 // stampedTables lists the tables whose rows carry the generation.
 func stampedTables(ctx context.Context, db *sql.DB) ([]string, error) {
-	rows, err := db.QueryContext(ctx,
-		`SELECT name FROM sqlite_schema WHERE type = 'table' AND (name = 'demoapp_generation' OR name GLOB 'demoapp_data_*') ORDER BY name`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var names []string
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, err
-		}
+	names, err := tableNames(ctx, db, `name = 'demoapp_generation' OR name GLOB 'demoapp_data_*'`)
+	for _, name := range names {
 		if strings.ContainsAny(name, "\" ;") {
 			return nil, fmt.Errorf("a table is named %q", name)
 		}
-		names = append(names, name)
 	}
-	return names, rows.Err()
+	return names, err
 }
 
 // copyFile copies a file that nobody has open; dst must not exist.
