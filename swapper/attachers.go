@@ -12,7 +12,7 @@ import (
 // awaitAttachers waits until no database that has this one attached is in a swap of
 // its own.
 func (p *push) awaitAttachers(ctx context.Context) error {
-	var told *driver.Database
+	var announced *driver.Database
 	for {
 		all := p.db.Attachers()
 		i := slices.IndexFunc(all, (*driver.Database).Freezing)
@@ -22,9 +22,9 @@ func (p *push) awaitAttachers(ctx context.Context) error {
 		if p.left() == 0 {
 			return attacherHeld(all[i], driver.ErrFreezing, attacherHint)
 		}
-		if told != all[i] {
-			told = all[i]
-			p.events.step(StepWaiting, "waiting for the swap of "+printable.Line(told.Path())+", which has this database attached", nil)
+		if announced != all[i] {
+			announced = all[i]
+			p.events.step(StepWaiting, "waiting for the swap of "+printable.Line(announced.Path())+", which has this database attached", nil)
 		}
 		end := p.waits()
 		err := sleep(ctx, freezingEvery)

@@ -61,8 +61,8 @@ const (
 
 // besidePrefix is what the names of all files beside the database called base
 // begin with, and those of no other database's. A name that is too long to have
-// more put behind it is cut, and told from others of the same beginning by a
-// digest; the underscore keeps it apart from a database that is called so.
+// more appended is shortened, and a digest distinguishes it from others that begin the
+// same; the underscore keeps it apart from a database that has this very name.
 func besidePrefix(base string) string {
 	if len(".")+len(base)+longestEnd <= longestName {
 		return "." + base + ".hotswap-"
@@ -72,7 +72,7 @@ func besidePrefix(base string) string {
 	return "." + shorten(base, 64) + "." + digest + ".hotswap_"
 }
 
-// shorten cuts a name to n bytes, between two characters.
+// shorten truncates a name to n bytes at most, between two characters.
 func shorten(name string, n int) string {
 	if len(name) <= n {
 		return name
@@ -85,8 +85,8 @@ func shorten(name string, n int) string {
 
 var besideEnd = regexp.MustCompile(`^([A-Z2-7]{12})\.(?:(stage|pull|undo)|(undo|backup|copy)-([0-9a-f]{1,16})-([0-9a-f]{1,16}))$`)
 
-// parseBeside reads the name of a file beside the database called base; false if
-// it is none of that one's. An undo without numbers is an earlier version's.
+// parseBeside parses the name of a file beside the database called base; false if it
+// is not of that database. An undo without numbers is an earlier version's.
 func parseBeside(name, base string) (b beside, ok bool) {
 	end, ok := strings.CutPrefix(name, besidePrefix(base))
 	m := besideEnd.FindStringSubmatch(end)

@@ -12,8 +12,8 @@ import (
 	"hotswap/internal/sqlitefile"
 )
 
-// unopenable is what a source is that SQLite takes for damaged, or for no database,
-// when a connection is opened on it: that reads its header and its schema.
+// unopenable describes a source that SQLite finds damaged, or not a database, when a
+// connection is opened on it, which reads its header and its schema.
 const unopenable = "the source is corrupt"
 
 // check refuses what should not become the live database.
@@ -91,8 +91,8 @@ func (p *push) compareSchema(ctx context.Context, staged schema) error {
 	return liveSchema.compare(staged)
 }
 
-// prepare lets the program change the stage, in rollback-journal mode so that
-// all it wrote is in the one file at the end.
+// prepare runs the program's Prepare on the stage, in rollback-journal mode at the end,
+// so that everything it wrote is in the one file.
 func (s *stage) prepare(ctx context.Context, db *driver.Database, fn func(context.Context, *sql.DB) error) error {
 	pool := db.OpenFile(s.path, true, "mode=rw")
 	defer pool.Close()
@@ -141,7 +141,7 @@ func (s *stage) assertAlone() error {
 func (s *stage) openReadOnly(ctx context.Context, db *driver.Database) (*sql.DB, error) {
 	params := []string{"mode=ro", "immutable=1"}
 	// With the program's own functions and collations if its hook runs on a
-	// read-only file, without them if not.
+	// read-only file, else without them.
 	pool := db.OpenFile(s.path, true, params...)
 	if err := pingHook(ctx, pool); err == nil {
 		return pool, nil
@@ -168,9 +168,9 @@ func pingHook(ctx context.Context, pool *sql.DB) error {
 	return pool.PingContext(ctx)
 }
 
-// readQuickly is how the check reads a stage: mapped, which takes two thirds of
-// the time or less, if it should still be in memory, as it was written. What must
-// come from the disk is not mapped: a page that the disk can't read would be a
+// readQuickly returns how the check reads a stage: mapped, which takes two thirds of the
+// time or less, if what was written should still be in memory. What must come from the
+// disk is not mapped: a page that the disk can't read would be a
 // SIGBUS rather than an error, and end the program
 // (https://www.sqlite.org/mmap.html).
 func (s *stage) readQuickly() (pragma string) {
@@ -180,7 +180,7 @@ func (s *stage) readQuickly() (pragma string) {
 	return "PRAGMA cache_size=-65536" // KiB
 }
 
-// validate lets the program look at the stage.
+// validate runs the program's Validate on the stage.
 func validate(ctx context.Context, pool *sql.DB, fn func(context.Context, *sql.DB) error) error {
 	if err := fn(ctx, pool); err != nil {
 		if ctx.Err() != nil {
@@ -191,13 +191,12 @@ func validate(ctx context.Context, pool *sql.DB, fn func(context.Context, *sql.D
 	return nothingOpen(pool, "Validate")
 }
 
-// leftOpenGrace is how long what ends with a context, on another goroutine, may
-// take to.
+// leftOpenGrace is how long whatever ends with a context, on another goroutine, may take
+// to end.
 const leftOpenGrace = 100 * time.Millisecond
 
-// nothingOpen refuses what the program's function left open of the pool: there is
-// one connection in it, which the push needs next, or which would be carried over
-// to the live path by the rename.
+// nothingOpen refuses a push whose function left something of the pool open: its one
+// connection is needed next, or would be carried over to the live path by the rename.
 func nothingOpen(pool *sql.DB, function string) error {
 	for began := time.Now(); pool.Stats().InUse > 0; time.Sleep(time.Millisecond) {
 		if time.Since(began) > leftOpenGrace {

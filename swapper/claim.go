@@ -7,7 +7,7 @@ import (
 	"hotswap/internal/printable"
 )
 
-// inProgress holds the databases that a push is at work on.
+// inProgress has the databases with a push in progress.
 var inProgress = struct {
 	sync.Mutex
 	sources map[*driver.Database]string

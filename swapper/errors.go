@@ -77,8 +77,7 @@ type failure struct {
 	text  string
 	cause error
 	hint  string
-	// inPlace says that to overwrite the live file, instead of replacing it,
-	// gets round this.
+	// inPlace says that a push in place gets around this.
 	inPlace bool
 }
 
@@ -104,8 +103,8 @@ func bad(hint, format string, args ...any) error {
 	return &failure{kinds: []error{ErrBadDatabase}, text: fmt.Sprintf(format, args...), hint: hint}
 }
 
-// failed describes the failure of a step by what was being done; the kind is
-// that of the cause, as far as one can tell.
+// failed describes the failure of a step by what was being done. Its kind is the cause's,
+// if that has one.
 func failed(doing string, cause error) error {
 	f := &failure{text: doing, cause: cause}
 	var se sqlite3.Error

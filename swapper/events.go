@@ -143,11 +143,11 @@ const flushPatience = 250 * time.Millisecond
 // phases measures the phases of an operation, one after another.
 type phases struct {
 	ended []Phase
-	name  string // of the one that is on; "" if none is
+	name  string // of the current one; "" if there is none
 	since time.Time
 }
 
-// begin ends the phase that is on and begins the next.
+// begin ends the current phase and begins the next.
 func (p *phases) begin(name string) {
 	now := time.Now()
 	if p.name != "" {

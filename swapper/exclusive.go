@@ -9,7 +9,8 @@ import (
 	"hotswap/driver"
 )
 
-// exclusiveLook is how long a lock is waited for before it is looked whose it is.
+// exclusiveLook is how long a lock is waited for before the program's own connections are
+// suspected of it.
 const exclusiveLook = 250 * time.Millisecond
 
 // exclusive is the error of a database that a connection of the program itself

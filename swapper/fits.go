@@ -2,8 +2,8 @@ package swapper
 
 import "fmt"
 
-// fits refuses what SQLite can't write over what is there, which has so many pages
-// of that size.
+// fits refuses a stage that SQLite can't write over the live database, whose size it
+// returns.
 func (o *overwrite) fits() (pages, pageSize int64, err error) {
 	if pages, err = queryInt(o.dst, "PRAGMA page_count"); err != nil {
 		return 0, 0, liveBusy("read the live database", err)
@@ -72,10 +72,10 @@ func (o *overwrite) room(pages, pageSize int64) error {
 	return o.proveRoom(need)
 }
 
-// proveRoom reserves the space for a moment: a quota is not in what the file
-// system says is free. SQLite must not be the one who finds out, where a file
-// that it has mapped (-shm) is copied on write, as on btrfs: the fault would be
-// answered with SIGBUS, which ends the program.
+// proveRoom reserves the space for a moment, since what the file system says is free
+// does not account for a quota. SQLite must not be the first to find out: where a file
+// that it has mapped (-shm) is copied on write, as on btrfs, the fault would raise
+// SIGBUS, which ends the program.
 func (o *overwrite) proveRoom(need int64) error {
 	if need <= 0 {
 		return nil
@@ -91,10 +91,10 @@ func (o *overwrite) proveRoom(need int64) error {
 	return nil
 }
 
-// refuseUnlocked refuses to write under connections that take no locks: they would
-// read pages of the new content among those of the old. With a rollback journal the
-// program's own are closed by then. In WAL mode that would not help: they read the
-// file without the WAL, which has the new content until no reader needs the old.
+// refuseUnlocked refuses to write under connections that take no locks: they would read
+// pages of the new content among those of the old. With a rollback journal the program's
+// own are closed by then. In WAL mode closing them would not help: they read the file
+// without the WAL, and that has the new content until no reader needs the old.
 func (o *overwrite) refuseUnlocked() error {
 	if !o.push.db.Unlocked(!o.push.wal) {
 		return nil

@@ -11,24 +11,24 @@ import (
 
 // guard keeps everybody else off the live file while it is replaced, and off
 // the replaced file afterwards. It is made while no connection of this process
-// is open: closing a descriptor of a file drops all locks that the process has
+// is open, since closing a descriptor of a file drops all locks that the process has
 // on it (https://www.sqlite.org/howtocorrupt.html, section 2.2).
 //
-// Three locks are on its one descriptor, each for another reader:
+// Its one descriptor has three locks, each against somebody else:
 //
-//   - a lease, for everybody who opens the file: granted only if nobody has it
-//     open, in whatever process and however idle, and whoever opens it from then
-//     on waits in open(2) until the lease is given back (F_SETLEASE in fcntl(2));
-//   - the fence, for SQLite: a lock on the bytes that its own locks are on. Who
-//     was waiting in open(2) gets the replaced file; with the fence on it, gets
-//     SQLITE_BUSY, rather than read the old database or write into it in vain;
-//   - an flock, for RemoveOrphans, to which the file, once it has given its name
-//     to the new one, looks like an orphan.
+//   - a lease, against everybody who opens the file: it is granted only if nobody has
+//     the file open, in whatever process and however idle, and whoever opens it from
+//     then on waits in open(2) until the lease ends (F_SETLEASE in fcntl(2));
+//   - the fence, against SQLite: a lock on the bytes that its own locks are on. Whoever
+//     was waiting in open(2) gets the replaced file, and because of the fence
+//     SQLITE_BUSY, instead of reading the old database or writing into it in vain;
+//   - an flock, against RemoveOrphans, to which the file looks like an orphan once the
+//     new one has its name.
 //
-// A file that the program may read and not write (mode 0444, and the program is
-// not root) can't be fenced: that takes a descriptor for writing. One who was
-// waiting in open(2) then reads the replaced database until it opens it anew. It
-// has no right to write, either.
+// A file that the program may read but not write (mode 0444, and the program is not
+// root) can't be fenced: that takes a descriptor for writing. Whoever was waiting in
+// open(2) then reads the replaced database until it opens the path again; it has no
+// right to write, either.
 type guard struct {
 	file     *os.File
 	leased   bool
@@ -78,7 +78,7 @@ func newGuard(path string, wantLease bool) (*guard, error) {
 	return g, nil
 }
 
-// openLiveFile waits for nobody, whatever is at the path by now.
+// openLiveFile never blocks, whatever is at the path by now.
 func openLiveFile(path string, access int) (*os.File, error) {
 	return os.OpenFile(path, access|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 }
@@ -89,7 +89,7 @@ var (
 	errFenceRefused = errors.New("somebody else has the file locked")
 )
 
-// endLease lets those go on who wait in open(2).
+// endLease releases those that wait in open(2).
 func (g *guard) endLease() {
 	if g.leased {
 		dropLease(g.file)
@@ -97,19 +97,19 @@ func (g *guard) endLease() {
 	}
 }
 
-// close gives everything up. On the live file, only with the gate closed.
+// close gives up all locks. On the live file it is allowed only with the gate closed.
 func (g *guard) close() { g.file.Close() }
 
-// fenceGrace is how long the fence stays at least: one who has looked the path
-// up before the rename, and has not opened what it found, is seen by nobody.
+// fenceGrace is how long the fence stays at least: a process that has resolved the path
+// before the rename, and not yet opened what it found, can't be seen.
 const fenceGrace = 50 * time.Millisecond
 
-// lingerEvery is how often it is looked whether the fence may fall.
+// lingerEvery is how often the fence is tried to be dropped.
 const lingerEvery = time.Second
 
-// lift ends the guard of a replaced file once nobody has that open any more. It
-// does not wait for that. If wait is set it waits for the first look, so that
-// the file may be opened when it returns.
+// lift ends the guard of a replaced file once nobody has it open any longer. It does not
+// wait for that; but if wait is set it waits for the first attempt, so that the file may
+// be opened when it returns.
 func (g *guard) lift(wait bool, met func()) {
 	first := time.Until(g.since.Add(fenceGrace))
 	if !wait {
@@ -120,8 +120,8 @@ func (g *guard) lift(wait bool, met func()) {
 	g.drop(met)
 }
 
-// drop closes the file if a lease says that nobody else has it open; met is
-// called once if one has.
+// drop closes the file if a lease shows that nobody else has it open. Else it tries
+// again later, and calls met once.
 func (g *guard) drop(met func()) {
 	if err := setLease(g.file); !errors.Is(err, errLeaseRefused) {
 		g.file.Close()

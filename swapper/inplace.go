@@ -40,13 +40,13 @@ type overwrite struct {
 	dst    *sqlite3.SQLiteConn   // and that in it
 	src    *sqlite3.SQLiteConn   // reads the stage
 	copy   *sqlite3.SQLiteBackup // from src to dst, in a transaction
-	cookie int64                 // the old schema's, by which the old content is told from the new
+	cookie int64                 // the old schema's, which distinguishes the old content from the new
 	copied *stage                // a copy of the old content, if one is to be kept
 	// committing is set once the step that commits may have begun.
 	committing bool
 }
 
-// inPlace is the way to go when the live file can't be replaced by rename.
+// inPlace writes over the live database, because of what keeps the push from renaming.
 func (p *push) inPlace(ctx context.Context, why error) error {
 	p.report.InPlaceBecause = why.Error()
 	p.events.step(StepInPlace, "going in place: "+why.Error(), map[string]any{"because": why.Error()})

@@ -31,7 +31,7 @@ type integrity struct {
 //     the freelist nor for pages that belong to nothing, or to two. So it is run
 //     on a schema without those: see withoutRootless;
 //   - it looks at every attached database, so a hook that attaches another would
-//     have that one checked, too. So it is told which.
+//     have that one checked, too. So it names the main one.
 //
 // The stage is left as it was, to the byte, which is looked at in its header: no
 // transaction of SQLite's leaves that as it was.

@@ -47,9 +47,9 @@ func fence(f *os.File) error {
 	return nil
 }
 
-// localFileSystems are those whose files only this kernel opens, so that its
-// answer to who has one open is the whole one. Of others (FUSE, network file
-// systems, a host's directory in a virtual machine) it would not be.
+// localFileSystems are those whose files only this kernel opens, so that it knows
+// everybody who has one open. Of others (FUSE, network file systems, a host's directory
+// in a virtual machine) it does not.
 var localFileSystems = []int64{
 	unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC, unix.TMPFS_MAGIC,
 	unix.RAMFS_MAGIC, unix.OVERLAYFS_SUPER_MAGIC, unix.REISERFS_SUPER_MAGIC,

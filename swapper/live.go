@@ -16,9 +16,9 @@ import (
 	"hotswap/internal/unix"
 )
 
-// live is a connection of a push's own to the live database. It is there for
-// moments only (push.visit, and with the gate closed): the program's calls must not
-// find a lock of it in their way.
+// live is a push's own connection to the live database. It exists for moments only
+// (push.visit, and with the gate closed), so that its locks are not in the way of the
+// program's calls.
 type live struct {
 	pool *sql.DB
 	wal  bool
@@ -52,14 +52,14 @@ func (p *push) readLive(ctx context.Context) (err error) {
 		p.readable = true
 		return nil
 	case unreadable(err):
-		p.notRead(err) // check refuses it unless told to skip the comparison
+		p.notRead(err) // check refuses it, unless SkipSchemaCheck is set
 		return nil
 	}
 	return liveBusy("open the live database", err)
 }
 
-// liveBusy is failed for a read of the live database while calls flow, unless err
-// says already what was being done.
+// liveBusy is failed for the use of the live database with the gate open, unless err
+// already says what was being done.
 func liveBusy(doing string, err error) error {
 	var f *failure
 	if errors.As(err, &f) {

@@ -28,8 +28,8 @@ func strange(err error) error {
 	return &failure{text: "the program does not use the file at the path", cause: err, kinds: []error{ErrBusy}, hint: strangeHint}
 }
 
-// strangeHint is of what the program does not use: it must be gone, or another, before
-// there can be a push or a pull. A program that refuses all others' files
-// (driver.RefuseReplaced) wants the old one.
+// strangeHint says how to go on with a file that the program does not use: there can be
+// no push or pull before it is gone or replaced. A program that refuses the files of
+// others (driver.RefuseReplaced) wants the old one.
 const strangeHint = "move a whole database there with mv, and the program goes on with that; or move this file away, and push; " +
 	"or, if the program refuses what others put there, move the old one back or restart it"

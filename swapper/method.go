@@ -30,8 +30,8 @@ const (
 	MethodAuto Method = "auto"
 )
 
-// mayRename says whether the live file may be replaced by rename at all, as far
-// as can be known with the gate open. The lease will have the last word.
+// mayRename refuses a rename that is ruled out by what is known with the gate open. The
+// lease has the last word.
 func (p *push) mayRename() error {
 	if !p.target.exists {
 		return nil // there is nothing that anybody could have open
@@ -53,8 +53,8 @@ func (p *push) mayRename() error {
 	return p.nobodyElsewhere()
 }
 
-// inPlaceAhead reports whether the push will go in place, as far as can be known
-// before it is received.
+// inPlaceAhead reports whether the push will most likely go in place, before anything is
+// received.
 func (p *push) inPlaceAhead() bool {
 	if !p.target.exists {
 		return false
@@ -91,8 +91,8 @@ func (p *push) nobodyElsewhere() error {
 		return preExec
 	}
 	openers.InTurn(look)
-	// A lease would see a pre-exec child that keeps the file; else it is waited
-	// for, until it counts.
+	// A lease would see a pre-exec child that keeps the file; without one the child is
+	// waited for, until it is counted.
 	for began := time.Now(); preExec && !p.wantLease && time.Since(began) <= preExecPatience; {
 		time.Sleep(time.Millisecond)
 		openers.InTurn(look)
@@ -103,14 +103,15 @@ func (p *push) nobodyElsewhere() error {
 	return nil
 }
 
-// How long a process that the program has started, and that does not yet run its
-// own program, may keep the lease from us, where it may have to wait for a
-// processor; and how long one that is not seen may, which may just have got there.
 const (
+	// preExecPatience bounds the wait for a pre-exec child of the program that keeps the
+	// lease from us: it may have to wait for a processor.
 	preExecPatience = 500 * time.Millisecond
-	unseenPatience  = 50 * time.Millisecond
-	// leaseTries is how often the lease is tried for at least: a machine that is
-	// short of processors may not get to more within that time.
+	// unseenPatience bounds the wait for a process that is not seen: it may have opened
+	// the file just now.
+	unseenPatience = 50 * time.Millisecond
+	// leaseTries is how often the lease is tried at least: a machine that is short of
+	// processors may not get to more within that time.
 	leaseTries = 25
 )
 

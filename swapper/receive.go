@@ -115,8 +115,8 @@ func (s *stage) receive(ctx context.Context, src io.Reader, opts PushOptions, pr
 }
 
 // fill reads until buf is full or src has an error. It is not io.ReadFull,
-// which says io.ErrUnexpectedEOF for a last piece, as net/http does for a body
-// that was cut.
+// which returns io.ErrUnexpectedEOF for a last piece, as net/http does for a truncated
+// body.
 func fill(src io.Reader, buf []byte) (n int, err error) {
 	for n < len(buf) && err == nil {
 		var m int

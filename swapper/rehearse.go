@@ -13,16 +13,15 @@ import (
 	"hotswap/internal/sqlitefile"
 )
 
-// rehearse opens the new database as the program's own connections will, so that a
-// push which would leave the program unable to open them is refused: with the
-// program's own error, before any call waits. A program whose connections have
-// neither hook nor extensions, and were told nothing by SQL text, has nothing to
-// rehearse but what stage.rehearse does.
+// rehearse opens the new database as the program's own connections will, so that a push
+// after which the program could not open them is refused, with the program's own error,
+// before any call waits. For a program whose connections have neither a hook nor
+// extensions, nor settings made by SQL text, stage.tryOpen is enough.
 //
-// At first the stage is opened read-only, which costs no more than the hook does. A
-// hook that writes fails on that, and shows only on a copy what it comes to: that is
-// made then, for this alone, by sharing blocks where the file system can. No hook
-// can so change what is pushed, or keep it open.
+// At first the stage is opened read-only, which costs no more than the hook does. A hook
+// that writes fails there, and only a copy shows whether it works: one is made then, for
+// this alone, by sharing blocks where the file system can. So no hook can change what is
+// pushed, or keep it open.
 func (p *push) rehearse(ctx context.Context) error {
 	if p.opts.SkipRehearsal {
 		return nil
@@ -50,7 +49,7 @@ func (p *push) rehearse(ctx context.Context) error {
 
 func (p *push) rehearseOnCopy(ctx context.Context) error {
 	if len(filepath.Base(p.stage.path)+sqlitefile.Sidecars[0]) > longestName {
-		return nil // as in stage.rehearse
+		return nil // nor could a connection open it there
 	}
 	throwaway, err := createStage(p.target.path, kindStage, private)
 	if err != nil {

@@ -113,15 +113,15 @@ func (r *replacement) checkpoint() error {
 	return failed("read the live database", err)
 }
 
-// shutDoor has everybody in the program who would open the path wait: through
-// another driver, say, or by an ATTACH. Until the door is opened again, nobody comes
-// to the file that was proven to be nobody's, or sees the new one too early.
+// shutDoor makes everything in the program that opens the path wait: another driver,
+// say, or an ATTACH. Until the door is opened again, nothing opens the file that was
+// proven to be open nowhere, or the new one too early.
 func (r *replacement) shutDoor(ctx context.Context) error {
 	patient, cancel := context.WithTimeout(ctx, lockWait*time.Millisecond)
 	defer cancel()
 	open, err := door.Shut(patient, r.target.path)
 	if err == nil {
-		r.door = open // also if ctx has ended: who has shut it must open it
+		r.door = open // also if ctx has ended: whoever has shut it must open it
 		return ctx.Err()
 	}
 	if ctx.Err() != nil {
@@ -138,9 +138,8 @@ func (r *replacement) openDoor() {
 	}
 }
 
-// beAlone proves that nobody has the live file open any more, in this process
-// or another, and keeps it so: who did would go on with the old file after the
-// rename.
+// beAlone proves that nobody has the live file open any longer, in this process or
+// another, and keeps it so: whoever had would go on with the old file after the rename.
 func (r *replacement) beAlone() error {
 	if !r.target.exists {
 		return nil
@@ -202,8 +201,8 @@ func (r *replacement) guards() error {
 	return nil
 }
 
-// keepJournalMode sees whether the program has set another journal mode since the
-// stage was made to be of the old one.
+// keepJournalMode follows a program that has set another journal mode since the stage
+// was sealed.
 func (r *replacement) keepJournalMode() error {
 	if !r.push.readable || r.guard == nil {
 		return nil
@@ -260,8 +259,8 @@ func (r *replacement) cleanUp() (err error) {
 	return err
 }
 
-// abandon runs before the thaw of a replacement that was not made: the old file
-// is live, and our descriptor of it must be gone before a connection opens it.
+// abandon undoes a replacement that was not made, before the thaw: the old file is live,
+// and our descriptor of it must be closed before a connection opens it.
 func (r *replacement) abandon() error {
 	var err error
 	r.stage.endLease() // a push in place opens the stage

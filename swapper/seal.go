@@ -68,11 +68,10 @@ func (p *push) nameUndo() error {
 	return nil
 }
 
-// tryOpen opens the stage as the program will open the live database, and
-// closes it again: what SQLite or the system has against that file, with that
-// owner and mode and beside it a WAL, comes to light before any call waits. It
-// takes as long as the schema is large. With the program's hooks that was done before:
-// see push.rehearse.
+// tryOpen opens the stage as the program will open the live database, and closes it
+// again, so that what SQLite or the system objects to in that file, with that owner and
+// mode and a WAL beside it, shows before any call waits. It takes longer the larger the
+// schema is. With the program's hooks push.rehearse has done it already.
 func (s *stage) tryOpen(ctx context.Context, db *driver.Database) error {
 	pool := db.OpenFile(s.path, false, "mode=rw")
 	defer pool.Close()

@@ -16,10 +16,10 @@ const largeWAL = 4 << 20
 // WAL can be truncated.
 const quietPause = 20 * time.Millisecond
 
-// shrinkWAL moves the WAL into the file while calls flow, and truncates a large one if
+// shrinkWAL moves the WAL into the file with the gate open, and truncates a large one if
 // nobody reads from it. To truncate it SQLite takes the write lock, which must not
-// make a write of the program's fail: so those wait, and an open transaction,
-// which could come to write, is let alone. What others keep it from is no error.
+// make a write of the program's fail: so writes wait, and while a transaction is open,
+// which might write, nothing is truncated. To be kept from it is not an error.
 func shrinkWAL(ctx context.Context, db *driver.Database) (done bool, err error) {
 	defer db.Visit()()
 	l, err := openLive(ctx, db, 0)

@@ -13,9 +13,9 @@ import (
 )
 
 // stage is a new file in the target's directory: the pushed database until it
-// is renamed, or a snapshot until it is sent. It carries an flock while its
-// process lives, by which an orphan is told from it. SQLite's own locks are of
-// another sort (fcntl) and don't meet it.
+// is renamed, or a snapshot until it is sent. It has an flock while its process lives,
+// which an orphan has not. SQLite's own locks are of another sort (fcntl) and don't
+// conflict with it.
 type stage struct {
 	id   string // of the operation, in its files' names
 	path string
@@ -43,8 +43,8 @@ func createStage(path, kind string, mode fs.FileMode) (*stage, error) {
 			return nil, failed("create the stage", err)
 		}
 		s.file = f
-		// Until it is locked it looks like an orphan, and another push or a
-		// starting server may take it for one.
+		// Until it is locked another push, or a starting server, may take it for an
+		// orphan and remove it.
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		named := false
 		if err == nil {
@@ -95,9 +95,9 @@ func (s *stage) rename(path string) error {
 	return nil
 }
 
-// lease keeps everybody off the new file from the moment that it has the live
-// path, until it has been looked at: who opens it waits in open(2). Where there
-// are no leases it does without.
+// lease keeps everybody off the new file from the moment that it has the live path until
+// it has been verified: whoever opens it waits in open(2). Where there are no leases it
+// does without.
 func (s *stage) lease() {
 	s.leased = setLease(s.file) == nil
 }

@@ -13,7 +13,7 @@ import (
 	"hotswap/internal/unix"
 )
 
-// inspect finds the target, rid of what a killed push left there, and refuses what
+// inspect finds the target, removes what a killed push left beside it, and refuses what
 // can be refused before the upload.
 func (p *push) inspect(ctx context.Context) (err error) {
 	if err := p.db.CheckFile(ctx); err != nil {
@@ -49,8 +49,8 @@ func (p *push) inspect(ctx context.Context) (err error) {
 }
 
 // findTarget inspects the file that the program's connections have open. One that
-// somebody puts there between two looks must be theirs first, with a generation of
-// its own: a push replaces no file that nobody knows.
+// somebody puts there meanwhile must be adopted first, with a generation of its own: a
+// push replaces no file that the program does not use.
 func (p *push) findTarget(ctx context.Context) (err error) {
 	for range 10 {
 		generation := p.db.Generation()
@@ -83,8 +83,7 @@ type target struct {
 // opened and never written to.
 func (t *target) empty() bool { return !t.exists || t.state.size == 0 }
 
-// checkDir refuses a directory that a stage can't be put into; why says what one
-// is for.
+// checkDir refuses a directory in which no stage can be made; why says what for.
 func checkDir(dir, why string) error {
 	err := unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS)
 	if err == nil {
@@ -143,8 +142,8 @@ func (t *target) oneName(state fileState) error {
 	}
 }
 
-// still refuses a file that is not the one that was inspected any more, or has got
-// another name, and returns how it is now.
+// still returns the target's state now. It refuses one that is not the inspected file any
+// longer, or that the database's names don't lead to.
 func (t *target) still() (fileState, error) {
 	if t.leads != nil && !t.leads(t.path) {
 		return fileState{}, &failure{text: "somebody else replaced the live file meanwhile: a symlink on its path was pointed at another one",
@@ -172,8 +171,8 @@ func errReplaced() error {
 	return &failure{text: "somebody else replaced the live file meanwhile", kinds: []error{ErrBusy, errOvertaken}, hint: "find out who did, and try again"}
 }
 
-// overtaken makes an error of a push, which somebody else has overtaken by putting
-// another file at the path, say so: whatever step failed for that.
+// overtaken makes the error of a push say that somebody else has put another file at the
+// path, if so, whatever step failed because of that.
 func (p *push) overtaken(err error) error {
 	if err == nil || p.report.Swapped || p.target == nil || !p.target.exists {
 		return err

@@ -17,9 +17,9 @@ func unreadable(err error) bool {
 	return ok && (se.Code == sqlite3.ErrNotADB || se.Code == sqlite3.ErrCorrupt)
 }
 
-// notRead notes that the live database can't be read, and why. Unless the schema
-// is to be compared it can be replaced all the same, by rename; it and what is
-// beside it are kept if the push is told to keep a backup.
+// notRead notes that the live database can't be read, and why. Unless the schema is to
+// be compared it can still be replaced, by rename; it and what is beside it are kept if
+// the push keeps a backup.
 func (p *push) notRead(cause error) {
 	p.unread = cause
 	p.events.warn("the live database can't be read", map[string]any{"error": cause.Error()})
@@ -84,7 +84,7 @@ func (r *replacement) keepAside() (err error) {
 	return err
 }
 
-// putBack is for a replacement that was not made.
+// putBack puts back what was set aside for a replacement that was not made.
 func (r *replacement) putBack() (err error) {
 	for _, suffix := range r.asides {
 		name := r.target.path + suffix

@@ -31,13 +31,13 @@ type violation struct {
 	rows int
 }
 
-// usualMessages is how many SQLite's check ends after, unless it is told.
+// usualMessages is after how many SQLite's check ends by default.
 const usualMessages = 100
 
 // full reports whether the check may have ended before it found any damage.
 func (v *verdict) full() bool { return v.messages >= usualMessages && len(v.damage) == 0 }
 
-// enough reports whether nothing can come that would be told.
+// enough reports whether nothing that follows would be shown.
 func (v *verdict) enough() bool { return len(v.damage) >= usualMessages }
 
 // forget makes room for another run.
@@ -81,7 +81,7 @@ func isViolation(message string) bool {
 	return false
 }
 
-// err is the verdict: damage is told first.
+// err returns the verdict, damage first.
 func (v *verdict) err() error {
 	if slices.ContainsFunc(v.damage, tellsOfIO) {
 		return failed("read "+v.subject+" to check it", fmt.Errorf("the disk failed: %s", v.damage[0]))
@@ -117,7 +117,7 @@ func some(lines []string, what string) string {
 	return text
 }
 
-// sort tells what an error of SQLite's in a check means.
+// sort classifies an error of SQLite's in a check.
 func (v *verdict) sort(ctx context.Context, err error) error {
 	if missing := v.missing(ctx, err); missing != nil {
 		return missing

@@ -8,15 +8,14 @@ import (
 	"hotswap/driver"
 )
 
-// How long a visit waits for the program's writes and transactions to have a break:
-// so often, each time for quietPause at most. Then it comes all the same: in WAL mode
-// it is in nobody's way, and a call that meets it is made again.
+// visitTries is how often a visit waits for a break in the program's writes and
+// transactions, each time for quietPause at most. Then it takes place regardless: in WAL
+// mode it is in nobody's way, and a call that meets it is made again.
 const visitTries = 5
 
-// visit runs fn with a connection to the live database, while calls flow. A program
-// may well have no patience for locks (_busy_timeout=0), being alone with its
-// database: so its writes wait for these milliseconds, and those that run already
-// are waited for.
+// visit runs fn with a connection to the live database, with the gate open. A program
+// that is alone with its database may have no patience for locks (_busy_timeout=0): so
+// its writes wait for these milliseconds, and those that are running are waited for.
 //
 // fn may run several times: if SQLite is busy it is tried again, up to the push's
 // timeout, with the connection closed in between.

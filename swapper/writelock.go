@@ -11,12 +11,11 @@ import (
 	"hotswap/internal/openers"
 )
 
-// lock gets SQLite's write lock with the copy's first step, which copies nothing:
-// of a source of one page it would commit, too. While another
-// process has it, or one of the program's transactions, it tries again and
-// again: the program's writes don't wait for the whole of that time. Where nothing is
-// left of the timeout, as behind a reader that it was waited for to rename, there is
-// one attempt.
+// lock gets SQLite's write lock with a first step of the copy that copies nothing; one
+// that copied the only page of a source would commit, too. While another process has the
+// lock, or one of the program's transactions, it tries again and again, and the
+// program's writes wait only for a part of that time. When nothing is left of the
+// timeout, as after a reader that kept it from renaming, there is one attempt.
 func (o *overwrite) lock(ctx context.Context) (err error) {
 	began := time.Now()
 	deadline := began.Add(o.push.attempt())
@@ -86,7 +85,7 @@ func (o *overwrite) quiet(ctx context.Context, deadline time.Time) (err error) {
 	return err
 }
 
-// openGate lets calls flow again.
+// openGate opens the gate again.
 func (o *overwrite) openGate(opened ...func()) {
 	o.push.thaw(o.frozen, append(opened, o.others.thaw)...)
 }
@@ -127,8 +126,8 @@ func (o *overwrite) follow() error {
 	return o.openSource()
 }
 
-// begin has the write lock if it succeeds. It opens our connection, which is not
-// there while calls flow.
+// begin opens our connection, which does not exist while the gate is open, and takes the
+// write lock.
 func (o *overwrite) begin(ctx context.Context, window time.Duration) (locked bool, err error) {
 	l, err := openLive(ctx, o.push.db, window)
 	if err != nil {
@@ -192,8 +191,7 @@ func (o *overwrite) rollback() error {
 	return c.Close()
 }
 
-// unlock gives the write lock back. Nothing is to be said if it fails: the
-// connection is closed in the end.
+// unlock gives the write lock back. If it fails, closing the connection does.
 func (o *overwrite) unlock() {
 	if o.conn == nil {
 		return
