@@ -262,16 +262,3 @@ func verifyUnits(t *testing.T, dir string) {
 		t.Errorf("systemd does not like the units: %v\n%s", err, said)
 	}
 }
-
-func TestTheFirstCommandsOfTheREADMEDoWhatItSays(t *testing.T) {
-	w := newWorld(t)
-	app := w.machine(t, "prod", "app/db") + "/app"
-	makeDatabase(t, filepath.Join(app, "db/production.sqlite3"), "old")
-	makeDatabase(t, filepath.Join(app, "new.sqlite3"), "new")
-	w.start(t, app, socket, "program", "db/production.sqlite3")
-	first := readGuide(t, filepath.Join(repository(t), "README.md"))[0]
-	if first.language != "console" {
-		t.Fatalf("it begins with %q", first.lines)
-	}
-	walk{world: w, at: app}.run(t, "README.md", first)
-}
