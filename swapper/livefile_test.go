@@ -2,12 +2,10 @@ package swapper_test
 
 import (
 	"database/sql"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 
@@ -82,27 +80,6 @@ func TestLookingAtADatabaseLeavesItsLocks(t *testing.T) {
 	if err == nil || !strings.Contains(string(out), "locked") {
 		t.Errorf("another process wrote through the lock: %s", out)
 	}
-}
-
-func TestOtherProcessesThatHaveTheFileOpenAreNamed(t *testing.T) {
-	t.Parallel()
-	needsProc(t)
-	s := start(t, t.TempDir(), "")
-	if got := openers.At(s.path); len(got) != 0 {
-		t.Errorf("nobody else has it open, and got %v", got)
-	}
-	if got := openers.At(s.path + "missing"); len(got) != 0 {
-		t.Errorf("no file, and got %v", got)
-	}
-	cmd := exec.Command("sh", "-c", `exec 3<"$1"; echo open; read line`, "sh", s.path)
-	testenv.Start(t, cmd).Line()
-	want := []openers.Process{{PID: cmd.Process.Pid, Command: "sh"}}
-	testenv.Eventually(t, func() error { // a child is not counted at once
-		if got := openers.At(s.path); !slices.Equal(got, want) {
-			return fmt.Errorf("got %v, want %v", got, want)
-		}
-		return nil
-	})
 }
 
 func TestAStampSeesWhateverIsWrittenAfterThePush(t *testing.T) {
