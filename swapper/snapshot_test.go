@@ -95,20 +95,20 @@ func TestAPulledDatabaseCanBePushedBack(t *testing.T) {
 
 // stoppedWriter takes one piece and then nothing until it is let go.
 type stoppedWriter struct {
-	began, letGo chan struct{}
-	once         sync.Once
+	began, goOn chan struct{}
+	once        sync.Once
 }
 
 func (w *stoppedWriter) Write(p []byte) (int, error) {
 	w.once.Do(func() { close(w.began) })
-	<-w.letGo
+	<-w.goOn
 	return len(p), nil
 }
 
 func TestASlowReaderOfAPullHoldsUpNoPush(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
-	w := &stoppedWriter{began: make(chan struct{}), letGo: make(chan struct{})}
+	w := &stoppedWriter{began: make(chan struct{}), goOn: make(chan struct{})}
 	done := make(chan error)
 	go func() {
 		_, err := swapper.Pull(context.Background(), s.db, w, swapper.PullOptions{})
@@ -119,7 +119,7 @@ func TestASlowReaderOfAPullHoldsUpNoPush(t *testing.T) {
 	if s.stamp() != "new" {
 		t.Error(s.stamp())
 	}
-	close(w.letGo)
+	close(w.goOn)
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
