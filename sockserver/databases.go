@@ -27,8 +27,8 @@ type DatabaseInfo struct {
 	Size    *int64 `json:"size,omitempty"`
 	WALSize int64  `json:"wal_size"`
 	// JournalMode is "wal" or "rollback", or "unknown" while no connection of
-	// the program has the file open; of which sort of rollback
-	// journal it is every connection decides for itself.
+	// the program has the file open. Which kind of rollback journal it is
+	// depends on each connection.
 	JournalMode string `json:"journal_mode"`
 	// Open is false for a file that matches Config.DatabasePaths and that the
 	// driver does not have open; Stats are zero then.

@@ -21,7 +21,8 @@ var (
 	ErrInUse = errors.New("another server is using this socket")
 	// ErrNotSocket: a file that is not a socket is in the way.
 	ErrNotSocket = errors.New("not a socket")
-	// ErrSocketPathTooLong: the path does not fit into a socket address.
+	// ErrSocketPathTooLong: the path does not fit into a socket address, which
+	// takes 107 bytes on Linux and 103 on macOS.
 	ErrSocketPathTooLong = errors.New("socket path too long")
 )
 

@@ -23,9 +23,8 @@ const statusClientGone = 499
 // compare.
 type ProblemType string
 
-// The problems that a server answers with. In all but two of them the live
-// database is unchanged: after ProblemDurability the new one is live, and after
-// ProblemOutcome it is one of the two.
+// The problems that a server answers with. The live database is unchanged unless
+// the problem's Report has Swapped set; after ProblemOutcome it is not known.
 const (
 	// The request can't be understood, or names nothing.
 	ProblemBadRequest ProblemType = "urn:hotswap:problem:bad-request"
