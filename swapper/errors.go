@@ -124,6 +124,11 @@ func failed(doing string, cause error) error {
 	return f
 }
 
+func durabilityUnknown(cause error) error {
+	return &failure{text: "swapped, but the disk did not confirm it: a power loss may bring the old database back",
+		cause: cause, kinds: []error{ErrDurabilityUnknown}, hint: "check the disk, then push again"}
+}
+
 // hintOf returns the hint of the first failure in err's tree that has one.
 func hintOf(err error) string {
 	if f, ok := err.(*failure); ok && f.hint != "" {

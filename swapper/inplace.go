@@ -256,8 +256,3 @@ func (o *overwrite) undo(cause error) error {
 	}
 	return cause
 }
-
-func durabilityUnknown(cause error) error {
-	return &failure{text: "swapped, but the disk did not confirm it: a power loss may bring the old database back",
-		cause: cause, kinds: []error{ErrDurabilityUnknown}, hint: "check the disk, then push again"}
-}
