@@ -35,7 +35,7 @@ demo: ## a program under load whose database is swapped
 
 # ---- what the daily tests only sample
 
-.PHONY: random kills ends moves powerloss sweep sweep-all descriptors races full-disk tags fuzz
+.PHONY: random snapshots kills ends moves powerloss sweep sweep-all descriptors races full-disk tags fuzz
 random: ## random programs, here and on go-sqlite3
 	go test -count=1 -run RandomPrograms ./driver -seeds 200
 
@@ -53,7 +53,7 @@ powerloss: ## a power loss at every system call of a push (all of it needs root)
 
 # Every call of each method and kind of operation; sweep-all takes six times as long.
 sweep: ## a kill and an error at every system call: each kind of operation
-	go test -count=1 -run 'Kill/((rename|in-place)-WAL-backup|recover-.*|adopt-.*|pull-WAL)$$|Error/rename-WAL$$' ./internal/sweep -sweep full
+	go test -count=1 -run 'Kill/((rename|in-place)-WAL-backup|recover-.*|adopt-.*|pull-WAL(-file)?)$$|Error/rename-WAL$$' ./internal/sweep -sweep full
 
 sweep-all: ## the same in every scenario, for an hour
 	go test -count=1 -timeout 2h ./internal/sweep -sweep full
@@ -64,12 +64,15 @@ descriptors: ## no descriptor is left behind by 200 swaps
 races: ## pushes beside other processes that have the file open
 	go test -count=1 -run 'AllTheTime|TwoPrograms' ./swapper -pushes 20
 
+snapshots: ## copies of a database that is being written
+	go test -count=1 -timeout 30m ./internal/snapshot -snapshots 500
+
 full-disk: ## a push of a large database to a full disk
 	go test -count=1 -run FillsUp ./swapper -large 300
 
 tags: ## go-sqlite3's build tags, and the system's SQLite
 	go test -count=1 -tags sqlite_fts5,sqlite_stat4 ./driver
-	go test -count=1 -tags libsqlite3 ./driver ./internal/door
+	go test -count=1 -tags libsqlite3 ./driver ./internal/door ./internal/snapshot
 
 FUZZTIME ?= 3s
 fuzz: ## every fuzz target, for FUZZTIME (3s) each

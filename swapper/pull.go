@@ -11,8 +11,11 @@ import (
 	"path/filepath"
 	"time"
 
+	sqlite3 "github.com/mattn/go-sqlite3"
+
 	"hotswap/driver"
 	"hotswap/internal/printable"
+	"hotswap/internal/snapshot"
 	"hotswap/internal/transfer"
 )
 
@@ -23,7 +26,8 @@ const lockPatience = 10 * time.Second
 // go on. It first copies the database, under one read transaction, to a file beside it,
 // which takes its size on that disk, and then sends that file: a slow dst holds nothing
 // up. In WAL mode writers don't wait; with a rollback journal they wait while it copies,
-// up to their busy timeout.
+// up to their busy timeout. On Linux it is copied as the file system copies a file;
+// elsewhere, and where that can't be, by SQLite's backup API.
 //
 // A copy of a damaged database is damaged, too, which goes unnoticed unless opts.Check
 // is set.
@@ -82,10 +86,16 @@ func (p *pull) run(ctx context.Context, dst io.Writer) error {
 	if err != nil {
 		return failed("look at the database", err)
 	}
+	p.phases.begin("snapshot")
+	p.events.plain(StepSnapshot)
+	if file, ok := dst.(transfer.FileDest); ok && !p.opts.Check && !file.WantsDigest() && file.Beside(info) {
+		if err := p.direct(ctx, file); !notDirectly(err) {
+			return err
+		}
+	}
 	if err := checkDir(filepath.Dir(path), "a pull first copies the database to a file beside it"); err != nil {
 		return err
 	}
-	p.phases.begin("snapshot")
 	s, err := createStage(path, kindPull, private)
 	if err != nil {
 		return err
@@ -94,11 +104,10 @@ func (p *pull) run(ctx context.Context, dst io.Writer) error {
 	if err := s.reserve(0, info.Size()); err != nil {
 		return err
 	}
-	p.events.plain(StepSnapshot)
-	if err := p.snapshot(ctx, s); err != nil {
+	if err := p.snapshot(ctx, s, info.Size()); err != nil {
 		return err
 	}
-	p.events.step(StepSnapshotDone, fmt.Sprintf("snapshot taken: %d bytes", s.size), map[string]any{fieldBytes: s.size})
+	p.taken(s.size)
 	if p.opts.Check {
 		if err := p.check(ctx, s); err != nil {
 			return err
@@ -112,6 +121,46 @@ func (p *pull) run(ctx context.Context, dst io.Writer) error {
 		return p.sendFile(ctx, s, file)
 	}
 	return p.send(ctx, s, dst)
+}
+
+// direct copies the database to dst, an empty file in the database's own file system:
+// that is as quick as a copy beside it, and holds nothing up for longer.
+func (p *pull) direct(ctx context.Context, dst transfer.FileDest) error {
+	err := p.reading(ctx, func(src *sqlite3.SQLiteConn) error {
+		s, err := snapshot.Of(src, p.db.Path())
+		if err != nil {
+			return err
+		}
+		if err := room(filepath.Dir(p.db.Path()), s.Size(), s.Size()); err != nil {
+			return err
+		}
+		if err := dst.Truncate(ctx, 0); err != nil {
+			return err
+		}
+		if err := s.CopyTo(ctx, dst, p.copied(s.Size())); err != nil {
+			return err
+		}
+		p.report.Bytes = s.Size()
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	p.taken(p.report.Bytes)
+	if p.opts.Begin != nil {
+		p.opts.Begin(p.report.Bytes)
+	}
+	return nil
+}
+
+// notDirectly reports whether direct failed for want of a way, so that the snapshot is
+// to be taken beside the database.
+func notDirectly(err error) bool {
+	return errors.Is(err, snapshot.ErrUnable) || errors.Is(err, transfer.ErrNotOpened)
+}
+
+func (p *pull) taken(size int64) {
+	p.events.step(StepSnapshotDone, fmt.Sprintf("snapshot taken: %d bytes", size), map[string]any{fieldBytes: size})
 }
 
 // check refuses to send a damaged copy.

@@ -12,6 +12,7 @@ import (
 
 	"hotswap/driver"
 	"hotswap/internal/dbpath"
+	"hotswap/internal/snapshot"
 	"hotswap/internal/sqlitefile"
 )
 
@@ -19,9 +20,9 @@ import (
 // steps it can be cancelled, and tells its progress.
 const stepBytes = 4 << 20
 
-// snapshot copies the database into the stage over a connection of the driver:
-// it waits at the gate like any call, and a swap waits for it.
-func (p *pull) snapshot(ctx context.Context, s *stage) error {
+// reading runs fn within a read transaction of a connection of the driver's, which has
+// begun: it waits at the gate like any call, and a swap waits for it.
+func (p *pull) reading(ctx context.Context, fn func(*sqlite3.SQLiteConn) error) error {
 	pool := p.db.OpenPlain("mode=rw", fmt.Sprintf("_busy_timeout=%d", exclusiveLook.Milliseconds()))
 	defer pool.Close()
 	var conn *sql.Conn
@@ -33,14 +34,43 @@ func (p *pull) snapshot(ctx context.Context, s *stage) error {
 		return snapshotFailed(ctx, "open the database", err)
 	}
 	defer conn.Close()
-	err = driver.Raw(conn, func(src *sqlite3.SQLiteConn) error {
-		if _, err := src.Exec(setBusyTimeout(lockPatience), nil); err != nil {
+	err = driver.Raw(conn, func(src *sqlite3.SQLiteConn) (err error) {
+		if _, err := src.Exec(setBusyTimeout(lockPatience)+"; BEGIN", nil); err != nil {
+			return err
+		}
+		defer func() {
+			_, endErr := src.Exec("COMMIT", nil)
+			err = errors.Join(err, endErr)
+		}()
+		if _, err := queryInt(src, "SELECT count(*) FROM sqlite_schema"); err != nil {
+			return err // the read that begins the transaction's snapshot
+		}
+		return fn(src)
+	})
+	if err != nil {
+		return snapshotFailed(ctx, "take the snapshot", err)
+	}
+	return nil
+}
+
+// snapshot copies the database into the stage: beneath SQLite, or where that can't be
+// by SQLite's backup API.
+func (p *pull) snapshot(ctx context.Context, s *stage, size int64) error {
+	err := p.reading(ctx, func(src *sqlite3.SQLiteConn) error {
+		err := p.copyBeneath(ctx, src, snapshot.File(s.file))
+		if !errors.Is(err, snapshot.ErrUnable) {
+			return err
+		}
+		if err := s.file.Truncate(0); err != nil {
+			return err
+		}
+		if err := s.reserve(0, size); err != nil {
 			return err
 		}
 		return s.copyFrom(ctx, src, p.events)
 	})
 	if err != nil {
-		return snapshotFailed(ctx, "take the snapshot", err)
+		return err
 	}
 	info, err := s.file.Stat()
 	if err != nil {
@@ -48,6 +78,22 @@ func (p *pull) snapshot(ctx context.Context, s *stage) error {
 	}
 	s.size = info.Size()
 	return s.assertAlone()
+}
+
+// copyBeneath copies the database of src, which has a read transaction open, to dst.
+func (p *pull) copyBeneath(ctx context.Context, src *sqlite3.SQLiteConn, dst snapshot.Dest) error {
+	s, err := snapshot.Of(src, p.db.Path())
+	if err != nil {
+		return err
+	}
+	return s.CopyTo(ctx, dst, p.copied(s.Size()))
+}
+
+// copied tells how much is copied.
+func (p *pull) copied(total int64) func(int64) {
+	return func(done int64) {
+		p.events.progress(StepCopying, fmt.Sprintf("copied %d of %d bytes", done, total), done, total)
+	}
 }
 
 // snapshotFailed sorts an error of reading the live database, which may be
@@ -59,23 +105,13 @@ func snapshotFailed(ctx context.Context, doing string, err error) error {
 	return badIfCorrupt(ctx, doing, "the live database is corrupt", err)
 }
 
-// copyFrom copies the database of src into the stage by SQLite's backup API. The read transaction
-// around it makes every step copy from one snapshot: without it, each write of
-// another connection would start the copy over.
+// copyFrom copies the database of src into the stage by SQLite's backup API. The read
+// transaction that src has open makes every step copy from one snapshot: without it,
+// each write of another connection would start the copy over.
 func (s *stage) copyFrom(ctx context.Context, src *sqlite3.SQLiteConn, events *events) (err error) {
-	if _, err := src.Exec("BEGIN", nil); err != nil {
-		return err
-	}
-	defer func() {
-		_, endErr := src.Exec("COMMIT", nil)
-		err = errors.Join(err, endErr)
-	}()
 	pageSize, err := queryInt(src, "PRAGMA page_size")
 	if err != nil {
 		return err
-	}
-	if _, err := queryInt(src, "SELECT count(*) FROM sqlite_schema"); err != nil {
-		return err // the read that begins the transaction's snapshot
 	}
 	opened, err := (&sqlite3.SQLiteDriver{}).Open(dbpath.URI(s.path, "mode=rw", "_journal=OFF", "_sync=OFF", "_locking=EXCLUSIVE"))
 	if err != nil {

@@ -127,22 +127,31 @@ func (s *stage) close() {
 // reserve allocates n bytes from off on, and demands that the file system
 // keeps headroom for the live database, with what will be needed later.
 func (s *stage) reserve(off, n int64) error {
-	free, headroom, err := space(filepath.Dir(s.path))
-	if err != nil {
-		return failed("ask for the free disk space", err)
-	}
-	if need := n + (off+n)*s.after + s.besides; n > free || free-need < headroom { // n may be any number that a client names
-		return &failure{
-			text:  fmt.Sprintf("%s has %d bytes free; %d are needed and %d must stay free for the live database", filepath.Dir(s.path), free, need, headroom),
-			kinds: []error{ErrNoSpace},
-			hint:  "make room on the disk and try again",
-		}
+	if err := room(filepath.Dir(s.path), n, n+(off+n)*s.after+s.besides); err != nil { // n may be any number that a client names
+		return err
 	}
 	if n == 0 {
 		return nil
 	}
 	if err := allocate(s.file, off, n); err != nil {
 		return failed(fmt.Sprintf("reserve %d bytes for the stage", n), err)
+	}
+	return nil
+}
+
+// room demands that the file system of dir has n bytes, and need with all that comes
+// after, and keeps headroom for the live database.
+func room(dir string, n, need int64) error {
+	free, headroom, err := space(dir)
+	if err != nil {
+		return failed("ask for the free disk space", err)
+	}
+	if n > free || free-need < headroom {
+		return &failure{
+			text:  fmt.Sprintf("%s has %d bytes free; %d are needed and %d must stay free for the live database", dir, free, need, headroom),
+			kinds: []error{ErrNoSpace},
+			hint:  "make room on the disk and try again",
+		}
 	}
 	return nil
 }

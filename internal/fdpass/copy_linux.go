@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,9 +27,6 @@ type (
 	}
 )
 
-// copyBuffer is how much is read and written at a time where the kernel can't copy.
-const copyBuffer = 256 << 10
-
 var (
 	_ transfer.FileSource = copyIn{}
 	_ transfer.FileDest   = copyOut{}
@@ -40,6 +38,11 @@ func (copyIn) Read([]byte) (int, error)   { return 0, errNotAStream }
 func (copyOut) Write([]byte) (int, error) { return 0, errNotAStream }
 
 func (c copyOut) WantsDigest() bool { return c.digest }
+
+func (c copyOut) Beside(info os.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && st.Dev == c.stat.Dev
+}
 
 func (c copyIn) Size() int64 { return c.stat.Size }
 
@@ -59,7 +62,7 @@ func (c copyIn) CopyTo(ctx context.Context, dst *os.File, off, n int64) (int64, 
 		if err != nil {
 			return 0, err
 		}
-		return copyRange(fd, c.fd, off, n)
+		return transfer.CopyRange(fd, c.fd, off, n)
 	})
 }
 
@@ -77,27 +80,36 @@ func (c copyIn) Unchanged(ctx context.Context) error {
 	return nil
 }
 
-func (c copyOut) CloneFrom(ctx context.Context, src *os.File) (bool, error) {
+func (c copyOut) CloneFrom(ctx context.Context, src syscall.Conn) (bool, error) {
 	return inKeeper(ctx, c.keeper, c.limit, func() (bool, error) {
-		fd, err := c.reopen(src, unix.O_RDONLY)
+		fd, err := openHere(src, unix.O_RDONLY)
 		if err != nil {
 			return false, err
 		}
+		defer unix.Close(fd)
 		return unix.IoctlFileClone(c.fd, fd) == nil, nil
 	})
 }
 
-func (c copyOut) CopyFrom(ctx context.Context, src *os.File, off, n int64) (int64, error) {
+// CopyFrom has src open for as long as it copies and no longer: it may be a live
+// database's file, of which nothing must be open when the caller lets go of it.
+func (c copyOut) CopyFrom(ctx context.Context, src syscall.Conn, off, n int64) (int64, error) {
 	return inKeeper(ctx, c.keeper, c.limit, func() (int64, error) {
-		fd, err := c.reopen(src, unix.O_RDONLY)
+		fd, err := openHere(src, unix.O_RDONLY)
 		if err != nil {
 			return 0, err
 		}
-		done, err := copyRange(c.fd, fd, off, n)
+		defer unix.Close(fd)
+		done, err := transfer.CopyRange(c.fd, fd, off, n)
 		// The client syncs its file: what is on the way by then is not waited for.
 		unix.SyncFileRange(c.fd, off, done, unix.SYNC_FILE_RANGE_WRITE)
 		return done, err
 	})
+}
+
+func (c copyOut) Patch(ctx context.Context, pieces []transfer.Piece) error {
+	_, err := inKeeper(ctx, c.keeper, c.limit, func() (bool, error) { return true, transfer.Patch(c.fd, pieces) })
+	return err
 }
 
 func (c copyOut) Truncate(ctx context.Context, size int64) error {
@@ -105,11 +117,21 @@ func (c copyOut) Truncate(ctx context.Context, size int64) error {
 	return err
 }
 
-// reopen opens a file of the process's in the keeper's table, which lacks it.
+// reopen is openHere for a file that stays open with f.
 func (f *File) reopen(ours *os.File, mode int) (int, error) {
 	if f.ours == ours {
 		return f.oursFD, nil
 	}
+	fd, err := openHere(ours, mode)
+	if err != nil {
+		return -1, err
+	}
+	f.ours, f.oursFD = ours, fd
+	return fd, nil
+}
+
+// openHere opens a file of the process's in the keeper's table, which lacks it.
+func openHere(ours syscall.Conn, mode int) (int, error) {
 	raw, err := ours.SyscallConn()
 	if err != nil {
 		return -1, err
@@ -120,54 +142,7 @@ func (f *File) reopen(ours *os.File, mode int) (int, error) {
 		fd, openErr = unix.Open(fmt.Sprintf("/proc/self/fd/%d", number), mode|unix.O_CLOEXEC, 0)
 	})
 	if err = errors.Join(err, openErr); err != nil {
-		return -1, fmt.Errorf("open the staged file again: %w", err)
+		return -1, fmt.Errorf("%w: %w", transfer.ErrNotOpened, err)
 	}
-	f.ours, f.oursFD = ours, fd
 	return fd, nil
-}
-
-// copyRange copies within the kernel where it can.
-func copyRange(dst, src int, off, n int64) (done int64, err error) {
-	for done < n {
-		from, to := off+done, off+done
-		m, err := unix.CopyFileRange(src, &from, dst, &to, int(n-done), 0)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err == unix.ENOSPC, err == unix.EDQUOT, err == unix.EIO, err == unix.EFBIG:
-			return done, os.NewSyscallError("copy_file_range", err)
-		case err != nil, m == 0:
-			// It can't for these two files, or says nothing of one that is made up
-			// as it is read; at the end of a file a read finds nothing, either.
-			more, err := copyBytes(dst, src, off+done, n-done)
-			return done + more, err
-		}
-		done += int64(m)
-	}
-	return done, nil
-}
-
-func copyBytes(dst, src int, off, n int64) (done int64, err error) {
-	buf := make([]byte, min(n, copyBuffer))
-	for done < n {
-		m, err := unix.Pread(src, buf[:min(int64(len(buf)), n-done)], off+done)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return done, os.NewSyscallError("read", err)
-		}
-		if m == 0 {
-			break
-		}
-		for written := 0; written < m; {
-			w, err := unix.Pwrite(dst, buf[written:m], off+done+int64(written))
-			if err != nil && err != unix.EINTR {
-				return done, os.NewSyscallError("write", err)
-			}
-			written += max(w, 0)
-		}
-		done += int64(m)
-	}
-	return done, nil
 }

@@ -55,3 +55,6 @@ func (h Handle) Interrupt() { C.sqlite3_interrupt((*C.sqlite3)(h.db)) }
 // SQL function may delay for ever. For a connection that was opened without a mutex
 // (_mutex=no) it returns at once.
 func (h Handle) AwaitStep() { C.hotswap_await_step(h.db) }
+
+// Pointer returns SQLite's own handle, a sqlite3*, for C code of ours.
+func (h Handle) Pointer() unsafe.Pointer { return h.db }

@@ -6,10 +6,13 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/snapshot"
 	"hotswap/swapper"
 )
 
@@ -50,6 +53,8 @@ var scenarios = []scenario{
 	{name: "recover-in-place", journal: "WAL", backup: true, leave: leaveOfInPlace, do: recovery},
 	{name: "pull-WAL", journal: "WAL", pull: true, do: pull},
 	{name: "pull-DELETE", journal: "DELETE", pull: true, do: pull},
+	{name: "pull-WAL-file", journal: "WAL", pull: true, do: pullToFile},
+	{name: "pull-DELETE-file", journal: "DELETE", pull: true, do: pullToFile},
 }
 
 // Of an adoption the kills alone are swept: what fails in it the harness of
@@ -96,6 +101,24 @@ func push(opts swapper.PushOptions) func(*victim) (swapper.Report, error) {
 func pull(v *victim) (swapper.Report, error) {
 	return swapper.Pull(context.Background(), v.db, &v.pulled, swapper.PullOptions{Dest: "memory"})
 }
+
+// pullToFile has the copy put into a file, as a client's descriptor is filled.
+func pullToFile(v *victim) (swapper.Report, error) {
+	f, err := os.OpenFile(v.pulledPath(), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return swapper.Report{}, &swapper.Error{Op: "pull from", Path: v.path, Err: fmt.Errorf("create the destination: %w", err)}
+	}
+	report, err := swapper.Pull(context.Background(), v.db, filled{snapshot.File(f)}, swapper.PullOptions{Dest: "file"})
+	f.Close()
+	return report, err
+}
+
+// filled is a file of the victim's as a destination.
+type filled struct{ snapshot.Dest }
+
+func (filled) WantsDigest() bool           { return false }
+func (filled) Beside(os.FileInfo) bool     { return true }
+func (filled) Write(p []byte) (int, error) { return 0, errors.ErrUnsupported }
 
 // The databases of a run. notes is the table that a victim writes to after its
 // operation, to prove that the program goes on; it is in no digest.

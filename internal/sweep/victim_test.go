@@ -117,6 +117,11 @@ const (
 	movedFile    = "moved"
 )
 
+// pulledPath is in the directory of the run, above that of the database.
+func (v *victim) pulledPath() string {
+	return filepath.Join(filepath.Dir(filepath.Dir(v.path)), pulledFile)
+}
+
 func beVictim(s scenario, dir string) error {
 	// The operation's calls come from one thread; those of all others count, too.
 	runtime.LockOSThread()
@@ -159,8 +164,8 @@ func beVictim(s scenario, dir string) error {
 		o.OutcomeUnknown = errors.Is(err, swapper.ErrOutcomeUnknown)
 		o.DurabilityUnknown = errors.Is(err, swapper.ErrDurabilityUnknown)
 	}
-	if s.pull && err == nil {
-		if err := os.WriteFile(filepath.Join(dir, pulledFile), v.pulled.Bytes(), 0o600); err != nil {
+	if v.pulled.Len() > 0 && err == nil {
+		if err := os.WriteFile(v.pulledPath(), v.pulled.Bytes(), 0o600); err != nil {
 			return err
 		}
 	}

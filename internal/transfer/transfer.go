@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"syscall"
 )
 
 // A DigestedSource computes the SHA-256 of what is read from it, so that a push does
@@ -44,18 +45,32 @@ type FileSource interface {
 // several of its states.
 var ErrSourceChanged = errors.New("the source changed while it was copied")
 
+// ErrNotOpened: a file of the program's own could not be opened once more, to be copied
+// from or to.
+var ErrNotOpened = errors.New("open the program's own file again")
+
 // A FileDest is a file, and fills itself from the snapshot's file. Its Write is never
 // called.
 type FileDest interface {
 	io.Writer
 	// WantsDigest reports whether the pull is to compute the snapshot's SHA-256.
 	WantsDigest() bool
+	// Beside reports whether the file is in the file system of the one that info is of.
+	Beside(info os.FileInfo) bool
 	// CloneFrom makes the destination share src's blocks. It returns false if they
 	// can't be shared, with the destination as it was.
-	CloneFrom(ctx context.Context, src *os.File) (bool, error)
+	CloneFrom(ctx context.Context, src syscall.Conn) (bool, error)
 	// CopyFrom copies n bytes at offset off of src to the same offset, fewer only
 	// where src ends.
-	CopyFrom(ctx context.Context, src *os.File, off, n int64) (int64, error)
-	// Truncate ends the file after size bytes.
+	CopyFrom(ctx context.Context, src syscall.Conn, off, n int64) (int64, error)
+	// Patch writes pieces, in their order. If it fails, it may be at it still.
+	Patch(ctx context.Context, pieces []Piece) error
+	// Truncate ends the file after size bytes, or lengthens it with zeros.
 	Truncate(ctx context.Context, size int64) error
+}
+
+// Piece is what a file is to have at an offset.
+type Piece struct {
+	Off  int64
+	Data []byte
 }
