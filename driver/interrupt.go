@@ -53,8 +53,7 @@ func (c *conn) awaitStep() {
 		i.handle.AwaitStep()
 	}
 	if c.dsn.NoMutex {
-		//lint:ignore SA2001 the step that holds it is what is waited for
 		c.step.Lock()
-		c.step.Unlock()
+		defer c.step.Unlock()
 	}
 }
