@@ -1,0 +1,158 @@
+package scan
+
+import (
+	"context"
+	"slices"
+	"strings"
+)
+
+// table is one with indexes.
+type table struct {
+	name        string
+	rowid       string // a name of it that no column has
+	indexes     []index
+	undecidable bool
+}
+
+// index is one of a table's.
+type index struct {
+	name    string
+	columns []string // "" for the rowid
+	key     []byte   // for hotswap_ordered
+}
+
+// values is what an entry of the index has, its rowid last.
+func (x *index) values(t *table) string {
+	var b strings.Builder
+	for _, c := range x.columns {
+		if c == "" {
+			c = t.rowid
+		}
+		b.WriteString(quote(c) + ", ")
+	}
+	return b.String() + quote(t.rowid)
+}
+
+// list returns the tables, but for virtual ones, with their indexes.
+func list(ctx context.Context, db Querier) (all []table, err error) {
+	var encoding string
+	if err := db.QueryRowContext(ctx, "PRAGMA main.encoding").Scan(&encoding); err != nil {
+		return nil, err
+	}
+	rows, err := db.QueryContext(ctx, "SELECT name, wr FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow') ORDER BY name")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var t table
+		if err := rows.Scan(&t.name, &t.undecidable); err != nil {
+			return nil, err
+		}
+		t.undecidable = t.undecidable || encoding != "UTF-8" // whose order is another
+		all = append(all, t)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	rows.Close()
+	for i := range all {
+		if t := &all[i]; !t.undecidable {
+			if err := t.describe(ctx, db); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
+}
+
+// describe adds what the table has.
+func (t *table) describe(ctx context.Context, db Querier) error {
+	var columns []string
+	generated := map[string]bool{}
+	err := each(ctx, db, "SELECT name, hidden FROM pragma_table_xinfo(?, 'main')", []any{t.name}, func(scan func(...any) error) error {
+		var name string
+		var hidden int
+		err := scan(&name, &hidden)
+		columns = append(columns, strings.ToLower(name))
+		generated[name] = hidden != 0
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"rowid", "_rowid_", "oid"} {
+		if !slices.Contains(columns, name) {
+			t.rowid = name
+		}
+	}
+	t.undecidable = t.rowid == ""
+	err = each(ctx, db, `SELECT name, "unique", partial FROM pragma_index_list(?, 'main')`, []any{t.name}, func(scan func(...any) error) error {
+		x := index{key: []byte{0}}
+		var partial bool
+		if err := scan(&x.name, &x.key[0], &partial); err != nil {
+			return err
+		}
+		t.undecidable = t.undecidable || partial
+		t.indexes = append(t.indexes, x)
+		return nil
+	})
+	for i := range t.indexes {
+		if err == nil {
+			err = t.describeIndex(ctx, db, &t.indexes[i], generated)
+		}
+	}
+	return err
+}
+
+func (t *table) describeIndex(ctx context.Context, db Querier, x *index, generated map[string]bool) error {
+	err := each(ctx, db, `SELECT cid, coalesce(name, ''), "desc", coalesce(coll, ''), key FROM pragma_index_xinfo(?, 'main')`, []any{x.name}, func(scan func(...any) error) error {
+		var cid, key int
+		var name, coll string
+		var down bool
+		if err := scan(&cid, &name, &down, &coll, &key); err != nil || key == 0 {
+			return err
+		}
+		if cid == -1 {
+			name = ""
+		}
+		if cid < -1 || generated[name] {
+			t.undecidable = true
+		}
+		how := byte(0)
+		switch strings.ToUpper(coll) {
+		case "BINARY":
+		case "NOCASE":
+			how = noCase
+		case "RTRIM":
+			how = rTrim
+		default:
+			t.undecidable = true
+		}
+		if down {
+			how |= desc
+		}
+		x.columns = append(x.columns, name)
+		x.key = append(x.key, how)
+		return nil
+	})
+	// Its last byte would be of the rowid.
+	x.key = append(x.key, 0)[:len(x.columns)+1]
+	t.undecidable = t.undecidable || len(x.columns) >= mostColumns
+	return err
+}
+
+// each runs fn for every row of a query.
+func each(ctx context.Context, db Querier, query string, args []any, fn func(scan func(...any) error) error) error {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := fn(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
