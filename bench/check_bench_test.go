@@ -1,16 +1,22 @@
 package bench
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"os"
 	"sync"
 	"testing"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/internal/scan"
 )
 
-// BenchmarkCheck runs the integrity check alone: as a push runs it on its
-// stage, split over two connections, and in SQLite's shell.
+// BenchmarkCheck runs the integrity check alone: as a push runs it on its stage,
+// that is quick_check and a scan of tables and indexes; SQLite's own, also split over
+// two connections; and in SQLite's shell.
 func BenchmarkCheck(b *testing.B) {
 	for _, mb := range sampleSizes() {
 		b.Run(fmt.Sprintf("size=%dMB", mb), func(b *testing.B) {
@@ -29,9 +35,10 @@ func BenchmarkCheck(b *testing.B) {
 				}
 			}
 			ways := []contender{
-				{"ours", ours(mapped, info.Size(), "integrity_check")},
+				{"scanned", func() error { return checkScanned("file:"+path+mapped, info.Size()) }},
+				{"sqlite", ours(mapped, info.Size(), "integrity_check")},
 				{"not-mapped", ours(mapped+"&_cache_size=-65536", 0, "integrity_check")},
-				{"ours-quick", ours(mapped, info.Size(), "quick_check")},
+				{"sqlite-quick", ours(mapped, info.Size(), "quick_check")},
 				{"split-tables", func() error { return checkSplit("file:"+path+mapped, info.Size(), false) }},
 				{"split-whole", func() error { return checkSplit("file:"+path+mapped, info.Size(), true) }},
 			}
@@ -49,25 +56,71 @@ func BenchmarkCheck(b *testing.B) {
 
 // checkOn runs checks on a pool of one connection, as a push opens it.
 func checkOn(dsn string, mmap int64, pragmas <-chan string) error {
-	db, err := sql.Open("sqlite3", dsn)
+	db, err := openMapped(dsn, mmap)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	db.SetMaxOpenConns(1)
-	if _, err := db.Exec(fmt.Sprintf("PRAGMA mmap_size=%d", mmap)); err != nil {
-		return err
-	}
 	for pragma := range pragmas {
-		var result string
-		if err := db.QueryRow("PRAGMA " + pragma).Scan(&result); err != nil {
+		if err := check(db, pragma); err != nil {
 			return err
-		}
-		if result != "ok" {
-			return errors.New(result)
 		}
 	}
 	return nil
+}
+
+func openMapped(dsn string, mmap int64) (*sql.DB, error) {
+	db, err := sql.Open("sqlite3", dsn)
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	if _, err := db.Exec(fmt.Sprintf("PRAGMA mmap_size=%d", mmap)); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+func check(db *sql.DB, pragma string) error {
+	var result string
+	if err := db.QueryRow("PRAGMA " + pragma).Scan(&result); err != nil {
+		return err
+	}
+	if result != "ok" {
+		return errors.New(result)
+	}
+	return nil
+}
+
+func checkScanned(dsn string, mmap int64) error {
+	ctx := context.Background()
+	db, err := openMapped(dsn, mmap)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	err = conn.Raw(func(dc any) error { return scan.Register(dc.(*sqlite3.SQLiteConn)) })
+	conn.Close()
+	if err != nil {
+		return err
+	}
+	tables, err := scan.List(ctx, db)
+	if err != nil {
+		return err
+	}
+	if err := check(db, "quick_check"); err != nil {
+		return err
+	}
+	undecided, err := tables.Undecided(ctx, db)
+	if err == nil && len(undecided) > 0 {
+		err = fmt.Errorf("undecided: %q", undecided)
+	}
+	return err
 }
 
 // checkSplit lets two connections take one check after the other. A check of a

@@ -146,6 +146,9 @@ func (c *checkup) run(ctx context.Context, readQuickly string) error {
 			return err
 		}
 	}
+	if sound, err := c.scan(ctx); err != nil || sound {
+		return err
+	}
 	if err := c.look(ctx, c.pragma); err != nil {
 		return err
 	}

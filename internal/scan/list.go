@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// table is one with indexes.
+// table is one of them, with its indexes.
 type table struct {
 	name        string
 	rowid       string // a name of it that no column has
@@ -17,7 +17,7 @@ type table struct {
 // index is one of a table's.
 type index struct {
 	name    string
-	columns []string // "" for the rowid
+	columns []string // of its key
 	key     []byte   // for hotswap_ordered
 }
 
@@ -25,16 +25,13 @@ type index struct {
 func (x *index) values(t *table) string {
 	var b strings.Builder
 	for _, c := range x.columns {
-		if c == "" {
-			c = t.rowid
-		}
 		b.WriteString(quote(c) + ", ")
 	}
 	return b.String() + quote(t.rowid)
 }
 
-// list returns the tables, but for virtual ones, with their indexes.
-func list(ctx context.Context, db Querier) (all []table, err error) {
+// List returns the tables.
+func List(ctx context.Context, db Querier) (all Tables, err error) {
 	var encoding string
 	if err := db.QueryRowContext(ctx, "PRAGMA main.encoding").Scan(&encoding); err != nil {
 		return nil, err
@@ -113,10 +110,9 @@ func (t *table) describeIndex(ctx context.Context, db Querier, x *index, generat
 		if err := scan(&cid, &name, &down, &coll, &key); err != nil || key == 0 {
 			return err
 		}
-		if cid == -1 {
-			name = ""
-		}
-		if cid < -1 || generated[name] {
+		// Of a column that is twice in an index, or of the rowid, which is at its end
+		// besides, a query reads one of both.
+		if cid < 0 || generated[name] || slices.Contains(x.columns, name) {
 			t.undecidable = true
 		}
 		how := byte(0)

@@ -10,7 +10,8 @@
 // that two differ and are taken for equal.
 //
 // Only "equal" is decided here. What differs, and what a scan can't tell (partial
-// indexes, expressions, collations of the program's own, WITHOUT ROWID), is left to
+// indexes, expressions, a column or the rowid in a key twice, collations of the
+// program's own, WITHOUT ROWID), is left to
 // SQLite's check, table by table. And that of all else, quick_check, comes before:
 // the scans rely on it.
 package scan
@@ -57,15 +58,18 @@ type Querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// Undecided returns the tables of the main schema, in order, that SQLite's own check
-// is to look at: it did not come out that their indexes are as they should be. An
-// error is one of a query's.
-func Undecided(ctx context.Context, db Querier) (names []string, err error) {
-	tables, err := list(ctx, db)
-	if err != nil {
-		return nil, err
-	}
-	for _, t := range tables {
+// Tables are those of a database's main schema, but for virtual ones.
+type Tables []table
+
+// Decidable reports whether there is a table whose indexes can be scanned.
+func (all Tables) Decidable() bool {
+	return slices.ContainsFunc(all, func(t table) bool { return len(t.indexes) > 0 && !t.undecidable })
+}
+
+// Undecided returns the names of those that SQLite's own check has to look at: it did
+// not turn out that their indexes are as they should be. An error is a query's.
+func (all Tables) Undecided(ctx context.Context, db Querier) (names []string, err error) {
+	for _, t := range all {
 		equal, err := t.equal(ctx, db)
 		if err != nil {
 			return nil, err

@@ -61,7 +61,11 @@ func scanned(db *sql.DB) (verdict string, undecided int) {
 	if verdict := check(db, "main.quick_check"); verdict != "ok" {
 		return verdict, -1
 	}
-	names, err := scan.Undecided(context.Background(), db)
+	tables, err := scan.List(context.Background(), db)
+	if err != nil {
+		return err.Error(), -1
+	}
+	names, err := tables.Undecided(context.Background(), db)
 	if err != nil {
 		return err.Error(), -1
 	}

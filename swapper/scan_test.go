@@ -1,0 +1,70 @@
+package swapper
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"hotswap/driver"
+)
+
+// TestTheScanDecidesOfAnOrdinaryDatabase: what it leaves to SQLite's check costs many
+// times as much, and would come to the same; so nothing else tells.
+func TestTheScanDecidesOfAnOrdinaryDatabase(t *testing.T) {
+	t.Parallel()
+	for name, of := range map[string]struct {
+		statements []string
+		decides    bool
+	}{
+		"ordinary":        {nil, true},
+		"a partial index": {[]string{"CREATE TABLE p (v)", "CREATE INDEX p_v ON p (v) WHERE v > 5"}, true},
+		"nothing to scan": {[]string{"DROP INDEX i"}, false},
+		"UTF-16":          {[]string{"PRAGMA encoding='UTF-16'"}, false},
+		"a row missing from an index": {[]string{"PRAGMA writable_schema=ON",
+			"CREATE TABLE kept AS SELECT * FROM sqlite_schema WHERE name = 'i'", "DELETE FROM sqlite_schema WHERE name = 'i'", "PRAGMA writable_schema=RESET",
+			"INSERT INTO t (v) VALUES ('missing')",
+			"PRAGMA writable_schema=ON", "INSERT INTO sqlite_schema SELECT * FROM kept", "PRAGMA writable_schema=RESET", "DROP TABLE kept"}, false},
+	} {
+		path := filepath.Join(t.TempDir(), "x.sqlite3")
+		db, err := sql.Open("sqlite3", "file:"+path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		db.SetMaxOpenConns(1)
+		exec := func(text string) {
+			t.Helper()
+			if _, err := db.Exec(text); err != nil {
+				t.Fatalf("%s: %s: %v", name, text, err)
+			}
+		}
+		if name == "UTF-16" {
+			exec(of.statements[0])
+		}
+		exec("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)")
+		exec("CREATE INDEX i ON t (v)")
+		for i := range 100 {
+			exec(fmt.Sprintf("INSERT INTO t (v) VALUES ('%d')", i))
+		}
+		for _, text := range of.statements {
+			exec(text)
+		}
+		db.Close()
+		d, release, err := driver.Manage(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+		pool := d.OpenFile(path, false, "mode=rw", "nolock=1", "_query_only=1")
+		defer pool.Close()
+		c := &checkup{pool: pool, verdict: &verdict{}, pragma: "integrity_check"}
+		if sound, err := c.scan(context.Background()); err != nil || sound != of.decides {
+			t.Errorf("%s: decided %v, %v", name, sound, err)
+		}
+		if c.verdict.messages > 0 {
+			t.Errorf("%s: the scan left %d messages", name, c.verdict.messages)
+		}
+	}
+}
