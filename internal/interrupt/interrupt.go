@@ -46,9 +46,6 @@ func Of(c *sqlite3.SQLiteConn) (h Handle, ok bool) {
 	return Handle{db.UnsafePointer()}, !db.IsNil()
 }
 
-// Pointer returns the sqlite3 of C.
-func (h Handle) Pointer() unsafe.Pointer { return h.db }
-
 // Interrupt makes what runs on the connection return SQLITE_INTERRUPT soon. It does not
 // wait for that, and has no effect between two steps
 // (https://www.sqlite.org/c3ref/interrupt.html).
