@@ -9,12 +9,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"hotswap/internal/testenv"
 )
 
 var (
-	moves = flag.Int("moves", testenv.Sample(10, 30), "how many things to do to a live path from outside")
+	moves = flag.Int("moves", 30, "how many things to do to a live path from outside")
 	seed  = flag.Uint64("seed", 1, "the plan's; 0 is one of chance")
 	dump  = flag.Bool("dump", false, "end the program with its stacks when it is stuck")
 
