@@ -149,7 +149,7 @@ func TestPushesBesideAnotherProcessThatOpensAllTheTime(t *testing.T) {
 		}{{}, {"openat:delay_enter", 30000}, {"newfstatat:delay_exit", 2000}, {"openat:delay_exit", 30000}} {
 			t.Run(mode+"/"+delay.where, func(t *testing.T) {
 				if (m+d)%testenv.Sample(2, 1) != 0 {
-					t.Skip("only with HOTSWAP_TEST_SAMPLES=many: the other journal mode has it")
+					testenv.Skip(t, "only with HOTSWAP_TEST_SAMPLES=many: the other journal mode has it")
 				}
 				r := startRace(t, mode)
 				var wrapper []string

@@ -330,7 +330,7 @@ func TestAnEmptyDatabaseIsNotCopied(t *testing.T) {
 // its locks are there. The file is sparse: its pages are free ones.
 func TestADatabaseOfMoreThanAGigabyte(t *testing.T) {
 	if testenv.Sample(0, 1) == 0 && *snapshots == 0 {
-		t.Skip("an ordinary run leaves the copy of a gigabyte out")
+		testenv.Skip(t, "an ordinary run leaves the copy of a gigabyte out")
 	}
 	const pageSize, lockPage, pages = 65536, 1<<30/65536 + 1, 1<<30/65536 + 40
 	path := filepath.Join(memoryDir(t), "live.db")

@@ -83,7 +83,7 @@ func sweepAll(t *testing.T, scenarios []scenario, faults []fault, from int) {
 	for i, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
 			if *extent == "short" && *only == 0 && i%testenv.Sample(2, 1) != from%testenv.Sample(2, 1) {
-				t.Skip("only with -sweep full, or with HOTSWAP_TEST_SAMPLES=many")
+				testenv.Skip(t, "only with -sweep full, or with HOTSWAP_TEST_SAMPLES=many")
 			}
 			f := prepare(t, s)
 			points := f.points(t)
