@@ -3,6 +3,7 @@ package driver
 import (
 	"database/sql/driver"
 	"hash/maphash"
+	"slices"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
@@ -19,7 +20,8 @@ type stmtCache struct {
 	stmts []*stmt
 	size  int
 	taken *stmt       // the latest that was taken out, whether or not it is back
-	seen  [128]uint64 // hashes of texts, each in the place for its value
+	seen  [128]uint64 // hashes of the latest texts that were seen once or more
+	next  int         // the place in seen of the next
 }
 
 // maxBound bounds the bytes of the arguments that a kept statement is run with, since
@@ -45,14 +47,16 @@ const maxCachedText = 16 << 10
 
 var hashSeed = maphash.MakeSeed()
 
-// seenBefore reports whether the text was seen before, as far as the cache remembers.
+// seenBefore reports whether the text was seen before, as far as the cache remembers: a
+// ring, since in a hash table two texts of one place that are run in turn would forget
+// each other for ever.
 func (sc *stmtCache) seenBefore(query string) bool {
 	h := maphash.String(hashSeed, query)
-	place := &sc.seen[h%uint64(len(sc.seen))]
-	if *place == h {
+	if slices.Contains(sc.seen[:], h) {
 		return true
 	}
-	*place = h
+	sc.seen[sc.next] = h
+	sc.next = (sc.next + 1) % len(sc.seen)
 	return false
 }
 

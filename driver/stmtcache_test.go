@@ -1,6 +1,7 @@
 package driver_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -54,4 +55,27 @@ func TestNoKeptStatementHoldsLargeArguments(t *testing.T) {
 	}
 	run(make([]byte, 1<<20), "x") // the kept one is not touched
 	run(make([]byte, 32<<10), make([]byte, 32<<10))
+}
+
+func TestStatementsThatAreRunInTurnAreAllKept(t *testing.T) {
+	db, d := open(t, "", 1)
+	db.SetMaxOpenConns(1)
+	var texts []string
+	for i := range 60 {
+		texts = append(texts, fmt.Sprintf("SELECT %d FROM t", i))
+	}
+	for range 2 {
+		for _, text := range texts {
+			var got int
+			if err := db.QueryRow(text).Scan(&got); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	kept := driver.KeptStatements(d)
+	for _, text := range texts {
+		if !slices.Contains(kept, text) {
+			t.Errorf("%s is not kept, of %d that were run in turn", text, len(texts))
+		}
+	}
 }
