@@ -2,14 +2,10 @@ package driver
 
 import "hotswap/internal/door"
 
-// Unlocked is used by package swapper: it reports whether a connection of the process,
-// as far as those can be seen, has the file open without SQLite's locks (immutable=1 or
-// nolock=1). To such a connection a database written in place looks malformed. If
-// closed is set the database's own connections do not count: they stay closed until it
-// is written.
-func (d *Database) Unlocked(closed bool) bool {
+// Unlocked reports whether a connection has the file open without SQLite's locks.
+func (d insider) Unlocked(closed bool) bool {
 	for _, h := range door.Open(d.Path()) {
-		if c, ok := h.Opener.(*conn); h.Unlocked && !(closed && ok && c.db == d) {
+		if c, ok := h.Opener.(*conn); h.Unlocked && !(closed && ok && c.db == d.Database) {
 			return true
 		}
 	}
@@ -23,9 +19,9 @@ func (d *Database) Unlocked(closed bool) bool {
 	return false
 }
 
-// SharesCache is used by package swapper: it reports whether a connection of d may read
-// the file at path through a shared cache (cache=shared).
-func (d *Database) SharesCache(path string) bool {
+// SharesCache reports whether a connection of d may read the file through a shared
+// cache.
+func (d insider) SharesCache(path string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for c := range d.conns {
@@ -34,7 +30,7 @@ func (d *Database) SharesCache(path string) bool {
 		}
 	}
 	for _, h := range door.Open(path) {
-		if c, ok := h.Opener.(*conn); ok && c.db == d && h.Shared {
+		if c, ok := h.Opener.(*conn); ok && c.db == d.Database && h.Shared {
 			return true
 		}
 	}

@@ -36,9 +36,10 @@ func (c *conn) watchAttached() {
 	}
 }
 
-// Attachers is used by package swapper: it returns the other managed databases of which
-// a connection has this one attached, by whatever means, sorted by path. Those
-// connections have its file open, too, and Freeze does not close them.
+// Attachers returns the other managed databases of which a connection has this one
+// attached, by whatever means, sorted by path. Those connections have its file open,
+// too, and Freeze does not close them: whoever replaces the file freezes these
+// databases as well. A push does.
 func (d *Database) Attachers() []*Database {
 	var all []*Database
 	for _, h := range door.Open(d.Path()) {

@@ -6,11 +6,8 @@ import (
 	"hotswap/internal/session"
 )
 
-// Exclusive is used by package swapper: it says how a connection of the program came to
-// keep the database locked for itself from one transaction to the next
-// (https://www.sqlite.org/pragma.html#pragma_locking_mode); "" if none does. It asks
-// only connections that are idle; a call that begins meanwhile waits for microseconds.
-func (d *Database) Exclusive() (how string) {
+// Exclusive says how a connection came to keep the database locked for itself.
+func (d insider) Exclusive() (how string) {
 	d.mu.Lock()
 	conns := make([]*conn, 0, len(d.conns))
 	for c := range d.conns {

@@ -177,4 +177,4 @@ func (dr *drain) giveUp() {
 }
 
 // Freezing reports whether a Freeze is waiting for the database, or holds it.
-func (d *Database) Freezing() bool { return d.draining.Load() }
+func (d insider) Freezing() bool { return d.draining.Load() }

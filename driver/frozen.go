@@ -9,8 +9,8 @@ import (
 )
 
 // Frozen is a database with every connection drained and closed, and the gate closed:
-// nothing in the program touches its files until Thaw. (With WritesOnly, nothing in it
-// writes.) It is not safe for concurrent use.
+// nothing in the program but its Attachers touches its files until Thaw. (With
+// WritesOnly, nothing in it writes.) It is not safe for concurrent use.
 type Frozen struct {
 	// Connections is how many connections were closed.
 	Connections int

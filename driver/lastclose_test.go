@@ -13,6 +13,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/testenv"
 )
 
@@ -106,18 +107,18 @@ func TestAnOpenThatFailsLeavesNoWALBesideAReplacedFile(t *testing.T) {
 			panics(t, func() { pool.Ping() })
 		},
 		"a rehearsal": func(t *testing.T, pool *sql.DB, d *driver.Database, stage string, result *any) {
-			if err := d.Rehearse(t.Context(), stage, false); err != nil {
+			if err := inside.Of(d).Rehearse(t.Context(), stage, false); err != nil {
 				t.Error(err)
 			}
 		},
 		"a rehearsal, whose hook fails": func(t *testing.T, pool *sql.DB, d *driver.Database, stage string, result *any) {
 			*result = mistake
-			if err := d.Rehearse(t.Context(), stage, false); !errors.Is(err, mistake) {
+			if err := inside.Of(d).Rehearse(t.Context(), stage, false); !errors.Is(err, mistake) {
 				t.Error(err)
 			}
 		},
 		"a look at another file": func(t *testing.T, pool *sql.DB, d *driver.Database, stage string, result *any) {
-			look := d.OpenFile(stage, true, "mode=rw")
+			look := inside.Of(d).OpenFile(stage, true, "mode=rw")
 			if err := errors.Join(look.Ping(), look.Close()); err != nil {
 				t.Error(err)
 			}

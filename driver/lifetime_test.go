@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/testenv"
 )
 
@@ -76,7 +77,7 @@ func TestADatabaseThatWasGivenUpIsWhatIsAtItsPathNow(t *testing.T) {
 	if err := kept.CheckFile(t.Context()); err != nil {
 		t.Error(err)
 	}
-	own := kept.OpenOwn("mode=rw")
+	own := inside.Of(kept).OpenOwn("mode=rw")
 	defer own.Close()
 	if got := stamps(t, own); got != "new 50" || kept.Generation() != 2 {
 		t.Errorf("%s in generation %d", got, kept.Generation())

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/testenv"
 )
 
@@ -31,7 +32,7 @@ func TestAMoveWaitsForAHoldWithTheAttachersCallsFlowing(t *testing.T) {
 	defer rows.Close()
 	rows.Next()
 	r.mv()
-	testenv.Until(t, "the move waits for the reader", r.db.Freezing)
+	testenv.Until(t, "the move waits for the reader", inside.Of(r.db).Freezing)
 	for range 20 {
 		mustExec(t, conn, "INSERT INTO u VALUES (1)")
 	}

@@ -107,9 +107,8 @@ func repointedFrom(path string) (from string) {
 	return ""
 }
 
-// LeadsTo is used by package swapper: it reports whether path is the database's, and no
-// symlink in the names under which pools have it open was repointed.
-func (d *Database) LeadsTo(path string) bool {
+// LeadsTo reports whether path is the database's, and no symlink was repointed.
+func (d insider) LeadsTo(path string) bool {
 	if d.Path() != path {
 		return false
 	}

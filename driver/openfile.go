@@ -17,13 +17,8 @@ import (
 	"hotswap/internal/sqlitefile"
 )
 
-// OpenFile is used by package swapper: it returns a pool of one connection on another
-// file, unmanaged, opened as the program opens this database: with its driver's
-// extensions and connect hook, but with the given parameters of a file: URI instead of
-// its DSN's. It is for looking at a file before it becomes this database. If the
-// program has no pool open, or hooks is false, the connection is a plain one. The
-// caller closes the pool.
-func (d *Database) OpenFile(path string, hooks bool, params ...string) *sql.DB {
+// OpenFile opens an unmanaged file as the program opens this database.
+func (d insider) OpenFile(path string, hooks bool, params ...string) *sql.DB {
 	c := fileConnector{path: path, uri: dbpath.URI(path, params...)}
 	if drv := d.drv.Load(); hooks && drv != nil {
 		c.drv = drv.sqlite
@@ -85,25 +80,18 @@ func removeOrphanedSidecars(path string) {
 
 func (c fileConnector) Driver() driver.Driver { return &c.drv }
 
-// OpenPlain is used by package swapper: it returns a pool on the database's own file,
-// with the given parameters of a file: URI. Its connections wait at the gate and are
-// closed by a freeze like the program's own, but are plain ones, without hooks. The
-// caller closes the pool.
-func (d *Database) OpenPlain(params ...string) *sql.DB {
+// OpenPlain opens the database without hooks, behind the gate.
+func (d insider) OpenPlain(params ...string) *sql.DB {
 	// The path is not one of the database's names, which would pin it there if a
 	// symlink is repointed meanwhile.
 	d.keep()
-	c := &connector{drv: New(), dsn: dsn.Parse(dbpath.URI(d.Path(), params...)), db: d, release: sync.OnceFunc(d.release)}
+	c := &connector{drv: New(), dsn: dsn.Parse(dbpath.URI(d.Path(), params...)), db: d.Database, release: sync.OnceFunc(d.release)}
 	c.outer = (*baseConnector)(c)
 	return sql.OpenDB(c)
 }
 
-// OpenOwn is used by package swapper: it returns a pool of one connection on the
-// database's own file, with the given parameters of a file: URI, that does not wait at
-// the gate and is not closed by a freeze. It is for whoever replaces the file, and must
-// be closed before that is done. What Conn.Raw passes has a method SQLite that returns
-// the SQLite connection. The caller closes the pool.
-func (d *Database) OpenOwn(params ...string) *sql.DB {
+// OpenOwn opens the database past the gate, for whoever replaces it.
+func (d insider) OpenOwn(params ...string) *sql.DB {
 	db := sql.OpenDB(ownConnector(dbpath.URI(d.Path(), params...)))
 	db.SetMaxOpenConns(1)
 	return db

@@ -62,9 +62,7 @@ func (all *overwritings) Load() *overwriting {
 	return all.last
 }
 
-// Visit is used by package swapper: it is for callers about to open the database's file
-// briefly with a connection of their own. Until ended is called, which is once that is
-// closed, a call that gets SQLITE_BUSY waits, and is then retried.
-func (d *Database) Visit() (ended func()) {
+// Visit has calls that get SQLITE_BUSY wait until ended is called.
+func (d insider) Visit() (ended func()) {
 	return d.overwriting.begin().finish
 }

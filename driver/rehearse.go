@@ -13,20 +13,9 @@ import (
 	"hotswap/internal/dbpath"
 	"hotswap/internal/door"
 	"hotswap/internal/dsn"
+	"hotswap/internal/inside"
 	"hotswap/internal/session"
 )
-
-// RehearsalError says which step of opening a connection failed on a file.
-type RehearsalError struct {
-	// What is the step: "opening the file", "the connect hook", a PRAGMA, an ATTACH or
-	// "reading the file".
-	What string
-	// Err is the program's own error, or SQLite's.
-	Err error
-}
-
-func (e *RehearsalError) Error() string { return e.What + ": " + e.Err.Error() }
-func (e *RehearsalError) Unwrap() error { return e.Err }
 
 // kind is one way of opening connections of the database.
 type kind struct {
@@ -91,22 +80,13 @@ func (d *Database) kinds() (all []kind) {
 	return all
 }
 
-// NeedsRehearsal is used by package swapper: it reports whether connections of the
-// database may fail to open on a file that SQLite itself opens, because of a connect
-// hook, extensions, or session settings that are replayed.
-func (d *Database) NeedsRehearsal() bool { return len(d.kinds()) > 0 }
+// NeedsRehearsal reports whether the program's connections may fail to open where a
+// plain one does not.
+func (d insider) NeedsRehearsal() bool { return len(d.kinds()) > 0 }
 
-// Rehearse is used by package swapper: it opens the file as each kind of connection of
-// the database will once the file is the database: with its data source name,
-// extensions and connect hook, and with its session settings replayed. With readOnly
-// neither the file nor what is attached to it can be written to; a hook that would
-// write fails, so that only success means something. An attached managed database is
-// only asked for its encoding, by a call like any other; no missing file is created.
-//
-// The error is a *RehearsalError. Rehearse returns when ctx ends, even if a hook does
-// not; the connection is closed once that does.
-func (d *Database) Rehearse(ctx context.Context, file string, readOnly bool) error {
-	r := &rehearsal{d: d, ctx: ctx, file: file, readOnly: readOnly}
+// Rehearse opens the file as the program's connections will.
+func (d insider) Rehearse(ctx context.Context, file string, readOnly bool) error {
+	r := &rehearsal{d: d.Database, ctx: ctx, file: file, readOnly: readOnly}
 	done := make(chan error, 1)
 	go func() {
 		defer func() {
@@ -130,7 +110,7 @@ func (d *Database) Rehearse(ctx context.Context, file string, readOnly bool) err
 		return err
 	case <-ctx.Done():
 		what, _ := r.at.Load().(string)
-		return &RehearsalError{what, fmt.Errorf("did not return: %w", ctx.Err())}
+		return &inside.RehearsalError{What: what, Err: fmt.Errorf("did not return: %w", ctx.Err())}
 	}
 }
 
@@ -151,7 +131,7 @@ func (r *rehearsal) step(what string, fn func() error) (err error) {
 			err = fmt.Errorf("panicked: %v", p)
 		}
 		if err != nil {
-			err = &RehearsalError{r.at.Load().(string), err}
+			err = &inside.RehearsalError{What: r.at.Load().(string), Err: err}
 		}
 	}()
 	if err := r.ctx.Err(); err != nil {

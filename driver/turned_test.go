@@ -9,6 +9,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/testenv"
 )
 
@@ -222,7 +223,7 @@ func TestAPoolThatIsOpenedAgainByATurnedNameIsOfTheSameDatabase(t *testing.T) {
 				defer d.Keep()()
 				mustExec(t, openPool(t, driver.Name), "ATTACH ? AS live", r.name()) // and the connection idles
 			case "a pull":
-				plain := d.OpenPlain("mode=rw")
+				plain := inside.Of(d).OpenPlain("mode=rw")
 				defer plain.Close()
 				if got := stamps(t, plain); got != "rel1 1" {
 					t.Error(got)

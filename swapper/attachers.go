@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/printable"
 )
 
@@ -15,7 +16,7 @@ func (p *push) awaitAttachers(ctx context.Context) error {
 	var announced *driver.Database
 	for {
 		all := p.db.Attachers()
-		i := slices.IndexFunc(all, (*driver.Database).Freezing)
+		i := slices.IndexFunc(all, isFreezing)
 		if i < 0 {
 			return nil
 		}
@@ -35,8 +36,10 @@ func (p *push) awaitAttachers(ctx context.Context) error {
 	}
 }
 
+func isFreezing(db *driver.Database) bool { return inside.Of(db).Freezing() }
+
 func anyFreezing(all []*driver.Database) bool {
-	return slices.ContainsFunc(all, (*driver.Database).Freezing)
+	return slices.ContainsFunc(all, isFreezing)
 }
 
 // attachers are other databases of the program that have the live one attached.
@@ -81,7 +84,7 @@ func (a attachers) thaw() {
 // again.
 func (o *overwrite) keepAttachersOut(ctx context.Context) (all attachers, err error) {
 	for _, db := range o.push.db.Attachers() {
-		shares := db.SharesCache(o.target.path)
+		shares := inside.Of(db).SharesCache(o.target.path)
 		frozen, err := db.Freeze(ctx, driver.FreezeOptions{Timeout: attacherPatience, MaxPause: attacherPatience,
 			WritesOnly: o.push.wal && !shares, Logger: &o.push.opts.Logger})
 		switch {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/sqlitefile"
 )
 
@@ -94,7 +95,7 @@ func (p *push) compareSchema(ctx context.Context, staged schema) error {
 // prepare runs the program's Prepare on the stage, in rollback-journal mode at the end,
 // so that everything it wrote is in the one file.
 func (s *stage) prepare(ctx context.Context, db *driver.Database, fn func(context.Context, *sql.DB) error) error {
-	pool := db.OpenFile(s.path, true, "mode=rw")
+	pool := inside.Of(db).OpenFile(s.path, true, "mode=rw")
 	defer pool.Close()
 	if err := fn(ctx, pool); err != nil {
 		if ctx.Err() != nil {
@@ -142,7 +143,7 @@ func (s *stage) openReadOnly(ctx context.Context, db *driver.Database) (*sql.DB,
 	params := []string{"mode=ro", "immutable=1"}
 	// With the program's own functions and collations if its hook runs on a
 	// read-only file, else without them.
-	pool := db.OpenFile(s.path, true, params...)
+	pool := inside.Of(db).OpenFile(s.path, true, params...)
 	if err := pingHook(ctx, pool); err == nil {
 		return pool, nil
 	}
@@ -150,7 +151,7 @@ func (s *stage) openReadOnly(ctx context.Context, db *driver.Database) (*sql.DB,
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	pool = db.OpenFile(s.path, false, params...)
+	pool = inside.Of(db).OpenFile(s.path, false, params...)
 	if err := pool.PingContext(ctx); err != nil {
 		pool.Close()
 		return nil, badIfCorrupt(ctx, "open the stage", unopenable, err)

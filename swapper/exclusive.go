@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 )
 
 // exclusiveLook is how long a lock is waited for before the program's own connections are
@@ -16,7 +17,7 @@ const exclusiveLook = 250 * time.Millisecond
 // exclusive is the error of a database that a connection of the program itself
 // keeps locked, which no waiting helps with; nil of any other.
 func exclusive(db *driver.Database) error {
-	how := db.Exclusive()
+	how := inside.Of(db).Exclusive()
 	if how == "" {
 		return nil
 	}

@@ -1,6 +1,10 @@
 package swapper
 
-import "fmt"
+import (
+	"fmt"
+
+	"hotswap/internal/inside"
+)
 
 // fits refuses a stage that SQLite can't write over the live database, whose size it
 // returns.
@@ -96,7 +100,7 @@ func (o *overwrite) proveRoom(need int64) error {
 // own are closed by then. In WAL mode closing them would not help: they read the file
 // without the WAL, and that has the new content until no reader needs the old.
 func (o *overwrite) refuseUnlocked() error {
-	if !o.push.db.Unlocked(!o.push.wal) {
+	if !inside.Of(o.push.db).Unlocked(!o.push.wal) {
 		return nil
 	}
 	return &failure{text: "the program has the database open with immutable=1 or nolock=1: whoever reads without locks would take a write in place for damage",

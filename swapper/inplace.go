@@ -12,6 +12,7 @@ import (
 	"hotswap/driver"
 	"hotswap/internal/dbpath"
 	"hotswap/internal/door"
+	"hotswap/internal/inside"
 	"hotswap/internal/sqlitefile"
 )
 
@@ -169,7 +170,7 @@ func (o *overwrite) run(ctx context.Context) error {
 	}
 	// To close it may take long, if it is the last one: so that comes with calls flowing,
 	// but before OnSwap is waited for, which may meet another file that was put there.
-	ended := o.push.db.Visit()
+	ended := inside.Of(o.push.db).Visit()
 	o.openGate(o.closeLive)
 	o.closeLive() // had there been nothing to thaw
 	ended()

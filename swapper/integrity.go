@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/sqlitefile"
 )
 
@@ -107,12 +108,12 @@ func (s *stage) head() ([]byte, error) {
 // the verdict knows why.
 func (s *stage) openToCheck(ctx context.Context, db *driver.Database, v *verdict) (*sql.DB, error) {
 	params := []string{"mode=rw", "nolock=1", "_query_only=1"}
-	pool := db.OpenFile(s.path, true, params...)
+	pool := inside.Of(db).OpenFile(s.path, true, params...)
 	if v.hook = pingHook(ctx, pool); v.hook == nil {
 		return pool, nil
 	}
 	pool.Close()
-	pool = db.OpenFile(s.path, false, params...)
+	pool = inside.Of(db).OpenFile(s.path, false, params...)
 	if err := pool.PingContext(ctx); err != nil {
 		pool.Close()
 		return nil, v.sort(ctx, err)

@@ -12,6 +12,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/sqlitefile"
 	"hotswap/internal/unix"
 )
@@ -30,7 +31,7 @@ const lockWait = 250
 
 // openLive opens the connection; wait is for SQLite's locks.
 func openLive(ctx context.Context, db *driver.Database, wait time.Duration) (*live, error) {
-	l := &live{pool: db.OpenOwn("mode=rw", fmt.Sprintf("_busy_timeout=%d", min(wait.Milliseconds(), math.MaxInt32)))}
+	l := &live{pool: inside.Of(db).OpenOwn("mode=rw", fmt.Sprintf("_busy_timeout=%d", min(wait.Milliseconds(), math.MaxInt32)))}
 	l.pool.SetMaxIdleConns(1)
 	var mode string
 	if err := l.pool.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {

@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/printable"
 	"hotswap/internal/sqlitefile"
 )
@@ -29,14 +29,14 @@ func (p *push) rehearse(ctx context.Context) error {
 	if err := p.fitsAttachers(ctx); err != nil {
 		return err
 	}
-	if !p.db.NeedsRehearsal() {
+	if !inside.Of(p.db).NeedsRehearsal() {
 		return nil
 	}
 	p.phases.begin("rehearse")
 	p.events.plain(StepRehearsal)
 	bounded, cancel := context.WithTimeout(ctx, p.opts.timeout())
 	defer cancel()
-	err := p.db.Rehearse(bounded, p.stage.path, true)
+	err := inside.Of(p.db).Rehearse(bounded, p.stage.path, true)
 	if err != nil && bounded.Err() == nil {
 		err = p.rehearseOnCopy(bounded)
 	}
@@ -64,7 +64,7 @@ func (p *push) rehearseOnCopy(ctx context.Context) error {
 			return failed("keep the journal mode", err)
 		}
 	}
-	return p.db.Rehearse(ctx, throwaway.path, false)
+	return inside.Of(p.db).Rehearse(ctx, throwaway.path, false)
 }
 
 // copyTo makes a copy of the stage in another one, which is empty.
@@ -100,7 +100,7 @@ func (s *stage) copyTo(ctx context.Context, other *stage) error {
 const rehearsalHint = "send a database that the program can open, or mend what fails in the program (DETACH what is gone, say); to push anyway: --skip-rehearsal"
 
 func (p *push) rehearsalFailed(ctx context.Context, err error) error {
-	var failing *driver.RehearsalError
+	var failing *inside.RehearsalError
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 )
 
 // TestTheScanDecidesOfAnOrdinaryDatabase: what it leaves to SQLite's check costs many
@@ -57,7 +58,7 @@ func TestTheScanDecidesOfAnOrdinaryDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer release()
-		pool := d.OpenFile(path, false, "mode=rw", "nolock=1", "_query_only=1")
+		pool := inside.Of(d).OpenFile(path, false, "mode=rw", "nolock=1", "_query_only=1")
 		defer pool.Close()
 		c := &checkup{pool: pool, verdict: &verdict{}, pragma: "integrity_check"}
 		if sound, err := c.scan(context.Background()); err != nil || sound != of.decides {

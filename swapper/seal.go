@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/livefile"
 	"hotswap/internal/sqlitefile"
 )
@@ -73,7 +74,7 @@ func (p *push) nameUndo() error {
 // mode and a WAL beside it, shows before any call waits. It takes longer the larger the
 // schema is. With the program's hooks push.rehearse has done it already.
 func (s *stage) tryOpen(ctx context.Context, db *driver.Database) error {
-	pool := db.OpenFile(s.path, false, "mode=rw")
+	pool := inside.Of(db).OpenFile(s.path, false, "mode=rw")
 	defer pool.Close()
 	var version int
 	err := pool.QueryRowContext(ctx, "PRAGMA schema_version").Scan(&version)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/sqlitefile"
 )
 
@@ -21,7 +22,7 @@ const quietPause = 20 * time.Millisecond
 // make a write of the program's fail: so writes wait, and while a transaction is open,
 // which might write, nothing is truncated. To be kept from it is not an error.
 func shrinkWAL(ctx context.Context, db *driver.Database) (done bool, err error) {
-	defer db.Visit()()
+	defer inside.Of(db).Visit()()
 	l, err := openLive(ctx, db, 0)
 	if err != nil {
 		return false, err

@@ -12,6 +12,7 @@ import (
 
 	"hotswap/driver"
 	"hotswap/internal/dbpath"
+	"hotswap/internal/inside"
 	"hotswap/internal/snapshot"
 	"hotswap/internal/sqlitefile"
 )
@@ -23,7 +24,7 @@ const stepBytes = 4 << 20
 // reading runs fn within a read transaction of a connection of the driver's, which has
 // begun: it waits at the gate like any call, and a swap waits for it.
 func (p *pull) reading(ctx context.Context, fn func(*sqlite3.SQLiteConn) error) error {
-	pool := p.db.OpenPlain("mode=rw", fmt.Sprintf("_busy_timeout=%d", exclusiveLook.Milliseconds()))
+	pool := inside.Of(p.db).OpenPlain("mode=rw", fmt.Sprintf("_busy_timeout=%d", exclusiveLook.Milliseconds()))
 	defer pool.Close()
 	var conn *sql.Conn
 	err := patiently(ctx, p.db, lockPatience, func(time.Duration) (err error) {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"hotswap/internal/fileid"
+	"hotswap/internal/inside"
 	"hotswap/internal/sqlitefile"
 	"hotswap/internal/unix"
 )
@@ -57,7 +58,7 @@ func (p *push) findTarget(ctx context.Context) (err error) {
 		if p.target, err = inspectTarget(p.db.Path()); err != nil {
 			return err
 		}
-		p.target.leads = p.db.LeadsTo
+		p.target.leads = inside.Of(p.db).LeadsTo
 		if err := p.db.CheckFile(ctx); err != nil {
 			return strange(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 )
 
 // visitTries is how often a visit waits for a break in the program's writes and
@@ -47,7 +48,7 @@ func (p *push) visit(ctx context.Context, fn func(*live) error) error {
 var errNoBreak = errors.New("the program is writing")
 
 func (p *push) visitOnce(ctx context.Context, regardless bool, fn func(*live) error) error {
-	defer p.db.Visit()()
+	defer inside.Of(p.db).Visit()()
 	quiet, err := p.db.Freeze(ctx, driver.FreezeOptions{WritesOnly: true, MaxPause: quietPause})
 	switch {
 	case err == nil:
