@@ -48,24 +48,25 @@ type Database struct {
 	gateLog atomic.Pointer[zerolog.Logger]
 
 	// mu guards what follows.
-	mu        sync.Mutex
-	conns     map[*conn]struct{}
-	added     uint64             // connections ever added
-	pools     map[*kind]struct{} // the open ones, by how they open connections
-	shut      bool               // new connections wait
-	reopened  chan struct{}      // closed and replaced whenever waiting calls should look again
-	frozen    bool
-	swaps     uint64
-	lastSwap  time.Time
-	lastPause time.Duration
-	maxPause  time.Duration
-	sightings map[*conn]sighting
-	callbacks map[int]func(Swap)
-	notices   []notice // swaps that are to be reported to the callbacks
-	notifying bool     // a goroutine is reporting them
-	nextID    int
-	forced    forcedOut
-	reserve   reserve.Reserve // for what the first connection opens for all of them
+	mu             sync.Mutex
+	conns          map[*conn]struct{}
+	added          uint64             // connections ever added
+	pools          map[*kind]struct{} // the open ones, by how they open connections
+	shut           bool               // new connections wait
+	reopened       chan struct{}      // closed and replaced whenever waiting calls should look again
+	frozen         bool
+	swaps          uint64
+	lastSwap       time.Time
+	lastPause      time.Duration
+	maxPause       time.Duration
+	sightings      map[*conn]sighting
+	callbacks      map[int]func(Swap)
+	notices        []notice  // swaps that are to be reported to the callbacks
+	notifying      bool      // a goroutine is reporting them
+	notifyingSince time.Time // when it began with the latest
+	nextID         int
+	forced         forcedOut
+	reserve        reserve.Reserve // for what the first connection opens for all of them
 }
 
 func newDatabase(path string) *Database {
@@ -109,6 +110,9 @@ func (d *Database) Stats() Stats {
 		LastPause:    d.lastPause,
 		LongestPause: d.maxPause,
 	}
+	if d.notifying {
+		s.OnSwap = max(time.Since(d.notifyingSince), 1)
+	}
 	for c := range d.conns {
 		switch c.state.load().state() {
 		case stateBusy:
@@ -121,8 +125,10 @@ func (d *Database) Stats() Stats {
 }
 
 // warn begins a warning, on the logger of the freeze in progress if there is one.
-func (d *Database) warn() *zerolog.Event {
-	if log := d.gateLog.Load(); log != nil {
+func (d *Database) warn() *zerolog.Event { return d.warnOn(d.gateLog.Load()) }
+
+func (d *Database) warnOn(log *zerolog.Logger) *zerolog.Event {
+	if log != nil {
 		return log.Warn().Str(fieldDatabase, d.Path())
 	}
 	return d.watch.warn(d.Path())

@@ -83,3 +83,10 @@ func InterruptByForce(d *Database) {
 		c.interruptByForce()
 	}
 }
+
+// SetOnSwapPatience bounds a Thaw's wait for the callbacks, until restore is called.
+func SetOnSwapPatience(d time.Duration) (restore func()) {
+	was := onSwapPatience
+	onSwapPatience = d
+	return func() { onSwapPatience = was }
+}

@@ -115,9 +115,9 @@ func (d *Database) drain(ctx context.Context, opts FreezeOptions) (*drain, error
 		}
 		return nil, ErrFreezing
 	}
-	if !opts.adopts && d.isNotifying() { // perhaps by a callback, for which it would wait
+	if err := d.errOnSwap(); err != nil && !opts.adopts { // perhaps by a callback, for which it would wait
 		d.freezing.Unlock()
-		return nil, ErrFreezing
+		return nil, err
 	}
 	d.keep()
 	d.draining.Store(true)

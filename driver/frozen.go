@@ -21,6 +21,8 @@ type Frozen struct {
 	// Generation is set by Thaw: the generation that it has begun, or the current one.
 	// Another may have begun by the time Thaw returns.
 	Generation uint64
+	// Pause is set by Thaw before it calls the functions opened: what it returns.
+	Pause time.Duration
 
 	db       *Database
 	over     *overwriting // by whoever froze, in the way of calls; ends with the freeze
@@ -51,9 +53,9 @@ func (f *Frozen) ForgiveReplay() { f.forgives = true }
 
 // Thaw opens the gate: calls resume, each reopening its connection. It returns the
 // pause, from gate closed to gate open, as the longest-waiting call felt it. OnSwap
-// callbacks have run when it returns. Thaw calls the functions opened once calls flow,
-// before it waits for the callbacks, which may need what those release. A second Thaw
-// does nothing and returns 0.
+// callbacks have run when it returns, or have been running for 30 s. Thaw calls the
+// functions opened once calls flow, before it waits for the callbacks,
+// which may need what those release. A second Thaw does nothing and returns 0.
 func (f *Frozen) Thaw(opened ...func()) (pause time.Duration) {
 	if f.thawed {
 		return 0
@@ -72,6 +74,7 @@ func (f *Frozen) Thaw(opened ...func()) (pause time.Duration) {
 	var notified <-chan struct{}
 	now := time.Now()
 	pause = now.Sub(f.closedAt)
+	f.Pause = pause
 	if f.replaced {
 		d.mu.Lock()
 		d.swaps++
@@ -87,12 +90,13 @@ func (f *Frozen) Thaw(opened ...func()) (pause time.Duration) {
 		d.warn().Str("schemas", strings.Join(slices.Compact(f.lost), ", ")).
 			Msg("connections with TEMP tables or in-memory databases were closed: the content of those is lost")
 	}
+	log := d.gateLog.Load()
 	f.end()
 	for _, do := range opened {
 		do()
 	}
 	if notified != nil && !f.adopts {
-		<-notified
+		d.awaitOnSwap(notified, log)
 	}
 	return pause
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"hotswap/internal/lognote"
 )
 
@@ -24,12 +26,14 @@ type Swap struct {
 }
 
 // OnSwap calls fn after every swap: once calls flow again, and before the Push that
-// made the swap returns. It is meant for dropping caches. Until fn has run, calls see
+// made the swap returns, unless the callbacks take longer than 30 s: it then returns,
+// and the log says so. fn is meant for dropping caches. Until fn has run, calls see
 // the new file and a cache the old one; a cache that must never be stale tags its
 // entries with the Generation read before the query that filled them. Callbacks run one
 // after another, in order of registration, on a goroutine of the driver's. They may
-// query the database; a Freeze while they run returns ErrFreezing. A panic in one is
-// logged and goes no further. cancel unregisters fn.
+// query the database; a Freeze while they run returns ErrFreezing, so one that never
+// returns keeps the database from every further swap. A panic in one is logged and goes
+// no further. cancel unregisters fn.
 func (d *Database) OnSwap(fn func(Swap)) (cancel func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -58,7 +62,7 @@ func (d *Database) notify(s Swap) (done <-chan struct{}) {
 	defer d.mu.Unlock()
 	d.notices = append(d.notices, n)
 	if !d.notifying {
-		d.notifying = true
+		d.notifying, d.notifyingSince = true, time.Now()
 		go d.notifyAll()
 	}
 	return n.done
@@ -78,7 +82,7 @@ func (d *Database) notifyAll() {
 			d.call(fn, n.swap)
 		}
 		d.mu.Lock()
-		d.notifying = len(d.notices) > 0 // before done is closed: the next swap may come at once
+		d.notifying, d.notifyingSince = len(d.notices) > 0, time.Now() // before done is closed: the next swap may come at once
 		more := d.notifying
 		d.mu.Unlock()
 		close(n.done)
@@ -97,8 +101,29 @@ func (d *Database) call(fn func(Swap), s Swap) {
 	fn(s)
 }
 
-func (d *Database) isNotifying() bool {
+// onSwapPatience bounds a Thaw's wait for the callbacks.
+var onSwapPatience = 30 * time.Second // a variable for tests
+
+// awaitOnSwap waits for the callbacks of a swap, onSwapPatience at most; log is that of
+// its freeze, or nil.
+func (d *Database) awaitOnSwap(done <-chan struct{}, log *zerolog.Logger) {
+	patience := time.NewTimer(onSwapPatience)
+	defer patience.Stop()
+	select {
+	case <-done:
+	case <-patience.C:
+		d.warnOn(log).Stringer("after", onSwapPatience).
+			Msg("an OnSwap callback has not returned: the database can't be swapped again until it does")
+	}
+}
+
+// errOnSwap is ErrFreezing for the callbacks that are running, or nil.
+func (d *Database) errOnSwap() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.notifying
+	if !d.notifying {
+		return nil
+	}
+	return fmt.Errorf("%w: the program's OnSwap callbacks of the last one have been running for %s",
+		ErrFreezing, time.Since(d.notifyingSince).Truncate(time.Millisecond))
 }

@@ -27,4 +27,7 @@ type Stats struct {
 	// swaps that succeeded.
 	LastPause    time.Duration `json:"last_pause_ns"`
 	LongestPause time.Duration `json:"longest_pause_ns"`
+	// OnSwap is how long the OnSwap callbacks that are running have been, since the
+	// first of them began; 0 if none is. Until they return, no swap can begin.
+	OnSwap time.Duration `json:"on_swap_ns"`
 }

@@ -1,6 +1,7 @@
 package swapper
 
 import (
+	"fmt"
 	"sync"
 
 	"hotswap/driver"
@@ -22,8 +23,12 @@ func claim(db *driver.Database, source string) (release func(), err error) {
 		if other != "" {
 			other = " (of " + printable.Line(other) + ")"
 		}
-		return nil, &failure{text: "another push" + other + " is in progress", kinds: []error{ErrBusy},
+		f := &failure{text: "another push" + other + " is in progress", kinds: []error{ErrBusy},
 			hint: "wait for it to end and try again"}
+		if since := db.Stats().OnSwap; since > 0 {
+			f.text += fmt.Sprintf(": it has swapped, and waits for the program's OnSwap callbacks, which have been running for %s", human(since))
+		}
+		return nil, f
 	}
 	inProgress.sources[db] = source
 	return func() {

@@ -137,7 +137,11 @@ func (p *push) freezeFailed(err error) error {
 	case errors.Is(err, driver.ErrReplaced):
 		return failed("close the connections", err)
 	case errors.Is(err, driver.ErrFreezing):
-		return &failure{text: "the program has frozen the database, or one of its OnSwap callbacks is running", cause: err, kinds: []error{ErrBusy}, hint: "try again"}
+		if p.db.Stats().OnSwap > 0 {
+			return &failure{cause: err, kinds: []error{ErrBusy},
+				hint: "try again; one that never returns keeps the database from being swapped until the program is restarted"}
+		}
+		return &failure{text: "the program has frozen the database", cause: err, kinds: []error{ErrBusy}, hint: "try again"}
 	}
 	return err
 }
@@ -195,9 +199,10 @@ func (p *push) thaw(frozen *driver.Frozen, opened ...func()) {
 			frozen.ForgiveReplay()
 		}
 	}
-	pause := frozen.Thaw(opened...)
-	p.report.Pause, p.report.Generation = pause, frozen.Generation
-	p.events.step(StepGateOpen, fmt.Sprintf("gate open: calls resume (pause %s)", human(pause)), map[string]any{fieldPause: pause})
+	frozen.Thaw(append(opened, func() { // before OnSwap, which may take its time
+		p.report.Pause, p.report.Generation = frozen.Pause, frozen.Generation
+		p.events.step(StepGateOpen, fmt.Sprintf("gate open: calls resume (pause %s)", human(frozen.Pause)), map[string]any{fieldPause: frozen.Pause})
+	})...)
 	n, err := p.reconnect()
 	if err != nil {
 		// The calls that come will try again, and get this error if it stays.

@@ -157,6 +157,9 @@ func printStats(row func(name, format string, args ...any), db sockserver.Databa
 	}
 	row("connections", "%d: %d busy, %d held; %s waiting%s", stats.Connections, stats.Busy, stats.Held,
 		plural(stats.Waiting, "call"), frozen)
+	if stats.OnSwap > 0 {
+		row("OnSwap", "callbacks of the last swap have been running for %s; no swap can begin until they return", roundDuration(stats.OnSwap))
+	}
 	if stats.Swaps == 0 {
 		row("last swap", "none yet")
 		return
