@@ -46,8 +46,12 @@ func again(t *testing.T) bool {
 	if os.Getuid() != 0 {
 		testenv.Skip(t, "must be root to mount a file system")
 	}
+	timeout := time.Duration(0) // none
+	if end, ok := t.Deadline(); ok {
+		timeout = time.Until(end) - time.Second
+	}
 	pattern := "^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$"
-	cmd := exec.Command(os.Args[0], "-test.run="+pattern, "-test.v", "-test.timeout=10m", fmt.Sprintf("-every=%t", *every), fmt.Sprintf("-all=%t", *all))
+	cmd := exec.Command(os.Args[0], "-test.run="+pattern, "-test.v", fmt.Sprintf("-test.timeout=%s", timeout), fmt.Sprintf("-every=%t", *every), fmt.Sprintf("-all=%t", *all))
 	cmd.Env = append(os.Environ(), "HOTSWAP_TEST_AGAIN="+t.Name(), "TMPDIR="+t.TempDir())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID}
 	out, err := cmd.CombinedOutput()
