@@ -53,7 +53,7 @@ powerloss: ## a power loss at every system call of a push (all of it needs root)
 
 # Every call of each method and kind of operation; sweep-all takes six times as long.
 sweep: ## a kill and an error at every system call: each kind of operation
-	go test -count=1 -run 'Kill/((rename|in-place)-WAL-backup|recover-.*|adopt-.*|pull-WAL(-file)?)$$|Error/rename-WAL$$' ./internal/sweep -sweep full
+	go test -count=1 -run 'Kill/((rename|in-place)-WAL-backup|recover-.*|adopt-.*|pull-WAL(-file)?)$$|Error/(rename|adopt)-WAL$$' ./internal/sweep -sweep full
 
 sweep-all: ## the same in every scenario, for an hour
 	go test -count=1 -timeout 2h ./internal/sweep -sweep full

@@ -17,6 +17,9 @@ func (d *Database) mayOpen() error {
 		if opened != fileid.None && opened == now && !repointed {
 			return nil
 		}
+		if err := d.clearLeft(); err != nil {
+			return err
+		}
 		if d.isFrozen() { // perhaps by whoever is replacing it
 			return &replacedError{path, "it is being replaced"}
 		}
@@ -119,8 +122,11 @@ func (d *Database) admitLocked(path string, file fileid.ID) (external *Swap) {
 }
 
 // checkClosed is CheckFile while no connection is open: a file that replaced the last
-// one must be complete.
+// one must be complete, and without the WAL of that.
 func (d *Database) checkClosed() error {
+	if err := d.clearLeft(); err != nil {
+		return err
+	}
 	known, path := d.watch.known(), d.Path()
 	now := fileid.Of(path)
 	if known.last() == fileid.None || now == known.last() || door.File(path) != fileid.None {

@@ -154,8 +154,12 @@ func (d *Database) drainAll(attachers []*Database, begin func()) (drains []*drai
 	}
 }
 
+// cantLeave records that the move to another file failed, and logs that once.
 func (d *Database) cantLeave(err error) {
-	lognote.Send(d.watch.warn(d.Path()).Err(err), "the database file was replaced by something other than a swap, but the connections can't leave the old one yet")
+	path := d.newPath()
+	if d.watch.noteRejected(fileid.Of(path), "the connections can't leave the old one: "+err.Error(), 0) {
+		lognote.Send(d.watch.warn(path).Err(err), "the database file was replaced by something other than a swap, but the connections can't leave the old one: the old one stays open and in use until they can")
+	}
 }
 
 // refuse makes new calls fail.
@@ -222,10 +226,7 @@ func (d *Database) mayLeave() error {
 	if !d.moved() {
 		return nil
 	}
-	path := d.Path()
-	if target, ok := d.repointedTo(); ok {
-		path = target
-	}
+	path := d.newPath()
 	if ready, why, _ := d.ready(path, fileid.Of(path)); !ready {
 		return &replacedError{path, why}
 	}

@@ -41,8 +41,12 @@ type Database struct {
 	// filter, while set, lets the calls that it does not stop use marked connections.
 	filter atomic.Pointer[filter]
 	// ticks counts the times that the file was checked for having been replaced.
-	ticks       atomic.Uint64
-	watch       watch
+	ticks atomic.Uint64
+	watch watch
+	// left is a WAL that a replaced file has left beside the one at the path; nil for
+	// none. clearing is held by the one who puts it aside.
+	left        atomic.Pointer[leftWAL]
+	clearing    sync.Mutex
 	overwriting overwritings
 	// gateLog is the logger of the freeze in progress, for queued calls.
 	gateLog atomic.Pointer[zerolog.Logger]

@@ -34,6 +34,9 @@ func Marked(d *Database) func() int {
 	}
 }
 
+// CantLeave is what happens when the move to another file fails.
+func CantLeave(d *Database, err error) { d.cantLeave(err) }
+
 // StopTicking leaves checking the file to the calls.
 func StopTicking(d *Database) {
 	d.watch.mu.Lock()

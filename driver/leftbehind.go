@@ -13,7 +13,6 @@ import (
 
 	"hotswap/internal/door"
 	"hotswap/internal/fileid"
-	"hotswap/internal/lognote"
 	"hotswap/internal/session"
 	"hotswap/internal/sqlitefile"
 )
@@ -73,7 +72,10 @@ func leaving(handles []door.Handle) (left []leftBehind) {
 }
 
 func anyLogged(left []leftBehind) bool {
-	return slices.ContainsFunc(left, func(l leftBehind) bool { return sqlitefile.WALSize(l.Path) > 0 })
+	return slices.ContainsFunc(left, func(l leftBehind) bool {
+		info, err := os.Stat(l.Path + "-wal")
+		return err == nil && info.Size() > 0 || err != nil && !sqlitefile.Absent(err)
+	})
 }
 
 // largeWALs reports whether the opener is the last one on a file whose WAL takes time
@@ -158,32 +160,19 @@ func (l *leftBehind) clear() {
 		}
 		l.stale = map[string]fileid.ID{l.Path + "-wal": l.wal}
 	}
-	for _, name := range slices.Sorted(maps.Keys(l.stale)) {
-		id := l.stale[name]
-		info, err := os.Stat(name)
-		switch {
-		case err != nil || fileid.Of(name) != id: // gone, or the new file's own by now
-		case strings.HasSuffix(name, "-wal") && info.Size() > 0:
-			// Another process has the old file open, and may want it.
-			l.putAside(name, fmt.Sprintf("%s.of-replaced-%d", name, l.File.Ino))
-		default:
-			os.Remove(name)
+	for name, id := range l.stale {
+		if !strings.HasSuffix(name, "-wal") {
+			if at, err := fileid.Look(l.Path); err == nil && at != l.File && fileid.Of(name) == id {
+				os.Remove(name)
+			}
+			continue
+		}
+		wal := leftWAL{path: l.Path, wal: id, file: l.File}
+		aside, err := wal.clear()
+		if d, ok := managed(l.Path); ok {
+			d.noteLeft(wal, aside, err)
 		}
 	}
-}
-
-// putAside gives the WAL another name, since it may still be wanted, and logs that.
-func (l *leftBehind) putAside(name, aside string) {
-	err := os.Rename(name, aside)
-	d, ok := managed(l.Path)
-	if !ok {
-		return
-	}
-	if err != nil {
-		lognote.Send(d.watch.warn(l.Path).Str("wal", name).Err(err), "the WAL of the replaced file could not be put aside: move it away before another process opens the new file, or SQLite replays it there")
-		return
-	}
-	lognote.Send(d.watch.warn(l.Path).Str("wal", aside), "the WAL of the replaced file was put aside, since it may hold writes that the file lacks: to recover them, rename it to that file's name with -wal and open the file with sqlite3")
 }
 
 // openSidecars returns the sidecars of the database that this process has open: the old

@@ -168,6 +168,9 @@ func (d *Database) moved() bool {
 // Warning says what keeps the connections from a file that something else put at the
 // path (that it is incomplete, say); "" if there is no such file.
 func (d *Database) Warning() string {
+	if l := d.left.Load(); l != nil && fileid.Of(l.path+"-wal") == l.wal {
+		return l.why
+	}
 	if !d.moved() {
 		return d.warningClosed()
 	}

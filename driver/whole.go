@@ -17,10 +17,7 @@ import (
 // is moved there, none becomes ready, and the old one stays in use.
 func (d *Database) awaitReady() bool {
 	for late := time.Now().Add(2 * stillFor); ; {
-		path := d.Path()
-		if target, ok := d.repointedTo(); ok {
-			path = target
-		}
+		path := d.newPath()
 		ready, why, soon := d.ready(path, fileid.Of(path))
 		if ready {
 			return true
@@ -34,6 +31,14 @@ func (d *Database) awaitReady() bool {
 			return false
 		}
 	}
+}
+
+// newPath is where the file is to which the connections are to move.
+func (d *Database) newPath() string {
+	if target, ok := d.repointedTo(); ok {
+		return target
+	}
+	return d.Path()
 }
 
 // stillFor is how long a file must not have been written to before it is adopted.
@@ -91,16 +96,21 @@ func checkWhole(path string, file fileid.ID) error {
 // reject records why the file at the path is not adopted, and logs it once if that
 // lasts: a file that is just being copied there is incomplete, too.
 func (d *Database) reject(path string, file fileid.ID, why string) {
-	w := &d.watch
+	if d.watch.noteRejected(file, why, watchEvery*9/10) {
+		lognote.Send(d.watch.warn(path).Str("because", why), "the new file at the database's path is not used: the old one stays open and in use; move a complete database there (mv)")
+	}
+}
+
+// noteRejected records why a file is not used, and reports whether that is to be
+// logged: once, if it has lasted for so long.
+func (w *watch) noteRejected(file fileid.ID, why string, lasted time.Duration) (due bool) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.warning = why
 	if w.rejected.file != file || w.rejected.since.IsZero() {
 		w.rejected = rejection{file: file, since: time.Now()}
 	}
-	due := !w.rejected.logged && time.Since(w.rejected.since) >= watchEvery*9/10
+	due = !w.rejected.logged && time.Since(w.rejected.since) >= lasted
 	w.rejected.logged = w.rejected.logged || due
-	w.mu.Unlock()
-	if due {
-		lognote.Send(w.warn(path).Str("because", why), "the new file at the database's path is not used: the old one stays open and in use; move a complete database there (mv)")
-	}
+	return due
 }

@@ -4,6 +4,12 @@
 // size are ignored: they change when somebody writes, links or renames.
 package fileid
 
+import (
+	"errors"
+	"fmt"
+	"os"
+)
+
 // ID identifies a file. The zero value identifies none. IDs of one process may be
 // compared with ==.
 type ID struct {
@@ -15,3 +21,18 @@ type ID struct {
 
 // None is the ID of no file.
 var None ID
+
+// Look is Of, with an error if the system can't say whether there is a file, or which.
+func Look(path string) (ID, error) {
+	for range 2 { // it may have been put there in between
+		if file := Of(path); file != None {
+			return file, nil
+		}
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			return None, nil
+		} else if err != nil {
+			return None, err
+		}
+	}
+	return None, fmt.Errorf("stat %s: it can't be told which file it is", path)
+}

@@ -57,8 +57,7 @@ var scenarios = []scenario{
 	{name: "pull-DELETE-file", journal: "DELETE", pull: true, do: pullToFile},
 }
 
-// Of an adoption the kills alone are swept: what fails in it the harness of
-// internal/moves meets.
+// adoptions are swept by kills and errors, but not by moves: each is one.
 var adoptions = []scenario{
 	{name: "adopt-WAL", journal: "WAL", adopts: true, do: adoption},
 	{name: "adopt-DELETE", journal: "DELETE", adopts: true, do: adoption},

@@ -37,7 +37,7 @@ func (f *fixture) inspect(dir string, ft fault, o *outcome) (s state, wrong []st
 		return f.inspectMoved(path, o)
 	}
 	if f.adopts {
-		return f.inspectAdopted(dir, o)
+		return f.inspectAdopted(dir, ft, o)
 	}
 	s, err := f.stateOf(path)
 	if err != nil {
@@ -266,7 +266,7 @@ func (f *fixture) pushAgain(path string) error {
 		return err
 	}
 	for _, e := range entries {
-		if name := e.Name(); name != filepath.Base(path) && name != filepath.Base(path)+"~" && !(f.aside && strings.Contains(name, ".set-aside-")) {
+		if name := e.Name(); name != filepath.Base(path) && name != filepath.Base(path)+"~" && !(f.aside && strings.Contains(name, ".set-aside-")) && !(f.adopts && strings.Contains(name, "-wal.of-replaced-")) {
 			return fmt.Errorf("%s is left", name)
 		}
 	}

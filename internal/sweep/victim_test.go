@@ -75,6 +75,10 @@ type victim struct {
 	pulled bytes.Buffer
 	// watcher is a pool of another driver's, with a transaction open.
 	watcher *sql.DB
+	// Of an adoption alone.
+	log   logged
+	kept  *kept
+	moved bool
 }
 
 // outcome is what a victim that survived says of its operation.
@@ -86,6 +90,9 @@ type outcome struct {
 	Bare              bool
 	DurabilityUnknown bool
 	OutcomeUnknown    bool
+	Kept              *kept // the old file for some time, though another was at its path
+	Moved             bool  // to that
+	Log               string
 	// Proofs that the program goes on, one by each of its connections.
 	Proofs []proof
 }
@@ -168,6 +175,10 @@ func beVictim(s scenario, dir string) error {
 		if err := os.WriteFile(v.pulledPath(), v.pulled.Bytes(), 0o600); err != nil {
 			return err
 		}
+	}
+	if s.adopts && o.Swapped {
+		v.settle()
+		o.Kept, o.Moved, o.Log = v.kept, v.moved, v.log.String()
 	}
 	if !s.missing || o.Swapped { // else there are no tables
 		if o.Proofs, err = v.goOn(); err != nil {
