@@ -20,6 +20,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if code, ran := testenv.OwnProcesses(); ran {
+		os.Exit(code)
+	}
 	testenv.Parallel(4)
 	goleak.VerifyTestMain(m)
 }

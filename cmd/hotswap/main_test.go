@@ -10,11 +10,13 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"hotswap/internal/testenv"
 )
 
 // The commands of the scripts, each a process of its own.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(ownProcesses{m}, map[string]func(){
 		"hotswap":  main,
 		"server":   func() { exitOn(serverMain()) },
 		"exiting":  exitingMain,
@@ -24,6 +26,16 @@ func TestMain(m *testing.M) {
 		"deadsock": func() { exitOn(deadSocketMain()) },
 		"corrupt":  func() { exitOn(corruptMain()) },
 	})
+}
+
+// ownProcesses are the tests, once their commands are there.
+type ownProcesses struct{ *testing.M }
+
+func (m ownProcesses) Run() int {
+	if code, ran := testenv.OwnProcesses(); ran {
+		return code
+	}
+	return m.M.Run()
 }
 
 func exitOn(err error) {

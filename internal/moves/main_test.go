@@ -20,6 +20,9 @@ func TestMain(m *testing.M) {
 		runClient(text)
 		return
 	}
+	if code, ran := testenv.OwnProcesses(); ran {
+		os.Exit(code)
+	}
 	testenv.Parallel(3)
 	os.Exit(m.Run())
 }

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -40,10 +39,15 @@ func Look(file Inode) (all []Process, preExec bool) {
 
 // hasOpen looks through a process's descriptors by stat, which opens nothing.
 func hasOpen(proc string, file Inode) (bool, error) {
-	names, err := descriptors(proc)
+	dir, err := openDescriptors(proc)
+	if err != nil {
+		return false, err
+	}
+	defer unix.Close(dir)
+	names, err := namesIn(dir)
 	for _, name := range names {
-		var st syscall.Stat_t
-		if syscall.Stat(proc+"/fd/"+name, &st) == nil && uint64(st.Dev) == file.Dev && st.Ino == file.Ino {
+		var st unix.Stat_t
+		if unix.Fstatat(dir, name, &st, 0) == nil && uint64(st.Dev) == file.Dev && st.Ino == file.Ino {
 			return true, nil
 		}
 	}

@@ -9,7 +9,7 @@ import (
 
 // Here reports whether this process has the file open, by whatever code of it.
 func Here(file Inode) (bool, error) {
-	names, err := descriptors("/proc/self")
+	names, err := descriptors()
 	if err != nil {
 		return hereByNumber(file), nil
 	}
@@ -55,7 +55,7 @@ func Blindness() string {
 // closed, and its number be another file's, while it is read: a read at an offset
 // changes nothing there, and it is looked at once more whose it was.
 func Head(file Inode, length int) []byte {
-	names, _ := descriptors("/proc/self")
+	names, _ := descriptors()
 	for _, name := range names {
 		fd, err := strconv.Atoi(name)
 		if err != nil || !file.isOpenAs(fd) {
@@ -73,7 +73,7 @@ func Head(file Inode, length int) []byte {
 // Unlinked looks among the descriptors of this process for a file that was at path
 // and has no name any more.
 func Unlinked(path string) (descriptor string, found bool) {
-	names, _ := descriptors("/proc/self")
+	names, _ := descriptors()
 	for _, name := range names {
 		// Of thousands few have no name; and a file that has one may be called so.
 		var st unix.Stat_t
@@ -87,12 +87,31 @@ func Unlinked(path string) (descriptor string, found bool) {
 	return "", false
 }
 
-// descriptors returns the numbers of a process's descriptors.
-func descriptors(proc string) ([]string, error) {
-	dir, err := os.Open(proc + "/fd")
+// descriptors returns the numbers of this process's descriptors.
+func descriptors() ([]string, error) {
+	dir, err := openDescriptors("/proc/self")
 	if err != nil {
 		return nil, err
 	}
-	defer dir.Close()
-	return dir.Readdirnames(-1)
+	defer unix.Close(dir)
+	return namesIn(dir)
+}
+
+// openDescriptors opens the directory of a process's descriptors. On a machine of
+// hundreds of processes that is done hundreds of times for one push, so it is done
+// without what os.Open does for a file that might have to be waited for.
+func openDescriptors(proc string) (int, error) {
+	return unix.Open(proc+"/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+}
+
+// namesIn returns the names in a directory, those that it found before an error, too.
+func namesIn(dir int) (names []string, err error) {
+	buf := make([]byte, 4096)
+	for {
+		n, err := unix.ReadDirent(dir, buf)
+		if err != nil || n <= 0 {
+			return names, err
+		}
+		_, _, names = unix.ParseDirent(buf[:n], -1, names)
+	}
 }

@@ -212,8 +212,11 @@ func (s *supervisor) describe(n notification) (c call, counts bool) {
 	}
 	for _, arg := range sig.paths {
 		path := s.text(n.args[arg])
-		if path == "" { // AT_EMPTY_PATH: the call is about the descriptor
-			path = s.open(n.args[max(0, arg-1)])
+		switch dir := n.args[max(0, arg-1)]; {
+		case path == "": // AT_EMPTY_PATH: the call is about the descriptor
+			path = s.open(dir)
+		case arg > 0 && path[0] != '/' && int32(dir) != unix.AT_FDCWD:
+			path = s.open(dir) + "/" + path
 		}
 		c.paths = append(c.paths, path)
 	}
