@@ -48,7 +48,7 @@ func build(dir string) error {
 		return errors.New("the Dockerfile does not build hotswap")
 	}
 	// Without what is for debuggers it takes half the time.
-	cmd := exec.Command("sh", "-c", strings.NewReplacer("/out/", dir+"/", "-ldflags '", "-ldflags '-w ").Replace(string(line[1])))
+	cmd := exec.Command("sh", "-c", strings.NewReplacer("/out/", dir+"/", "-ldflags '", "-ldflags '-s -w ").Replace(string(line[1])))
 	cmd.Dir = "../.."
 	if said, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", line[1], err, said)

@@ -72,7 +72,7 @@ func (w walk) write(t *testing.T, b block, name string) {
 	}
 	if b.language == "go" {
 		goTool(t, "vet", path)
-		goTool(t, "build", "-ldflags=-w", "-o", strings.TrimSuffix(path, ".go"), path)
+		goTool(t, "build", "-ldflags=-s -w", "-o", strings.TrimSuffix(path, ".go"), path)
 	}
 }
 
