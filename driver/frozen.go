@@ -95,7 +95,11 @@ func (f *Frozen) Thaw(opened ...func()) (pause time.Duration) {
 	for _, do := range opened {
 		do()
 	}
-	if notified != nil && !f.adopts {
+	switch {
+	case notified == nil:
+	case f.adopts: // whoever adopts has no caller to tell, only the log
+		go d.awaitOnSwap(notified, log)
+	default:
 		d.awaitOnSwap(notified, log)
 	}
 	return pause

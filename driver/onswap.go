@@ -92,6 +92,7 @@ func (d *Database) notifyAll() {
 	}
 }
 
+// call runs a callback, and recovers from a panic of it.
 func (d *Database) call(fn func(Swap), s Swap) {
 	defer func() {
 		if p := recover(); p != nil {

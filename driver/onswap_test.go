@@ -1,7 +1,10 @@
 package driver_test
 
 import (
+	"database/sql"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -35,4 +38,34 @@ func TestAnOnSwapThatDoesNotReturnIsNamedAndHoldsUpNoCaller(t *testing.T) {
 	close(end)
 	testenv.Until(t, "the callback has returned", func() bool { return d.Stats().OnSwap == 0 })
 	mustFreeze(t, d, driver.FreezeOptions{}).Thaw()
+}
+
+func TestAnOnSwapThatDoesNotReturnIsNamedAfterAMoveToo(t *testing.T) {
+	defer driver.SetOnSwapPatience(time.Millisecond)()
+	var log lines
+	path := filepath.Join(t.TempDir(), "live.sqlite3")
+	db, err := sql.Open(register(t, driver.WithLogger(zerolog.New(&log))), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	mustExec(t, db, "CREATE TABLE t (v)")
+	d, _ := driver.Lookup(path)
+	end := make(chan struct{})
+	defer close(end)
+	defer d.OnSwap(func(driver.Swap) { <-end })()
+	other := filepath.Join(t.TempDir(), "other.sqlite3")
+	plain, err := sql.Open("sqlite3", other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustExec(t, plain, "CREATE TABLE t (v)")
+	plain.Close()
+	if err := os.Rename(other, path); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Until(t, "the log names the callback", func() bool {
+		mustExec(t, db, "SELECT 1")
+		return len(log.with("an OnSwap callback has not returned")) == 1
+	})
 }
