@@ -22,7 +22,7 @@ func (p *push) receive(ctx context.Context, src io.Reader) (err error) {
 		return err
 	}
 	if p.inPlaceAhead() {
-		p.stage.after = 1 // the WAL, or the journal
+		p.stage.after, p.stage.passing = 1, true // the WAL, or the journal
 		if p.opts.Backup {
 			p.stage.besides = p.target.state.size
 		}
@@ -59,7 +59,7 @@ func (s *stage) receive(ctx context.Context, src io.Reader, opts PushOptions, pr
 	}
 	reserved := size
 	sum := newSourceDigest(src, opts.wantsDigest())
-	w := newStageWriter(s.file)
+	w := newStageWriter(s.file, s.passing)
 	defer w.close() // before anything else is done with the file
 	for {
 		if err := ctx.Err(); err != nil {
@@ -172,7 +172,9 @@ func (s *stage) receiveFile(ctx context.Context, src transfer.FileSource, opts P
 				return "", err
 			}
 		}
-		startWriteback(s.file, s.size, n)
+		if !s.passing {
+			startWriteback(s.file, s.size, n)
+		}
 		s.size += n
 		d.upTo(s.size)
 		progress(s.size)

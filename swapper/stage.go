@@ -24,9 +24,12 @@ type stage struct {
 	// after says how many bytes more the stage's way to the live database takes
 	// per byte of its own, and beyond those.
 	after, besides int64
-	taken          attributes // of the live file
-	state          fileState  // set by push.nameUndo
-	leased         bool
+	// passing says that the stage will not become the live file: nobody waits for its
+	// bytes to be on the disk, and if it is gone soon they never get there.
+	passing bool
+	taken   attributes // of the live file
+	state   fileState  // set by push.nameUndo
+	leased  bool
 }
 
 // private is the mode of a stage that gets another's before it is anything.

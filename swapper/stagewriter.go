@@ -11,15 +11,16 @@ const flushEvery = 8 << 20
 // and digested. The rest is for one goroutine.
 type stageWriter struct {
 	file *os.File
+	lazy bool        // the kernel writes back when it likes
 	work chan []byte // to write, in order
 	free chan []byte // buffers to fill
 	err  error       // of the first write that failed; valid once free is closed
 	done bool        // close was called
 }
 
-func newStageWriter(file *os.File) *stageWriter {
+func newStageWriter(file *os.File, lazy bool) *stageWriter {
 	const buffers = 3
-	w := &stageWriter{file: file, work: make(chan []byte, buffers), free: make(chan []byte, buffers)}
+	w := &stageWriter{file: file, lazy: lazy, work: make(chan []byte, buffers), free: make(chan []byte, buffers)}
 	for range buffers {
 		w.free <- make([]byte, copyChunk)
 	}
@@ -34,7 +35,7 @@ func (w *stageWriter) run() {
 			break
 		}
 		written += int64(len(p))
-		if written-flushed >= flushEvery {
+		if !w.lazy && written-flushed >= flushEvery {
 			startWriteback(w.file, flushed, written-flushed)
 			flushed = written
 		}
