@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
 	"hotswap/internal/testenv"
@@ -235,38 +232,5 @@ func TestThePoolsEndIsTheWatchsEnd(t *testing.T) {
 	defer pool.Close()
 	if got := stamps(t, pool); got != "new 50" {
 		t.Error(got)
-	}
-}
-
-// TestAJournalModeInTheDSNIsSetByOneConnectionAlone: converting a file that has another
-// mode needs it exclusively, or now and then the result is "database is locked".
-func TestAJournalModeInTheDSNIsSetByOneConnectionAlone(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "live.db")
-	opening, goOn := make(chan struct{}, 2), make(chan struct{})
-	drv := register(t, driver.WithConnectHook(func(*sqlite3.SQLiteConn) error {
-		opening <- struct{}{}
-		<-goOn
-		return nil
-	}))
-	pool, err := sql.Open(drv, "file:"+path+"?_journal=WAL")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	ended := make(chan error, 2)
-	for range 2 {
-		go func() { ended <- pool.Ping() }()
-	}
-	within(t, "the first connection", opening)
-	select {
-	case <-opening:
-		t.Error("a second connection is opened beside the first")
-	case <-time.After(50 * time.Millisecond):
-	}
-	close(goOn)
-	for range 2 {
-		if err := within(t, "a connection", ended); err != nil {
-			t.Error(err)
-		}
 	}
 }

@@ -108,11 +108,11 @@ func (c *conn) execContext(ctx context.Context, query string, args []driver.Name
 		res, err := s.inner.ExecContext(call, args)
 		err = c.unwatch(ctx, stop, err)
 		c.cache.put(s, err == nil)
-		return res, c.explain(err)
+		return res, c.conclude(err)
 	}
 	if !sqltext.MayChangeSession(query) {
 		res, err := c.inner.ExecContext(call, query, args)
-		return res, c.explain(c.unwatch(ctx, stop, err))
+		return res, c.conclude(c.unwatch(ctx, stop, err))
 	}
 	res, err := attaching(c, func() (driver.Result, error) { return c.inner.ExecContext(call, query, args) })
 	err = c.unwatch(ctx, stop, err)
@@ -138,21 +138,21 @@ func (c *conn) queryContext(ctx context.Context, query string, args []driver.Nam
 		inner, err := s.inner.QueryContext(ctx, args)
 		if err != nil {
 			c.cache.put(s, false)
-			return nil, c.explain(err)
+			return nil, c.conclude(err)
 		}
 		return c.openRows(inner, s, query), nil
 	}
 	if !sqltext.MayChangeSession(query) {
 		inner, err := c.inner.QueryContext(ctx, query, args)
 		if err != nil {
-			return nil, c.explain(err)
+			return nil, c.conclude(err)
 		}
 		return c.openRows(inner, nil, query), nil
 	}
 	inner, err := attaching(c, func() (driver.Rows, error) { return c.inner.QueryContext(ctx, query, args) })
 	c.recordSession(query, args, err)
 	if err != nil {
-		return nil, c.explain(err)
+		return nil, c.conclude(err)
 	}
 	r := c.openRows(inner, nil, query)
 	r.attaches = true
@@ -175,7 +175,7 @@ func (c *conn) prepareContext(ctx context.Context, query string) (driver.Stmt, e
 	defer c.exit()
 	inner, err := c.inner.PrepareContext(ctx, query)
 	if err != nil {
-		return nil, c.explain(err)
+		return nil, c.conclude(err)
 	}
 	s := c.handOut(query, inner)
 	if s.session {
@@ -220,7 +220,7 @@ func (c *conn) beginTx(ctx context.Context, queued bool) (driver.Tx, error) {
 	call, stop := c.watch(ctx)
 	err := c.control.begin.run(call, c)
 	if err = c.unwatch(ctx, stop, err); err != nil {
-		return nil, c.explain(err)
+		return nil, c.conclude(err)
 	}
 	c.tx.conn = c
 	c.writing, begun = queued, true

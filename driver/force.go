@@ -217,10 +217,10 @@ func (c *conn) endsLost(err error, query string) bool {
 	return ends == sqltext.RollsBack
 }
 
-// explain adds ErrForced to the error of a call that a forced freeze interrupted, and
-// then has ended what the connection holds; any other error remains the very value that
-// go-sqlite3 returned. The caller owns c, and does nothing more with it but exit.
-func (c *conn) explain(err error) error {
+// conclude ends a call that returned err. One that a forced freeze interrupted gets
+// ErrForced, and loses what its connection holds; any other error remains the very value
+// that go-sqlite3 returned. The caller owns c, and does nothing more with it but exit.
+func (c *conn) conclude(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -232,7 +232,7 @@ func (c *conn) explain(err error) error {
 	return &forcedError{err}
 }
 
-// wasForced reports whether err comes from a call that a forced freeze interrupted.
+// wasForced reports, once, whether err comes from a call that a forced freeze interrupted.
 func (c *conn) wasForced(err error) bool {
 	return isInterrupt(err) && c.interrupted.CompareAndSwap(true, false)
 }
@@ -240,14 +240,14 @@ func (c *conn) wasForced(err error) bool {
 // result is what an Exec of this text returns: a ROLLBACK that was interrupted has
 // still succeeded.
 func (c *conn) result(res driver.Result, err error, query string) (driver.Result, error) {
-	if err = c.explain(err); c.endsLost(err, query) {
+	if err = c.conclude(err); c.endsLost(err, query) {
 		return driver.RowsAffected(0), nil
 	}
 	return res, err
 }
 
-// explainStep is explain for a step of Rows, which does not own c.
-func (c *conn) explainStep(err error) error {
+// concludeStep is conclude for a step of Rows, which does not own c.
+func (c *conn) concludeStep(err error) error {
 	c.noteDamage(err)
 	if !c.wasForced(err) {
 		return err

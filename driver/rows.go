@@ -82,7 +82,7 @@ func (r *rows) Next(dest []driver.Value) error {
 	case err == io.EOF:
 		return err
 	default:
-		return r.conn.explainStep(err)
+		return r.conn.concludeStep(err)
 	}
 }
 

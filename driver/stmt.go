@@ -54,7 +54,7 @@ func (s *stmt) execContext(ctx context.Context, args []driver.NamedValue) (drive
 	call, stop := c.watch(ctx)
 	if !s.session {
 		res, err := s.inner.ExecContext(call, args)
-		return res, c.explain(c.unwatch(ctx, stop, err))
+		return res, c.conclude(c.unwatch(ctx, stop, err))
 	}
 	res, err := attaching(c, func() (driver.Result, error) { return s.inner.ExecContext(call, args) })
 	err = c.unwatch(ctx, stop, err)
@@ -82,7 +82,7 @@ func (s *stmt) queryContext(ctx context.Context, args []driver.NamedValue) (driv
 		c.recordSession(s.query, args, err)
 	}
 	if err != nil {
-		return nil, c.explain(err)
+		return nil, c.conclude(err)
 	}
 	r := c.openRows(inner, s, s.query)
 	r.attaches = s.session
@@ -100,7 +100,7 @@ func (s *stmt) enter(ctx context.Context) error {
 	}
 	inner, err := s.conn.inner.PrepareContext(ctx, s.query)
 	if err != nil {
-		err = s.conn.explain(err)
+		err = s.conn.conclude(err)
 		s.conn.exit()
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -98,7 +98,7 @@ func databaseName(path string) bool {
 	if strings.HasPrefix(name, ".") {
 		return false
 	}
-	return !strings.HasSuffix(name, "~") &&
+	return !strings.HasSuffix(name, sqlitefile.BackupSuffix) &&
 		!slices.ContainsFunc(sqlitefile.Sidecars[:], func(suffix string) bool { return strings.HasSuffix(name, suffix) })
 }
 

@@ -146,3 +146,9 @@ func hintOf(err error) string {
 	}
 	return ""
 }
+
+// isHeld reports whether err says that something held the database for too long.
+func isHeld(err error) bool {
+	var held *driver.HeldError
+	return errors.As(err, &held)
+}

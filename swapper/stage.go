@@ -10,12 +10,12 @@ import (
 
 	"hotswap/internal/sqlitefile"
 	"hotswap/internal/unix"
+	"hotswap/internal/workfile"
 )
 
 // stage is a new file in the target's directory: the pushed database until it
-// is renamed, or a snapshot until it is sent. It has an flock while its process lives,
-// which an orphan has not. SQLite's own locks are of another sort (fcntl) and don't
-// conflict with it.
+// is renamed, or a snapshot until it is sent. It is locked while its process lives, which
+// an orphan is not.
 type stage struct {
 	id   string // of the operation, in its files' names
 	path string
@@ -35,46 +35,23 @@ type stage struct {
 // private is the mode of a stage that gets another's before it is anything.
 const private = 0o600
 
-// createStage makes the file, of a kind, beside the database at path. The process's
-// umask counts, as for SQLite's own files.
+// createStage makes the file, of a kind, beside the database at path.
 func createStage(path, kind string, mode fs.FileMode) (*stage, error) {
-	for range 100 {
-		s := &stage{id: rand.Text()[:12]}
+	s := &stage{}
+	file, err := workfile.Create(func() string {
+		s.id = rand.Text()[:12]
 		s.path = beside{id: s.id, kind: kind}.path(path)
-		f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
-		if err != nil {
-			return nil, failed("create the stage", err)
-		}
-		s.file = f
-		// Until it is locked another push, or a starting server, may take it for an
-		// orphan and remove it.
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		named := false
-		if err == nil {
-			named, err = s.named()
-		}
-		if named {
-			return s, nil
-		}
+		return s.path
+	}, mode)
+	s.file = file
+	switch {
+	case errors.Is(err, workfile.ErrNotLocked):
 		s.discard()
-		if err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, failed("lock the stage", err)
-		}
+		return nil, failed("lock the stage", err)
+	case err != nil:
+		return nil, failed("create the stage", err)
 	}
-	return nil, failed("create the stage", errors.New("another process removes it again and again"))
-}
-
-// named reports whether the stage's path still leads to it.
-func (s *stage) named() (bool, error) {
-	ours, err := s.file.Stat()
-	if err != nil {
-		return false, err
-	}
-	there, err := os.Lstat(s.path)
-	if err != nil {
-		return false, ignoreNotExist(err)
-	}
-	return os.SameFile(ours, there), nil
+	return s, nil
 }
 
 // discard removes the stage and whatever SQLite may have put beside it.

@@ -35,7 +35,9 @@ func (p *push) errUnread(so string) error {
 
 // aside is what the sidecars of a database that can't be read are called until
 // their place is beside its backup. No recovery takes that for its own.
-func (r *replacement) aside(suffix string) string { return r.target.path + suffix + "~" }
+func (r *replacement) aside(suffix string) string {
+	return sqlitefile.BackupPath(r.target.path + suffix)
+}
 
 // setAside takes the sidecars of an unread live database from their place, where
 // they would be replayed into the new file: SQLite could not bring what they hold

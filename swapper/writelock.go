@@ -113,11 +113,6 @@ func waitsItself(h driver.Holder) bool {
 	return h.Kind == driver.HoldCall && len(h.Query) >= 5 && strings.EqualFold(h.Query[:5], "BEGIN")
 }
 
-func isHeld(err error) bool {
-	var held *driver.HeldError
-	return errors.As(err, &held)
-}
-
 // errJournalChanged: the program has set another journal mode since it was asked for.
 var errJournalChanged = &failure{text: "the journal mode was changed meanwhile", kinds: []error{ErrBusy}, hint: "try again"}
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"hotswap/internal/demoapp"
+	"hotswap/internal/sqlitefile"
 	"hotswap/swapper"
 )
 
@@ -69,7 +70,7 @@ func (d *demo) push(ctx context.Context, file, base, what string) error {
 		return fmt.Errorf("the push of %s failed with exit code %d: %s", filepath.Base(file), code, stderr)
 	}
 	after := d.svc.Database().Generation()
-	if err := d.trail.Replaced(swapper.Report{BackupPath: d.live + "~", Generation: after}, base, began, ended); err != nil {
+	if err := d.trail.Replaced(swapper.Report{BackupPath: sqlitefile.BackupPath(d.live), Generation: after}, base, began, ended); err != nil {
 		return err
 	}
 	stats := d.svc.Database().Stats()

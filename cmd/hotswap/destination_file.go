@@ -69,7 +69,7 @@ func (d *fileDestination) dryRun() (destination, error) {
 	case d.old == nil:
 		return nowhere{io.Discard, "would have become " + name}, nil
 	case d.backup:
-		return nowhere{io.Discard, "would have replaced " + name + ", which would be kept as " + printable.Line(d.path) + "~"}, nil
+		return nowhere{io.Discard, "would have replaced " + name + ", which would be kept as " + printable.Line(sqlitefile.BackupPath(d.path))}, nil
 	}
 	return nowhere{io.Discard, "would have replaced " + name}, nil
 }
@@ -125,7 +125,7 @@ func (d *fileDestination) commit() (backupPath string, err error) {
 		return "", err
 	}
 	if d.backup && d.old != nil {
-		backupPath = d.path + "~"
+		backupPath = sqlitefile.BackupPath(d.path)
 		if err := d.keepOld(backupPath); err != nil {
 			return "", fileFailure(fmt.Errorf("back up the old %s: %w", d.arg, err))
 		}
@@ -160,7 +160,7 @@ func (d *fileDestination) finish() error {
 // keepOld gives the old file a second name, over an older backup; on a file system
 // that has no second names it makes a copy.
 func (d *fileDestination) keepOld(path string) error {
-	temp := d.Name() + "~"
+	temp := sqlitefile.BackupPath(d.Name())
 	err := os.Link(d.path, temp)
 	if lacksLinks(err) {
 		temp, err = d.copyOld()

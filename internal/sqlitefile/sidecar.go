@@ -57,6 +57,5 @@ func Absent(err error) bool {
 // BackupSuffix is what the path of a backup ends with.
 const BackupSuffix = "~"
 
-// BackupPath returns where the database that replaces the one at path leaves that, if
-// it is to be kept.
+// BackupPath returns where a database that is replaced at path is kept, if it is to be.
 func BackupPath(path string) string { return path + BackupSuffix }
