@@ -1,6 +1,9 @@
 package testenv
 
-import "os"
+import (
+	"os"
+	"testing"
+)
 
 // Sample is how many of something a test tries: few in an ordinary run, which is to
 // be quick, and many where HOTSWAP_TEST_SAMPLES is "many", as in .ci/run.
@@ -9,4 +12,13 @@ func Sample(few, many int) int {
 		return many
 	}
 	return few
+}
+
+// Every skips all but every few-th of the subtests of a loop, counted by i from 0, in an
+// ordinary run; with HOTSWAP_TEST_SAMPLES=many none is left out.
+func Every(t testing.TB, i, few int) {
+	t.Helper()
+	if i%Sample(few, 1) != 0 {
+		Skip(t, "only with HOTSWAP_TEST_SAMPLES=many")
+	}
 }
