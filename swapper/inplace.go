@@ -13,15 +13,16 @@ import (
 	"hotswap/internal/dbpath"
 	"hotswap/internal/door"
 	"hotswap/internal/inside"
-	"hotswap/internal/pages"
 	"hotswap/internal/sqlitefile"
 )
 
 // overwrite writes the stage's content over the live database's, in one
 // transaction of SQLite's: it is what every process that has the file open
-// agrees on. Of that it writes the pages that differ, once into the WAL or the old ones
-// into the journal, and once into the file: SQLite can do with no less. The stage itself
-// is not written out by us, and if it is soon gone, by nobody.
+// agrees on. Each page is written once into the WAL, or its old content into the
+// journal, and once into the file. Pages that are the same already are written, too:
+// SQLite's backup knows no other way, and sqlite_dbpage is not compiled into
+// go-sqlite3. The stage itself is not written out by us, and if it is soon gone, by
+// nobody.
 //
 // In WAL mode reads go on throughout, each from its snapshot; the driver keeps
 // writes and transactions waiting. With a rollback journal the program's
@@ -35,17 +36,17 @@ import (
 // on it is the new one, in the WAL or in the file.
 type overwrite struct {
 	push   *push
-	target *target             // the live file
-	stage  *stage              // the new content
-	frozen *driver.Frozen      // the program's writes, or all its calls
-	others attachers           // those of databases that have this one attached
-	live   *live               // our connection to the database, while it is open,
-	conn   *sql.Conn           // the one of its pool,
-	dst    *sqlite3.SQLiteConn // and that in it
-	src    *sqlite3.SQLiteConn // reads the stage
-	copy   *pages.Backup       // from src to dst, in a transaction
-	cookie int64               // the old schema's, which distinguishes the old content from the new
-	copied *stage              // a copy of the old content, if one is to be kept
+	target *target               // the live file
+	stage  *stage                // the new content
+	frozen *driver.Frozen        // the program's writes, or all its calls
+	others attachers             // those of databases that have this one attached
+	live   *live                 // our connection to the database, while it is open,
+	conn   *sql.Conn             // the one of its pool,
+	dst    *sqlite3.SQLiteConn   // and that in it
+	src    *sqlite3.SQLiteConn   // reads the stage
+	copy   *sqlite3.SQLiteBackup // from src to dst, in a transaction
+	cookie int64                 // the old schema's, which distinguishes the old content from the new
+	copied *stage                // a copy of the old content, if one is to be kept
 	// committing is set once the step that commits may have begun.
 	committing bool
 }
@@ -192,13 +193,9 @@ func (o *overwrite) run(ctx context.Context) error {
 	return err
 }
 
-// write copies the pages that differ, and commits.
+// write copies all pages and commits.
 func (o *overwrite) write(ctx context.Context) error {
 	began := time.Now()
-	diff, err := o.compare(ctx)
-	if err != nil {
-		return err
-	}
 	if o.copy == nil {
 		if locked, err := o.beginCopy(); err != nil {
 			return failed("write to the live database", err)
@@ -220,7 +217,8 @@ func (o *overwrite) write(ctx context.Context) error {
 			return &failure{text: "the disk is filling up", kinds: []error{ErrNoSpace}, hint: "make room on the disk and try again"}
 		}
 		pages := max(1, stepBytes/int(max(1, pageSize)))
-		done, err := o.copy.Step(pages, diff, func() { o.committing = true })
+		o.committing = o.copy.Remaining() <= pages
+		done, err := o.copy.Step(pages)
 		if err != nil {
 			return failed("write to the live database", err)
 		}

@@ -9,7 +9,6 @@ import (
 
 	"hotswap/driver"
 	"hotswap/internal/openers"
-	"hotswap/internal/pages"
 )
 
 // lock gets SQLite's write lock with a first step of the copy that copies nothing; one
@@ -162,10 +161,10 @@ func (o *overwrite) begin(ctx context.Context, window time.Duration) (locked boo
 }
 
 func (o *overwrite) beginCopy() (locked bool, err error) {
-	if o.copy, err = pages.NewBackup(o.dst, o.src); err != nil {
+	if o.copy, err = o.dst.Backup("main", o.src, "main"); err != nil {
 		return false, err
 	}
-	_, err = o.copy.SQLiteBackup.Step(0)
+	_, err = o.copy.Step(0)
 	// A step that finds the database locked is no error, and has not even
 	// learned the source's size.
 	if err == nil && o.copy.PageCount() > 0 {

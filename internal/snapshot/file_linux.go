@@ -42,8 +42,6 @@ func (d descriptor) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-func (d descriptor) sync() error { return os.NewSyscallError("fsync", unix.Fsync(int(d))) }
-
 // checkFile makes sure that a descriptor is of the file at path, which the connection
 // has open: where the number was found is no promise of SQLite's.
 func checkFile(fd int, path string) error {

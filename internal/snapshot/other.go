@@ -24,7 +24,6 @@ type descriptor int
 
 func (descriptor) SyscallConn() (syscall.RawConn, error)   { return nil, errors.ErrUnsupported }
 func (descriptor) ReadAt(p []byte, off int64) (int, error) { return 0, errors.ErrUnsupported }
-func (descriptor) sync() error                             { return errors.ErrUnsupported }
 
 // File returns a Dest that is never used on this system.
 func File(*os.File) Dest { return nil }

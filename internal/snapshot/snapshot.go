@@ -105,10 +105,6 @@ func of(c *sqlite3.SQLiteConn, path string, h hooks) (*Snapshot, error) {
 // Size returns the size of the copy in bytes.
 func (s *Snapshot) Size() int64 { return s.size }
 
-// Sync makes what the main file has durable: a program with synchronous=OFF leaves that
-// to the kernel.
-func (s *Snapshot) Sync() error { return s.main.sync() }
-
 // chunk is how much is copied between two looks at the context.
 const chunk = 8 << 20
 

@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"os"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -77,32 +76,4 @@ func writeAt(fd int, b []byte, off int64) error {
 		}
 	}
 	return nil
-}
-
-// ReadAt fills b with what src has at offset off, or with less where it ends.
-func ReadAt(src syscall.Conn, b []byte, off int64) (n int, err error) {
-	raw, err := src.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	var readErr error
-	err = raw.Control(func(fd uintptr) {
-		for n < len(b) {
-			m, err := unix.Pread(int(fd), b[n:], off+int64(n))
-			if err == unix.EINTR {
-				continue
-			}
-			if err != nil {
-				readErr = os.NewSyscallError("read", err)
-			}
-			if err != nil || m == 0 {
-				return
-			}
-			n += m
-		}
-	})
-	if err == nil {
-		err = readErr
-	}
-	return n, err
 }
