@@ -38,6 +38,11 @@
 // An ordinary run looks at some states and calls, one with -every at all. What
 // neither way shows is a disk that loses what it has confirmed as written.
 //
+// # A pull into a file
+//
+// TestNoStateThatAPowerLossMayLeaveOfAPullIsAMixture replays what the command does that
+// pulls into a file which exists.
+//
 // # The harness bites
 //
 // Both are tried on pushes with a step left out, and must find what is bad.

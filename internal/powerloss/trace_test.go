@@ -60,7 +60,7 @@ const (
 
 // run starts the program with the environment and returns when it has ended. Its
 // standard output is nowhere but in the events.
-func (t *tracer) run(name string, env []string) error {
+func (t *tracer) run(name string, env []string, args ...string) error {
 	runtime.LockOSThread() // ptrace knows threads, not processes
 	defer runtime.UnlockOSThread()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
@@ -68,7 +68,7 @@ func (t *tracer) run(name string, env []string) error {
 		return err
 	}
 	defer null.Close()
-	p, err := os.StartProcess(name, []string{name}, &os.ProcAttr{
+	p, err := os.StartProcess(name, append([]string{name}, args...), &os.ProcAttr{
 		Env: env, Files: []*os.File{null, null, os.Stderr}, Sys: &unix.SysProcAttr{Ptrace: true},
 	})
 	if err != nil {
