@@ -35,7 +35,7 @@ func BenchmarkCheck(b *testing.B) {
 				}
 			}
 			ways := []contender{
-				{"scanned", func() error { return checkScanned("file:"+path+mapped, info.Size()) }},
+				{"scanned", func() error { return checkScanned(path, mapped, info.Size()) }},
 				{"sqlite", ours(mapped, info.Size(), "integrity_check")},
 				{"not-mapped", ours(mapped+"&_cache_size=-65536", 0, "integrity_check")},
 				{"sqlite-quick", ours(mapped, info.Size(), "quick_check")},
@@ -93,9 +93,14 @@ func check(db *sql.DB, pragma string) error {
 	return nil
 }
 
-func checkScanned(dsn string, mmap int64) error {
+func checkScanned(path, params string, mmap int64) error {
 	ctx := context.Background()
-	db, err := openMapped(dsn, mmap)
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	db, err := openMapped("file:"+path+params, mmap)
 	if err != nil {
 		return err
 	}
@@ -109,14 +114,14 @@ func checkScanned(dsn string, mmap int64) error {
 	if err != nil {
 		return err
 	}
-	tables, err := scan.List(ctx, db)
+	tables, err := scan.List(ctx, db, true)
 	if err != nil {
 		return err
 	}
 	if err := check(db, "quick_check"); err != nil {
 		return err
 	}
-	undecided, err := tables.Undecided(ctx, db)
+	undecided, err := tables.Undecided(ctx, db, file)
 	if err == nil && len(undecided) > 0 {
 		err = fmt.Errorf("undecided: %q", undecided)
 	}

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strings"
 
@@ -48,7 +49,7 @@ func (s *stage) checkIntegrity(ctx context.Context, db *driver.Database, what in
 		return err
 	}
 	defer pool.Close()
-	c := &checkup{pool: pool, verdict: &v, pragma: "integrity_check"}
+	c := &checkup{pool: pool, file: s.file, verdict: &v, pragma: "integrity_check"}
 	if what.quick {
 		c.pragma = "quick_check"
 	}
@@ -124,6 +125,7 @@ func (s *stage) openToCheck(ctx context.Context, db *driver.Database, v *verdict
 // checkup is one check on its one connection.
 type checkup struct {
 	pool    *sql.DB
+	file    io.ReaderAt // what the pool has open
 	verdict *verdict
 	pragma  string
 }

@@ -2,7 +2,10 @@ package swapper
 
 import (
 	"context"
+	"database/sql"
 	"strings"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
 	"hotswap/internal/scan"
@@ -12,7 +15,8 @@ import (
 // same: everything but the indexes is checked by quick_check, and those by scanning
 // them and their tables, or, where a scan can't decide, by integrity_check of that one
 // table. It reports whether the database is sound. If anything is wrong, or is not as
-// expected, that is for the whole of integrity_check to say, in SQLite's words.
+// expected, or so many tables are left that they take as long, that is for the whole of
+// integrity_check to say, in SQLite's words; where it is known before, at once.
 func (c *checkup) scan(ctx context.Context) (sound bool, err error) {
 	if c.pragma == "quick_check" || c.verdict.messages > 0 {
 		return false, nil
@@ -26,14 +30,14 @@ func (c *checkup) scan(ctx context.Context) (sound bool, err error) {
 	if err != nil {
 		return false, nil
 	}
-	tables, err := scan.List(ctx, c.pool)
+	tables, err := scan.List(ctx, c.pool, plain(c.pool))
 	if err != nil || !tables.Decidable() {
 		return false, ctx.Err()
 	}
 	if found, err := c.finds(ctx, "quick_check"); err != nil || found {
 		return false, err
 	}
-	undecided, err := tables.Undecided(ctx, c.pool)
+	undecided, err := tables.Undecided(ctx, c.pool, c.file)
 	if err != nil {
 		return false, ctx.Err()
 	}
@@ -43,6 +47,12 @@ func (c *checkup) scan(ctx context.Context) (sound bool, err error) {
 		}
 	}
 	return true, nil
+}
+
+// plain reports whether the pool's connection has only what SQLite comes with.
+func plain(pool *sql.DB) bool {
+	drv, ok := pool.Driver().(*sqlite3.SQLiteDriver)
+	return ok && drv.ConnectHook == nil && len(drv.Extensions) == 0
 }
 
 // finds reports whether a check finds anything, which it forgets. The error is of ctx.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"hotswap/driver"
@@ -15,14 +17,23 @@ import (
 // times as much, and would come to the same; so nothing else tells.
 func TestTheScanDecidesOfAnOrdinaryDatabase(t *testing.T) {
 	t.Parallel()
+	manyPartial := func(n int) string {
+		var b strings.Builder
+		b.WriteString("BEGIN;")
+		for i := range n {
+			fmt.Fprintf(&b, "CREATE TABLE p%d (v); CREATE INDEX p%d_v ON p%d (v) WHERE v > 5;", i, i, i)
+		}
+		return b.String() + "COMMIT"
+	}
 	for name, of := range map[string]struct {
 		statements []string
 		decides    bool
 	}{
-		"ordinary":        {nil, true},
-		"a partial index": {[]string{"CREATE TABLE p (v)", "CREATE INDEX p_v ON p (v) WHERE v > 5"}, true},
-		"nothing to scan": {[]string{"DROP INDEX i"}, false},
-		"UTF-16":          {[]string{"PRAGMA encoding='UTF-16'"}, false},
+		"ordinary":             {nil, true},
+		"a partial index":      {[]string{"CREATE TABLE p (v)", "CREATE INDEX p_v ON p (v) WHERE v > 5"}, true},
+		"many partial indexes": {[]string{manyPartial(400)}, false}, // for each, SQLite would go through the schema
+		"nothing to scan":      {[]string{"DROP INDEX i"}, false},
+		"UTF-16":               {[]string{"PRAGMA encoding='UTF-16'"}, false},
 		"a row missing from an index": {[]string{"PRAGMA writable_schema=ON",
 			"CREATE TABLE kept AS SELECT * FROM sqlite_schema WHERE name = 'i'", "DELETE FROM sqlite_schema WHERE name = 'i'", "PRAGMA writable_schema=RESET",
 			"INSERT INTO t (v) VALUES ('missing')",
@@ -58,9 +69,14 @@ func TestTheScanDecidesOfAnOrdinaryDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer release()
+		file, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
 		pool := inside.Of(d).OpenFile(path, false, "mode=rw", "nolock=1", "_query_only=1")
 		defer pool.Close()
-		c := &checkup{pool: pool, verdict: &verdict{}, pragma: "integrity_check"}
+		c := &checkup{pool: pool, file: file, verdict: &verdict{}, pragma: "integrity_check"}
 		if sound, err := c.scan(context.Background()); err != nil || sound != of.decides {
 			t.Errorf("%s: decided %v, %v", name, sound, err)
 		}

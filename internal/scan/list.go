@@ -2,6 +2,7 @@ package scan
 
 import (
 	"context"
+	"database/sql"
 	"slices"
 	"strings"
 )
@@ -30,32 +31,36 @@ func (x *index) values(t *table) string {
 	return b.String() + quote(t.rowid)
 }
 
-// List returns the tables.
-func List(ctx context.Context, db Querier) (all Tables, err error) {
+// List returns the tables. A connection that is not plain may have collations of the
+// program's own under SQLite's names, NOCASE, RTRIM and even BINARY, which nothing tells.
+func List(ctx context.Context, db Querier, plain bool) (all Tables, err error) {
 	var encoding string
 	if err := db.QueryRowContext(ctx, "PRAGMA main.encoding").Scan(&encoding); err != nil {
 		return nil, err
 	}
-	rows, err := db.QueryContext(ctx, "SELECT name, wr FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow') ORDER BY name")
+	undecidable := encoding != "UTF-8" // whose order is another
+	if !plain && !undecidable {
+		if undecidable, err = namesBinary(ctx, db); err != nil {
+			return nil, err
+		}
+	}
+	// Nothing is compared here by SQLite, whose = is one of those.
+	err = each(ctx, db, "SELECT schema, type, name, wr FROM pragma_table_list", nil, func(scan func(...any) error) error {
+		var t table
+		var schema, kind string
+		if err := scan(&schema, &kind, &t.name, &t.undecidable); err != nil || schema != "main" || kind != "table" && kind != "shadow" {
+			return err
+		}
+		t.undecidable = t.undecidable || undecidable
+		all = append(all, t)
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var t table
-		if err := rows.Scan(&t.name, &t.undecidable); err != nil {
-			return nil, err
-		}
-		t.undecidable = t.undecidable || encoding != "UTF-8" // whose order is another
-		all = append(all, t)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	rows.Close()
 	for i := range all {
 		if t := &all[i]; !t.undecidable {
-			if err := t.describe(ctx, db); err != nil {
+			if err := t.describe(ctx, db, plain); err != nil {
 				return nil, err
 			}
 		}
@@ -63,8 +68,21 @@ func List(ctx context.Context, db Querier) (all Tables, err error) {
 	return all, nil
 }
 
+// namesBinary reports whether the schema may name the collation BINARY. A column for which
+// none is named has SQLite's own, whatever has that name.
+func namesBinary(ctx context.Context, db Querier) (names bool, err error) {
+	err = each(ctx, db, "SELECT sql FROM main.sqlite_schema", nil, func(scan func(...any) error) error {
+		var text sql.NullString
+		err := scan(&text)
+		lower := strings.ToLower(text.String)
+		names = names || strings.Contains(lower, "collate") && strings.Contains(lower, "binary")
+		return err
+	})
+	return names, err
+}
+
 // describe adds what the table has.
-func (t *table) describe(ctx context.Context, db Querier) error {
+func (t *table) describe(ctx context.Context, db Querier, plain bool) error {
 	var columns []string
 	generated := map[string]bool{}
 	err := each(ctx, db, "SELECT name, hidden FROM pragma_table_xinfo(?, 'main')", []any{t.name}, func(scan func(...any) error) error {
@@ -96,27 +114,28 @@ func (t *table) describe(ctx context.Context, db Querier) error {
 	})
 	for i := range t.indexes {
 		if err == nil {
-			err = t.describeIndex(ctx, db, &t.indexes[i], generated)
+			err = t.describeIndex(ctx, db, &t.indexes[i], generated, plain)
 		}
 	}
 	return err
 }
 
-func (t *table) describeIndex(ctx context.Context, db Querier, x *index, generated map[string]bool) error {
-	err := each(ctx, db, `SELECT cid, coalesce(name, ''), "desc", coalesce(coll, ''), key FROM pragma_index_xinfo(?, 'main')`, []any{x.name}, func(scan func(...any) error) error {
+func (t *table) describeIndex(ctx context.Context, db Querier, x *index, generated map[string]bool, plain bool) error {
+	err := each(ctx, db, `SELECT cid, name, "desc", coll, key FROM pragma_index_xinfo(?, 'main')`, []any{x.name}, func(scan func(...any) error) error {
 		var cid, key int
-		var name, coll string
+		var of, collation sql.NullString
 		var down bool
-		if err := scan(&cid, &name, &down, &coll, &key); err != nil || key == 0 {
+		if err := scan(&cid, &of, &down, &collation, &key); err != nil || key == 0 {
 			return err
 		}
-		// Of a column that is twice in an index, or of the rowid, which is at its end
-		// besides, a query reads one of both.
+		name := of.String
+		// Of a column that is twice in an index, or of the rowid by its name, which is at
+		// its end besides, a query reads one of both.
 		if cid < 0 || generated[name] || slices.Contains(x.columns, name) {
 			t.undecidable = true
 		}
 		how := byte(0)
-		switch strings.ToUpper(coll) {
+		switch strings.ToUpper(collation.String) {
 		case "BINARY":
 		case "NOCASE":
 			how = noCase
@@ -125,6 +144,7 @@ func (t *table) describeIndex(ctx context.Context, db Querier, x *index, generat
 		default:
 			t.undecidable = true
 		}
+		t.undecidable = t.undecidable || how != 0 && !plain
 		if down {
 			how |= desc
 		}

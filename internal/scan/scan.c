@@ -40,6 +40,7 @@ extern void sqlite3_result_error(sqlite3_context *, const char *, int) WEAK;
 #define RTRIM 2
 #define COLLATION 3
 #define DESC 4
+#define REAL 8
 
 #define MAXCOLS 64
 
@@ -66,7 +67,7 @@ struct ordered {
 	struct sum sum;
 	struct row rows[2]; // the latest and the one before
 	int failed;         // no memory
-	unsigned char disorder, twins;
+	unsigned char disorder, twins; // disorder is also what can't be told
 };
 
 struct seed {
@@ -259,6 +260,13 @@ static void ordered_step(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
 			c = compare(before, now, argc - 1, 0);
 		}
 		if (c >= 0)
+			o->disorder = 1;
+	}
+	// What a REAL column has as an integer, which SQLite's search compares as it is,
+	// comes here as a float; of so large a one there may be several.
+	for (int i = 0; i < argc - 1; i++) {
+		double r = (key[i + 1] & REAL) && now->v[i].type == SQLITE_FLOAT ? now->v[i].r : 0;
+		if ((r >= 0x1p53 && r <= 0x1p63) || (r <= -0x1p53 && r >= -0x1p63))
 			o->disorder = 1;
 	}
 	add(&o->sum, sqlite3_user_data(ctx), argc, argv);

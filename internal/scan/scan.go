@@ -9,11 +9,18 @@
 // rowid; so it is a matter of luck, one in 2^64 at the least, and not of the file,
 // that two differ and are taken for equal.
 //
+// A query forgives where that search does not, so the bytes of the indexes' records are
+// read as well, in the file: see records. And the order is by SQLite's own collations:
+// on a connection that may have others under their names, indexes that use them are not
+// scanned. (What C code registers by sqlite3_auto_extension, on connections of all kinds,
+// is not known here.)
+//
 // Only "equal" is decided here. What differs, and what a scan can't tell (partial
-// indexes, expressions, a column or the rowid in a key twice, collations of the
-// program's own, WITHOUT ROWID), is left to
-// SQLite's check, table by table. And that of all else, quick_check, comes before:
-// the scans rely on it.
+// indexes, expressions, a column in a key twice, the rowid in a key but as the table's
+// INTEGER PRIMARY KEY, other collations, WITHOUT ROWID, UTF-16, REAL columns with numbers
+// of 2^53 and more, what it would have to read of a record on overflow pages), is left
+// to SQLite's check, table by table, or, where that is as quick, of the whole. And that
+// of all else, quick_check, comes before: the scans rely on it.
 package scan
 
 /*
@@ -30,6 +37,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -44,6 +52,8 @@ func Register(c *sqlite3.SQLiteConn) error {
 	if !ok {
 		return errors.New("scan: a connection that go-sqlite3 does not show")
 	}
+	// It might hide from the scans what it does not hide from SQLite's check.
+	c.RegisterAuthorizer(nil)
 	var seed [16]byte
 	rand.Read(seed[:])
 	if rc := C.hotswap_scan_register(h.Pointer(), C.uint64_t(binary.NativeEndian.Uint64(seed[:])), C.uint64_t(binary.NativeEndian.Uint64(seed[8:]))); rc != 0 {
@@ -61,25 +71,48 @@ type Querier interface {
 // Tables are those of a database's main schema, but for virtual ones.
 type Tables []table
 
-// Decidable reports whether there is a table whose indexes can be scanned.
+// Decidable reports whether there is a table whose indexes can be scanned, and there are
+// not too many of the others.
 func (all Tables) Decidable() bool {
-	return slices.ContainsFunc(all, func(t table) bool { return len(t.indexes) > 0 && !t.undecidable })
+	some, others := false, 0
+	for _, t := range all {
+		if t.undecidable {
+			others++
+		} else if len(t.indexes) > 0 {
+			some = true
+		}
+	}
+	return some && !all.tooMany(others)
 }
 
 // Undecided returns the names of those that SQLite's own check has to look at: it did
 // not turn out that their indexes are as they should be. An error is a query's.
-func (all Tables) Undecided(ctx context.Context, db Querier) (names []string, err error) {
+// The file is the database's, and it is not written to meanwhile. Once there are so many
+// that the whole of SQLite's check takes no longer, it returns ErrTooMany.
+func (all Tables) Undecided(ctx context.Context, db Querier, file io.ReaderAt) (names []string, err error) {
+	r := newRecords(file)
 	for _, t := range all {
-		equal, err := t.equal(ctx, db)
+		equal, err := t.equal(ctx, db, r)
 		if err != nil {
 			return nil, err
 		}
 		if !equal {
 			names = append(names, t.name)
 		}
+		if all.tooMany(len(names)) {
+			return nil, ErrTooMany
+		}
 	}
 	return names, nil
 }
+
+// ErrTooMany is returned by Undecided.
+var ErrTooMany = errors.New("scan: too many tables are left to SQLite's check")
+
+// tooMany reports whether so many tables are better checked with all others at once. A
+// check of one goes through the schema several times, in a microsecond or so for each of
+// its tables.
+func (all Tables) tooMany(undecided int) bool { return undecided*len(all) > 100_000 }
 
 // As in scan.c.
 const (
@@ -87,6 +120,7 @@ const (
 	noCase = 1
 	rTrim  = 2
 	desc   = 4
+	realIs = 8
 )
 
 const (
@@ -96,15 +130,15 @@ const (
 
 // equal reports whether the table's indexes have all of its rows and nothing else,
 // in order; false if that can't be told.
-func (t *table) equal(ctx context.Context, db Querier) (bool, error) {
+func (t *table) equal(ctx context.Context, db Querier, r *records) (bool, error) {
 	if len(t.indexes) == 0 && !t.undecidable {
 		return true, nil
 	}
-	if t.undecidable {
+	if t.undecidable || r == nil {
 		return false, nil
 	}
 	for some := range slices.Chunk(t.indexes, mostIndexes) {
-		equal, err := t.equalTo(ctx, db, some)
+		equal, err := t.equalTo(ctx, db, r, some)
 		if err != nil || !equal {
 			return false, err
 		}
@@ -112,7 +146,7 @@ func (t *table) equal(ctx context.Context, db Querier) (bool, error) {
 	return true, nil
 }
 
-func (t *table) equalTo(ctx context.Context, db Querier, indexes []index) (bool, error) {
+func (t *table) equalTo(ctx context.Context, db Querier, r *records, indexes []index) (bool, error) {
 	sums := make([]string, len(indexes))
 	for i, x := range indexes {
 		sums[i] = "hotswap_sum(" + x.values(t) + ")"
@@ -131,12 +165,24 @@ func (t *table) equalTo(ctx context.Context, db Querier, indexes []index) (bool,
 		return false, err
 	}
 	for i, x := range indexes {
-		query := "SELECT hotswap_ordered(x'" + fmt.Sprintf("%x", x.key) + "', " + x.values(t) + ")" + from + " INDEXED BY " + quote(x.name)
-		if ok, err := planned(ctx, db, query, "SCAN t USING COVERING INDEX "+x.name); err != nil || !ok {
+		query := func(key []byte) string {
+			return fmt.Sprintf("SELECT hotswap_ordered(x'%x', %s)%s INDEXED BY %s", key, x.values(t), from, quote(x.name))
+		}
+		if ok, err := planned(ctx, db, query(x.key), "SCAN t USING COVERING INDEX "+x.name); err != nil || !ok {
 			return false, err
 		}
+		l, err := layoutOf(ctx, db, query(x.key), len(x.columns))
+		if err != nil || l == nil || !r.plain(ctx, l) {
+			return false, err
+		}
+		key := slices.Clone(x.key)
+		for i, is := range l.reals {
+			if is {
+				key[i+1] |= realIs
+			}
+		}
 		var got []byte
-		if err := db.QueryRowContext(ctx, query).Scan(&got); err != nil {
+		if err := db.QueryRowContext(ctx, query(key)).Scan(&got); err != nil {
 			return false, err
 		}
 		n := len(want[i])
@@ -145,30 +191,6 @@ func (t *table) equalTo(ctx context.Context, db Querier, indexes []index) (bool,
 		}
 	}
 	return true, nil
-}
-
-// planned reports whether SQLite runs the query in this one way.
-func planned(ctx context.Context, db Querier, query, detail string) (bool, error) {
-	rows, err := db.QueryContext(ctx, "EXPLAIN QUERY PLAN "+query)
-	if err != nil {
-		var se sqlite3.Error
-		if errors.As(err, &se) && se.Code == sqlite3.ErrError {
-			return false, nil // "no query solution"
-		}
-		return false, err
-	}
-	defer rows.Close()
-	steps, as := 0, false
-	for rows.Next() {
-		var id, parent, unused int
-		var text string
-		if err := rows.Scan(&id, &parent, &unused, &text); err != nil {
-			return false, err
-		}
-		steps++
-		as = text == detail
-	}
-	return steps == 1 && as, rows.Err()
 }
 
 func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
