@@ -37,7 +37,8 @@ func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
 		return nil, p.freezeFailed(err)
 	}
 	p.phases.begin("swap")
-	p.report.Connections, p.report.Attempts, p.report.Holders = frozen.Connections, frozen.Attempts, frozen.Holders
+	p.report.Connections, p.report.Attempts = frozen.Connections, frozen.Attempts
+	p.report.Holders = append(slices.Clone(p.forced), frozen.Holders...)
 	return frozen, nil
 }
 

@@ -49,6 +49,7 @@ type overwrite struct {
 	copied *stage                // a copy of the old content, if one is to be kept
 	// committing is set once the step that commits may have begun.
 	committing bool
+	forced     bool // mayForce has said yes
 }
 
 // inPlace writes over the live database, because of what keeps the push from renaming.

@@ -51,7 +51,8 @@ type PushOptions struct {
 	// means 1 s. While a push in place copies, writes wait for longer.
 	MaxPause time.Duration
 	// Force interrupts what has not drained by the timeout, and rolls its
-	// transactions back: their owners get an error that wraps driver.ErrForced.
+	// transactions back: their owners get an error that wraps driver.ErrForced. With
+	// DryRun nothing is interrupted.
 	Force bool
 	// Backup keeps the replaced database beside the new one, at the same path with a
 	// "~" appended. An older backup is replaced.

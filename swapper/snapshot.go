@@ -24,6 +24,7 @@ const stepBytes = 4 << 20
 // reading runs fn within a read transaction of a connection of the driver's, which has
 // begun: it waits at the gate like any call, and a swap waits for it.
 func (p *pull) reading(ctx context.Context, fn func(*sqlite3.SQLiteConn) error) error {
+	began := time.Now()
 	pool := inside.Of(p.db).OpenPlain("mode=rw", fmt.Sprintf("_busy_timeout=%d", exclusiveLook.Milliseconds()))
 	defer pool.Close()
 	var conn *sql.Conn
@@ -32,7 +33,7 @@ func (p *pull) reading(ctx context.Context, fn func(*sqlite3.SQLiteConn) error) 
 		return err
 	})
 	if err != nil {
-		return snapshotFailed(ctx, "open the database", err)
+		return p.readFailed(ctx, "open the database", err, time.Since(began))
 	}
 	defer conn.Close()
 	err = driver.Raw(conn, func(src *sqlite3.SQLiteConn) (err error) {
@@ -49,7 +50,7 @@ func (p *pull) reading(ctx context.Context, fn func(*sqlite3.SQLiteConn) error) 
 		return fn(src)
 	})
 	if err != nil {
-		return snapshotFailed(ctx, "take the snapshot", err)
+		return p.readFailed(ctx, "take the snapshot", err, time.Since(began))
 	}
 	return nil
 }
@@ -95,6 +96,16 @@ func (p *pull) copied(total int64) func(int64) {
 	return func(done int64) {
 		p.events.progress(StepCopying, fmt.Sprintf("copied %d of %d bytes", done, total), done, total)
 	}
+}
+
+// readFailed is snapshotFailed, after a wait.
+func (p *pull) readFailed(ctx context.Context, doing string, err error, waited time.Duration) error {
+	if ctx.Err() == nil && busyElsewhere(err) {
+		if own := p.locked(ctx, err, waited); own != nil {
+			return own
+		}
+	}
+	return snapshotFailed(ctx, doing, err)
 }
 
 // snapshotFailed sorts an error of reading the live database, which may be

@@ -72,6 +72,9 @@ type push struct {
 	unread   error // why it can't be read; nil if it can
 	wal      bool  // it is in WAL mode
 
+	writers []driver.Holder // the transactions that the last visit met
+	forced  []driver.Holder // what visits have interrupted
+
 	wantLease bool // to rename without one would be a risk; see mayRename
 }
 

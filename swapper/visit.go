@@ -19,7 +19,8 @@ const visitTries = 5
 // its writes wait for these milliseconds, and those that are running are waited for.
 //
 // fn may run several times: if SQLite is busy it is tried again, up to the push's
-// timeout, with the connection closed in between.
+// timeout, with the connection closed in between. What happens then is said at
+// visitLocked.
 func (p *push) visit(ctx context.Context, fn func(*live) error) error {
 	began := time.Now()
 	for try := 1; ; try++ {
@@ -27,8 +28,11 @@ func (p *push) visit(ctx context.Context, fn func(*live) error) error {
 		err := p.visitOnce(ctx, p.wal || try > visitTries, fn)
 		switch {
 		case err == errNoBreak:
-		case !busyElsewhere(err), time.Since(tried) >= p.left():
+		case !busyElsewhere(err):
 			return err
+		case time.Since(tried) >= p.left():
+			p.waited += time.Since(tried)
+			return p.visitLocked(ctx, fn, err, time.Since(began))
 		case time.Since(began) > exclusiveLook:
 			if inVain := exclusive(p.db); inVain != nil {
 				return inVain
@@ -53,6 +57,7 @@ func (p *push) visitOnce(ctx context.Context, regardless bool, fn func(*live) er
 	switch {
 	case err == nil:
 		defer quiet.Thaw()
+		p.writers = quiet.Holders
 		if len(quiet.Holders) > 0 && !regardless {
 			return errNoBreak
 		}
@@ -60,10 +65,15 @@ func (p *push) visitOnce(ctx context.Context, regardless bool, fn func(*live) er
 	default:
 		return err
 	}
+	return p.withLive(ctx, quietPause, fn)
+}
+
+// withLive runs fn with a connection, for which the caller has made room.
+func (p *push) withLive(ctx context.Context, wait time.Duration, fn func(*live) error) error {
 	if _, err := p.target.still(); err != nil {
 		return err
 	}
-	l, err := openLive(ctx, p.db, quietPause)
+	l, err := openLive(ctx, p.db, wait)
 	if err != nil {
 		return err
 	}

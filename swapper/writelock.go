@@ -46,7 +46,14 @@ func (o *overwrite) lock(ctx context.Context) (err error) {
 				return err
 			}
 		}
-		if time.Now().After(deadline) || ctx.Err() != nil || !errors.Is(err, ErrBusy) {
+		late := time.Now().After(deadline)
+		if late && errors.Is(err, ErrBusy) && ctx.Err() == nil && o.mayForce() {
+			if err := o.push.interrupt(ctx); err != nil {
+				return err
+			}
+			late = false
+		}
+		if late || ctx.Err() != nil || !errors.Is(err, ErrBusy) {
 			return errors.Join(ctx.Err(), err)
 		}
 		select {
@@ -55,6 +62,16 @@ func (o *overwrite) lock(ctx context.Context) (err error) {
 		}
 		window = min(2*window, o.push.opts.maxPause())
 	}
+}
+
+// mayForce reports, once, whether transactions of the program's are to be interrupted
+// that have the write lock in WAL mode, where the freeze leaves them alone.
+func (o *overwrite) mayForce() bool {
+	if o.forced || !o.push.opts.Force || !o.push.wal || !slices.ContainsFunc(o.frozen.Holders, func(h driver.Holder) bool { return !waitsItself(h) }) {
+		return false
+	}
+	o.forced = true
+	return true
 }
 
 // quiet keeps the program out of the copy's way.

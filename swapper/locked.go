@@ -1,0 +1,138 @@
+package swapper
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"hotswap/driver"
+	"hotswap/internal/livefile"
+	"hotswap/internal/openers"
+)
+
+// With a rollback journal a transaction shuts readers out from when it begins to write
+// into the file: as it commits, from its BEGIN EXCLUSIVE on, or once it has changed more
+// than its cache holds. SQLite then tells a push or a pull that the database is locked,
+// but not by whom.
+
+// visitLocked is the end of a visit that SQLite has kept out, with busy, until the
+// push's timeout. Is it the program that did, it is as with any other hold: if the push
+// is forced, what holds the lock is interrupted, and fn runs while the gate is closed;
+// else the error names it. A dry run interrupts nothing.
+func (p *push) visitLocked(ctx context.Context, fn func(*live) error, busy error, waited time.Duration) error {
+	if inVain := exclusive(p.db); inVain != nil {
+		return inVain
+	}
+	holders := lockers(p.db, p.target.state.inode(), p.writers)
+	switch {
+	case len(holders) == 0:
+		return busy
+	case p.opts.Force && !p.opts.DryRun:
+		return p.visitForced(ctx, fn)
+	}
+	p.report.Holders = holders
+	f := lockedBy(p.db, busy, holders, waited)
+	switch {
+	case p.opts.DryRun && p.opts.Force:
+		f.hint = "try again, or wait longer with --timeout: a dry run interrupts nothing"
+	case p.opts.DryRun:
+		f.hint = "try again, or wait longer with --timeout; a push, but not a dry run, ends the holders with --force"
+	default:
+		f.hint = "try again, wait longer with --timeout, or end the holders with --force"
+	}
+	return f
+}
+
+// visitForced runs fn while the gate is closed.
+func (p *push) visitForced(ctx context.Context, fn func(*live) error) error {
+	frozen, err := p.freezeForced(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.thaw(frozen)
+	return p.withLive(ctx, lockWait*time.Millisecond, fn)
+}
+
+// interrupt ends what the program holds.
+func (p *push) interrupt(ctx context.Context) error {
+	frozen, err := p.freezeForced(ctx)
+	if err != nil {
+		return err
+	}
+	p.thaw(frozen)
+	return nil
+}
+
+// freezeForced freezes the database at once, for which all is interrupted that the
+// program holds.
+func (p *push) freezeForced(ctx context.Context) (*driver.Frozen, error) {
+	frozen, err := p.freezePatiently(ctx, driver.FreezeOptions{
+		MaxPause: p.opts.MaxPause, Force: true, Logger: &p.opts.Logger, Notify: p.freezeStep,
+	}, quietPause)
+	if err != nil {
+		return nil, p.freezeFailed(err)
+	}
+	p.forced = append(p.forced, frozen.Holders...)
+	p.report.Connections, p.report.Attempts, p.report.Holders = frozen.Connections, frozen.Attempts, slices.Clone(p.forced)
+	return frozen, nil
+}
+
+// locked is the error of a pull that the program's own transactions kept out; nil if it
+// was something else.
+func (p *pull) locked(ctx context.Context, busy error, waited time.Duration) error {
+	var writers []driver.Holder
+	// Only with writes waiting does it show which transactions there are.
+	if quiet, err := p.db.Freeze(ctx, driver.FreezeOptions{WritesOnly: true, MaxPause: time.Millisecond}); err == nil {
+		writers = quiet.Holders
+		quiet.Thaw()
+	}
+	file, ok := openers.InodeOf(p.db.Path())
+	if !ok {
+		return nil
+	}
+	holders := lockers(p.db, file, writers)
+	if len(holders) == 0 {
+		return nil
+	}
+	p.report.Holders = holders
+	f := lockedBy(p.db, busy, holders, waited)
+	f.hint = "end that and try again"
+	return f
+}
+
+// lockers returns what of the program's has the file locked, most likely: its
+// transactions, but for those that wait for the lock themselves; and if there are none,
+// whatever it is at, unless another database that has this one attached may have locked
+// it. It returns none if another process is seen to have the file locked, or in WAL mode,
+// where no transaction shuts readers out.
+func lockers(db *driver.Database, file openers.Inode, writers []driver.Holder) []driver.Holder {
+	if livefile.JournalMode(db.Path()) == "wal" {
+		return nil
+	}
+	if shut, known := openers.ShutElsewhere(file); shut && known {
+		return nil
+	}
+	holders := slices.Clone(writers)
+	if len(holders) == 0 && len(db.Attachers()) == 0 {
+		holders = db.Holders()
+	}
+	return slices.DeleteFunc(holders, waitsItself)
+}
+
+// lockedBy is the error of a database that these have locked.
+func lockedBy(db *driver.Database, busy error, holders []driver.Holder, waited time.Duration) *failure {
+	return &failure{
+		text:  "the live database can't be read",
+		cause: &lockedError{&driver.HeldError{Path: db.Path(), Waited: waited, Attempts: 1, Holders: holders}, busy},
+		kinds: []error{ErrBusy},
+	}
+}
+
+// lockedError is SQLite's word that a database is locked, and by what.
+type lockedError struct {
+	held *driver.HeldError
+	busy error
+}
+
+func (e *lockedError) Error() string   { return e.held.Error() }
+func (e *lockedError) Unwrap() []error { return []error{e.held, e.busy} }
