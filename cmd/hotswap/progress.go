@@ -101,8 +101,9 @@ func (o *output) statusLine(line sockserver.Line) {
 		if o.live != nil {
 			o.live.endActivity(line.Step == swapper.StepReceived)
 		}
-		if line.Step == swapper.StepPullComplete && o.dryRun {
-			return // the program does not know that it is one
+		if line.Step == swapper.StepPullComplete {
+			o.pulled = line.Text
+			return
 		}
 		o.say("%s", line.Text)
 	}

@@ -41,8 +41,11 @@ func (c *cpCmd) pull(ctx context.Context, client *sockserver.Client, src, dst si
 		return err
 	}
 	report.DryRun = c.DryRun
-	if dry, ok := dest.(nowhere); ok {
+	lines.close()
+	if dry, ok := dest.(nowhere); ok { // the program does not know that it is one
 		out.say("dry run complete: nothing was written; a copy of %d bytes %s", report.Bytes, dry.would)
+	} else if out.pulled != "" {
+		out.say("%s", out.pulled)
 	}
 	return out.done(report)
 }
