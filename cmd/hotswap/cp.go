@@ -70,6 +70,7 @@ func (cpCmd) Help() string {
 
 // Run copies. With --json it prints the result as an object, also on failure.
 func (c *cpCmd) Run(ctx context.Context, stdio *streams) error {
+	c.useStdio()
 	out := c.newOutput(ctx, stdio)
 	err := c.copy(ctx, out)
 	out.close()

@@ -61,6 +61,9 @@ func (c *cpCmd) openDestination(ctx context.Context, src, dst side, out *output)
 	case dst.stdio():
 		return stream{pipeWriter{ctx, out.out}, keepOpen}, nil
 	}
+	if fd, is := ownDescriptor(dst.path); is {
+		return c.intoDescriptor(ctx, dst, fd)
+	}
 	info, err := os.Stat(dst.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -79,6 +82,20 @@ func (c *cpCmd) openDestination(ctx context.Context, src, dst side, out *output)
 		return nil, fileFailure(fmt.Errorf("open the destination: %w", err))
 	}
 	return stream{pipeWriter{ctx, device}, device.Close}, nil
+}
+
+// intoDescriptor writes into what the caller has opened, as into standard output,
+// whatever that is: to replace it by its name is not what was asked for.
+func (c *cpCmd) intoDescriptor(ctx context.Context, dst side, fd int) (destination, error) {
+	file, err := openDescriptor(dst.arg, fd)
+	if err != nil {
+		return nil, err
+	}
+	if c.DryRun {
+		file.Close()
+		return nowhere{io.Discard, "would have been written to " + printable.Line(dst.arg)}, nil
+	}
+	return stream{pipeWriter{ctx, file}, file.Close}, nil
 }
 
 // nowhere is the destination of a dry run.

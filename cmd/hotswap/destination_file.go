@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 
-	"hotswap/internal/dbpath"
 	"hotswap/internal/openers"
 	"hotswap/internal/printable"
 	"hotswap/internal/sqlitefile"
@@ -30,7 +29,10 @@ type fileDestination struct {
 }
 
 func (c *cpCmd) newFile(dst, src side, old os.FileInfo) (destination, error) {
-	path, err := dbpath.Real(dst.path)
+	path, err := realName(dst.path)
+	if errors.Is(err, errNameless) {
+		return nil, failf(exitFailed, "%s can't be replaced: %w", dst.arg, errNameless).withHint("name a file")
+	}
 	if err != nil {
 		f := fileFailure(fmt.Errorf("find the destination: %w", err))
 		if errors.Is(err, fs.ErrNotExist) {

@@ -197,6 +197,32 @@ func deadSocketMain() error {
 	return l.Close()
 }
 
+// onSocketMain is "onsocket FILE COMMAND...": the command has a socket as descriptor 3, from
+// which it can read what is in the file.
+func onSocketMain() error {
+	ends, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	ours, its := os.NewFile(uintptr(ends[0]), "our end"), os.NewFile(uintptr(ends[1]), "its end")
+	syscall.CloseOnExec(ends[0])
+	syscall.CloseOnExec(ends[1])
+	file, err := os.Open(os.Args[1])
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	cmd := exec.Command(os.Args[2], os.Args[3:]...)
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = os.Stdout, os.Stderr, []*os.File{its}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	its.Close()
+	_, err = io.Copy(ours, file)
+	ours.Close()
+	return errors.Join(err, cmd.Wait())
+}
+
 // corruptMain is "corrupt FILE": it overwrites the second page.
 func corruptMain() error {
 	file, err := os.OpenFile(os.Args[1], os.O_WRONLY, 0)

@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 		"nobody":   nobodyMain,
 		"leave":    func() { exitOn(leaveMain()) },
 		"halfpush": func() { exitOn(halfPushMain()) },
+		"onsocket": func() { exitOn(onSocketMain()) },
 		"deadsock": func() { exitOn(deadSocketMain()) },
 		"corrupt":  func() { exitOn(corruptMain()) },
 	})

@@ -7,12 +7,12 @@ import (
 	"path/filepath"
 	"strings"
 
-	"hotswap/internal/dbpath"
 	"hotswap/internal/printable"
 	"hotswap/sockserver"
 )
 
-// stdioName names standard input as SRC and standard output as DST.
+// stdioName names standard input as SRC and standard output as DST. So do
+// /dev/stdin and /dev/stdout (cpCmd.useStdio).
 const stdioName = "-"
 
 // side is SRC or DST.
@@ -28,6 +28,9 @@ func (s side) stdio() bool { return !s.managed && s.path == stdioName }
 // is there: standard output, a device and a pipe are written to.
 func (s side) replaceable() bool {
 	if s.stdio() {
+		return false
+	}
+	if _, is := ownDescriptor(s.path); is {
 		return false
 	}
 	info, err := os.Stat(s.path)
@@ -73,7 +76,7 @@ func locate(arg string, list []sockserver.DatabaseInfo) (side, error) {
 			return onlyManaged(list)
 		}
 	}
-	real, err := dbpath.Real(arg)
+	real, err := realName(arg)
 	if err != nil {
 		return side{arg: arg, path: arg}, nil // opening it will fail, and say why
 	}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/mattn/go-isatty"
 
-	"hotswap/internal/dbpath"
 	"hotswap/internal/sqlitefile"
 )
 
@@ -58,7 +57,10 @@ func openSource(ctx context.Context, src side, out *output) (*source, error) {
 	if src.stdio() {
 		return stdinSource(out)
 	}
-	file, err := await(ctx, func() (*os.File, error) { return os.Open(src.path) })
+	file, err := await(ctx, src.open)
+	if ours, is := errors.AsType[*failure](err); is {
+		return nil, ours
+	}
 	if err != nil {
 		f := fileFailure(fmt.Errorf("open the source: %w", err))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -74,6 +76,25 @@ func openSource(ctx context.Context, src side, out *output) (*source, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// open opens SRC. A descriptor that the command was started with is opened anew, so that
+// what is read is all of a file; a socket can't be.
+func (s side) open() (*os.File, error) {
+	fd, is := ownDescriptor(s.path)
+	if !is {
+		return os.Open(s.path)
+	}
+	inherited, err := openDescriptor(s.arg, fd)
+	if err != nil {
+		return nil, err
+	}
+	info, err := inherited.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return inherited, nil
+	}
+	defer inherited.Close()
+	return os.Open(s.path)
 }
 
 func (s *source) openFile(ctx context.Context, file *os.File, out *output) error {
@@ -93,7 +114,8 @@ func (s *source) openFile(ctx context.Context, file *os.File, out *output) error
 		return fileFailure(fmt.Errorf("read %s: %w", s.name, err))
 	}
 	sidecar, err := pendingSidecar(file.Name())
-	if err != nil {
+	nameless := errors.Is(err, errNameless)
+	if err != nil && !nameless {
 		return fileFailure(err)
 	}
 	switch {
@@ -104,6 +126,9 @@ func (s *source) openFile(ctx context.Context, file *os.File, out *output) error
 	case !sqlitefile.HasMagic(header[:n]):
 		s.size = info.Size()
 		return nil // the server says what is wrong with it
+	case nameless:
+		s.size = info.Size()
+		return nil // nor has it a -wal; and SQLite, which goes by names, can't lock it
 	default:
 		return s.readLocked(ctx, file, sqlitefile.Decode(header).Versions.WAL(), out)
 	}
@@ -113,7 +138,7 @@ func (s *source) openFile(ctx context.Context, file *os.File, out *output) error
 // database file at path may lack, or "".
 func pendingSidecar(path string) (string, error) {
 	// SQLite has them beside the file itself, not beside a link to it.
-	real, err := dbpath.Real(path)
+	real, err := realName(path)
 	if err != nil {
 		return "", err
 	}

@@ -24,6 +24,8 @@ const (
 	AT_EACCESS      = unix.AT_EACCESS
 	AT_FDCWD        = unix.AT_FDCWD
 	F_DUPFD_CLOEXEC = unix.F_DUPFD_CLOEXEC
+	F_GETFD         = unix.F_GETFD
+	FD_CLOEXEC      = unix.FD_CLOEXEC
 	LOCK_EX         = unix.LOCK_EX
 	LOCK_NB         = unix.LOCK_NB
 	O_CLOEXEC       = unix.O_CLOEXEC
