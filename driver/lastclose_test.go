@@ -393,3 +393,59 @@ func TestTheLastCloseCountsNoConnectionOfAnotherDriver(t *testing.T) {
 		})
 	}
 }
+
+// TestReadersPutAsideTheWALOfAWriterThatDied: none of them could move it into the file.
+func TestReadersPutAsideTheWALOfAWriterThatDied(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path, next, aside := filepath.Join(dir, "live.db"), filepath.Join(dir, "next.db"), filepath.Join(dir, "aside.db")
+	makeStamped(t, next, "new")
+	// What a process leaves that dies: the files as they are while it writes.
+	writer, err := sql.Open("sqlite3", "file:"+filepath.Join(dir, "writes.db")+"?_journal=WAL")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	mustExec(t, writer, "CREATE TABLE t (v)")
+	mustExec(t, writer, "INSERT INTO t VALUES (1)")
+	for _, suffix := range []string{"", "-wal"} {
+		data, err := os.ReadFile(filepath.Join(dir, "writes.db"+suffix))
+		if err == nil {
+			err = os.WriteFile(path+suffix, data, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	reader, err := sql.Open(driver.Name, "file:"+path+"?mode=ro")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	var n int
+	if err := reader.QueryRow("SELECT count(*) FROM t").Scan(&n); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	if err := errors.Join(os.Rename(path, aside), os.Rename(next, path)); err != nil {
+		t.Fatal(err)
+	}
+	reader.Close()
+	if _, err := os.Stat(path + "-wal"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a WAL is beside the new file: %v", err)
+	}
+	logs, err := filepath.Glob(path + "-wal.of-replaced-*")
+	if err != nil || len(logs) != 1 {
+		t.Fatal(logs, err)
+	}
+	if err := os.Rename(logs[0], aside+"-wal"); err != nil {
+		t.Fatal(err)
+	}
+	old, err := sql.Open("sqlite3", "file:"+aside)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	if err := old.QueryRow("SELECT count(*) FROM t").Scan(&n); err != nil || n != 1 {
+		t.Errorf("%d rows, %v", n, err)
+	}
+}
