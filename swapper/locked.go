@@ -16,7 +16,7 @@ import (
 // but not by whom.
 
 // visitLocked is the end of a visit that SQLite has kept out, with busy, until the
-// push's timeout. Is it the program that did, it is as with any other hold: if the push
+// push's timeout. If the program did, it is as with any other hold: if the push
 // is forced, what holds the lock is interrupted, and fn runs while the gate is closed;
 // else the error names it. A dry run interrupts nothing.
 func (p *push) visitLocked(ctx context.Context, fn func(*live) error, busy error, waited time.Duration) error {

@@ -209,17 +209,18 @@ func (p *puller) replay(t *testing.T, before *disk, events []event, o order) *ta
 				return strings.HasPrefix(name, ".") || strings.HasSuffix(name, "-shm")
 			})
 			done := i == len(events)-1
-			key := fmt.Sprint(done)
+			var key strings.Builder
+			key.WriteString(fmt.Sprint(done))
 			for _, name := range slices.Sorted(maps.Keys(left)) {
-				key += fmt.Sprint(name, len(left[name].data), string(left[name].data))
+				key.WriteString(fmt.Sprint(name, len(left[name].data), string(left[name].data)))
 			}
-			if known[key] == nil {
+			if known[key.String()] == nil {
 				if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700), layOut(dir, left)); err != nil {
 					t.Fatal(err)
 				}
-				known[key] = p.judge(dir, done)
+				known[key.String()] = p.judge(dir, done)
 			}
-			y.add(known[key], func() string { return fmt.Sprintf("behind call %d, %s, the changes %v", i, e, f) })
+			y.add(known[key.String()], func() string { return fmt.Sprintf("behind call %d, %s, the changes %v", i, e, f) })
 		}
 	}
 	t.Logf("a pull to a file, directory changes %s: behind %d calls %d states, %d of them different: %s", o, y.calls, y.states, len(y.seen), y)
