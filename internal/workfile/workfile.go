@@ -29,25 +29,36 @@ func Create(newName func() string, mode fs.FileMode) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
-		case errors.Is(err, unix.EWOULDBLOCK): // by whoever is about to remove it
-		case err != nil:
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err != nil && !errors.Is(err, unix.EWOULDBLOCK) { // which is of whoever is about to remove it
 			return f, fmt.Errorf("%w: %w", ErrNotLocked, err)
-		case isNamed(f):
-			return f, nil
+		}
+		named := false
+		if err == nil {
+			if named, err = isNamed(f); named {
+				return f, nil
+			}
+		} else {
+			err = nil
 		}
 		os.Remove(f.Name())
 		f.Close()
+		if err != nil {
+			return nil, err
+		}
 	}
 	return nil, errors.New("another process removes it again and again")
 }
 
 // isNamed reports whether the file's name still leads to it.
-func isNamed(f *os.File) bool {
+func isNamed(f *os.File) (bool, error) {
 	ours, err := f.Stat()
 	if err != nil {
-		return false
+		return false, err
 	}
 	there, err := os.Lstat(f.Name())
-	return err == nil && os.SameFile(ours, there)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(ours, there), err
 }
