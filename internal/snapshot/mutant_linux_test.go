@@ -61,12 +61,13 @@ func (x *walIndex) readOn(path string) {
 // TestWrongSnapshotsAreFoundToBe: the checker sees each of what a snapshot must not do.
 func TestWrongSnapshotsAreFoundToBe(t *testing.T) {
 	for name, broken := range mutants {
+		if name == rare && *mutantTries == 0 {
+			continue // TestALogThatIsStartedOverInTheMidst makes what it needs happen
+		}
 		t.Run(name, func(t *testing.T) {
 			tries := *mutantTries
 			if tries == 0 {
-				if tries = 1000; name == rare {
-					t.Skip("for this one there is TestALogThatIsStartedOverInTheMidst")
-				}
+				tries = 1000
 			}
 			var y tally
 			for i := 0; y.taken < tries && len(y.bad) == 0; i++ {
