@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -156,6 +157,10 @@ func (p *puller) judge(dir string, done bool) *verdict {
 // record returns what the command does in dir, with what is there when it begins.
 func (p *puller) record(t *testing.T) (before *disk, events []event) {
 	t.Helper()
+	// The program and the command are children of the same thread, as may happen anyhow:
+	// the tracer tells them apart.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	dir := t.TempDir()
 	if err := p.prepare(dir); err != nil {
 		t.Fatal(err)

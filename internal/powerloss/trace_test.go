@@ -69,7 +69,10 @@ func (t *tracer) run(name string, env []string, args ...string) error {
 	}
 	defer null.Close()
 	p, err := os.StartProcess(name, append([]string{name}, args...), &os.ProcAttr{
-		Env: env, Files: []*os.File{null, null, os.Stderr}, Sys: &unix.SysProcAttr{Ptrace: true},
+		Env: env, Files: []*os.File{null, null, os.Stderr},
+		// A group of its own, to wait for it and nothing else: this thread may have
+		// other children, which outlive it or are waited for elsewhere.
+		Sys: &unix.SysProcAttr{Ptrace: true, Setpgid: true},
 	})
 	if err != nil {
 		return err
@@ -79,7 +82,7 @@ func (t *tracer) run(name string, env []string, args ...string) error {
 		p.Kill()
 	}
 	for { // until nothing of it is left that keeps a file open
-		_, waitErr := unix.Wait4(-1, nil, unix.WALL|unix.WNOTHREAD, nil)
+		_, waitErr := unix.Wait4(-p.Pid, nil, unix.WALL, nil)
 		if errors.Is(waitErr, unix.ECHILD) {
 			return err
 		}
@@ -102,7 +105,7 @@ func (t *tracer) follow(pid int) error {
 			return fmt.Errorf("ptrace: resume: %w", err)
 		}
 		var err error
-		if tid, err = unix.Wait4(-1, &status, unix.WALL|unix.WNOTHREAD, nil); err != nil {
+		if tid, err = unix.Wait4(-pid, &status, unix.WALL, nil); err != nil {
 			return fmt.Errorf("wait: %w", err)
 		}
 		signal = 0
