@@ -11,6 +11,7 @@ import (
 
 	"hotswap/driver"
 	"hotswap/internal/dbpath"
+	"hotswap/internal/testenv"
 )
 
 // selectAll looks at every item: how many, of which stamps, and how many of them
@@ -22,11 +23,12 @@ func (e *event) scan(row *sql.Row) error { return row.Scan(&e.Rows, &e.Low, &e.H
 
 // callers are the goroutines of the program.
 func (p *program) callers() []*caller {
+	often := time.Duration(testenv.Sample(4, 1)) * time.Millisecond
 	all := []*caller{
-		{who: "w1", pause: time.Millisecond, round: p.write},
-		{who: "w2", pause: time.Millisecond, round: p.write},
-		{who: "r1", pause: time.Millisecond, round: p.read},
-		{who: "r2", pause: time.Millisecond, round: p.readPrepared},
+		{who: "w1", pause: often, round: p.write},
+		{who: "w2", pause: often, round: p.write},
+		{who: "r1", pause: often, round: p.read},
+		{who: "r2", pause: often, round: p.readPrepared},
 		{who: "r3", pause: 3 * time.Millisecond, round: p.readPinned},
 	}
 	if !p.One {

@@ -235,6 +235,7 @@ func (p *puller) replay(t *testing.T, before *disk, events []event, o order) *ta
 // TestNoStateThatAPowerLossMayLeaveOfAPullIsAMixture: nor, with a sync left out, does
 // it miss one that is.
 func TestNoStateThatAPowerLossMayLeaveOfAPullIsAMixture(t *testing.T) {
+	testenv.Long(t) // it builds the command
 	p := newPuller(t)
 	before, events := p.record(t)
 	for _, o := range []order{inOrder, anyChoice} {

@@ -48,11 +48,14 @@ func TestError(t *testing.T) {
 // TestMove: a file that somebody puts in the live one's place, once it was proven
 // that nobody has that open, is not overwritten, nor is it replaced.
 func TestMove(t *testing.T) {
-	for _, s := range scenarios {
+	for i, s := range scenarios {
 		if !strings.HasPrefix(s.name, "rename-") || s.missing {
 			continue
 		}
 		t.Run(s.name, func(t *testing.T) {
+			if *extent != "full" {
+				testenv.Every(t, i, 2)
+			}
 			f := prepare(t, s)
 			var points []int
 			for i := f.proven(); i < len(f.record); i++ {

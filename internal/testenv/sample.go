@@ -14,6 +14,12 @@ func Sample(few, many int) int {
 	return few
 }
 
+// Long skips a test in an ordinary run, but not with HOTSWAP_TEST_SAMPLES=many.
+func Long(t testing.TB) {
+	t.Helper()
+	Every(t, 1, 2)
+}
+
 // Every skips all but every few-th of the subtests of a loop, counted by i from 0, in an
 // ordinary run; with HOTSWAP_TEST_SAMPLES=many none is left out.
 func Every(t testing.TB, i, few int) {
