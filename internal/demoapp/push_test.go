@@ -32,7 +32,7 @@ func TestPushesUnderLoadLoseNothing(t *testing.T) {
 					t.Error(err)
 				}
 			})
-			n := testenv.Sample(4, 20)
+			n := testenv.Sample(8, 20)
 			for range n {
 				// Every sort of call in every generation.
 				r.awaitCalls(1)
