@@ -82,8 +82,16 @@ func (o *overwrite) copyOld(ctx context.Context) (err error) {
 	if err := o.copied.file.Sync(); err != nil {
 		return failed("fsync the backup", err)
 	}
-	// From now on it is complete, and recovery keeps it if the content was
-	// overwritten: it can tell by the schema cookie.
+	return nil
+}
+
+// keepCopy makes recovery keep the copy if the content is overwritten, which it can
+// tell by the schema cookie. It comes as late as it can: a cookie that differs may also
+// be the work of a program that was started again and changed its schema first.
+func (o *overwrite) keepCopy() error {
+	if o.copied == nil || o.kept {
+		return nil
+	}
 	name := beside{id: o.copied.id, kind: kindCopy, a: uint64(uint32(o.cookie)), b: o.target.state.ino}.path(o.target.path)
 	if err := o.copied.rename(name); err != nil {
 		return failed("rename the backup", err)
@@ -91,6 +99,7 @@ func (o *overwrite) copyOld(ctx context.Context) (err error) {
 	if err := o.target.syncDir(); err != nil {
 		return failed("make the backup's name durable", err)
 	}
+	o.kept = true
 	return nil
 }
 

@@ -47,6 +47,7 @@ type overwrite struct {
 	copy   *sqlite3.SQLiteBackup // from src to dst, in a transaction
 	cookie int64                 // the old schema's, which distinguishes the old content from the new
 	copied *stage                // a copy of the old content, if one is to be kept
+	kept   bool                  // recovery would keep it
 	// committing is set once the step that commits may have begun.
 	committing bool
 	forced     bool // mayForce has said yes
@@ -218,7 +219,12 @@ func (o *overwrite) write(ctx context.Context) error {
 			return &failure{text: "the disk is filling up", kinds: []error{ErrNoSpace}, hint: "make room on the disk and try again"}
 		}
 		pages := max(1, stepBytes/int(max(1, pageSize)))
-		o.committing = o.copy.Remaining() <= pages
+		if o.copy.Remaining() <= pages {
+			if err := o.keepCopy(); err != nil {
+				return err
+			}
+			o.committing = true
+		}
 		done, err := o.copy.Step(pages)
 		if err != nil {
 			return failed("write to the live database", err)

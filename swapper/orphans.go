@@ -41,7 +41,7 @@ func (o Orphans) Log(log zerolog.Logger, path string) {
 	}
 	for _, name := range o.Aside {
 		log.Warn().Str("database", path).Str("file", name).
-			Msg("kept a file that somebody may want, such as one that was put in the database's place at the moment of a swap: look at it, then push it or remove it")
+			Msg("kept a file that somebody may want, such as one that was put in the database's place at the moment of a swap, or the backup before the last: look at it, then push it or remove it")
 	}
 }
 
@@ -94,10 +94,14 @@ func (o *Orphans) settle(name string, b beside, live string) error {
 		if err != nil {
 			return nil // it is locked, or can't be read: another time
 		}
-		if wanted {
-			return o.nameBackup(name, live)
+		if !wanted {
+			return o.remove(name)
 		}
-		return o.remove(name)
+		// Only most likely: see keepCopy. So what is a backup until now is not lost.
+		if err := o.keepOlderBackup(b, live); err != nil {
+			return err
+		}
+		return o.nameBackup(name, live)
 	}
 	// What is known of the files now must be so after a power loss, too.
 	if err := syncPath(filepath.Dir(live)); err != nil {
@@ -225,6 +229,20 @@ func (o *Orphans) nameBackup(name, live string) error {
 	return syncPath(filepath.Dir(live))
 }
 
+// keepOlderBackup moves the backup of an earlier push aside.
+func (o *Orphans) keepOlderBackup(b beside, live string) error {
+	older := sqlitefile.BackupPath(live)
+	if state, err := lookAt(older); o.Backup != "" || err != nil || !state.mode.IsRegular() {
+		return nil // there is none, or nameBackup leaves it alone
+	}
+	for _, suffix := range sqlitefile.Sidecars { // before it, so that it is never alone
+		if err := renameFree(older+suffix, asideName(b.id, live)+suffix); err != nil && !sqlitefile.Absent(err) {
+			return fmt.Errorf("keep the backup of an earlier push: %w", err)
+		}
+	}
+	return o.moveAside(older, b, live)
+}
+
 func (o *Orphans) moveAside(name string, b beside, live string) error {
 	to, err := moveAside(name, b.id, live)
 	if err != nil {
@@ -236,7 +254,7 @@ func (o *Orphans) moveAside(name string, b beside, live string) error {
 
 // moveAside gives a file that is not to be lost a name that can be seen.
 func moveAside(name, id, live string) (string, error) {
-	to := filepath.Join(filepath.Dir(live), shorten(filepath.Base(live), 200)+".set-aside-"+id)
+	to := asideName(id, live)
 	err := renameFree(name, to)
 	if errors.Is(err, errors.ErrUnsupported) {
 		if _, err := os.Lstat(to); err == nil {
@@ -245,6 +263,10 @@ func moveAside(name, id, live string) (string, error) {
 		err = os.Rename(name, to)
 	}
 	return to, err
+}
+
+func asideName(id, live string) string {
+	return filepath.Join(filepath.Dir(live), shorten(filepath.Base(live), 200)+".set-aside-"+id)
 }
 
 func syncPath(dir string) error {
