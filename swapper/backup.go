@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
@@ -39,7 +40,7 @@ func (p *push) nameBackup(undo string) error {
 	if err := renameToBackup(undo, p.backupPath()); err != nil {
 		p.report.BackupPath = undo
 		return &failure{text: "swapped, but the old database could not be renamed to its backup name", cause: err,
-			hint: "it is kept as " + undo + ", and gets its name before the next push"}
+			hint: "the old database is kept as " + undo + ", and gets its name before the next push"}
 	}
 	p.report.BackupPath = p.backupPath()
 	if err := p.target.syncDir(); err != nil {
@@ -74,7 +75,7 @@ func (o *overwrite) copyOld(ctx context.Context) (err error) {
 	if err := o.copied.takeAttributes(o.target); err != nil {
 		if f, ok := err.(*failure); ok && f.inPlace { // which this is
 			f.text = fmt.Sprintf("give the backup the live database's owner %d:%d", o.target.state.uid, o.target.state.gid)
-			f.hint = "let the program's user own the live database, run the program as its owner, or push without --backup, after a pull"
+			f.hint = strings.Replace(f.hint, "push in place (--method=in-place)", "push without --backup, after a pull", 1)
 			f.inPlace = false
 		}
 		return err

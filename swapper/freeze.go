@@ -60,8 +60,30 @@ func (p *push) waits() (end func()) {
 // of a database that this one has attached, or a move to a file that was put there,
 // is over soon, so it waits a moment for another freeze; not for long, since an OnSwap
 // callback may be waiting for this very push.
+//
+// When the timeout is over, a forced push ends what is held, but not if that waits for a
+// lock of another process.
 func (p *push) freezePatiently(ctx context.Context, opts driver.FreezeOptions, timeout time.Duration) (*driver.Frozen, error) {
 	defer p.waits()()
+	force := opts.Force
+	opts.Force = false
+	frozen, err := p.freezeWithin(ctx, opts, timeout)
+	var held *driver.HeldError
+	if !force || !errors.As(err, &held) {
+		return frozen, err
+	}
+	if f := lockedElsewhere(p.db); f != nil {
+		return nil, f
+	}
+	opts.Force = true
+	frozen, err = p.freezeWithin(ctx, opts, time.Millisecond)
+	if err == nil {
+		frozen.Attempts += held.Attempts
+	}
+	return frozen, err
+}
+
+func (p *push) freezeWithin(ctx context.Context, opts driver.FreezeOptions, timeout time.Duration) (*driver.Frozen, error) {
 	began := time.Now()
 	for {
 		opts.Timeout = max(timeout-time.Since(began), time.Millisecond)
@@ -121,6 +143,9 @@ func (p *push) freezeFailed(err error) error {
 	var held *driver.HeldError
 	switch {
 	case errors.As(err, &held):
+		if f := lockedElsewhere(p.db); f != nil {
+			return f
+		}
 		p.report.Attempts, p.report.Holders = held.Attempts, held.Holders
 		f := &failure{cause: held, kinds: []error{ErrBusy},
 			hint: "try again, or wait longer with --timeout",

@@ -68,14 +68,18 @@ func (p *push) overwriteLive(ctx context.Context) error {
 	o := &overwrite{push: p, target: p.target, stage: p.stage}
 	defer o.close()
 	var pages, pageSize int64
+	var sourceErr error // the stage's, not the live database's
 	err := p.visit(ctx, func(l *live) (err error) {
 		defer o.closeLive()
-		if err = errors.Join(o.openSource(), o.open(ctx, l)); err == nil {
+		if sourceErr = o.openSource(); sourceErr != nil {
+			return sourceErr
+		}
+		if err = o.open(ctx, l); err == nil {
 			pages, pageSize, err = o.fits()
 		}
 		return err
 	})
-	if unreadable(err) {
+	if sourceErr == nil && unreadable(err) {
 		return &failure{text: "the live database can't be read, so nothing can be written into it", cause: err, kinds: []error{ErrTarget},
 			hint: "stop whatever else has it open, and push by rename (--method=rename)"}
 	}

@@ -23,7 +23,10 @@ func (p *push) visitLocked(ctx context.Context, fn func(*live) error, busy error
 	if inVain := exclusive(p.db); inVain != nil {
 		return inVain
 	}
-	holders := lockers(p.db, p.target.state.inode(), p.writers)
+	if f := lockedElsewhere(p.db); f != nil {
+		return f
+	}
+	holders := lockers(p.db, p.writers)
 	switch {
 	case len(holders) == 0:
 		return busy
@@ -77,20 +80,20 @@ func (p *push) freezeForced(ctx context.Context) (*driver.Frozen, error) {
 	return frozen, nil
 }
 
-// locked is the error of a pull that the program's own transactions kept out; nil if it
-// was something else.
+// locked is the error of a pull that another process or the program's own transactions
+// kept out; nil if neither is seen to.
 func (p *pull) locked(ctx context.Context, busy error, waited time.Duration) error {
+	if f := lockedElsewhere(p.db); f != nil {
+		f.hint = "let it end its transaction and try again"
+		return f
+	}
 	var writers []driver.Holder
 	// Only with writes waiting does it show which transactions there are.
 	if quiet, err := p.db.Freeze(ctx, driver.FreezeOptions{WritesOnly: true, MaxPause: time.Millisecond}); err == nil {
 		writers = quiet.Holders
 		quiet.Thaw()
 	}
-	file, ok := openers.InodeOf(p.db.Path())
-	if !ok {
-		return nil
-	}
-	holders := lockers(p.db, file, writers)
+	holders := lockers(p.db, writers)
 	if len(holders) == 0 {
 		return nil
 	}
@@ -103,13 +106,9 @@ func (p *pull) locked(ctx context.Context, busy error, waited time.Duration) err
 // lockers returns what of the program's has the file locked, most likely: its
 // transactions, but for those that wait for the lock themselves; and if there are none,
 // whatever it is at, unless another database that has this one attached may have locked
-// it. It returns none if another process is seen to have the file locked, or in WAL mode,
-// where no transaction shuts readers out.
-func lockers(db *driver.Database, file openers.Inode, writers []driver.Holder) []driver.Holder {
+// it. It returns none in WAL mode, where no transaction shuts readers out.
+func lockers(db *driver.Database, writers []driver.Holder) []driver.Holder {
 	if livefile.JournalMode(db.Path()) == "wal" {
-		return nil
-	}
-	if shut, known := openers.ShutElsewhere(file); shut && known {
 		return nil
 	}
 	holders := slices.Clone(writers)
@@ -117,6 +116,33 @@ func lockers(db *driver.Database, file openers.Inode, writers []driver.Holder) [
 		holders = db.Holders()
 	}
 	return slices.DeleteFunc(holders, waitsItself)
+}
+
+// lockedElsewhere is the error of a database that another process keeps locked; nil if
+// none is seen to. The program's own calls wait for that process then, and to interrupt
+// them would not help. One that only reads now and then is no such process.
+func lockedElsewhere(db *driver.Database) *failure {
+	f := lockedNow(db)
+	for look := 1; f != nil && look < lockLooks; look++ {
+		time.Sleep(lockLookEvery)
+		f = lockedNow(db)
+	}
+	return f
+}
+
+const (
+	lockLooks     = 5
+	lockLookEvery = 10 * time.Millisecond
+)
+
+// lockedNow is lockedElsewhere of this moment.
+func lockedNow(db *driver.Database) *failure {
+	by, locked := openers.LockedElsewhere(db.Path(), livefile.JournalMode(db.Path()) == "wal")
+	if !locked {
+		return nil
+	}
+	return &failure{text: by.String() + " has the live database locked", kinds: []error{ErrBusy},
+		hint: "let it end its transaction and try again, or wait longer with --timeout"}
 }
 
 // lockedBy is the error of a database that these have locked.

@@ -3,12 +3,13 @@ package swapper_test
 import (
 	"database/sql"
 	"errors"
-	"strconv"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
 
@@ -117,25 +118,42 @@ func TestAForcedPushReadsTheSchemaBehindItsHolders(t *testing.T) {
 	}
 }
 
-// TestAForcedPushInterruptsNothingForALockOfAnotherProcess: it would not help.
-func TestAForcedPushInterruptsNothingForALockOfAnotherProcess(t *testing.T) {
+// TestALockOfAnotherProcessIsSaidAndNothingIsInterruptedForIt: the program's own call
+// waits for it, too, and to end that would not help.
+func TestALockOfAnotherProcessIsSaidAndNothingIsInterruptedForIt(t *testing.T) {
 	t.Parallel()
-	s := start(t, t.TempDir(), "&_journal=DELETE&_busy_timeout=60000")
-	o := startOther(t, "file:"+s.path)
-	o.must("BEGIN EXCLUSIVE")
-	waits := make(chan error, 1)
-	go func() {
-		_, err := s.pool.Exec("INSERT INTO items (stamp) VALUES ('live')")
-		waits <- err
-	}()
-	_, err := s.push(source(t, "new"), swapper.PushOptions{Timeout: 50 * time.Millisecond, Force: true})
-	var held *driver.HeldError
-	if !errors.Is(err, swapper.ErrBusy) || errors.As(err, &held) || !strings.Contains(err.Error(), "another process") {
-		t.Errorf("got %v, with process %s holding it", err, strconv.Itoa(o.Process.Pid))
-	}
-	o.must("COMMIT")
-	if err := <-waits; err != nil {
-		t.Errorf("the call that waited: %v", err)
+	for _, lock := range []struct{ journal, by string }{
+		{"DELETE", "BEGIN EXCLUSIVE"},
+		{"DELETE", "BEGIN IMMEDIATE"},
+		{"DELETE", "BEGIN; " + readStamps}, // the program's commit waits for it, and shuts readers out
+		{"WAL", "BEGIN IMMEDIATE"},
+	} {
+		for _, force := range []bool{true, false} {
+			for _, method := range []swapper.Method{swapper.MethodAuto, swapper.MethodInPlace} {
+				t.Run(fmt.Sprintf("%s/%s/%v/%s", lock.journal, lock.by, force, method), func(t *testing.T) {
+					t.Parallel()
+					s := start(t, t.TempDir(), "&_busy_timeout=60000&_journal="+lock.journal)
+					o := startOther(t, "file:"+s.path)
+					o.must(lock.by)
+					waits := make(chan error, 1)
+					go func() {
+						_, err := s.pool.Exec("INSERT INTO items (stamp) VALUES ('live')")
+						waits <- err
+					}()
+					testenv.Until(t, "the call is at it", func() bool { return len(s.db.Holders()) > 0 })
+					_, err := s.push(source(t, "new"), swapper.PushOptions{Timeout: 50 * time.Millisecond, Force: force, Method: method})
+					var held *driver.HeldError
+					who := fmt.Sprintf("process %d ", o.Process.Pid)
+					if !errors.Is(err, swapper.ErrBusy) || errors.As(err, &held) || !strings.Contains(err.Error(), who) || strings.Contains(err.Error(), "--force") {
+						t.Errorf("got %v, with %s holding it", err, who)
+					}
+					o.must("COMMIT")
+					if err := <-waits; err != nil {
+						t.Errorf("the call that waited: %v", err)
+					}
+				})
+			}
+		}
 	}
 }
 

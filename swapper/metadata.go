@@ -68,11 +68,15 @@ func (s *stage) takeAs(path string, a attributes) error {
 	}
 	if own.uid != a.uid || own.gid != a.gid {
 		if err := s.file.Chown(int(a.uid), int(a.gid)); err != nil {
+			hint := "let the program's user own the live database, run the program as its owner, or push in place (--method=in-place)"
+			if own.uid == a.uid {
+				hint = fmt.Sprintf("give the live database a group that the program's user is in, add that user to group %d, or push in place (--method=in-place)", a.gid)
+			}
 			return &failure{
 				text:  fmt.Sprintf("give the new file the live one's owner %d:%d", a.uid, a.gid),
 				cause: err,
 				kinds: []error{ErrNotPermitted},
-				hint:  "let the program's user own the live database, run the program as its owner, or push in place (--method=in-place)",
+				hint:  hint,
 				// Where the file stays what it is there is nothing to give.
 				inPlace: true,
 			}

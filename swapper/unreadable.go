@@ -76,7 +76,7 @@ func (r *replacement) keepAside() (err error) {
 		}
 		if cause != nil {
 			err = errors.Join(err, &failure{text: "swapped, but what was beside the old database could not be put beside its backup", cause: cause,
-				hint: "it is kept as " + r.aside(suffix)})
+				hint: "the log is kept as " + r.aside(suffix)})
 		}
 	}
 	if len(r.asides) > 0 && err == nil {

@@ -47,7 +47,7 @@ func (o *overwrite) lock(ctx context.Context) (err error) {
 			}
 		}
 		late := time.Now().After(deadline)
-		if late && errors.Is(err, ErrBusy) && ctx.Err() == nil && o.mayForce() {
+		if late && errors.Is(err, ErrBusy) && ctx.Err() == nil && lockedElsewhere(o.push.db) == nil && o.mayForce() {
 			if err := o.push.interrupt(ctx); err != nil {
 				return err
 			}
@@ -107,7 +107,11 @@ func (o *overwrite) openGate(opened ...func()) {
 	o.push.thaw(o.frozen, append(opened, o.others.thaw)...)
 }
 
+// writerElsewhere is the error of a write lock that can't be had.
 func (o *overwrite) writerElsewhere(since time.Time) error {
+	if f := lockedNow(o.push.db); f != nil {
+		return f
+	}
 	f := &failure{text: "something keeps the database locked for writing", kinds: []error{ErrBusy},
 		hint: "let it end its transaction and try again, or wait longer with --timeout"}
 	if holders := slices.DeleteFunc(slices.Clone(o.frozen.Holders), waitsItself); len(holders) > 0 { // most likely the program's own transaction

@@ -16,13 +16,16 @@ import (
 	"hotswap/internal/unix"
 )
 
-// A Process is another process that has a file open.
+// A Process is another process that has a file open. PID is 0 of one that can't be seen.
 type Process struct {
 	PID     int    `json:"pid"`
 	Command string `json:"command"`
 }
 
 func (p Process) String() string {
+	if p.PID == 0 {
+		return "a process of another namespace"
+	}
 	return fmt.Sprintf("process %d (%s)", p.PID, printable.Line(p.Command))
 }
 

@@ -8,8 +8,8 @@ func Here(Inode) (bool, error) { return false, nil }
 // Head returns nil: no descriptor is found here.
 func Head(Inode, int) []byte { return nil }
 
-// ShutElsewhere knows nothing: no descriptor is found here.
-func ShutElsewhere(Inode) (shut, known bool) { return false, false }
+// LockedElsewhere knows of no lock: no descriptor is found here.
+func LockedElsewhere(string, bool) (by Process, locked bool) { return Process{}, false }
 
 // Unlinked finds nothing here.
 func Unlinked(string) (descriptor string, found bool) { return "", false }
