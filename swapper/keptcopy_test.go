@@ -3,6 +3,7 @@ package swapper_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -84,4 +85,25 @@ func TestAnOlderBackupIsKeptWhereTheNextIsOnlyLikely(t *testing.T) {
 	if _, err := os.Stat(older + "-wal"); err == nil {
 		t.Error("the older backup's log is beside the new one")
 	}
+}
+
+// TestABackupReplacesNoFileThatTheProgramHasOpen: a database of that name is another one,
+// and its writes would be lost.
+func TestABackupReplacesNoFileThatTheProgramHasOpen(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	other, err := sql.Open("sqlite3", "file:"+s.path+"~")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := other.Exec("CREATE TABLE t (v)"); err != nil {
+		t.Fatal(err)
+	}
+	s.refuses(swapper.PushOptions{Backup: true}, swapper.ErrTarget, "live.sqlite3~", "without --backup")
+	if _, err := other.Exec("INSERT INTO t VALUES (1)"); err != nil {
+		t.Fatal(err)
+	}
+	other.Close()
+	s.mustPush(source(t, "new"), swapper.PushOptions{Backup: true})
 }

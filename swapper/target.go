@@ -10,6 +10,7 @@ import (
 
 	"hotswap/internal/fileid"
 	"hotswap/internal/inside"
+	"hotswap/internal/openers"
 	"hotswap/internal/sqlitefile"
 	"hotswap/internal/unix"
 )
@@ -41,6 +42,12 @@ func (p *push) inspect(ctx context.Context) (err error) {
 		if info, err := os.Lstat(p.backupPath()); err == nil && !info.Mode().IsRegular() {
 			return &failure{text: fmt.Sprintf("%s, where the backup goes, is %s", p.backupPath(), sqlitefile.KindOf(info.Mode())), kinds: []error{ErrTarget},
 				hint: "move it away, or push without --backup"}
+		} else if inode, ok := openers.InodeOf(p.backupPath()); err == nil && ok {
+			// Whoever writes to it would go on with a file that is gone.
+			if open, err := openers.Here(inode); err == nil && open {
+				return &failure{text: fmt.Sprintf("the program has %s open, where the backup goes", p.backupPath()), kinds: []error{ErrTarget},
+					hint: "push without --backup, or have the program close it"}
+			}
 		}
 	}
 	if p.opts.method() == MethodRename {

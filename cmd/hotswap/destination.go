@@ -12,6 +12,7 @@ import (
 	"github.com/mattn/go-isatty"
 
 	"hotswap/internal/printable"
+	"hotswap/internal/sqlitefile"
 )
 
 // destination is where a pull goes. A caller commits it once everything is
@@ -59,10 +60,13 @@ func (c *cpCmd) openDestination(ctx context.Context, src, dst side, out *output)
 		return nil, usagef("standard output is a terminal, and a database is not text").
 			withHint("redirect it: `hotswap cp SRC - > copy.sqlite3`, or name a file")
 	case dst.stdio():
+		if err := refuseOwnFile(dst.arg, out.out, src); err != nil {
+			return nil, err
+		}
 		return stream{pipeWriter{ctx, out.out}, keepOpen}, nil
 	}
 	if fd, is := ownDescriptor(dst.path); is {
-		return c.intoDescriptor(ctx, dst, fd)
+		return c.intoDescriptor(ctx, src, dst, fd)
 	}
 	info, err := os.Stat(dst.path)
 	switch {
@@ -86,9 +90,13 @@ func (c *cpCmd) openDestination(ctx context.Context, src, dst side, out *output)
 
 // intoDescriptor writes into what the caller has opened, as into standard output,
 // whatever that is: to replace it by its name is not what was asked for.
-func (c *cpCmd) intoDescriptor(ctx context.Context, dst side, fd int) (destination, error) {
+func (c *cpCmd) intoDescriptor(ctx context.Context, src, dst side, fd int) (destination, error) {
 	file, err := openDescriptor(dst.arg, fd)
 	if err != nil {
+		return nil, err
+	}
+	if err := refuseOwnFile(dst.arg, file, src); err != nil {
+		file.Close()
 		return nil, err
 	}
 	if c.DryRun {
@@ -96,6 +104,22 @@ func (c *cpCmd) intoDescriptor(ctx context.Context, dst side, fd int) (destinati
 		return nowhere{io.Discard, "would have been written to " + printable.Line(dst.arg)}, nil
 	}
 	return stream{pipeWriter{ctx, file}, file.Close}, nil
+}
+
+// refuseOwnFile refuses to write a copy into what the shell has opened if that is the
+// database that is copied, or belongs to it.
+func refuseOwnFile(arg string, opened *os.File, src side) error {
+	info, err := opened.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	for _, suffix := range append([]string{""}, sqlitefile.Sidecars[:]...) {
+		if own, err := os.Stat(src.path + suffix); err == nil && os.SameFile(own, info) {
+			return usagef("%s is open on %s, which belongs to the database that is to be copied", arg, printable.Line(src.path+suffix)).
+				withHint("choose another file")
+		}
+	}
+	return nil
 }
 
 // nowhere is the destination of a dry run.
