@@ -3,6 +3,7 @@ package swapper_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -84,6 +85,29 @@ func TestAnAttacherThatIsHeldSendsThePushInPlace(t *testing.T) {
 	tx.Rollback()
 	if got := attached(t, other); got != "new" {
 		t.Errorf("attached it reads %s", got)
+	}
+}
+
+// TestAForcedPushNamesTheAttacherWhoseTransactionItLeavesAlone: it is another database's.
+func TestAForcedPushNamesTheAttacherWhoseTransactionItLeavesAlone(t *testing.T) {
+	t.Parallel()
+	for _, journal := range []string{"WAL", "DELETE"} {
+		s := start(t, t.TempDir(), "&_journal="+journal)
+		main := side(t)
+		tx, err := s.attach(main).Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tx.Exec("INSERT INTO other.items (stamp) VALUES ('live')"); err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.push(source(t, "new"), swapper.PushOptions{Timeout: 50 * time.Millisecond, Force: true, Method: swapper.MethodInPlace})
+		if !errors.Is(err, swapper.ErrBusy) || !strings.Contains(err.Error(), filepath.Base(main)+", which has it attached") || strings.Contains(err.Error(), "--force") {
+			t.Errorf("%s: %v", journal, err)
+		}
+		if err := tx.Commit(); err != nil {
+			t.Errorf("%s: the transaction's owner got %v", journal, err)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"hotswap/driver"
 	"hotswap/internal/openers"
+	"hotswap/internal/printable"
 )
 
 // lock gets SQLite's write lock with a first step of the copy that copies nothing; one
@@ -123,6 +124,9 @@ func (o *overwrite) writerElsewhere(since time.Time) error {
 	}
 	if others := openers.Elsewhere(o.target.state.inode()); len(others) > 0 {
 		f.text += ", maybe " + joinProcesses(others)
+	}
+	for _, db := range o.push.db.Attachers() { // whose transactions --force leaves alone
+		f.text += ", maybe a transaction of " + printable.Line(db.Path()) + ", which has it attached"
 	}
 	return f
 }
