@@ -36,6 +36,8 @@ const (
 //	   |     |
 //	   +-----+
 //
+// With FreezeOptions.Quiet, writes alone wait before each "gate closed": see quieten.
+//
 // A loop that queries inside its open Rows can't end while the gate is closed, and
 // starts again as soon as it is open. What tells its outer query from the inner ones is
 // that it was seen held: so the inner ones go through, the outer one waits, and all
@@ -129,6 +131,7 @@ func (dr *drain) run(ctx context.Context) error {
 			return err
 		}
 		f.Attempts++
+		f.writesWait = time.Time{}
 		began := time.Now()
 		ended := true
 		if holders != nil {
@@ -140,11 +143,15 @@ func (dr *drain) run(ctx context.Context) error {
 			ended = !dr.anyHeld(holding)
 		}
 		if ended {
+			filtered, waited := time.Since(began), d.waiting.Load() > 0
+			if err := dr.quieten(ctx, holders, window); err != nil {
+				return err
+			}
 			f.closedAt = time.Now()
-			if d.waiting.Load() > 0 {
+			if waited {
 				f.closedAt = began
 			}
-			left := window - time.Since(began)
+			left := min(window-filtered, dr.opts.MaxPause-time.Since(began))
 			d.shutGate()
 			dr.opts.Notify(FreezeEvent{Step: FreezeGateClosed, Window: left})
 			if err := dr.drained(ctx, left); err != errTimeout {

@@ -30,8 +30,8 @@ func newFilter(holders []Holder) *filter {
 func (f *filter) stopsAny() bool { return f.begins || f.writes || len(f.queries) > 0 }
 
 func (f *filter) stops(query string) bool {
-	if f.writes {
-		return !readsOnly(query)
+	if f.writes && !readsOnly(query) {
+		return true
 	}
 	if f.queries[query] {
 		return true

@@ -27,7 +27,7 @@ func (dr *drain) force(ctx context.Context) error {
 		return err
 	}
 	f.Attempts++
-	f.closedAt = time.Now()
+	f.closedAt, f.writesWait = time.Now(), time.Time{}
 	d.shutGate()
 	grace := min(forceGrace, dr.opts.MaxPause)
 	dr.opts.Notify(FreezeEvent{Step: FreezeGateClosed, Window: grace})

@@ -37,6 +37,16 @@ type FreezeOptions struct {
 	// cache=shared, as Freeze does with all if WritesOnly is not set. They share one
 	// snapshot, which lasts as long as any of them reads.
 	CloseShared bool
+	// Quiet, if set and WritesOnly is not, is called in each attempt before the gate
+	// closes. It is for what takes time and need not keep reads waiting. With calls
+	// flowing as before it may make ready, and then it may call hold: that has writes and
+	// new transactions wait, and reads go on, and reports whether no transaction is open
+	// any more; one may have stayed open for as long as the attempt can wait. Writes go on
+	// waiting then until the attempt ends, for all of which MaxPause bounds their wait: what
+	// Quiet takes may shorten the time for calls to drain. Its context ends when it should
+	// return. What writes nonetheless (a function that a SELECT calls, say, or another
+	// process) is not kept from it. An error ends the freeze with that error.
+	Quiet func(ctx context.Context, hold func() bool) error
 	// Logger, if set, gets a line for every call that is queued and one when it
 	// resumes, unless the driver has a logger of its own.
 	Logger *zerolog.Logger

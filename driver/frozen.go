@@ -23,16 +23,21 @@ type Frozen struct {
 	Generation uint64
 	// Pause is set by Thaw before it calls the functions opened: what it returns.
 	Pause time.Duration
+	// WritesPause is set with it: the pause as writes felt it, which with
+	// FreezeOptions.Quiet begin to wait before all other calls do.
+	WritesPause time.Duration
 
 	db       *Database
 	over     *overwriting // by whoever froze, in the way of calls; ends with the freeze
 	closedAt time.Time    // when the first of the calls now waiting began to
-	replaced bool
-	forgives bool
-	thawed   bool
-	adopts   bool     // as of FreezeOptions
-	lost     []string // schemas whose content, in no file, a closed connection had
-	turn     bool     // has one of the turns
+	// writesWait is when writes began to wait, if that was before closedAt.
+	writesWait time.Time
+	replaced   bool
+	forgives   bool
+	thawed     bool
+	adopts     bool     // as of FreezeOptions
+	lost       []string // schemas whose content, in no file, a closed connection had
+	turn       bool     // has one of the turns
 }
 
 // overwrites makes calls that get SQLITE_BUSY wait for the end of the freeze.
@@ -75,6 +80,10 @@ func (f *Frozen) Thaw(opened ...func()) (pause time.Duration) {
 	now := time.Now()
 	pause = now.Sub(f.closedAt)
 	f.Pause = pause
+	f.WritesPause = pause
+	if !f.writesWait.IsZero() {
+		f.WritesPause = max(pause, now.Sub(f.writesWait))
+	}
 	if f.replaced {
 		d.mu.Lock()
 		d.swaps++
