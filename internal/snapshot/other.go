@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"syscall"
+	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 )
@@ -27,3 +28,11 @@ func (descriptor) ReadAt(p []byte, off int64) (int, error) { return 0, errors.Er
 
 // File returns a Dest that is never used on this system.
 func File(*os.File) Dest { return nil }
+
+// EmptyLog is not for this system.
+func EmptyLog(*sqlite3.SQLiteConn, *os.File, time.Duration, int, []byte) (Emptied, error) {
+	return Emptied{}, unable("this system is not Linux")
+}
+
+// EndJournal is not for this system.
+func EndJournal(*sqlite3.SQLiteConn, *os.File) error { return unable("this system is not Linux") }
