@@ -30,6 +30,7 @@ func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
 	frozen, err := p.freezePatiently(ctx, driver.FreezeOptions{
 		MaxPause: p.opts.MaxPause, Force: p.opts.Force,
 		InTurn: true,
+		Quiet:  p.rest.quiet(),
 		Logger: &p.opts.Logger,
 		Notify: p.freezeStep,
 	}, p.attempt())
@@ -127,6 +128,7 @@ func (p *push) freezeAll(ctx context.Context) (frozen *driver.Frozen, others att
 			return frozen, others, err
 		}
 		p.phases.begin("wait")
+		p.rest.leave()
 		p.thaw(frozen, others.thaw)
 		// Two databases may have each other attached, and be pushed to at once: let
 		// one be the first.
@@ -183,6 +185,7 @@ func (p *push) freezeStep(e driver.FreezeEvent) {
 	case driver.FreezeGateClosed:
 		p.events.step(StepGateClosed, string(StepGateClosed), map[string]any{"window": e.Window})
 	case driver.FreezeGateReopened:
+		p.rest.leave() // a connection that stays is in the way of a change of journal mode
 		text := "gate open again: waiting for"
 		names := make([]string, len(e.Holders))
 		for i, h := range e.Holders {
@@ -226,7 +229,7 @@ func (p *push) thaw(frozen *driver.Frozen, opened ...func()) {
 		}
 	}
 	frozen.Thaw(append(opened, func() { // before OnSwap, which may take its time
-		p.report.Pause, p.report.Generation = frozen.Pause, frozen.Generation
+		p.report.Pause, p.report.WritesPause, p.report.Generation = frozen.Pause, frozen.WritesPause, frozen.Generation
 		p.events.step(StepGateOpen, fmt.Sprintf("gate open: calls resume (pause %s)", human(frozen.Pause)), map[string]any{fieldPause: frozen.Pause})
 	})...)
 	n, err := p.reconnect()

@@ -48,7 +48,9 @@ type PushOptions struct {
 	// Receiving, checking and copying are bounded by ctx alone. 0 means 30 s.
 	Timeout time.Duration
 	// MaxPause bounds how long calls wait in one attempt to drain what is held; 0
-	// means 1 s. While a push in place copies, writes wait for longer.
+	// means 1 s. For writes, which in a rename on a slow disk begin to wait before reads do
+	// (Report.WritesPause), it bounds both waits together, but for a sync of the disk that
+	// takes longer. While a push in place copies, writes wait for longer.
 	MaxPause time.Duration
 	// Force interrupts what has not drained by the timeout, and rolls its
 	// transactions back: their owners get an error that wraps driver.ErrForced. With

@@ -16,18 +16,22 @@ import (
 // replacement puts the stage in the live file's place, with every connection
 // of the program closed and no call under way.
 //
-// The stage has the undo's name by then (push.nameUndo), so that in the one step in
+// The stage has the undo's name by then, durably (push.nameUndo), so that in the one step in
 // which the names are exchanged the old file gets a name that says what it is. If
 // the process, or the machine, dies between two steps, this is what is left:
 //
 //	before "checkpoint"      the old database and its sidecars; SQLite recovers
 //	                         from them as after any crash
-//	after "checkpoint"       the old database, whole in its one file
+//	after "checkpoint"       the old database, whole in its one file; on a slow disk as a
+//	                         rule since before the gate closed, durably: see rest
 //	after "shut the door"    the same
 //	after "be alone"         the same: locks end with their process
-//	after "clear sidecars"   the same; the directory is synced, so that no power
-//	                         loss can bring the old WAL back beside the new file,
-//	                         or the undo's name that the stage had before
+//	after "clear sidecars"   the same. No power loss can bring the old WAL back beside
+//	                         the new file with anything in it: either the directory is
+//	                         synced, and it is gone; or it was emptied, and that synced,
+//	                         and since then nothing has touched it, nor made another
+//	                         (rest), so that what may come back holds nothing. Likewise a
+//	                         journal.
 //	after "take the place"   the old or the new database, each whole: which one
 //	                         is up to the disk until the directory is synced
 //	after "sync"             the new database
@@ -40,11 +44,12 @@ import (
 // died before it could be given back: that is moved aside, and never removed.
 type replacement struct {
 	push   *push
-	target *target  // the live file
-	stage  *stage   // the new one
-	door   func()   // opens the path to the rest of the program; nil while it is open
-	guard  *guard   // on the live file, from "be alone" on
-	asides []string // sidecars of an unread live database that were set aside
+	target *target   // the live file
+	stage  *stage    // the new one
+	door   func()    // opens the path to the rest of the program; nil while it is open
+	guard  *guard    // on the live file, from "be alone" on
+	asides []string  // sidecars of an unread live database that were set aside
+	rest   restState // what of the live database is synced
 	// undo is the old file's name, or its second one, from "take the place" on.
 	undo      string
 	exchanged bool // undo is what the stage was called
@@ -90,6 +95,7 @@ func (r *replacement) run(ctx context.Context) error {
 // of the program's connections to close has done it; if another process has the
 // database open, or that one was not allowed to, a connection of our own is the last.
 func (r *replacement) checkpoint() error {
+	r.push.rest.leave()
 	if !r.push.readable || sqlitefile.PendingSize(r.target.path) == 0 {
 		return nil
 	}
@@ -195,6 +201,9 @@ func (r *replacement) guards() error {
 	if fileid.OfFD(r.guard.file.Fd()) != r.target.id {
 		return errReplaced()
 	}
+	if r.guard.leased {
+		r.rest = r.push.rest.lasts()
+	}
 	if r.guard.unfenced {
 		r.push.events.warn("the live file is read-only, so there is no fence: whoever opens it at the moment of the swap reads the replaced one until it opens the file again", nil)
 	}
@@ -220,7 +229,9 @@ func (r *replacement) keepJournalMode() error {
 }
 
 // clearSidecars removes the old database's WAL and journal, which hold nothing
-// now, durably: beside the new file they would be replayed into it.
+// now: beside the new file they would be replayed into it. That is made durable, with
+// what the file holds, but for what of that rest has done while readers went on. Whatever
+// comes back of them then holds nothing.
 func (r *replacement) clearSidecars() error {
 	if err := r.setAside(); err != nil {
 		return err
@@ -228,7 +239,10 @@ func (r *replacement) clearSidecars() error {
 	if err := r.target.clearSidecars(r.push.wal, r.guard != nil && r.guard.unfenced && r.guard.leased); err != nil {
 		return err
 	}
-	if r.guard != nil {
+	if r.rest == atRest {
+		return nil
+	}
+	if r.guard != nil && r.rest == noRest {
 		if err := r.guard.file.Sync(); err != nil {
 			return failed("fsync the live file", err)
 		}

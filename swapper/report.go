@@ -45,6 +45,11 @@ type Report struct {
 	Holders []driver.Holder `json:"holders,omitempty"`
 	// Pause is the time from gate closed to gate open, in which calls waited.
 	Pause time.Duration `json:"pause_ns"`
+	// WritesPause is the pause as writes and new transactions felt it. In a push by
+	// rename on a slow disk, one that takes 2 ms or more for a sync, they begin to
+	// wait before reads do: the WAL is emptied, or the end of the journal synced, with reads
+	// going on.
+	WritesPause time.Duration `json:"writes_pause_ns,omitempty"`
 	// Phases are the operation's phases in the order in which they ran.
 	Phases []Phase `json:"phases,omitempty"`
 

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"hotswap/driver"
+	"hotswap/internal/disk"
 	"hotswap/internal/inside"
 	"hotswap/internal/livefile"
 	"hotswap/internal/sqlitefile"
@@ -51,8 +52,7 @@ func (p *push) seal(ctx context.Context) error {
 }
 
 // nameUndo gives the stage the name that the old file has after the exchange, with
-// what recovery must know to tell the one from the other. The sync of the directory
-// in replacement.clearSidecars makes it durable.
+// what recovery must know to tell the one from the other, durably.
 func (p *push) nameUndo() error {
 	own, err := lookThrough(p.stage.file)
 	if err != nil {
@@ -65,6 +65,13 @@ func (p *push) nameUndo() error {
 	}
 	if err := p.stage.rename(b.path(p.target.path)); err != nil {
 		return failed("rename the stage", err)
+	}
+	took, err := p.target.timedSyncDir()
+	if err != nil {
+		return failed("make the stage's name durable", err)
+	}
+	if !disk.Slow(took) {
+		p.endRest()
 	}
 	return nil
 }

@@ -75,7 +75,8 @@ type push struct {
 	writers []driver.Holder // the transactions that the last visit met
 	forced  []driver.Holder // what visits have interrupted
 
-	wantLease bool // to rename without one would be a risk; see mayRename
+	wantLease bool  // to rename without one would be a risk; see mayRename
+	rest      *rest // nil where there is none, or none is worth while
 }
 
 // run is the whole operation. What each step of the replacement leaves if the
@@ -128,6 +129,8 @@ func (p *push) byRename(ctx context.Context) error {
 	if err := p.mayRename(); err != nil {
 		return err
 	}
+	p.rest = newRest(p)
+	defer p.endRest()
 	if err := p.seal(ctx); err != nil {
 		return err
 	}

@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
+	"hotswap/internal/disk"
 	"hotswap/internal/fileid"
 	"hotswap/internal/inside"
 	"hotswap/internal/openers"
@@ -212,8 +214,15 @@ func (t *target) closeDir() { t.opened.Close() }
 
 // syncDir makes the directory's entries durable.
 func (t *target) syncDir() error {
-	if err := t.opened.Sync(); err != nil {
-		return fmt.Errorf("fsync the directory %s: %w", t.dir, err)
+	_, err := t.timedSyncDir()
+	return err
+}
+
+// timedSyncDir is syncDir, and tells how long the disk took.
+func (t *target) timedSyncDir() (time.Duration, error) {
+	took, err := disk.Sync(t.opened)
+	if err != nil {
+		return 0, fmt.Errorf("fsync the directory %s: %w", t.dir, err)
 	}
-	return nil
+	return took, nil
 }

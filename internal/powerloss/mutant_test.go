@@ -13,10 +13,10 @@ import (
 
 // mutant is a push with a step of the replacement left out.
 type mutant struct {
-	name string
-	// omits reports whether the call is not made. renamed is whether the stage
-	// has become the live database by then.
-	omits func(e event, renamed bool) bool
+	name     string
+	scenario string // "" for the first
+	// omits reports whether the call, which is made at that place, is not.
+	omits func(e event, at place) bool
 	// What of the model finds that it is not safe, and which real file systems.
 	orders []order
 	real   []string
@@ -24,15 +24,54 @@ type mutant struct {
 
 var mutants = []mutant{
 	{
-		// In a log that keeps the directory's changes in their order a rename has
-		// the removals before it kept: this one is safe on ext4 and XFS.
-		name:   "no sync of the directory before the rename",
-		omits:  func(e event, renamed bool) bool { return e.op == opSync && e.name == "." && !renamed },
+		// In a log that keeps the directory's changes in their order a rename has the
+		// removals before it kept: this one and the next two are safe on ext4 and XFS.
+		name: "no sync of the emptied WAL",
+		omits: func(e event, at place) bool {
+			return e.op == opSync && e.name == liveName+"-wal" && at.emptied
+		},
 		orders: []order{anyChoice},
 	},
 	{
+		name: "no truncation of the WAL",
+		omits: func(e event, at place) bool {
+			return e.op == opTruncate && e.name == liveName+"-wal" && !at.renamed
+		},
+		orders: []order{anyChoice},
+	},
+	{
+		name:     "no sync of the directory behind the removal of a WAL that was read",
+		scenario: "read,WAL",
+		omits:    func(e event, at place) bool { return e.op == opSync && e.name == "." && at.sealed && !at.renamed },
+		orders:   []order{anyChoice},
+	},
+	{
+		// SQLite itself does not, but with synchronous=EXTRA.
+		name:     "no sync of the directory behind the removal of the journal",
+		scenario: "DELETE,FULL",
+		omits:    func(e event, at place) bool { return e.op == opSync && e.name == "." && at.sealed && !at.renamed },
+		orders:   []order{anyChoice},
+	},
+	{
+		name:     "no sync of the directory before the rename",
+		scenario: "fast,WAL",
+		omits:    func(e event, at place) bool { return e.op == opSync && e.name == "." && !at.renamed },
+		orders:   []order{anyChoice},
+	},
+	{
+		// What the other order would do behind the rename is left out. On ext4 and
+		// XFS the WAL that stays is empty: that it was cut by the checkpoint is in
+		// the log before the rename. The model keeps no order between the two.
+		name:     "the rename before the removal of the WAL",
+		scenario: "fast,WAL",
+		omits: func(e event, at place) bool {
+			return e.op == opUnlink && e.name == liveName+"-wal" && !at.renamed
+		},
+		orders: []order{inOrder, anyChoice},
+	},
+	{
 		name:   "no sync of the directory behind the rename",
-		omits:  func(e event, renamed bool) bool { return e.op == opSync && e.name == "." && renamed },
+		omits:  func(e event, at place) bool { return e.op == opSync && e.name == "." && at.renamed },
 		orders: []order{inOrder, anyChoice},
 		real:   []string{"ext4", "xfs"},
 	},
@@ -40,20 +79,30 @@ var mutants = []mutant{
 		// XFS writes a file's data when ftruncate(2) makes it longer, and so hides
 		// this one.
 		name:   "no sync of the stage",
-		omits:  func(e event, renamed bool) bool { return e.op == opSync && e.isStage() },
+		omits:  func(e event, at place) bool { return e.op == opSync && e.isStage() },
 		orders: []order{inOrder, anyChoice},
 		real:   []string{"ext4"},
 	},
-	{
-		// What the other order would do behind the rename is left out. On ext4 and
-		// XFS the WAL that stays is empty: that it was cut by the checkpoint is in
-		// the log before the rename. The model keeps no order between the two.
-		name: "the rename before the removal of the WAL",
-		omits: func(e event, renamed bool) bool {
-			return e.op == opUnlink && e.name == liveName+"-wal" && !renamed
-		},
-		orders: []order{inOrder, anyChoice},
-	},
+}
+
+func (m mutant) of() scenario {
+	i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.name == m.scenario })
+	return scenarios[max(i, 0)]
+}
+
+// place is how far a push has come.
+type place struct {
+	pushing bool
+	sealed  bool // the stage has the name that the old file gets
+	emptied bool // the WAL is, and the stage not live yet
+	renamed bool // the stage is live
+}
+
+func (p *place) pass(e event) {
+	p.pushing = p.pushing || e.op == opMark && e.name == markPush
+	p.sealed = p.sealed || p.pushing && e.op == opRename && e.isStage()
+	p.renamed = p.renamed || e.isRename()
+	p.emptied = !p.renamed && (p.emptied || p.sealed && e.op == opTruncate && e.name == liveName+"-wal")
 }
 
 // isRename reports whether the event is the step that makes a stage live.
@@ -61,20 +110,24 @@ func (e event) isRename() bool { return (e.op == opExchange || e.op == opRename)
 
 // without returns the recording with what the mutant omits left out.
 func (r recording) without(m mutant) recording {
-	pushing, renamed := false, false
+	var at place
 	r.events = slices.DeleteFunc(slices.Clone(r.events), func(e event) bool {
-		pushing = pushing || e.op == opMark && e.name == markPush
-		renamed = renamed || e.isRename()
-		return pushing && m.omits(e, renamed)
+		at.pass(e)
+		return at.pushing && m.omits(e, at)
 	})
 	return r
 }
 
 func TestTheModelFindsWhatALeftOutStepMayDo(t *testing.T) {
-	r, l := record(t, scenarios[0]), newLooker(t)
+	l, records := newLooker(t), map[string]recording{}
 	for i, m := range mutants {
 		t.Run(strings.ReplaceAll(m.name, " ", "_"), func(t *testing.T) {
-			testenv.Every(t, i, 2)
+			testenv.Every(t, i, 3)
+			r, ok := records[m.scenario]
+			if !ok {
+				r = record(t, m.of())
+				records[m.scenario] = r
+			}
 			without := r.without(m)
 			if len(without.events) == len(r.events) {
 				t.Fatal("nothing was left out")
@@ -102,8 +155,8 @@ func TestARealFileSystemShowsWhatALeftOutStepDoes(t *testing.T) {
 			if !again(t) {
 				return
 			}
-			w := newSweeper(t, fs, scenarios[0])
 			for _, m := range mutants {
+				w := newSweeper(t, fs, m.of())
 				w.omits = m.omits
 				t.Log(m.name)
 				y := w.sweep(t, logLost)

@@ -13,9 +13,11 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"testing"
+	"time"
 
 	"hotswap/driver"
 	"hotswap/internal/dbpath"
+	diskspeed "hotswap/internal/disk"
 	"hotswap/swapper"
 )
 
@@ -30,6 +32,8 @@ type scenario struct {
 	// where the journal's removal is the commit, and is not synced
 	// (https://www.sqlite.org/pragma.html#pragma_synchronous).
 	mayLose int
+	fast    bool // the disk is taken for a fast one, whatever it is; else for a slow one
+	reads   bool // somebody reads what is in the WAL until the gate closes, which keeps it from being emptied before
 	options swapper.PushOptions
 }
 
@@ -42,6 +46,9 @@ var scenarios = []scenario{
 	{name: "DELETE,FULL", journal: "DELETE", synchronous: "FULL", mayLose: 1},
 	{name: "TRUNCATE", journal: "TRUNCATE", synchronous: "FULL"},
 	{name: "PERSIST", journal: "PERSIST", synchronous: "FULL"},
+	{name: "read,WAL", journal: "WAL", synchronous: "FULL", reads: true},
+	{name: "fast,WAL", journal: "WAL", synchronous: "FULL", fast: true},
+	{name: "fast,DELETE", journal: "DELETE", synchronous: "EXTRA", fast: true},
 	{name: "in place,WAL", journal: "WAL", synchronous: "FULL", options: inPlace},
 	{name: "in place,WAL,backup", journal: "WAL", synchronous: "FULL", options: swapper.PushOptions{Method: swapper.MethodInPlace, Backup: true}},
 	{name: "in place,DELETE", journal: "DELETE", synchronous: "EXTRA", options: inPlace},
@@ -58,7 +65,7 @@ func theirTurn() []scenario {
 	var some []scenario
 	for _, s := range scenarios {
 		switch s.name {
-		case "WAL", "DELETE,backup", "in place,WAL":
+		case "WAL", "fast,WAL", "DELETE,backup", "in place,WAL":
 			some = append(some, s)
 		}
 	}
@@ -135,6 +142,7 @@ func victim(dir string) error {
 	if err != nil {
 		return err
 	}
+	diskspeed.Slow = func(time.Duration) bool { return !s.fast }
 	path := filepath.Join(dir, liveName)
 	pool, err := sql.Open(driver.Name, dbpath.URI(path, "_txlock=immediate", "_journal="+s.journal, "_sync="+s.synchronous))
 	if err != nil {
@@ -160,7 +168,22 @@ func victim(dir string) error {
 		return errors.New("the database is not managed")
 	}
 	opts := s.options
-	opts.Validate = func(context.Context, *sql.DB) error { return writes(writesWithin) }
+	var read *sql.Rows
+	opts.Validate = func(context.Context, *sql.DB) error {
+		if err := writes(writesWithin); err != nil || !s.reads {
+			return err
+		}
+		var err error
+		if read, err = pool.Query("SELECT 1 FROM sqlite_schema"); err == nil {
+			read.Next()
+		}
+		return err
+	}
+	opts.Notify = func(e swapper.Event) {
+		if e.Step == swapper.StepGateClosed && read != nil {
+			read.Close()
+		}
+	}
 	say(markPush)
 	if _, err := swapper.Push(context.Background(), db, bytes.NewReader(image), opts); err != nil {
 		return err

@@ -73,7 +73,7 @@ type sweeper struct {
 	source   string // path of the database that is pushed
 	contents contents
 	dir      string // to mount on
-	omits    func(e event, renamed bool) bool
+	omits    func(e event, at place) bool
 }
 
 func newSweeper(t *testing.T, fs fileSystem, s scenario) *sweeper {
@@ -97,10 +97,10 @@ func (w *sweeper) crash(t *testing.T, n int, log logFate) (at event, ended bool,
 	}
 	var p progress
 	var diskErr error
-	calls, pushing, renamed := -1, false, false
+	calls, where := -1, place{}
 	early := rand.N(n + 1)
 	err := w.scenario.trace(w.dir, w.source, func(e event) action {
-		if pushing {
+		if where.pushing {
 			calls++
 		}
 		if calls == early && log == logEarlier {
@@ -113,10 +113,9 @@ func (w *sweeper) crash(t *testing.T, n int, log logFate) (at event, ended bool,
 		}
 		if e.op == opMark {
 			p.mark(e.name)
-			pushing = pushing || e.name == markPush
 		}
-		renamed = renamed || e.isRename()
-		if pushing && w.omits != nil && w.omits(e, renamed) {
+		where.pass(e)
+		if where.pushing && w.omits != nil && w.omits(e, where) {
 			return omit
 		}
 		return proceed

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"hotswap/driver"
@@ -24,6 +25,7 @@ type scenario struct {
 	pull    bool   // the operation takes a copy, and changes nothing
 	pages   int    // of the pushed database, if it is one of the smallest
 	backup  bool   // the replaced database is to be kept
+	slow    bool   // the disk is taken for a slow one, whatever it is; else for a fast one
 	do      func(*victim) (swapper.Report, error)
 	broken  bool // the operation is wrong on purpose
 	watched bool // somebody reads what there was before the program's writes, which can't be moved out of the WAL so
@@ -37,9 +39,9 @@ type scenario struct {
 
 var scenarios = []scenario{
 	{name: "rename-WAL", journal: "WAL", do: push(rename)},
-	{name: "rename-WAL-backup", journal: "WAL", backup: true, do: push(renameWithBackup)},
+	{name: "rename-WAL-backup", slow: true, journal: "WAL", backup: true, do: push(renameWithBackup)},
 	{name: "rename-DELETE", journal: "DELETE", do: push(rename)},
-	{name: "rename-DELETE-backup", journal: "DELETE", backup: true, do: push(renameWithBackup)},
+	{name: "rename-DELETE-backup", slow: true, journal: "DELETE", backup: true, do: push(renameWithBackup)},
 	{name: "rename-missing", journal: "WAL", missing: true, do: push(rename)},
 	{name: "in-place-WAL", journal: "WAL", do: push(inPlace)},
 	{name: "in-place-WAL-backup", journal: "WAL", backup: true, do: push(swapper.PushOptions{Method: swapper.MethodInPlace, Backup: true})},
@@ -72,7 +74,7 @@ var (
 
 // scenarioOf finds a scenario by the name that a victim was given.
 func scenarioOf(name string) scenario {
-	for _, s := range append(append(scenarios, adoptions...), careful) {
+	for _, s := range slices.Concat(scenarios, adoptions, read, []scenario{careful}) {
 		if s.name == name {
 			return s
 		}

@@ -57,6 +57,8 @@ type supervisor struct {
 	place  *strings.Replacer
 	move   func() error // puts another file in the live one's place
 
+	flow *flow // decides instead, if not nil
+
 	pid    int
 	mem    *os.File
 	within bool
@@ -167,6 +169,9 @@ func (s *supervisor) decide(n notification) error {
 	}
 	if !s.within || !counts {
 		return s.proceed(n)
+	}
+	if s.flow != nil {
+		return s.flow.decide(s, n, c)
 	}
 	if s.isWatch(n, c) {
 		return s.proceed(n)

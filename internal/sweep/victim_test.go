@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hotswap/driver"
+	"hotswap/internal/disk"
 	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
@@ -132,6 +133,7 @@ func (v *victim) pulledPath() string {
 func beVictim(s scenario, dir string) error {
 	// The operation's calls come from one thread; those of all others count, too.
 	runtime.LockOSThread()
+	disk.Slow = func(time.Duration) bool { return s.slow }
 	v := &victim{path: filepath.Join(dir, databaseFile)}
 	var err error
 	if v.image, err = os.ReadFile(filepath.Join(dir, imageFile)); err != nil {
