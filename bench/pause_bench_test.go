@@ -24,6 +24,7 @@ type setting struct {
 	tables           int
 	journal          string
 	disk, sync       string
+	paced            bool // readers and writers rest between their calls, so that processors are spare
 }
 
 // base is what all others vary in one respect.
@@ -73,6 +74,17 @@ func BenchmarkPause(b *testing.B) {
 			pause(b, base.with(func(s *setting) { s.disk, s.sync, s.readers, s.writers = disk, sync, 8, 2 }))
 		})
 	}
+	b.Run("fs=disk/sync=NORMAL/load=paced", func(b *testing.B) {
+		pause(b, base.with(func(s *setting) { s.disk, s.sync, s.readers, s.writers, s.paced = "disk", "NORMAL", 8, 2, true }))
+	})
+	for _, mb := range []int{2, 200} {
+		b.Run(fmt.Sprintf("fs=disk/sync=NORMAL/size=%dMB", mb), func(b *testing.B) {
+			pause(b, base.with(func(s *setting) { s.disk, s.sync, s.sizeMB, s.readers, s.writers = "disk", "NORMAL", mb, 4, 1 }))
+		})
+	}
+	b.Run("fs=disk/sync=NORMAL/journal=DELETE", func(b *testing.B) {
+		pause(b, base.with(func(s *setting) { s.disk, s.sync, s.journal, s.readers, s.writers = "disk", "NORMAL", "DELETE", 8, 2 }))
+	})
 }
 
 func pause(b *testing.B, s setting) {
@@ -102,26 +114,28 @@ func pause(b *testing.B, s setting) {
 	if _, err := swapper.Pull(context.Background(), live, &image, swapper.PullOptions{}); err != nil {
 		b.Fatal(err)
 	}
-	stop := startLoad(b, db, s.readers, s.writers)
-	var pauses []time.Duration
+	stop := startLoad(b, db, s)
+	var pauses, writes []time.Duration
 	for b.Loop() {
 		r, err := swapper.Push(context.Background(), live, bytes.NewReader(image.Bytes()), swapper.PushOptions{SkipIntegrityCheck: true})
 		if err != nil {
 			b.Fatal(err)
 		}
-		pauses = append(pauses, r.Pause)
+		pauses, writes = append(pauses, r.Pause), append(writes, r.WritesPause)
 	}
 	stop()
 	for _, p := range pauses {
 		recordedPauses.add(b.Name(), fmt.Sprint(milliseconds(p)))
 	}
-	slices.Sort(pauses)
-	at := func(q float64) float64 {
-		return float64(pauses[int(q*float64(len(pauses)-1))].Microseconds()) / 1000
+	report := func(d []time.Duration, of string) {
+		slices.Sort(d)
+		at := func(q float64) float64 { return milliseconds(d[int(q*float64(len(d)-1))]) }
+		b.ReportMetric(at(0.5), of+"-p50-ms")
+		b.ReportMetric(at(0.99), of+"-p99-ms")
+		b.ReportMetric(at(1), of+"-max-ms")
 	}
-	b.ReportMetric(at(0.5), "pause-p50-ms")
-	b.ReportMetric(at(0.99), "pause-p99-ms")
-	b.ReportMetric(at(1), "pause-max-ms")
+	report(pauses, "pause")
+	report(writes, "writes")
 	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) > 0 {
 		b.Errorf("left behind: %v", left)
 	}
@@ -152,27 +166,30 @@ func warm(b *testing.B, db *sql.DB, n int) {
 	}
 }
 
-func startLoad(b *testing.B, db *sql.DB, readers, writers int) (stop func()) {
+func startLoad(b *testing.B, db *sql.DB, s setting) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	loop := func(f func(i int) error) {
+	loop := func(rest time.Duration, f func(i int) error) {
 		wg.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
 				if err := f(i); err != nil {
 					b.Error(err)
 					return
 				}
+				if s.paced {
+					time.Sleep(rest)
+				}
 			}
 		})
 	}
-	for range readers {
+	for range s.readers {
 		var name string
-		loop(func(i int) error {
+		loop(time.Millisecond, func(i int) error {
 			return db.QueryRow("SELECT name FROM t WHERE id = ?", i%rowsInTable+1).Scan(&name)
 		})
 	}
-	for range writers {
-		loop(insertInTx(context.Background(), db))
+	for range s.writers {
+		loop(5*time.Millisecond, insertInTx(context.Background(), db))
 	}
 	return func() { cancel(); wg.Wait() }
 }
