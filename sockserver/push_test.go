@@ -179,17 +179,18 @@ func TestStalledClientFreesItsStage(t *testing.T) {
 
 func TestSlowClientIsNotAStalledOne(t *testing.T) {
 	t.Parallel()
-	s, seen := bodyServer(t, Config{StallTimeout: 400 * time.Millisecond})
+	s, seen := bodyServer(t, Config{StallTimeout: time.Second})
 	conn := rawPush(t, s, "Transfer-Encoding: chunked\r\n", "")
-	// Three times the limit in all.
-	tick := time.NewTicker(40 * time.Millisecond)
+	// Longer than the limit in all; and a busy machine may stand still for most of it.
+	const bytes = 8
+	tick := time.NewTicker(150 * time.Millisecond)
 	defer tick.Stop()
-	for range 30 {
+	for range bytes {
 		<-tick.C
 		fmt.Fprint(conn, chunk("x"))
 	}
 	fmt.Fprint(conn, "0\r\n\r\n")
-	if got := <-seen; got.err != nil || len(got.body) != 30 {
+	if got := <-seen; got.err != nil || len(got.body) != bytes {
 		t.Fatalf("the swapper got %q, %v", got.body, got.err)
 	}
 	if err := answerOf(t, conn); err != nil {
