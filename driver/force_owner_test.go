@@ -1,0 +1,65 @@
+package driver_test
+
+import (
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/driver"
+)
+
+// TestAnInterruptedOwnerIsLeftNoTransaction while a call on another connection, which
+// can't be interrupted, keeps the forced freeze from its end. SQLite has rolled the
+// transaction back with the write: the next one would be committed by itself.
+func TestAnInterruptedOwnerIsLeftNoTransaction(t *testing.T) {
+	t.Parallel()
+	entered, leave := make(chan struct{}), make(chan struct{})
+	name := register(t, driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
+		return c.RegisterFunc("pass", func() int64 { close(entered); <-leave; return 1 }, false)
+	}))
+	path := filepath.Join(t.TempDir(), "x.sqlite3")
+	db, err := sql.Open(name, "file:"+path+"?_journal=WAL&_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	mustExec(t, db, "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)")
+	mustExec(t, db, "INSERT INTO t VALUES (1, 'whole')")
+	d, _ := driver.Lookup(path)
+	calls := make(chan error, 1)
+	go func() { calls <- db.QueryRow("SELECT pass()").Scan(new(int)) }()
+	<-entered
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	frozen := make(chan error, 1)
+	go func() {
+		f, err := d.Freeze(t.Context(), driver.FreezeOptions{Timeout: time.Millisecond, Force: true})
+		if err == nil {
+			f.Thaw()
+		}
+		frozen <- err
+	}()
+	_, err = tx.Exec("WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n) INSERT INTO t SELECT i, 'half' FROM n")
+	if !errors.Is(err, driver.ErrForced) {
+		t.Fatalf("the write that was interrupted: %v", err)
+	}
+	if _, err := tx.Exec("INSERT INTO t VALUES (2, 'the other half')"); !errors.Is(err, driver.ErrForced) && !errors.Is(err, sql.ErrTxDone) {
+		t.Errorf("the next write in its transaction: %v", err)
+	}
+	if err := tx.Commit(); !errors.Is(err, driver.ErrForced) && !errors.Is(err, sql.ErrTxDone) {
+		t.Errorf("its commit: %v", err)
+	}
+	close(leave)
+	<-calls
+	<-frozen
+	var n int
+	if err := db.QueryRow("SELECT count(*) FROM t").Scan(&n); err != nil || n != 1 {
+		t.Errorf("%d rows, %v; want 1", n, err)
+	}
+}
