@@ -3,6 +3,7 @@ package moves
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 )
@@ -141,7 +142,7 @@ func (c *checker) excused(e event) bool {
 		return true
 	case failForced: // callNested, if a swap has closed the second connection, which can't open then before the first lets go
 		// Without a WAL readers and writers wait for one another, also while they drain.
-		return (e.Call == callLong || e.Call == callNested) && e.End-e.Start > 4e9 || c.Rollback && c.pending(e.Start, e.End)
+		return (e.Call == callLong || e.Call == callNested) && (e.End-e.Start > patience || c.waited(e)) || c.Rollback && c.pending(e.Start, e.End)
 	case failReplaced:
 		return c.unwhole(e.Start, e.End)
 	case failOther:
@@ -154,6 +155,19 @@ func (c *checker) excused(e event) bool {
 		return c.Rollback && e.Seq > 0 && c.pending(e.Start, e.End)
 	}
 	return false
+}
+
+// patience is most of what work under way has when a file has been put at the path.
+const patience = 4e9
+
+// waited reports whether a file had waited at the path for that long when the call ended,
+// and was not served when it began: what is under way then is interrupted, whenever it
+// began.
+func (h *history) waited(e event) bool {
+	return slices.ContainsFunc(h.Puts, func(p put) bool {
+		served := h.firstSeen(p.Stamp)
+		return p.From+patience <= e.End && e.Start <= served && served < math.MaxInt64
+	})
 }
 
 // generations returns what each generation was seen to be, and the call that saw

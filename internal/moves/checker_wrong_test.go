@@ -128,6 +128,13 @@ func TestTheCheckerFindsWhatIsWrongWithAHistory(t *testing.T) {
 			h.Puts[1].From, h.Puts[1].Until = 115, 116
 		}, nil},
 		{"a call that took no time is interrupted", func(h *history) { h.Events[0].Fail = failForced }, []fault{faultFailed}},
+		{"a long one that took no time is interrupted", func(h *history) {
+			h.Events = append(h.Events, event{Who: "l1", Call: callLong, Fail: failForced, First: 3, Last: 3, Start: 304, End: 305})
+		}, []fault{faultFailed}},
+		{"a long one that took no time is interrupted for a file that has waited", func(h *history) {
+			h.Puts[1].From -= 2 * patience
+			h.Events = append(h.Events, event{Who: "l1", Call: callLong, Fail: failForced, First: 3, Last: 3, Start: 304, End: 305})
+		}, nil},
 		{"a write is told that the file was moved away, and it was not", func(h *history) { h.Events[4].Fail = failMoved }, []fault{faultFailed}},
 		{"a write to a file that was moved away", func(h *history) {
 			h.Events[1].Fail, h.Events[1].Start, h.Events[1].End = failMoved, 102, 103
