@@ -46,7 +46,7 @@ ends: ## the end of a context at every look that an operation takes at it
 	go test -count=1 -run AnEndAtAnyMoment ./swapper -looks 1
 
 moves: ## what is done to a live path from outside
-	go test -count=1 -run 'Moves|TwoDatabases' -timeout 30m ./internal/moves -moves 200 -couple 45s
+	go test -count=1 -run 'Moves|TwoDatabases' -timeout 30m ./internal/moves -moves 200 -couple 30s
 
 powerloss: ## a power loss at every system call of a push (all of it needs root)
 	go test -count=1 ./internal/powerloss -every

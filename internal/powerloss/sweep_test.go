@@ -219,6 +219,9 @@ func TestAPowerLossOnARealFileSystemLeavesTheOldOrTheNewDatabase(t *testing.T) {
 				return
 			}
 			for _, s := range theirTurn() {
+				if !*all && s.name == "DELETE,backup" {
+					continue // the model has it; here each takes minutes
+				}
 				w := newSweeper(t, fs, s)
 				fates := logFates
 				if !*every {
