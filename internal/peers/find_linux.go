@@ -1,0 +1,116 @@
+package peers
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Find connects to the endpoints of other processes, except the one named own. Those
+// that can't be reached are left out. It waits for nobody.
+func Find(own string) []*Conn {
+	table, err := os.ReadFile("/proc/net/unix")
+	if err != nil {
+		return nil
+	}
+	names := endpoints(table)
+	conns := make([]*Conn, 0, len(names))
+	for _, name := range names {
+		if name == own {
+			continue
+		}
+		// Never blocks: with its queue full, a Unix socket refuses (EAGAIN).
+		c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: name, Net: "unix"})
+		if err != nil {
+			continue
+		}
+		conn, err := newConn(c)
+		if err != nil {
+			c.Close()
+			continue
+		}
+		conns = append(conns, conn)
+	}
+	return conns
+}
+
+// endpoints returns the names of the endpoints that may be of our user, of any version,
+// in the kernel's table of sockets. A name may be anybody's; who it is the kernel says
+// later.
+func endpoints(table []byte) (names []string) {
+	us := []string{fmt.Sprint(os.Geteuid()), "0"}
+	for line := range bytes.Lines(table) {
+		_, name, ok := bytes.Cut(line, []byte(" "+prefix))
+		if !ok {
+			continue
+		}
+		rest := strings.TrimSuffix(string(name), "\n")
+		part := strings.Split(rest, "/")
+		full := prefix + rest
+		if len(part) == 3 && slices.Contains(us, part[1]) && len(full) < maxName && !slices.Contains(names, full) {
+			// Also those who are connected there are listed, by the same name.
+			if names = append(names, full); len(names) == maxPeers {
+				break
+			}
+		}
+	}
+	return names
+}
+
+// maxName is more than that of any endpoint.
+const maxName = 100
+
+// ClaimedError is returned by Claim if another process has the file.
+type ClaimedError struct{ Process Process }
+
+func (e *ClaimedError) Error() string {
+	if e.Process.PID == 0 {
+		return "another process is replacing it"
+	}
+	return fmt.Sprintf("process %d (%s) is replacing it", e.Process.PID, e.Process.Command)
+}
+
+// errUnclaimable: somebody of another user has the name.
+var errUnclaimable = errors.New("another user's process has taken the name of the file's pushes")
+
+// Claim makes this process the only one of its user's that replaces the file, until
+// release is called. A *ClaimedError says which process does so already.
+func Claim(file Inode) (release func(), err error) {
+	name := fmt.Sprintf("@hotswap-push/%d-%d", file.Dev, file.Ino)
+	for try := 0; ; try++ {
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
+		if err == nil {
+			return func() { l.Close() }, nil
+		}
+		if !errors.Is(err, unix.EADDRINUSE) {
+			return nil, err
+		}
+		c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: name, Net: "unix"})
+		switch {
+		case err == nil:
+		case errors.Is(err, unix.ECONNREFUSED) && try < 3: // gone, or not yet listening
+			pause()
+			continue
+		default:
+			return nil, &ClaimedError{}
+		}
+		who, err := processOf(c)
+		c.Close()
+		switch {
+		case err != nil:
+			return nil, err
+		case !ours(who.UID):
+			return nil, errUnclaimable
+		}
+		return nil, &ClaimedError{who}
+	}
+}
+
+func pause() { time.Sleep(5 * time.Millisecond) }

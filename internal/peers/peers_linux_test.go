@@ -1,0 +1,245 @@
+package peers
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hotswap/internal/testenv"
+)
+
+// echo answers each message with itself.
+type echo struct{}
+
+func (echo) Serve(c *Conn, first Message) {
+	for m, err := first, error(nil); err == nil; m, err = c.Receive(Silence) {
+		c.Send(m)
+	}
+}
+
+func listen(t *testing.T, h Handler) *Endpoint {
+	t.Helper()
+	e, err := Listen(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	return e
+}
+
+// dial connects to one endpoint, of those that are found.
+func dial(t *testing.T, e *Endpoint) *net.UnixConn {
+	t.Helper()
+	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: e.Name(), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func connect(t *testing.T, e *Endpoint) *Conn {
+	t.Helper()
+	c, err := newConn(dial(t, e))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestAnEndpointIsFoundByItsNameAndAnswers(t *testing.T) {
+	own, other := listen(t, echo{}), listen(t, echo{})
+	found := Find(own.Name())
+	t.Cleanup(func() {
+		for _, c := range found {
+			c.Close()
+		}
+	})
+	var names []string
+	for _, c := range found {
+		names = append(names, c.c.RemoteAddr().String())
+	}
+	if !slices.Contains(names, other.Name()) || slices.Contains(names, own.Name()) {
+		t.Fatalf("found %q: want %s, and not %s", names, other.Name(), own.Name())
+	}
+	c := found[slices.Index(names, other.Name())]
+	if c.Process.PID != os.Getpid() || c.Process.UID != uint32(os.Geteuid()) {
+		t.Errorf("it is of %+v", c.Process)
+	}
+	sent := Message{V: Version, Op: Join, N: 7, File: Inode{1, 2}, Base: []byte("\xff.db"), Holders: []Holder{{"rows", "SELECT 1", time.Second, true}}}
+	if err := c.Send(sent); err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.Receive(time.Minute)
+	if err != nil || fmt.Sprint(got) != fmt.Sprint(sent) {
+		t.Errorf("got %+v, %v; want %+v", got, err, sent)
+	}
+	other.Close()
+	if _, err := c.Receive(time.Minute); err == nil {
+		t.Error("a closed endpoint answers")
+	}
+}
+
+func TestAnEndpointIsOutsideOfEveryBubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := listen(t, echo{})
+		began := time.Now()
+		time.Sleep(time.Hour) // of the bubble's clock
+		synctest.Wait()
+		if time.Since(began) != time.Hour {
+			t.Error("the clock moved otherwise")
+		}
+		e.Close()
+	})
+}
+
+func TestAnotherVersionIsToldSo(t *testing.T) {
+	c := connect(t, listen(t, echo{}))
+	c.Send(Message{V: Version + 1, Op: Join})
+	got, err := c.Receive(time.Minute)
+	if err != nil || got.Op != No || got.V != Version || got.Why == "" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if _, err := c.Receive(time.Minute); err == nil {
+		t.Error("the connection goes on")
+	}
+}
+
+func TestWhatIsNoMessageEndsTheConnection(t *testing.T) {
+	for _, text := range []string{
+		"\n", "{}\n", "[]\n", "nonsense\n", `{"v":1,"op":"join","for_ns":-1}` + "\n", "\x00\x00\n",
+		`{"v":1,"op":"join"` + strings.Repeat(" ", maxLine) + "}\n",
+		`{"v":1,"op":"held","holders":[` + strings.Repeat("{},", maxHolders) + "{}]}\n",
+	} {
+		e := listen(t, echo{})
+		c := dial(t, e)
+		if _, err := c.Write([]byte(text)); err != nil {
+			t.Logf("%.20q: %v", text, err) // closed before all was written
+		}
+		c.SetReadDeadline(time.Now().Add(time.Minute))
+		if n, err := c.Read(make([]byte, 100)); n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%.40q is answered with %d bytes, %v", text, n, err)
+		}
+	}
+}
+
+func TestAnEndpointServesSoManyAndNoMore(t *testing.T) {
+	e := listen(t, echo{})
+	for range maxConns {
+		c := connect(t, e)
+		c.Send(Message{V: Version, Op: Join})
+		if _, err := c.Receive(time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := connect(t, e)
+	c.Send(Message{V: Version, Op: Join})
+	if m, err := c.Receive(time.Minute); err == nil {
+		t.Errorf("one more gets %+v", m)
+	}
+}
+
+func TestOneWhoSaysNothingIsHungUpOn(t *testing.T) {
+	c := dial(t, listen(t, echo{}))
+	c.SetReadDeadline(time.Now().Add(time.Minute))
+	if _, err := c.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("it is served for as long as it likes")
+	}
+}
+
+func TestStrangersAreNotOurs(t *testing.T) {
+	was := overflowUID
+	t.Cleanup(func() { overflowUID = was })
+	if us := uint32(os.Geteuid()); !ours(us) || !ours(0) || ours(us+1) {
+		t.Error("own user and root, and nobody else")
+	}
+	overflowUID = func() uint32 { return uint32(os.Geteuid()) }
+	if ours(uint32(os.Geteuid())) {
+		t.Error("whom the kernel can't name may be anybody")
+	}
+	e := listen(t, echo{})
+	c := dial(t, e)
+	if _, err := newConn(c); !errors.Is(err, errStranger) {
+		t.Errorf("got %v", err)
+	}
+	c.SetReadDeadline(time.Now().Add(time.Minute))
+	c.Write([]byte(`{"v":1,"op":"join"}` + "\n"))
+	if n, err := c.Read(make([]byte, 1)); n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a stranger is answered: %d bytes, %v", n, err)
+	}
+}
+
+func TestAFileIsReplacedByOneProcessAtATime(t *testing.T) {
+	file := Inode{uint64(os.Getpid()), 1}
+	release, err := Claim(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claimed *ClaimedError
+	if _, err := Claim(file); !errors.As(err, &claimed) || claimed.Process.PID != os.Getpid() {
+		t.Errorf("a second one gets %v", err)
+	}
+	if again, err := Claim(Inode{file.Dev, 2}); err != nil {
+		t.Error(err)
+	} else {
+		again()
+	}
+	release()
+	again, err := Claim(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again()
+}
+
+func TestOnlyNamesOfEndpointsAreTaken(t *testing.T) {
+	us := os.Geteuid()
+	table := "Num       RefCount Protocol Flags    Type St Inode Path\n" +
+		fmt.Sprintf("0: 00000002 00000000 00010000 0001 01 1 @hotswap-peer/1/%d/A\n", us) +
+		fmt.Sprintf("0: 00000003 00000000 00000000 0001 03 2 @hotswap-peer/1/%d/A\n", us) +
+		fmt.Sprintf("0: 00000002 00000000 00010000 0001 01 3 @hotswap-peer/1/%d/B\n", us+1) +
+		"0: 00000002 00000000 00010000 0001 01 3 @hotswap-peer/2/0/C\n" +
+		"0: 00000002 00000000 00010000 0001 01 3 @hotswap-peer/1/0/D/E\n" +
+		"0: 00000002 00000000 00010000 0001 01 3 /tmp/@hotswap-peer/1/0/F\n" +
+		"0: 00000002 00000000 00010000 0001 01 3 @hotswap-peer/1/0/" + strings.Repeat("G", maxName) + "\n"
+	want := []string{fmt.Sprintf("@hotswap-peer/1/%d/A", us), "@hotswap-peer/2/0/C"}
+	if got := endpoints([]byte(table)); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := endpoints([]byte(strings.Repeat("0: 00000002 00000000 00010000 0001 01 3 @hotswap-peer/1/0/X\n", 2))); len(got) != 1 {
+		t.Errorf("got %q", got)
+	}
+}
+
+func FuzzEndpoints(f *testing.F) {
+	f.Add([]byte("0: 00000002 00000000 00010000 0001 01 3 @hotswap-peer/1/0/A\n"))
+	f.Fuzz(func(t *testing.T, table []byte) {
+		names := endpoints(table)
+		if len(names) > maxPeers {
+			t.Errorf("%d names", len(names))
+		}
+		for _, name := range names {
+			if !strings.HasPrefix(name, prefix) || len(name) >= maxName {
+				t.Errorf("%q", name)
+			}
+		}
+	})
+}
+
+func TestNoHandlerIsServedAfterTheEnd(t *testing.T) {
+	e := listen(t, echo{})
+	e.Close()
+	testenv.Eventually(t, func() error {
+		if c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: e.Name(), Net: "unix"}); err == nil {
+			c.Close()
+			return errors.New("it can be reached")
+		}
+		return nil
+	})
+}
