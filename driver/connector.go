@@ -67,6 +67,10 @@ func (c *connector) manage() {
 	})
 	runtime.AddCleanup(c, func(release func()) { release() }, c.release)
 	c.db.watch.configure(c.drv)
+	if c.drv.alone {
+		c.db.alone.Store(true)
+	}
+	c.db.listen()
 	if len(c.drv.sqlite.Extensions) > 0 || c.drv.sqlite.ConnectHook != nil {
 		c.db.drv.Store(c.drv)
 	}

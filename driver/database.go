@@ -26,6 +26,8 @@ type Database struct {
 	drv atomic.Pointer[Driver]
 	// forgives is set after a swap that did not rehearse how connections open.
 	forgives atomic.Bool
+	// alone is set while the database has no peers, by WithPeers(false).
+	alone atomic.Bool
 
 	writers writerQueue
 	// damage is the first that a call has met; nil if none has.

@@ -28,6 +28,7 @@ type Driver struct {
 	log         *zerolog.Logger // nil: none of its own
 	interceptor sqlmw.Interceptor
 	external    ExternalReplace
+	alone       bool // as by WithPeers(false)
 }
 
 // New returns a driver to register under a name of its own with sql.Register, or to use

@@ -60,6 +60,9 @@ func (h Holder) String() string {
 	if h.For > 0 {
 		kind += fmt.Sprintf(" for at least %v", h.For.Round(time.Millisecond))
 	}
+	if h.Program != "" {
+		kind += " in " + Peer{PID: h.PID, Program: h.Program}.String()
+	}
 	if h.Query != "" {
 		kind += fmt.Sprintf(" (%s)", shorten(h.Query))
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"hotswap/internal/peers"
 	"hotswap/internal/reserve"
 )
 
@@ -45,8 +46,14 @@ type FreezeOptions struct {
 	// waiting then until the attempt ends, for all of which MaxPause bounds their wait: what
 	// Quiet takes may shorten the time for calls to drain. Its context ends when it should
 	// return. What writes nonetheless (a function that a SELECT calls, say, or another
-	// process) is not kept from it. An error ends the freeze with that error.
+	// process) is not kept from it. It is not called if peers take part, whose writes
+	// would not wait. An error ends the freeze with that error.
 	Quiet func(ctx context.Context, hold func() bool) error
+	// Peers makes the freeze span the other processes that have the file open through
+	// this driver, and take part (see WithPeers): they drain in the same attempts, and
+	// their connections are closed, too. It means nothing with WritesOnly. Freeze
+	// returns a *PeerError if one of them does not answer any more.
+	Peers bool
 	// Logger, if set, gets a line for every call that is queued and one when it
 	// resumes, unless the driver has a logger of its own.
 	Logger *zerolog.Logger
@@ -110,6 +117,28 @@ func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, err
 // drain is the first half of Freeze: after it the gate is closed, and all that is to
 // be closed has drained. Then close or giveUp must be called.
 func (d *Database) drain(ctx context.Context, opts FreezeOptions) (*drain, error) {
+	dr, err := d.beginDrain(opts)
+	if err != nil {
+		return nil, err
+	}
+	succeeded := false
+	defer func() {
+		if !succeeded { // an error, or a panic of Notify
+			dr.giveUp()
+		}
+	}()
+	if opts.Peers && !opts.WritesOnly {
+		dr.frozen.others = d.invite(peers.Join)
+	}
+	if err := dr.begin(ctx); err != nil {
+		return nil, err
+	}
+	succeeded = true
+	return dr, nil
+}
+
+// beginDrain makes the freeze the database's only one, until its end.
+func (d *Database) beginDrain(opts FreezeOptions) (*drain, error) {
 	if opts.Timeout <= 0 {
 		opts.Timeout = 30 * time.Second
 	}
@@ -134,16 +163,6 @@ func (d *Database) drain(ctx context.Context, opts FreezeOptions) (*drain, error
 	d.gateLog.Store(opts.Logger)
 	dr := &drain{d: d, opts: opts, start: time.Now(), scarce: reserve.MayBeNeeded()}
 	dr.frozen = &Frozen{db: d, adopts: opts.adopts}
-	succeeded := false
-	defer func() {
-		if !succeeded { // an error, or a panic of Notify
-			dr.giveUp()
-		}
-	}()
-	if err := dr.begin(ctx); err != nil {
-		return nil, err
-	}
-	succeeded = true
 	return dr, nil
 }
 
@@ -172,6 +191,10 @@ func (dr *drain) close() (*Frozen, error) {
 	if err := dr.d.mayLeave(); err != nil {
 		return nil, err
 	}
+	// Before its own: the process that closes last moves the WAL into the file.
+	if err := f.others.close(context.Background(), dr.opts.MaxPause); err != nil {
+		return nil, err
+	}
 	f.Connections = dr.killed + dr.closeAll()
 	dr.d.setFrozen()
 	f.overwrites() // connections of other databases that have this one attached
@@ -182,6 +205,8 @@ func (dr *drain) close() (*Frozen, error) {
 
 // giveUp lets calls flow as before.
 func (dr *drain) giveUp() {
+	dr.frozen.others.thaw(false, peers.Inode{}, false)
+	dr.frozen.others.leave()
 	dr.frozen.open()
 	dr.frozen.end()
 }

@@ -5,7 +5,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"hotswap/internal/door"
+	"hotswap/internal/fileid"
+	"hotswap/internal/peers"
 )
 
 // Frozen is a database with every connection drained and closed, and the gate closed:
@@ -26,6 +30,9 @@ type Frozen struct {
 	// WritesPause is set with it: the pause as writes felt it, which with
 	// FreezeOptions.Quiet begin to wait before all other calls do.
 	WritesPause time.Duration
+	// Peers are the other processes that took part (FreezeOptions.Peers). Thaw
+	// completes them.
+	Peers []Peer
 
 	db       *Database
 	over     *overwriting // by whoever froze, in the way of calls; ends with the freeze
@@ -38,6 +45,8 @@ type Frozen struct {
 	adopts     bool     // as of FreezeOptions
 	lost       []string // schemas whose content, in no file, a closed connection had
 	turn       bool     // has one of the turns
+	arrived    peers.Inode
+	others     *host // nil without FreezeOptions.Peers
 }
 
 // overwrites makes calls that get SQLITE_BUSY wait for the end of the freeze.
@@ -65,6 +74,21 @@ func (f *Frozen) Thaw(opened ...func()) (pause time.Duration) {
 	if f.thawed {
 		return 0
 	}
+	pause, notified, log := f.thaw(opened...)
+	switch {
+	case notified == nil:
+	case f.adopts: // whoever adopts has no caller to tell, only the log
+		go f.db.awaitOnSwap(notified, log)
+	default:
+		f.db.awaitOnSwap(notified, log)
+	}
+	f.Peers = f.others.report(f.replaced, f.arrived)
+	return pause
+}
+
+// thaw is Thaw, but does not wait for the callbacks; when they have run, notified, if it
+// is not nil, is closed. log is the freeze's, if any.
+func (f *Frozen) thaw(opened ...func()) (pause time.Duration, notified <-chan struct{}, log *zerolog.Logger) {
 	f.thawed = true
 	d := f.db
 	external := d.arrive(f.replaced)
@@ -75,8 +99,9 @@ func (f *Frozen) Thaw(opened ...func()) (pause time.Duration) {
 	} else {
 		f.Generation = d.generation.Load()
 	}
+	f.arrived = inode(fileid.Of(d.Path()))
+	f.others.thaw(f.replaced, f.arrived, f.forgives)
 	f.open()
-	var notified <-chan struct{}
 	now := time.Now()
 	pause = now.Sub(f.closedAt)
 	f.Pause = pause
@@ -99,19 +124,12 @@ func (f *Frozen) Thaw(opened ...func()) (pause time.Duration) {
 		d.warn().Str("schemas", strings.Join(slices.Compact(f.lost), ", ")).
 			Msg("connections with TEMP tables or in-memory databases were closed: the content of those is lost")
 	}
-	log := d.gateLog.Load()
+	log = d.gateLog.Load()
 	f.end()
 	for _, do := range opened {
 		do()
 	}
-	switch {
-	case notified == nil:
-	case f.adopts: // whoever adopts has no caller to tell, only the log
-		go d.awaitOnSwap(notified, log)
-	default:
-		d.awaitOnSwap(notified, log)
-	}
-	return pause
+	return pause, notified, log
 }
 
 // open lets calls flow again.

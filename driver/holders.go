@@ -15,6 +15,9 @@ type Holder struct {
 	// For is how long the freeze has seen the connection held: a lower bound,
 	// since the hold may have begun before.
 	For time.Duration `json:"for_ns"`
+	// PID and Program are those of the process that holds it, if that is a peer.
+	PID     int    `json:"pid,omitempty"`
+	Program string `json:"program,omitempty"`
 
 	tx bool // in a transaction, or a call that may be
 }

@@ -12,6 +12,7 @@ import (
 	"hotswap/internal/dbpath"
 	"hotswap/internal/door"
 	"hotswap/internal/fileid"
+	"hotswap/internal/peers"
 	"hotswap/internal/printable"
 	"hotswap/internal/reserve"
 	"hotswap/internal/unix"
@@ -24,6 +25,8 @@ var registry = struct {
 	sync.Mutex // guards the maps, and of every Database refs, names and unguard
 	byPath     map[string]weak.Pointer[Database]
 	linked     map[weak.Pointer[Database]]int // the number of names with symlinks under which pools have it
+	managed    int                            // databases whose refs is not 0
+	endpoint   *peers.Endpoint                // open from the first to the last of them; nil if it is not
 }{byPath: map[string]weak.Pointer[Database]{}, linked: map[weak.Pointer[Database]]int{}}
 
 // acquire returns the database of a real path, and keeps it managed until the matching
@@ -87,6 +90,7 @@ func (d *Database) keep() {
 
 func (d *Database) keepLocked() {
 	if d.refs++; d.refs == 1 {
+		registry.managed++
 		door.Install()
 		door.Leads(repointedFrom)
 		reserve.Prepare()
@@ -107,6 +111,11 @@ func (d *Database) release() {
 	if d.refs--; d.refs == 0 {
 		last = true
 		d.unguard()
+		d.alone.Store(false)
+		if registry.managed--; registry.managed == 0 && registry.endpoint != nil {
+			registry.endpoint.Close()
+			registry.endpoint = nil
+		}
 	}
 	registry.Unlock()
 	if last {
@@ -180,5 +189,6 @@ func Manage(path string) (d *Database, release func(), err error) {
 		return nil, nil, err
 	}
 	d = acquire(real, "")
+	d.listen()
 	return d, sync.OnceFunc(d.release), nil
 }

@@ -49,6 +49,12 @@ func (d *Database) openGate(keep map[*conn]word) {
 	d.wakeLocked()
 }
 
+func (d *Database) isShut() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.shut
+}
+
 func (d *Database) wakeLocked() {
 	close(d.reopened)
 	d.reopened = make(chan struct{})

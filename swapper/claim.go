@@ -1,10 +1,13 @@
 package swapper
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
+	"hotswap/internal/peers"
 	"hotswap/internal/printable"
 )
 
@@ -36,4 +39,23 @@ func claim(db *driver.Database, source string) (release func(), err error) {
 		defer inProgress.Unlock()
 		delete(inProgress.sources, db)
 	}, nil
+}
+
+// claimFile makes this the only push of the live file by any process that has it open
+// through the driver. Where there are no peers, the kernel's lease and SQLite's locks
+// still keep two pushes apart.
+func (p *push) claimFile() (release func(), err error) {
+	none := func() {}
+	if !p.target.exists || !inside.Of(p.db).HasPeers() {
+		return none, nil
+	}
+	release, err = peers.Claim(peers.Inode{Dev: p.target.state.dev, Ino: p.target.state.ino})
+	var claimed *peers.ClaimedError
+	if errors.As(err, &claimed) {
+		return nil, &failure{text: "another push is in progress", cause: err, kinds: []error{ErrBusy}, hint: "wait for it to end and try again"}
+	}
+	if err != nil {
+		return none, nil
+	}
+	return release, nil
 }

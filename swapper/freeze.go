@@ -31,6 +31,7 @@ func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
 		MaxPause: p.opts.MaxPause, Force: p.opts.Force,
 		InTurn: true,
 		Quiet:  p.rest.quiet(),
+		Peers:  p.wantLease, // which proves that they have closed it
 		Logger: &p.opts.Logger,
 		Notify: p.freezeStep,
 	}, p.attempt())
@@ -144,6 +145,9 @@ func (p *push) freezeAll(ctx context.Context) (frozen *driver.Frozen, others att
 func (p *push) freezeFailed(err error) error {
 	var held *driver.HeldError
 	switch {
+	case errors.As(err, new(*driver.PeerError)):
+		return &failure{cause: err, kinds: []error{ErrBusy}, inPlace: true,
+			hint: "see what that process is doing, and try again, or push in place (--method=in-place)"}
 	case errors.As(err, &held):
 		if f := lockedElsewhere(p.db); f != nil {
 			return f
@@ -232,6 +236,12 @@ func (p *push) thaw(frozen *driver.Frozen, opened ...func()) {
 		p.report.Pause, p.report.WritesPause, p.report.Generation = frozen.Pause, frozen.WritesPause, frozen.Generation
 		p.events.step(StepGateOpen, fmt.Sprintf("gate open: calls resume (pause %s)", human(frozen.Pause)), map[string]any{fieldPause: frozen.Pause})
 	})...)
+	p.report.Peers = frozen.Peers
+	for _, peer := range frozen.Peers {
+		if peer.Problem != "" && p.report.Swapped {
+			p.events.warn(peer.String()+" "+peer.Problem, map[string]any{"peer": peer.PID})
+		}
+	}
 	n, err := p.reconnect()
 	if err != nil {
 		// The calls that come will try again, and get this error if it stays.

@@ -2,10 +2,13 @@ package swapper
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
+	"hotswap/driver"
 	"hotswap/internal/openers"
+	"hotswap/internal/printable"
 )
 
 // Method is how a push replaces the live database.
@@ -65,7 +68,14 @@ func (p *push) inPlaceAhead() bool {
 	case MethodRename:
 		return false
 	}
-	return openers.Blindness() != "" || leasesExist && leaseDoubt(p.target.dir) != "" || len(openers.At(p.target.path)) > 0
+	if openers.Blindness() != "" || leasesExist && leaseDoubt(p.target.dir) != "" {
+		return true
+	}
+	others := openers.At(p.target.path)
+	if len(others) > 0 {
+		others, _ = p.withoutPeers(others)
+	}
+	return len(others) > 0
 }
 
 // errInPlace returns what kept a push from renaming, if going in place gets
@@ -97,10 +107,32 @@ func (p *push) nobodyElsewhere() error {
 		time.Sleep(time.Millisecond)
 		openers.InTurn(look)
 	}
-	if len(others) > 0 {
-		return openElsewhere(others)
+	if len(others) == 0 {
+		return nil
+	}
+	if others, apart := p.withoutPeers(others); len(others) > 0 {
+		return openElsewhere(others, apart...)
 	}
 	return nil
+}
+
+// withoutPeers leaves those of the processes that will not take part in the swap, and
+// says why they don't if they are peers all the same.
+func (p *push) withoutPeers(all []openers.Process) (others []openers.Process, apart []driver.Peer) {
+	if !leasesExist || leaseDoubt(p.target.dir) != "" {
+		return all, nil // nothing would prove that they have closed it
+	}
+	known := p.db.Peers()
+	for _, o := range all {
+		i := slices.IndexFunc(known, func(peer driver.Peer) bool { return peer.PID == o.PID })
+		switch {
+		case i < 0:
+			others = append(others, o)
+		case known[i].Problem != "":
+			others, apart = append(others, o), append(apart, known[i])
+		}
+	}
+	return others, apart
 }
 
 const (
@@ -116,10 +148,13 @@ const (
 )
 
 // openElsewhere says who else has the live file open.
-func openElsewhere(others []openers.Process) error {
+func openElsewhere(others []openers.Process, apart ...driver.Peer) error {
 	who := "a process that this one may not inspect"
 	if len(others) > 0 {
 		who = joinProcesses(others)
+	}
+	for _, peer := range apart {
+		who += "; " + peer.String() + " " + printable.Line(peer.Problem)
 	}
 	return &failure{text: "the database is open in " + who, kinds: []error{ErrBusy},
 		hint:    "stop the other process from using it, since it would go on with the replaced file, and try again, or push in place (--method=in-place)",

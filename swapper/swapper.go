@@ -95,6 +95,11 @@ func (p *push) run(ctx context.Context, src io.Reader) error {
 	if err := p.inspect(ctx); err != nil {
 		return err
 	}
+	unclaim, err := p.claimFile()
+	if err != nil {
+		return err
+	}
+	defer unclaim()
 	if err := p.target.openDir(); err != nil { // before any call waits
 		return err
 	}

@@ -21,6 +21,10 @@ type Database interface {
 	// Freezing reports whether a Freeze is waiting for the database, or holds it.
 	Freezing() bool
 
+	// HasPeers reports whether the database may have peers: whether neither
+	// WithPeers(false) nor HOTSWAP_PEERS=off keeps it from them.
+	HasPeers() bool
+
 	// Visit is for callers about to open the database's file briefly with a connection
 	// of their own. Until ended is called, which is once that is closed, a call that
 	// gets SQLITE_BUSY waits, and is then retried.

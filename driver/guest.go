@@ -1,0 +1,320 @@
+package driver
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"hotswap/internal/door"
+	"hotswap/internal/fileid"
+	"hotswap/internal/lognote"
+	"hotswap/internal/peers"
+	"hotswap/internal/unix"
+)
+
+// answerer serves the process's endpoint.
+type answerer struct{}
+
+func (answerer) Serve(c *peers.Conn, first peers.Message) {
+	d, release := having(first.File)
+	if d == nil {
+		c.Send(peers.Message{V: peers.Version, Op: peers.No})
+		return
+	}
+	defer release()
+	dir, base, mount := d.whereabouts()
+	answer := peers.Message{V: peers.Version, Op: peers.Joined, PID: os.Getpid(), Program: filepath.Base(os.Args[0]),
+		Dir: dir, Base: []byte(base), Mount: mount, Connections: d.Stats().Connections}
+	why := d.apart()
+	switch {
+	case first.Op == peers.Status:
+		answer.Op, answer.Why, answer.Holders = peers.State, why, toWire(d.Holders())
+		answer.Stats, _ = json.Marshal(d.Stats())
+		c.Send(answer)
+	case first.Op != peers.Join:
+	case why != "":
+		c.Send(peers.Message{V: peers.Version, Op: peers.No, PID: answer.PID, Program: answer.Program, Why: why})
+	default:
+		if c.Send(answer) == nil {
+			c.SayStill()
+			(&guest{d: d, c: c, in: make(chan question), interrupt: func() {}}).run()
+		}
+	}
+}
+
+// having returns the managed database of the file, kept managed until release is called.
+func having(file peers.Inode) (d *Database, release func()) {
+	if file == (peers.Inode{}) {
+		return nil, nil
+	}
+	for _, d := range Databases() {
+		if !d.alone.Load() && d.currentFile() == file {
+			return d, d.Keep()
+		}
+	}
+	return nil, nil
+}
+
+// apart says why the database can't be part of another process's swap; "" if it can.
+func (d *Database) apart() string {
+	switch {
+	case d.strangers() > 0:
+		return "has it open outside of the driver's connections, too"
+	case len(d.Attachers()) > 0:
+		return "has it attached to another database"
+	case d.moved():
+		return "has the file open that was at its path before"
+	case d.refusing():
+		return "refuses all calls, since the file was replaced"
+	}
+	return ""
+}
+
+func toWire(all []Holder) (out []peers.Holder) {
+	for _, h := range all {
+		out = append(out, peers.Holder{Kind: string(h.Kind), Query: h.Query, For: h.For, Tx: h.tx})
+	}
+	return out
+}
+
+// guest is a database in the freeze of another process, the host: it does what that says,
+// and answers. It trusts the host for nothing. When that has gone, or is silent, the
+// guest goes on alone with the file that is at its path.
+type guest struct {
+	d  *Database
+	c  *peers.Conn
+	in chan question // closed at the connection's end
+
+	interrupt func() // ends the latest question's ctx; hear has it
+
+	dr      *drain         // from the first attempt on
+	holding map[*conn]word // what the latest attempt left
+	holders []Holder       // and how it is described
+	lapse   <-chan time.Time
+	frozen  *Frozen // from its close on
+	door    func()  // opens the path to the rest of the program; set with frozen
+}
+
+// question is a message that is to be answered, if it can be before ctx ends: with the
+// next one, or the connection.
+type question struct {
+	peers.Message
+	ctx context.Context
+}
+
+// lapsePatience is how long a drained database waits, beyond the window, for what is to
+// become of it.
+const lapsePatience = peers.Silence / 4
+
+// maxWindow bounds what a host may ask for.
+const maxWindow = time.Minute
+
+func (g *guest) run() {
+	gone := make(chan struct{})
+	go g.hear(gone)
+	defer g.leave()
+	defer close(gone)
+	for {
+		select {
+		case q, ok := <-g.in:
+			if !ok || !g.answer(q) {
+				return
+			}
+		case <-g.lapse:
+			return
+		}
+	}
+}
+
+// hear passes on what the host says.
+func (g *guest) hear(gone <-chan struct{}) {
+	defer close(g.in)
+	defer func() { g.interrupt() }()
+	for {
+		m, err := g.c.Receive(peers.Silence)
+		if err != nil {
+			return
+		}
+		if m.Op == peers.Still {
+			continue
+		}
+		g.interrupt()
+		q := question{Message: m}
+		q.ctx, g.interrupt = context.WithCancel(context.Background())
+		select {
+		case g.in <- q:
+		case <-gone:
+			return
+		}
+	}
+}
+
+// answer does what is asked for; it returns false if that is the end.
+func (g *guest) answer(q question) (goOn bool) {
+	g.lapse = nil
+	if g.dr == nil && q.Op != peers.Thaw {
+		dr, err := g.d.beginDrain(FreezeOptions{MaxPause: maxWindow, Timeout: maxWindow})
+		if err != nil {
+			return g.say(q, peers.Message{Op: peers.Busy, Why: err.Error()})
+		}
+		g.dr = dr
+	}
+	if g.frozen != nil && q.Op != peers.Thaw {
+		return false
+	}
+	window := min(max(q.For, time.Millisecond), maxWindow)
+	if g.dr != nil {
+		g.dr.start = time.Now() // its timeout is of this step
+		g.dr.opts.Timeout = 2 * maxWindow
+	}
+	switch q.Op {
+	case peers.Shut:
+		g.dr.frozen.closedAt = time.Now()
+		g.d.shutGate()
+		return g.attempted(q, g.dr.drained(q.ctx, window), window)
+	case peers.Force:
+		g.dr.opts.MaxPause = window
+		return g.attempted(q, g.dr.force(q.ctx), window)
+	case peers.Filter:
+		return g.filter(q, window)
+	case peers.Open:
+		g.d.openGate(g.holding)
+		g.dr.opts.Timeout = 24 * time.Hour // as long as the host stays
+		if g.dr.wait(q.ctx, g.dr.opts.Timeout, g.holding, !q.Long) != nil {
+			return true
+		}
+		return g.say(q, peers.Message{Op: peers.Rested})
+	case peers.Close:
+		return g.close(q)
+	case peers.Thaw:
+		g.thaw(q)
+	}
+	return false
+}
+
+func (g *guest) say(q question, m peers.Message) bool {
+	m.N = q.N
+	return g.c.Send(m) == nil
+}
+
+// attempted tells how an attempt ended. If it failed the gate is open again.
+func (g *guest) attempted(q question, err error, window time.Duration) bool {
+	if err == nil {
+		g.holding, g.holders = nil, nil
+		g.lapse = time.After(window + lapsePatience)
+		return g.say(q, peers.Message{Op: peers.Drained})
+	}
+	g.holding, g.holders = g.dr.undrained(), g.dr.holders()
+	g.d.openGate(g.holding)
+	if q.ctx.Err() != nil {
+		return true
+	}
+	return g.say(q, peers.Message{Op: peers.Held, Holders: toWire(g.holders)})
+}
+
+// filter lets calls through but for those that would make the same holds again, until
+// these have ended.
+func (g *guest) filter(q question, most time.Duration) bool {
+	g.d.filterGate(newFilter(g.holders))
+	g.holding = g.dr.undrained()
+	err := g.dr.wait(q.ctx, most, g.holding, false)
+	g.lapse = time.After(most + lapsePatience)
+	switch {
+	case err != nil:
+		return true
+	case g.dr.anyHeld(g.holding):
+		g.holding, g.holders = g.dr.undrained(), g.dr.holders()
+		return g.say(q, peers.Message{Op: peers.Held, Holders: toWire(g.holders)})
+	}
+	return g.say(q, peers.Message{Op: peers.Ready})
+}
+
+// close closes the connections. Who holds something by now, or whose gate was opened
+// meanwhile, can't be closed.
+func (g *guest) close(q question) bool {
+	if !g.d.isShut() || g.dr.undrained() != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(q.ctx, lapsePatience)
+	defer cancel()
+	shut, err := door.Shut(ctx, g.d.Path())
+	if err != nil {
+		return false
+	}
+	dr := g.dr
+	g.dr = nil // an error of close gives it up
+	if g.frozen, err = dr.close(); err != nil {
+		shut()
+		g.say(q, peers.Message{Op: peers.Busy, Why: err.Error()})
+		return false
+	}
+	g.door = shut
+	return g.say(q, peers.Message{Op: peers.Closed, Connections: g.frozen.Connections})
+}
+
+// thaw is the regular end.
+func (g *guest) thaw(q question) {
+	if g.frozen == nil {
+		return // an attempt that came to nothing
+	}
+	f, now := g.frozen, inode(fileid.Of(g.d.Path()))
+	if q.Swapped && now == q.File {
+		f.Replaced()
+		if q.Forgive {
+			f.ForgiveReplay()
+		}
+	}
+	g.frozen = nil
+	g.door()
+	pause, told, _ := f.thaw()
+	g.say(q, peers.Message{Op: peers.Thawed, File: now, Pause: pause, Generation: f.Generation})
+	go g.d.Reconnect()
+	if told != nil {
+		select {
+		case <-told:
+		case <-q.ctx.Done():
+			return
+		}
+	}
+	g.say(q, peers.Message{Op: peers.Told})
+}
+
+// leave is the end of every other sort.
+func (g *guest) leave() {
+	g.c.Close()
+	if g.dr != nil {
+		g.dr.giveUp()
+		return
+	}
+	if g.frozen == nil {
+		return
+	}
+	g.awaitFile()
+	g.door()
+	g.frozen.thaw()
+	g.d.Reconnect()
+}
+
+// awaitFile waits until the file at the path can be opened: a host that was stopped may
+// still have a lease on it, and an open would wait for that in a system call. Nothing in
+// this process has it open, so that to close it drops nobody's locks. The kernel ends a
+// lease that somebody waits for, after /proc/sys/fs/lease-break-time.
+func (g *guest) awaitFile() {
+	for began, warned := time.Now(), false; ; time.Sleep(10 * time.Millisecond) {
+		f, err := os.OpenFile(g.d.Path(), os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+		if err == nil {
+			f.Close()
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return
+		}
+		if !warned && time.Since(began) > peers.Silence {
+			warned = true
+			lognote.Send(g.d.warn().Int("pid", g.c.Process.PID).Str("program", g.c.Process.Command),
+				"the process that is replacing the database file does not go on, and keeps it: calls wait until it goes on or is ended")
+		}
+	}
+}

@@ -1,0 +1,298 @@
+package together
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"hotswap/driver"
+	"hotswap/swapper"
+)
+
+// programRole is the variable that makes a child one of the programs, and holds its
+// settings.
+const programRole = "HOTSWAP_TEST_TOGETHER_PROGRAM"
+
+// settings are those of a program.
+type settings struct {
+	Path    string // of the database
+	Journal string
+	History string // the file of what its calls came to
+	Worker  bool   // it has only a worker's loop
+	Idle    bool   // nothing is at work in it
+	Alone   bool   // it is of a driver with WithPeers(false)
+	Slow    bool   // its OnSwap callback takes longer than anybody waits
+	Conns   int
+}
+
+// program is one of several that have the database open. It does what its stdin says, a
+// line at a time, and answers each with one line.
+type program struct {
+	settings
+	pool    *sql.DB
+	db      *driver.Database
+	history *os.File
+	next    atomic.Int64
+	swaps   atomic.Int64
+	stop    chan struct{}
+	done    sync.WaitGroup
+	held    *sql.Tx
+	rows    *sql.Rows
+}
+
+func runProgram(text string) error {
+	p := &program{stop: make(chan struct{})}
+	if err := json.Unmarshal([]byte(text), &p.settings); err != nil {
+		return err
+	}
+	var err error
+	if p.history, err = os.OpenFile(p.History, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
+		return err
+	}
+	name := driver.Name
+	if p.Alone {
+		name = "alone"
+		sql.Register(name, driver.New(driver.WithPeers(false)))
+	}
+	p.pool, err = sql.Open(name, "file:"+p.Path+"?_busy_timeout=60000&_txlock=immediate&_journal="+p.Journal)
+	if err != nil {
+		return err
+	}
+	if p.Conns == 0 {
+		p.Conns = 4
+	}
+	p.pool.SetMaxOpenConns(p.Conns)
+	p.pool.SetMaxIdleConns(p.Conns)
+	if err := p.pool.Ping(); err != nil {
+		return err
+	}
+	p.db, _ = driver.Lookup(p.Path)
+	p.db.OnSwap(func(s driver.Swap) {
+		p.swaps.Add(1)
+		if p.Slow {
+			time.Sleep(time.Minute)
+		}
+	})
+	switch {
+	case p.Idle:
+	case p.Worker:
+		p.loop(p.work)
+	default:
+		old, err := p.pool.Prepare(readStamps)
+		if err != nil {
+			return err
+		}
+		p.loop(p.read)
+		p.loop(func() error { return p.see(old.QueryRow()) })
+		p.loop(p.write)
+		p.loop(p.transact)
+	}
+	fmt.Println("ready")
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		fmt.Println(p.obey(in.Text()))
+	}
+	close(p.stop)
+	p.done.Wait()
+	return p.pool.Close()
+}
+
+// obey does one thing, and returns the answer.
+func (p *program) obey(line string) string {
+	what, arg, _ := strings.Cut(line, " ")
+	switch what {
+	case "push":
+		return p.push(arg)
+	case "look": // what is live, the generation, and how often OnSwap has run
+		var stamp string
+		if err := p.pool.QueryRow("SELECT g FROM meta").Scan(&stamp); err != nil {
+			return "error: " + err.Error()
+		}
+		return fmt.Sprint(stamp, " ", p.db.Generation(), " ", p.swaps.Load())
+	case "begin":
+		tx, err := p.pool.Begin()
+		if err == nil {
+			_, err = tx.Exec("INSERT INTO acked VALUES('held')")
+		}
+		p.held = tx
+		return fmt.Sprint(err)
+	case "commit":
+		return fmt.Sprint(p.held.Commit())
+	case "rows":
+		rows, err := p.pool.Query("SELECT stamp FROM items")
+		if err == nil {
+			rows.Next()
+		}
+		p.rows = rows
+		return fmt.Sprint(err)
+	case "close":
+		return fmt.Sprint(p.rows.Close())
+	case "exec":
+		ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+		defer cancel()
+		_, err := p.pool.ExecContext(ctx, arg)
+		return fmt.Sprint(err)
+	case "peers":
+		text, _ := json.Marshal(p.db.Peers())
+		return string(text)
+	}
+	return "what is " + what + "?"
+}
+
+// order is what push is told.
+type order struct {
+	Source   string
+	Method   swapper.Method
+	Timeout  time.Duration
+	MaxPause time.Duration
+	Force    bool
+}
+
+// outcome is what it says.
+type outcome struct {
+	Report swapper.Report
+	Err    string
+	Busy   bool
+}
+
+func (p *program) push(text string) string {
+	var o order
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		return err.Error()
+	}
+	f, err := os.Open(o.Source)
+	if err != nil {
+		return err.Error()
+	}
+	defer f.Close()
+	r, err := swapper.Push(context.Background(), p.db, f, swapper.PushOptions{Source: o.Source, Method: o.Method, Timeout: o.Timeout, MaxPause: o.MaxPause, Force: o.Force, Backup: true, Quick: true})
+	out := outcome{Report: r}
+	if err != nil {
+		out.Err, out.Busy = err.Error(), errors.Is(err, swapper.ErrBusy)
+	}
+	answer, err := json.Marshal(out)
+	if err != nil {
+		return err.Error()
+	}
+	return string(answer)
+}
+
+const readStamps = "SELECT (SELECT g FROM meta), min(stamp), max(stamp), count(*) FROM items"
+
+// loop makes calls of a kind until the end.
+func (p *program) loop(call func() error) {
+	p.done.Go(func() {
+		for {
+			select {
+			case <-p.stop:
+				return
+			case <-time.After(time.Millisecond):
+			}
+			if err := call(); err != nil {
+				p.tell("failed", err.Error(), time.Now())
+			}
+		}
+	})
+}
+
+// tell appends a line: what, of what, and from when to when.
+func (p *program) tell(what, text string, began time.Time) {
+	fmt.Fprintf(p.history, "%s %d %d %s\n", what, began.UnixNano(), time.Now().UnixNano(), strings.ReplaceAll(text, "\n", " "))
+}
+
+func (p *program) see(row interface{ Scan(...any) error }) error {
+	began := time.Now()
+	var g, lowest, highest string
+	var n int
+	if err := row.Scan(&g, &lowest, &highest, &n); err != nil {
+		return err
+	}
+	p.tell("saw", fmt.Sprint(g, " ", lowest, " ", highest, " ", n), began)
+	return nil
+}
+
+func (p *program) read() error {
+	began := time.Now()
+	var g, lowest, highest string
+	var n int
+	if err := p.pool.QueryRow(readStamps).Scan(&g, &lowest, &highest, &n); err != nil {
+		return err
+	}
+	p.tell("saw", fmt.Sprint(g, " ", lowest, " ", highest, " ", n), began)
+	return nil
+}
+
+func (p *program) id() string { return fmt.Sprintf("%d-%d", os.Getpid(), p.next.Add(1)) }
+
+func (p *program) write() error {
+	id, began := p.id(), time.Now()
+	p.tell("tries", id, began)
+	var g string
+	if err := p.pool.QueryRow("INSERT INTO acked VALUES(?) RETURNING (SELECT g FROM meta)", id).Scan(&g); err != nil {
+		return err
+	}
+	p.tell("wrote", id+" "+g, began)
+	return nil
+}
+
+// transact reads and writes in one transaction.
+func (p *program) transact() error {
+	id, began := p.id(), time.Now()
+	p.tell("tries", id, began)
+	tx, err := p.pool.Begin()
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	var before, after string
+	if err := tx.QueryRow("SELECT g FROM meta").Scan(&before); err != nil {
+		return err
+	}
+	if _, err := tx.Exec("INSERT INTO acked VALUES(?)", id); err != nil {
+		return err
+	}
+	if err := tx.QueryRow("SELECT max(stamp) FROM items").Scan(&after); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	if before != after {
+		return fmt.Errorf("a transaction saw %s and %s", before, after)
+	}
+	p.tell("wrote", id+" "+after, began)
+	return nil
+}
+
+// work is a worker's round, on a pinned connection.
+func (p *program) work() error {
+	ctx := context.Background()
+	c, err := p.pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for range 5 {
+		began := time.Now()
+		var g, lowest, highest string
+		var n int
+		if err := c.QueryRowContext(ctx, readStamps).Scan(&g, &lowest, &highest, &n); err != nil {
+			return err
+		}
+		p.tell("saw", fmt.Sprint(g, " ", lowest, " ", highest, " ", n), began)
+		id := p.id()
+		p.tell("tries", id, time.Now())
+		if err := c.QueryRowContext(ctx, "INSERT INTO acked VALUES(?) RETURNING (SELECT g FROM meta)", id).Scan(&g); err != nil {
+			return err
+		}
+		p.tell("wrote", id+" "+g, began)
+	}
+	return nil
+}
