@@ -44,7 +44,7 @@ type heard struct {
 
 const (
 	// invitePatience bounds the wait for those who are asked to join, with calls flowing.
-	invitePatience = peers.Silence / 2
+	invitePatience = peers.Silence
 	// answerSlack is how much later than the window's end an answer may come.
 	answerSlack = 5 * time.Millisecond
 	// tellPatience bounds the wait for the OnSwap callbacks of a peer.

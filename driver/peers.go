@@ -79,7 +79,7 @@ func (d *Database) hasPeers() bool { return !d.alone.Load() && !peersOff() }
 func (i insider) HasPeers() bool { return i.hasPeers() }
 
 // Peers asks the other processes that have the database's file open through this driver
-// who they are. It waits for answers for half a second at most.
+// who they are. It waits for answers for two seconds at most.
 func (d *Database) Peers() []Peer {
 	h := d.invite(peers.Status)
 	defer h.leave()
@@ -94,7 +94,7 @@ func (d *Database) Peers() []Peer {
 // part.
 func inode(id fileid.ID) peers.Inode { return peers.Inode{Dev: id.Dev, Ino: id.Ino} }
 
-// file returns the file that the database has open, last had, or would open next.
+// currentFile returns the file that the database has open, last had, or would open next.
 func (d *Database) currentFile() peers.Inode {
 	path := d.Path()
 	if file := door.File(path); file != fileid.None {

@@ -33,6 +33,7 @@ type guard struct {
 	file     *os.File
 	leased   bool
 	unfenced bool
+	asked    time.Time // when the lease was
 	since    time.Time // of the rename
 }
 
@@ -54,6 +55,7 @@ func newGuard(path string, wantLease bool) (*guard, error) {
 	}
 	g.file = f
 	if wantLease {
+		g.asked = time.Now()
 		if err := setLease(f); err != nil {
 			f.Close()
 			if !errors.Is(err, errLeaseRefused) {
@@ -88,6 +90,13 @@ var (
 	errLeaseRefused = errors.New("somebody else has the file open")
 	errFenceRefused = errors.New("somebody else has the file locked")
 )
+
+// kept reports whether the lease has been there all the time. While somebody waits for
+// the file the kernel says that it is about to end, and when it has waited for too long
+// takes it away: as from a process that is stopped here (SIGSTOP).
+func (g *guard) kept() bool {
+	return !g.leased || leaseHeld(g.file) || time.Since(g.asked) < leaseBreakTime()
+}
 
 // endLease releases those that wait in open(2).
 func (g *guard) endLease() {

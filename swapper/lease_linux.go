@@ -5,6 +5,10 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,6 +34,23 @@ func setLease(f *os.File) error {
 	}
 	return nil
 }
+
+// leaseHeld reports whether f has its lease, and nobody waits for the end of that.
+func leaseHeld(f *os.File) bool {
+	kind, err := unix.FcntlInt(f.Fd(), unix.F_GETLEASE, 0)
+	return err == nil && kind == unix.F_WRLCK
+}
+
+// leaseBreakTime is how long the kernel lets somebody wait for a file until it ends the
+// lease on that.
+var leaseBreakTime = sync.OnceValue(func() time.Duration {
+	text, err := os.ReadFile("/proc/sys/fs/lease-break-time")
+	seconds, atoiErr := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || atoiErr != nil {
+		return 0 // whatever it is, it was shorter than what has passed
+	}
+	return time.Duration(seconds) * time.Second
+})
 
 func dropLease(f *os.File) { unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK) }
 

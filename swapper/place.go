@@ -18,6 +18,9 @@ func (r *replacement) takePlace() error {
 	if !r.target.exists {
 		return r.takeFreePlace()
 	}
+	if err := r.stillAlone(); err != nil {
+		return err
+	}
 	r.stage.lease()
 	err := exchangeNames(r.stage.path, r.target.path)
 	switch {
@@ -31,11 +34,25 @@ func (r *replacement) takePlace() error {
 		return failed("exchange the new file and the live one", err)
 	}
 	r.guard.since = time.Now()
-	if err := r.verify(); err != nil {
+	err = r.stillAlone() // which what came after the first look does not show
+	if err == nil {
+		err = r.verify()
+	}
+	if err != nil {
 		return r.giveBack(err)
 	}
 	r.push.report.Swapped, r.push.report.Method = true, MethodRename
 	return nil
+}
+
+// stillAlone refuses to go on, or makes everything be put back, if somebody may have got
+// the live file since beAlone: a process that is stopped for long loses its lease.
+func (r *replacement) stillAlone() error {
+	if r.guard.kept() {
+		return nil
+	}
+	return &failure{text: "the process was stopped in the midst of the swap, for so long that others may have the live file open again", kinds: []error{ErrBusy},
+		hint: "try again", inPlace: true}
 }
 
 // verify looks at what was replaced, and at what is there now. That SQLite can open

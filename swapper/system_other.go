@@ -5,6 +5,7 @@ package swapper
 import (
 	"errors"
 	"os"
+	"time"
 )
 
 // What only Linux has, and what is done without it.
@@ -36,8 +37,12 @@ func lookThrough(f *os.File) (fileState, error) {
 const leasesExist = false
 
 func setLease(*os.File) error { return errors.ErrUnsupported }
-func dropLease(*os.File)      {}
-func fence(*os.File) error    { return nil }
+func leaseHeld(*os.File) bool { return true }
+
+func leaseBreakTime() time.Duration { return 0 }
+
+func dropLease(*os.File)   {}
+func fence(*os.File) error { return nil }
 
 func leaseDoubt(string) string {
 	return "this system can't tell whether an idle process has the file open"

@@ -128,6 +128,8 @@ func (c *Conn) SayStill() {
 
 // Close ends the connection; whoever waits for a message gets an error.
 func (c *Conn) Close() {
+	c.c.CloseRead() // also for a child that was just started, and has a copy of the descriptor
+	c.c.CloseWrite()
 	c.c.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -43,10 +43,10 @@ func (e *Endpoint) Name() string { return e.name }
 
 // Close ends it, and the connections that it serves.
 func (e *Endpoint) Close() {
-	e.l.Close()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.closed = true
+	closeListener(e.l)
 	for c := range e.conns {
 		c.Close()
 	}

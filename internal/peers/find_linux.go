@@ -84,10 +84,10 @@ var errUnclaimable = errors.New("another user's process has taken the name of th
 // release is called. A *ClaimedError says which process does so already.
 func Claim(file Inode) (release func(), err error) {
 	name := fmt.Sprintf("@hotswap-push/%d-%d", file.Dev, file.Ino)
-	for try := 0; ; try++ {
+	for began := time.Now(); ; {
 		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
 		if err == nil {
-			return func() { l.Close() }, nil
+			return func() { closeListener(l) }, nil
 		}
 		if !errors.Is(err, unix.EADDRINUSE) {
 			return nil, err
@@ -95,7 +95,12 @@ func Claim(file Inode) (release func(), err error) {
 		c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: name, Net: "unix"})
 		switch {
 		case err == nil:
-		case errors.Is(err, unix.ECONNREFUSED) && try < 3: // gone, or not yet listening
+		case errors.Is(err, unix.ECONNREFUSED):
+			// Gone, or not yet listening; or released, and a child that was just started
+			// still has a copy of the descriptor.
+			if time.Since(began) > preExecPatience {
+				return nil, errors.New("the name of the file's pushes stays taken")
+			}
 			pause()
 			continue
 		default:
@@ -111,6 +116,18 @@ func Claim(file Inode) (release func(), err error) {
 		}
 		return nil, &ClaimedError{who}
 	}
+}
+
+// preExecPatience bounds the wait for a child that has not begun its own program.
+const preExecPatience = 500 * time.Millisecond
+
+// closeListener closes a socket also for those who have a copy of its descriptor: from
+// then on who connects is refused.
+func closeListener(l *net.UnixListener) {
+	if raw, err := l.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+	}
+	l.Close()
 }
 
 func pause() { time.Sleep(5 * time.Millisecond) }

@@ -19,11 +19,11 @@ type Process struct {
 const (
 	// Silence is how long one of two peers may say nothing, when it has something to
 	// say, until the other one goes on alone.
-	Silence = time.Second
+	Silence = 2 * time.Second
 	// stillEvery is how often a pusher says that it is there.
 	stillEvery = Silence / 4
 	// firstPatience bounds the wait for a connection's first message.
-	firstPatience = time.Second
+	firstPatience = 2 * time.Second
 	// maxConns bounds the connections that an endpoint serves at a time.
 	maxConns = 32
 	// maxPeers bounds how many endpoints are asked.

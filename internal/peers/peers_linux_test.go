@@ -243,3 +243,25 @@ func TestNoHandlerIsServedAfterTheEnd(t *testing.T) {
 		return nil
 	})
 }
+
+// TestAClaimThatWasReleasedIsNotKeptByAChild: between fork and exec a child has copies of
+// all descriptors.
+func TestAClaimThatWasReleasedIsNotKeptByAChild(t *testing.T) {
+	file := Inode{uint64(os.Getpid()), 3}
+	name := fmt.Sprintf("@hotswap-push/%d-%d", file.Dev, file.Ino)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied, err := l.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeListener(l)
+	time.AfterFunc(50*time.Millisecond, func() { copied.Close() })
+	release, err := Claim(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+}

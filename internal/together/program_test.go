@@ -153,6 +153,7 @@ type order struct {
 	Timeout  time.Duration
 	MaxPause time.Duration
 	Force    bool
+	DryRun   bool
 }
 
 // outcome is what it says.
@@ -172,7 +173,7 @@ func (p *program) push(text string) string {
 		return err.Error()
 	}
 	defer f.Close()
-	r, err := swapper.Push(context.Background(), p.db, f, swapper.PushOptions{Source: o.Source, Method: o.Method, Timeout: o.Timeout, MaxPause: o.MaxPause, Force: o.Force, Backup: true, Quick: true})
+	r, err := swapper.Push(context.Background(), p.db, f, swapper.PushOptions{Source: o.Source, Method: o.Method, Timeout: o.Timeout, MaxPause: o.MaxPause, Force: o.Force, DryRun: o.DryRun, Backup: true, Quick: true})
 	out := outcome{Report: r}
 	if err != nil {
 		out.Err, out.Busy = err.Error(), errors.Is(err, swapper.ErrBusy)
@@ -193,7 +194,7 @@ func (p *program) loop(call func() error) {
 			select {
 			case <-p.stop:
 				return
-			case <-time.After(time.Millisecond):
+			case <-time.After(3 * time.Millisecond):
 			}
 			if err := call(); err != nil {
 				p.tell("failed", err.Error(), time.Now())

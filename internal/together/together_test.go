@@ -19,7 +19,7 @@ func TestAPushByRenameSpansAllPeers(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t, journal)
 				for i := range n {
-					w.start(settings{Worker: i == 2})
+					w.add(settings{Worker: i == 2})
 				}
 				for i := range 4 {
 					c := w.all[i%n]
@@ -46,7 +46,7 @@ func TestAPeerThatHoldsIsNamed(t *testing.T) {
 		t.Run(journal, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, journal)
-			a, b := w.start(settings{Idle: true}), w.start(settings{Idle: true})
+			a, b := w.add(settings{Idle: true}), w.add(settings{Idle: true})
 			if err := b.tell("rows"); err != "<nil>" {
 				t.Fatal(err)
 			}
