@@ -35,7 +35,7 @@ demo: ## a program under load whose database is swapped
 
 # ---- what the daily tests only sample
 
-.PHONY: random snapshots kills ends moves powerloss sweep sweep-all descriptors races full-disk tags fuzz
+.PHONY: random snapshots kills ends moves powerloss sweep sweep-all together descriptors races full-disk tags fuzz
 random: ## random programs, here and on go-sqlite3
 	go test -count=1 -run RandomPrograms ./driver -seeds 200
 
@@ -47,6 +47,9 @@ ends: ## the end of a context at every look that an operation takes at it
 
 moves: ## what is done to a live path from outside
 	go test -count=1 -run 'Moves|TwoDatabases' -timeout 30m ./internal/moves -moves 200 -couple 30s
+
+together: ## pushes through several processes, and with some killed or stopped
+	go test -count=1 -timeout 2h ./internal/together -pushes 500 -kills 150
 
 powerloss: ## a power loss at every system call of a push (all of it needs root)
 	go test -count=1 ./internal/powerloss -every

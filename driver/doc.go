@@ -97,6 +97,7 @@ package driver
 //	canceller.mu       whether the call that is to be interrupted is running
 //	interrupter.mu     the SQLite connection, shared by goroutines other than its call's
 //	conn.step          a step of Rows without SQLite's mutex (_mutex=no)
+//	peers.Endpoint     of the process; opened and closed under the registry's lock
 //	watch.mu           which file the database has, and which one is to be adopted
 //	overwritings.mu, abandoned, and the locks of internal/door: leaves
 //
