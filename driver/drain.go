@@ -136,7 +136,7 @@ func (dr *drain) run(ctx context.Context) error {
 		f.writesWait = time.Time{}
 		began := time.Now()
 		ended := true
-		if holders != nil || theirs != nil {
+		if (holders != nil || theirs != nil) && !(others.any() && onlyCalls(holders) && onlyCalls(theirs)) {
 			others.ask(peers.Message{Op: peers.Filter, For: window / 2})
 			d.filterGate(newFilter(holders))
 			holding := dr.undrained()
@@ -150,6 +150,7 @@ func (dr *drain) run(ctx context.Context) error {
 			}
 			ended = ended && theyEnded
 		}
+		left := window
 		if ended {
 			filtered, waited := time.Since(began), d.waiting.Load() > 0
 			if !others.any() {
@@ -162,7 +163,7 @@ func (dr *drain) run(ctx context.Context) error {
 				f.closedAt = began
 			}
 			shut := time.Now()
-			left := min(window-filtered, dr.opts.MaxPause-shut.Sub(began))
+			left = min(window-filtered, dr.opts.MaxPause-shut.Sub(began))
 			others.ask(peers.Message{Op: peers.Shut, For: max(left, time.Millisecond)})
 			d.shutGate()
 			dr.opts.Notify(FreezeEvent{Step: FreezeGateClosed, Window: left})
@@ -183,6 +184,9 @@ func (dr *drain) run(ctx context.Context) error {
 			d.openGate(holding)
 			f.endTurn()
 			long := ended && window > lockSleep
+			if others.any() {
+				long = ended && left > 2*lockSleep
+			}
 			if err := dr.restTogether(ctx, holding, 2*time.Since(began), long); err != nil {
 				return err
 			}
@@ -197,6 +201,11 @@ func (dr *drain) run(ctx context.Context) error {
 		}
 		window = min(2*window, dr.opts.MaxPause)
 	}
+}
+
+// onlyCalls reports whether none of them is held between its calls.
+func onlyCalls(all []Holder) bool {
+	return !slices.ContainsFunc(all, func(h Holder) bool { return h.Kind != HoldCall })
 }
 
 // restTogether is rest, in all processes. Those that have answered open their gates at

@@ -97,6 +97,9 @@ func (d *Database) invite(op peers.Op) *host {
 			c.Close()
 		}
 	}
+	if !h.any() {
+		h.leave()
+	}
 	return h
 }
 
