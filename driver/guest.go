@@ -313,7 +313,7 @@ func (g *guest) awaitFile() {
 		}
 		if !warned && time.Since(began) > peers.Silence {
 			warned = true
-			lognote.Send(g.d.warn().Int("pid", g.c.Process.PID).Str("program", g.c.Process.Command),
+			lognote.Send(g.d.warn().Int("pid", g.c.Process.PID).Str("program", g.c.Process.Command()),
 				"the process that is replacing the database file does not go on, and keeps it: calls wait until it goes on or is ended")
 		}
 	}

@@ -74,7 +74,7 @@ func (d *Database) invite(op peers.Op) *host {
 		}
 		asked++
 		all = append(all, c)
-		go h.hear(&member{c: c, Peer: Peer{PID: c.Process.PID, Program: c.Process.Command}, pending: true})
+		go h.hear(&member{c: c, Peer: Peer{PID: c.Process.PID, Program: c.Process.Command()}, pending: true})
 	}
 	late := time.NewTimer(invitePatience)
 	defer late.Stop()

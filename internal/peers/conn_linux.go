@@ -4,10 +4,11 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"net"
+	"io"
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,15 +19,23 @@ import (
 type Conn struct {
 	Process Process
 
-	c  *net.UnixConn
+	c  stream
 	in *bufio.Reader
 
 	mu    sync.Mutex // one line at a time; a leaf
 	still chan struct{}
 }
 
+// stream is a *net.UnixConn, or an *os.File that is one end of a connection.
+type stream interface {
+	io.ReadWriteCloser
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+	syscall.Conn
+}
+
 // newConn refuses a connection to or from a stranger, before anything is read.
-func newConn(c *net.UnixConn) (*Conn, error) {
+func newConn(c stream) (*Conn, error) {
 	who, err := processOf(c)
 	if err != nil {
 		return nil, err
@@ -48,7 +57,7 @@ func ours(uid uint32) bool {
 // overflowUID: /proc/sys/kernel/overflowuid, which nobody changes.
 var overflowUID = func() uint32 { return 65534 }
 
-func processOf(c *net.UnixConn) (p Process, err error) {
+func processOf(c stream) (p Process, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return p, err
@@ -63,11 +72,17 @@ func processOf(c *net.UnixConn) (p Process, err error) {
 	if credErr != nil {
 		return p, credErr
 	}
-	p = Process{PID: int(cred.Pid), UID: cred.Uid}
-	if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", p.PID)); err == nil {
-		p.Command = strings.TrimSpace(string(comm))
+	return Process{PID: int(cred.Pid), UID: cred.Uid}, nil
+}
+
+// Command returns the name of the process's program; "" if that can't be told. It takes a
+// descriptor for a moment.
+func (p Process) Command() string {
+	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", p.PID))
+	if err != nil {
+		return ""
 	}
-	return p, nil
+	return strings.TrimSpace(string(comm))
 }
 
 // sendPatience bounds a write, which waits only if the other end does not read.
@@ -128,13 +143,20 @@ func (c *Conn) SayStill() {
 
 // Close ends the connection; whoever waits for a message gets an error.
 func (c *Conn) Close() {
-	c.c.CloseRead() // also for a child that was just started, and has a copy of the descriptor
-	c.c.CloseWrite()
+	shutdown(c.c)
 	c.c.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.still != nil {
 		close(c.still)
 		c.still = nil
+	}
+}
+
+// shutdown ends a socket also for those who have a copy of its descriptor, as a child has
+// that was just started. Who connects to a listener is refused from then on.
+func shutdown(s syscall.Conn) {
+	if raw, err := s.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 	}
 }

@@ -74,7 +74,7 @@ func (e *ClaimedError) Error() string {
 	if e.Process.PID == 0 {
 		return "another process is replacing it"
 	}
-	return fmt.Sprintf("process %d (%s) is replacing it", e.Process.PID, e.Process.Command)
+	return fmt.Sprintf("process %d (%s) is replacing it", e.Process.PID, e.Process.Command())
 }
 
 // errUnclaimable: somebody of another user has the name.
@@ -87,7 +87,10 @@ func Claim(file Inode) (release func(), err error) {
 	for began := time.Now(); ; {
 		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
 		if err == nil {
-			return func() { closeListener(l) }, nil
+			return func() {
+				shutdown(l)
+				l.Close()
+			}, nil
 		}
 		if !errors.Is(err, unix.EADDRINUSE) {
 			return nil, err
@@ -120,14 +123,5 @@ func Claim(file Inode) (release func(), err error) {
 
 // preExecPatience bounds the wait for a child that has not begun its own program.
 const preExecPatience = 500 * time.Millisecond
-
-// closeListener closes a socket also for those who have a copy of its descriptor: from
-// then on who connects is refused.
-func closeListener(l *net.UnixListener) {
-	if raw, err := l.SyscallConn(); err == nil {
-		raw.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_RDWR) })
-	}
-	l.Close()
-}
 
 func pause() { time.Sleep(5 * time.Millisecond) }

@@ -11,9 +11,8 @@ type Handler interface {
 
 // Process is the one at the other end of a connection, as the kernel knows it.
 type Process struct {
-	PID     int // 0 if it has none in this process's namespace
-	UID     uint32
-	Command string
+	PID int // 0 if it has none in this process's namespace
+	UID uint32
 }
 
 const (

@@ -3,6 +3,7 @@ package peers
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -10,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"hotswap/internal/testenv"
 )
@@ -23,7 +26,7 @@ func (echo) Serve(c *Conn, first Message) {
 	}
 }
 
-func listen(t *testing.T, h Handler) *Endpoint {
+func listenFor(t *testing.T, h Handler) *Endpoint {
 	t.Helper()
 	e, err := Listen(h)
 	if err != nil {
@@ -54,7 +57,7 @@ func connect(t *testing.T, e *Endpoint) *Conn {
 }
 
 func TestAnEndpointIsFoundByItsNameAndAnswers(t *testing.T) {
-	own, other := listen(t, echo{}), listen(t, echo{})
+	own, other := listenFor(t, echo{}), listenFor(t, echo{})
 	found := Find(own.Name())
 	t.Cleanup(func() {
 		for _, c := range found {
@@ -63,7 +66,7 @@ func TestAnEndpointIsFoundByItsNameAndAnswers(t *testing.T) {
 	})
 	var names []string
 	for _, c := range found {
-		names = append(names, c.c.RemoteAddr().String())
+		names = append(names, c.c.(*net.UnixConn).RemoteAddr().String())
 	}
 	if !slices.Contains(names, other.Name()) || slices.Contains(names, own.Name()) {
 		t.Fatalf("found %q: want %s, and not %s", names, other.Name(), own.Name())
@@ -88,7 +91,7 @@ func TestAnEndpointIsFoundByItsNameAndAnswers(t *testing.T) {
 
 func TestAnEndpointIsOutsideOfEveryBubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := listen(t, echo{})
+		e := listenFor(t, echo{})
 		began := time.Now()
 		time.Sleep(time.Hour) // of the bubble's clock
 		synctest.Wait()
@@ -100,7 +103,7 @@ func TestAnEndpointIsOutsideOfEveryBubble(t *testing.T) {
 }
 
 func TestAnotherVersionIsToldSo(t *testing.T) {
-	c := connect(t, listen(t, echo{}))
+	c := connect(t, listenFor(t, echo{}))
 	c.Send(Message{V: Version + 1, Op: Join})
 	got, err := c.Receive(time.Minute)
 	if err != nil || got.Op != No || got.V != Version || got.Why == "" {
@@ -117,7 +120,7 @@ func TestWhatIsNoMessageEndsTheConnection(t *testing.T) {
 		`{"v":1,"op":"join"` + strings.Repeat(" ", maxLine) + "}\n",
 		`{"v":1,"op":"held","holders":[` + strings.Repeat("{},", maxHolders) + "{}]}\n",
 	} {
-		e := listen(t, echo{})
+		e := listenFor(t, echo{})
 		c := dial(t, e)
 		if _, err := c.Write([]byte(text)); err != nil {
 			t.Logf("%.20q: %v", text, err) // closed before all was written
@@ -130,7 +133,7 @@ func TestWhatIsNoMessageEndsTheConnection(t *testing.T) {
 }
 
 func TestAnEndpointServesSoManyAndNoMore(t *testing.T) {
-	e := listen(t, echo{})
+	e := listenFor(t, echo{})
 	for range maxConns {
 		c := connect(t, e)
 		c.Send(Message{V: Version, Op: Join})
@@ -146,7 +149,7 @@ func TestAnEndpointServesSoManyAndNoMore(t *testing.T) {
 }
 
 func TestOneWhoSaysNothingIsHungUpOn(t *testing.T) {
-	c := dial(t, listen(t, echo{}))
+	c := dial(t, listenFor(t, echo{}))
 	c.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := c.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error("it is served for as long as it likes")
@@ -163,7 +166,7 @@ func TestStrangersAreNotOurs(t *testing.T) {
 	if ours(uint32(os.Geteuid())) {
 		t.Error("whom the kernel can't name may be anybody")
 	}
-	e := listen(t, echo{})
+	e := listenFor(t, echo{})
 	c := dial(t, e)
 	if _, err := newConn(c); !errors.Is(err, errStranger) {
 		t.Errorf("got %v", err)
@@ -233,7 +236,7 @@ func FuzzEndpoints(f *testing.F) {
 }
 
 func TestNoHandlerIsServedAfterTheEnd(t *testing.T) {
-	e := listen(t, echo{})
+	e := listenFor(t, echo{})
 	e.Close()
 	testenv.Eventually(t, func() error {
 		if c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: e.Name(), Net: "unix"}); err == nil {
@@ -257,11 +260,75 @@ func TestAClaimThatWasReleasedIsNotKeptByAChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	closeListener(l)
+	shutdown(l)
+	l.Close()
 	time.AfterFunc(50*time.Millisecond, func() { copied.Close() })
 	release, err := Claim(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	release()
+}
+
+func TestAProgramThatHasUsedUpItsDescriptorsAnswers(t *testing.T) {
+	e := listenFor(t, echo{})
+	c := connect(t, e)
+	c.Close()
+	spared := func() bool {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return len(e.conns) == 0
+	}
+	testenv.Until(t, "the first one is gone", spared)
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	low := limit
+	low.Cur = 100
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &low); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+	fill := func() (fds []int) {
+		for {
+			fd, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			if err != nil {
+				return fds
+			}
+			fds = append(fds, fd)
+			t.Cleanup(func() { unix.Close(fd) })
+		}
+	}
+	mine := fill()
+	for range 3 {
+		// This end's is one that was left for a moment: the other end must not take it.
+		unix.Close(mine[0])
+		c := connect(t, e)
+		c.Send(Message{V: Version, Op: Join})
+		if m, err := c.Receive(Silence / 2); err != nil || m.Op != Join {
+			t.Fatalf("got %+v, %v", m, err)
+		}
+		if more := fill(); len(more) > 0 {
+			t.Fatalf("%d descriptors are free", len(more))
+		}
+		e.closeConns()
+		testenv.Until(t, "it is gone, too", spared)
+		if more := fill(); len(more) > 0 {
+			t.Fatalf("the one that was set aside is free")
+		}
+		c.Close()
+		if mine = fill(); len(mine) != 1 {
+			t.Fatalf("%d descriptors are free; want this end's", len(mine))
+		}
+	}
+}
+
+func (e *Endpoint) closeConns() {
+	e.mu.Lock()
+	all := slices.Collect(maps.Keys(e.conns))
+	e.mu.Unlock()
+	for _, c := range all {
+		c.Close()
+	}
 }
