@@ -49,7 +49,7 @@ func (p *push) claimFile() (release func(), err error) {
 	if !p.target.exists || !inside.Of(p.db).HasPeers() {
 		return none, nil
 	}
-	release, err = peers.Claim(peers.Inode{Dev: p.target.state.dev, Ino: p.target.state.ino})
+	release, err = peers.Claim(p.target.id)
 	var claimed *peers.ClaimedError
 	if errors.As(err, &claimed) {
 		return nil, &failure{text: "another push is in progress", cause: err, kinds: []error{ErrBusy}, hint: "wait for it to end and try again"}

@@ -22,6 +22,10 @@ type ID struct {
 // None is the ID of no file.
 var None ID
 
+// Text identifies the file to other processes of the machine, if they see the same of it:
+// in a sandbox, say, one may be told less.
+func (id ID) Text() string { return fmt.Sprintf("%d-%d-%x", id.Dev, id.Ino, id.made) }
+
 // Look is Of, with an error if the system can't say whether there is a file, or which.
 func Look(path string) (ID, error) {
 	for range 2 { // it may have been put there in between

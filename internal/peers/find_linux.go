@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hotswap/internal/fileid"
 )
 
 // Find connects to the endpoints of other processes, except the one named own. Those
@@ -77,13 +79,16 @@ func (e *ClaimedError) Error() string {
 	return fmt.Sprintf("process %d (%s) is replacing it", e.Process.PID, e.Process.Command())
 }
 
+const claimPrefix = "@hotswap-push/"
+
 // errUnclaimable: somebody of another user has the name.
 var errUnclaimable = errors.New("another user's process has taken the name of the file's pushes")
 
 // Claim makes this process the only one of its user's that replaces the file, until
-// release is called. A *ClaimedError says which process does so already.
-func Claim(file Inode) (release func(), err error) {
-	name := fmt.Sprintf("@hotswap-push/%d-%d", file.Dev, file.Ino)
+// release is called. A *ClaimedError says which process does so already. A new file may
+// have the inode of one that was just replaced, so that is not enough to tell it.
+func Claim(file fileid.ID) (release func(), err error) {
+	name := claimPrefix + file.Text()
 	for began := time.Now(); ; {
 		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
 		if err == nil {

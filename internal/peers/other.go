@@ -5,6 +5,8 @@ package peers
 import (
 	"errors"
 	"time"
+
+	"hotswap/internal/fileid"
 )
 
 // Endpoint is where other processes reach this one; here there is none.
@@ -39,4 +41,4 @@ type ClaimedError struct{ Process Process }
 func (e *ClaimedError) Error() string { return "another process is replacing it" }
 
 // Claim fails.
-func Claim(Inode) (release func(), err error) { return nil, errors.ErrUnsupported }
+func Claim(fileid.ID) (release func(), err error) { return nil, errors.ErrUnsupported }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hotswap/internal/fileid"
 	"hotswap/internal/testenv"
 )
 
@@ -178,8 +180,48 @@ func TestStrangersAreNotOurs(t *testing.T) {
 	}
 }
 
+// aFile returns a file that is new, of an inode that need not be.
+func aFile(t *testing.T) fileid.ID {
+	t.Helper()
+	f, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	return fileid.Of(f.Name())
+}
+
+func TestAClaimIsNotThatOfALaterFileWithTheSameInode(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "file")
+	claimed := map[uint64]fileid.ID{}
+	for range 1000 {
+		f, err := os.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := fileid.OfFD(f.Fd())
+		f.Close()
+		os.Remove(name)
+		if _, ok := claimed[file.Ino]; ok {
+			release, err := Claim(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			release()
+			return
+		}
+		claimed[file.Ino] = file
+		release, err := Claim(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+	}
+	testenv.Skip(t, "the file system gave no inode twice")
+}
+
 func TestAFileIsReplacedByOneProcessAtATime(t *testing.T) {
-	file := Inode{uint64(os.Getpid()), 1}
+	file := aFile(t)
 	release, err := Claim(file)
 	if err != nil {
 		t.Fatal(err)
@@ -188,14 +230,13 @@ func TestAFileIsReplacedByOneProcessAtATime(t *testing.T) {
 	if _, err := Claim(file); !errors.As(err, &claimed) || claimed.Process.PID != os.Getpid() {
 		t.Errorf("a second one gets %v", err)
 	}
-	if again, err := Claim(Inode{file.Dev, 2}); err != nil {
-		t.Error(err)
-	} else {
-		again()
-	}
-	release()
-	again, err := Claim(file)
+	again, err := Claim(aFile(t))
 	if err != nil {
+		t.Fatal(err)
+	}
+	again()
+	release()
+	if again, err = Claim(file); err != nil {
 		t.Fatal(err)
 	}
 	again()
@@ -250,8 +291,8 @@ func TestNoHandlerIsServedAfterTheEnd(t *testing.T) {
 // TestAClaimThatWasReleasedIsNotKeptByAChild: between fork and exec a child has copies of
 // all descriptors.
 func TestAClaimThatWasReleasedIsNotKeptByAChild(t *testing.T) {
-	file := Inode{uint64(os.Getpid()), 3}
-	name := fmt.Sprintf("@hotswap-push/%d-%d", file.Dev, file.Ino)
+	file := aFile(t)
+	name := claimPrefix + file.Text()
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
 	if err != nil {
 		t.Fatal(err)

@@ -87,7 +87,7 @@ func TestASecondPushIsRefusedByThePidOfTheFirst(t *testing.T) {
 	testenv.Until(t, "the first push has begun", func() bool {
 		table, err := os.ReadFile("/proc/net/unix")
 		file := inodeOf(w.path)
-		return err != nil || strings.Contains(string(table), fmt.Sprintf("@hotswap-push/%d-%d\n", file.Dev, file.Ino))
+		return err != nil || strings.Contains(string(table), fmt.Sprintf("@hotswap-push/%d-%d-", file.Dev, file.Ino))
 	})
 	if out, _ := b.push(order{}); !out.Busy || !strings.Contains(out.Err, a.process()) {
 		t.Errorf("the second push: %s", out.Err)
