@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"hotswap/internal/peers"
@@ -45,6 +46,8 @@ type heard struct {
 const (
 	// invitePatience bounds the wait for those who are asked to join, with calls flowing.
 	invitePatience = peers.Silence
+	// lookEvery is how often it is looked whether they are stopped.
+	lookEvery = 50 * time.Millisecond
 	// answerSlack is how much later than the window's end an answer may come.
 	answerSlack = 5 * time.Millisecond
 	// tellPatience bounds the wait for the OnSwap callbacks of a peer.
@@ -65,36 +68,20 @@ func (d *Database) invite(op peers.Op) *host {
 		own = registry.endpoint.Name()
 	}
 	registry.Unlock()
-	asked := 0
-	var all []*peers.Conn
+	var all []*member
 	for _, c := range peers.Find(own) {
 		if c.Process.PID == os.Getpid() || c.Send(peers.Message{V: peers.Version, Op: op, File: file}) != nil {
 			c.Close()
 			continue
 		}
-		asked++
-		all = append(all, c)
-		go h.hear(&member{c: c, Peer: Peer{PID: c.Process.PID, Program: c.Process.Command()}, pending: true})
+		m := &member{c: c, Peer: Peer{PID: c.Process.PID, Program: c.Process.Command()}, pending: true}
+		all = append(all, m)
+		go h.hear(m)
 	}
-	late := time.NewTimer(invitePatience)
-	defer late.Stop()
-	for over := false; asked > 0 && !over; {
-		select {
-		case e := <-h.inbox:
-			if !e.from.pending { // its connection has ended since
-				e.from.gone = true
-				continue
-			}
-			e.from.pending = false
-			asked--
-			h.admit(e)
-		case <-late.C:
-			over = true
-		}
-	}
-	for _, c := range all {
-		if !h.has(c) {
-			c.Close()
+	h.admitAll(all)
+	for _, m := range all {
+		if !slices.Contains(h.members, m) {
+			m.c.Close()
 		}
 	}
 	if !h.any() {
@@ -103,13 +90,30 @@ func (d *Database) invite(op peers.Op) *host {
 	return h
 }
 
-func (h *host) has(c *peers.Conn) bool {
-	for _, m := range h.members {
-		if m.c == c {
-			return true
+// admitAll waits for the answers of those who were asked, but for that of nobody who is
+// stopped: most likely he has to do with another file.
+func (h *host) admitAll(all []*member) {
+	late := time.NewTimer(invitePatience)
+	defer late.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for slices.ContainsFunc(all, func(m *member) bool { return m.pending }) {
+		select {
+		case e := <-h.inbox:
+			if !e.from.pending { // its connection has ended since
+				e.from.gone = true
+				continue
+			}
+			e.from.pending = false
+			h.admit(e)
+		case <-look.C:
+			for _, m := range all {
+				m.pending = m.pending && !m.c.Process.Stopped()
+			}
+		case <-late.C:
+			return
 		}
 	}
-	return false
 }
 
 // hear passes on what a member says.

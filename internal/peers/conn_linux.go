@@ -2,6 +2,7 @@ package peers
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -83,6 +84,17 @@ func (p Process) Command() string {
 		return ""
 	}
 	return strings.TrimSpace(string(comm))
+}
+
+// Stopped reports whether the process is seen to be stopped, by a signal or a debugger.
+func (p Process) Stopped() bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))
+	if err != nil {
+		return false
+	}
+	// After the program's name, which may have anything in it (proc_pid_stat(5)).
+	_, state, _ := strings.Cut(string(stat[max(0, bytes.LastIndexByte(stat, ')')):]), ") ")
+	return strings.HasPrefix(state, "T") || strings.HasPrefix(state, "t")
 }
 
 // sendPatience bounds a write, which waits only if the other end does not read.

@@ -32,6 +32,9 @@ func (c *Conn) Close()                                 {}
 // Command returns "".
 func (p Process) Command() string { return "" }
 
+// Stopped returns false.
+func (p Process) Stopped() bool { return false }
+
 // Find finds nobody.
 func Find(string) []*Conn { return nil }
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -371,5 +372,25 @@ func (e *Endpoint) closeConns() {
 	e.mu.Unlock()
 	for _, c := range all {
 		c.Close()
+	}
+}
+
+func TestAStoppedProcessIsSeenToBe(t *testing.T) {
+	cmd := exec.Command("sleep", "1000")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	p := Process{PID: cmd.Process.Pid}
+	for _, stop := range []bool{true, false} {
+		signal := unix.SIGCONT
+		if stop {
+			signal = unix.SIGSTOP
+		}
+		cmd.Process.Signal(signal)
+		testenv.Until(t, fmt.Sprintf("stopped is %t", stop), func() bool { return p.Stopped() == stop })
 	}
 }

@@ -31,6 +31,7 @@ type settings struct {
 	Alone   bool   // it is of a driver with WithPeers(false)
 	Slow    bool   // its OnSwap callback takes longer than anybody waits
 	Conns   int
+	Pause   time.Duration // between the calls of each loop
 }
 
 // program is one of several that have the database open. It does what its stdin says, a
@@ -194,7 +195,7 @@ func (p *program) loop(call func() error) {
 			select {
 			case <-p.stop:
 				return
-			case <-time.After(3 * time.Millisecond):
+			case <-time.After(p.Pause):
 			}
 			if err := call(); err != nil {
 				p.tell("failed", err.Error(), time.Now())

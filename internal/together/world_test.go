@@ -103,7 +103,7 @@ func (w *world) startAs(s settings, cmd *exec.Cmd, env ...string) *child {
 	if s.Path == "" {
 		s.Path = w.path
 	}
-	s.Journal, s.History = w.journal, filepath.Join(w.dir, fmt.Sprintf("history-%d", w.started))
+	s.Journal, s.History, s.Pause = w.journal, filepath.Join(w.dir, fmt.Sprintf("history-%d", w.started)), *callEvery
 	text, err := json.Marshal(s)
 	if err != nil {
 		w.t.Fatal(err)
