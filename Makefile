@@ -48,8 +48,10 @@ ends: ## the end of a context at every look that an operation takes at it
 moves: ## what is done to a live path from outside
 	go test -count=1 -run 'Moves|TwoDatabases' -timeout 30m ./internal/moves -moves 200 -couple 30s
 
-together: ## pushes through several processes, and with some killed or stopped
-	go test -count=1 -timeout 2h ./internal/together -pushes 500 -kills 150
+PUSHES ?= 500
+KILLS ?= 150
+together: ## PUSHES through several processes, and KILLS with one killed or stopped
+	go test -count=1 -timeout 2h ./internal/together -pushes $(PUSHES) -kills $(KILLS)
 
 powerloss: ## a power loss at every system call of a push (all of it needs root)
 	go test -count=1 ./internal/powerloss -every

@@ -61,8 +61,10 @@ func TestKills(t *testing.T) {
 				w.add(settings{Worker: i == 2})
 			}
 			counts := map[string]int{}
-			for range *kills {
-				w.disturbed(random, counts)
+			for i := range *kills {
+				began := time.Now()
+				what := w.disturbed(random, counts)
+				t.Logf("%d: %s: %v", i+1, what, time.Since(began))
 				if t.Failed() {
 					break
 				}
@@ -78,7 +80,7 @@ func TestKills(t *testing.T) {
 }
 
 // disturbed is a push with something that happens to a process meanwhile.
-func (w *world) disturbed(random *rand.Rand, counts map[string]int) {
+func (w *world) disturbed(random *rand.Rand, counts map[string]int) (what string) {
 	w.t.Helper()
 	pusher, other := random.IntN(3), 0
 	for other = random.IntN(3); other == pusher; other = random.IntN(3) {
@@ -87,7 +89,7 @@ func (w *world) disturbed(random *rand.Rand, counts map[string]int) {
 	stamp := p.begin(order{Timeout: 10 * time.Second})
 	// Most of a push is over before the gates close; which moment is met is left to chance.
 	time.Sleep(time.Duration(random.IntN(120)) * time.Millisecond)
-	what := []string{"kill a peer", "kill the pusher", "stop a peer", "stop the pusher", "start one"}[random.IntN(5)]
+	what = []string{"kill a peer", "kill the pusher", "stop a peer", "stop the pusher", "start one"}[random.IntN(5)]
 	counts[what]++
 	died := -1
 	switch what {
@@ -127,6 +129,7 @@ func (w *world) disturbed(random *rand.Rand, counts map[string]int) {
 		w.all[died] = w.start(settings{Worker: w.all[died].Worker})
 	}
 	w.settle(what, stamp, said, out)
+	return what
 }
 
 // settle finds out which version is live after a disturbed push, and demands that all
