@@ -75,6 +75,7 @@ func (f *Frozen) Thaw(opened ...func()) (pause time.Duration) {
 		return 0
 	}
 	pause, notified, log := f.thaw(opened...)
+	patient := time.Now().Add(onSwapPatience) // with the callbacks of all processes
 	switch {
 	case notified == nil:
 	case f.adopts: // whoever adopts has no caller to tell, only the log
@@ -82,7 +83,7 @@ func (f *Frozen) Thaw(opened ...func()) (pause time.Duration) {
 	default:
 		f.db.awaitOnSwap(notified, log)
 	}
-	f.Peers = f.others.report(f.replaced, f.arrived)
+	f.Peers = f.others.report(f.replaced, f.arrived, patient)
 	return pause
 }
 

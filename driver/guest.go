@@ -269,10 +269,11 @@ func (g *guest) thaw(q question) {
 	}
 	g.frozen = nil
 	g.door()
-	pause, told, _ := f.thaw()
+	pause, told, log := f.thaw()
 	g.say(q, peers.Message{Op: peers.Thawed, File: now, Pause: pause, Generation: f.Generation})
 	go g.d.Reconnect()
 	if told != nil {
+		go g.d.awaitOnSwap(told, log)
 		select {
 		case <-told:
 		case <-q.ctx.Done():
@@ -294,7 +295,9 @@ func (g *guest) leave() {
 	}
 	g.awaitFile()
 	g.door()
-	g.frozen.thaw()
+	if _, told, log := g.frozen.thaw(); told != nil {
+		go g.d.awaitOnSwap(told, log)
+	}
 	g.d.Reconnect()
 }
 

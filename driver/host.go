@@ -3,6 +3,7 @@ package driver
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -50,8 +51,6 @@ const (
 	lookEvery = 50 * time.Millisecond
 	// answerSlack is how much later than the window's end an answer may come.
 	answerSlack = 5 * time.Millisecond
-	// tellPatience bounds the wait for the OnSwap callbacks of a peer.
-	tellPatience = 5 * time.Second
 )
 
 // invite asks all other processes of the user whether they have the database's file, to
@@ -144,6 +143,15 @@ func (h *host) admit(e heard) {
 		m.Program = e.Program
 	}
 	m.Connections, m.Problem = e.Connections, e.Why
+	if e.Op == peers.State {
+		var stats Stats
+		if json.Unmarshal(e.Stats, &stats) == nil {
+			m.Stats = &stats
+		}
+		if len(e.Holders) > 0 {
+			m.Holders = h.fromWire(m, e.Holders)
+		}
+	}
 	dir, base, mount := h.d.whereabouts()
 	switch {
 	case e.Op != peers.Joined && e.Op != peers.State || m.Problem != "":
@@ -237,7 +245,8 @@ func (h *host) take(e heard) error {
 	case peers.Held:
 		m.held = h.fromWire(m, e.Holders)
 	case peers.Busy:
-		return fmt.Errorf("%w, in %s: %s", ErrFreezing, m.Peer, e.Why)
+		m.Problem = "is busy: " + e.Why
+		return &PeerError{Path: h.d.Path(), Peer: m.Peer, busy: true}
 	case peers.Closed:
 		m.Connections = e.Connections
 	case peers.Thawed:
@@ -328,15 +337,14 @@ func (h *host) thaw(swapped bool, file peers.Inode, forgive bool) {
 	h.ask(peers.Message{Op: peers.Thaw, Swapped: swapped, File: file, Forgive: forgive})
 }
 
-// report waits until the peers have thawed and told their programs, and says how that
-// went.
-func (h *host) report(swapped bool, file peers.Inode) (all []Peer) {
+// report waits until the peers have thawed and told their programs, but not beyond end,
+// and says how that went.
+func (h *host) report(swapped bool, file peers.Inode, end time.Time) (all []Peer) {
 	if !h.any() {
 		return nil
 	}
 	defer h.leave()
 	if swapped {
-		end := time.Now().Add(tellPatience)
 		for h.pending() && time.Now().Before(end) {
 			// A silent one is no longer pending after its error.
 			h.await(context.Background(), time.Until(end))
@@ -354,7 +362,7 @@ func (h *host) report(swapped bool, file peers.Inode) (all []Peer) {
 		case m.file != file:
 			m.Problem = "has another file at its path"
 		case !m.told:
-			m.Problem = fmt.Sprintf("has an OnSwap callback that takes longer than %v", tellPatience)
+			m.Problem = fmt.Sprintf("has an OnSwap callback that has not returned after %v", onSwapPatience)
 		}
 		all = append(all, m.Peer)
 	}

@@ -16,6 +16,13 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if path := os.Getenv(peerRole); path != "" {
+		if err := bePeer(path); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	testenv.Parallel(6)
 	os.Exit(m.Run())
 }

@@ -36,6 +36,10 @@ type Peer struct {
 	// Pause and Generation are its own, of the swap.
 	Pause      time.Duration `json:"pause_ns,omitempty"`
 	Generation uint64        `json:"generation,omitempty"`
+	// Stats and Holders are its own, and set only by Database.Peers: what it counts, and
+	// what a swap would wait for there.
+	Stats   *Stats   `json:"stats,omitempty"`
+	Holders []Holder `json:"holders,omitempty"`
 	// Problem says why it takes no part in swaps, or what went wrong with it in this
 	// one; "" if all is well.
 	Problem string `json:"problem,omitempty"`
@@ -53,10 +57,21 @@ func (p Peer) String() string {
 type PeerError struct {
 	Path string
 	Peer Peer // and its Problem
+
+	busy bool
 }
 
 func (e *PeerError) Error() string {
 	return fmt.Sprintf("%s has %s open and %s", e.Peer, printable.Line(e.Path), printable.Line(e.Peer.Problem))
+}
+
+// Unwrap returns ErrFreezing if the peer is in another freeze, or its OnSwap callbacks
+// run.
+func (e *PeerError) Unwrap() error {
+	if e.busy {
+		return ErrFreezing
+	}
+	return nil
 }
 
 func peersOff() bool { return os.Getenv("HOTSWAP_PEERS") == "off" }

@@ -39,8 +39,13 @@ type DatabaseInfo struct {
 	// checks every second, and Holder.For counts from when it first saw one.
 	Holders []driver.Holder `json:"holders"`
 	// OpenIn are the other processes that have the file open, as far as this one
-	// may see. While there are any, a push goes in place.
+	// may see. While there are any that are no peers, a push goes in place.
 	OpenIn []Opener `json:"open_in"`
+	// Peers are those other processes that have the file open through the driver, too,
+	// and take part in its swaps or say why not: of a database that was asked for by
+	// its path, and of one for which OpenIn is not empty. Those that the kernel hides
+	// from this process, as in another container, are not in OpenIn.
+	Peers []driver.Peer `json:"peers"`
 	// Warnings are for an operator: that the file is in memory only, say.
 	Warnings []string `json:"warnings"`
 }
@@ -80,6 +85,9 @@ func (a *api) serveDatabases(w http.ResponseWriter, r *http.Request, cmd *comman
 	infos := make([]DatabaseInfo, len(list))
 	for i, m := range list {
 		infos[i] = describe(m)
+		if m.db != nil && (len(list) == 1 || len(infos[i].OpenIn) > 0) {
+			infos[i].Peers = append(infos[i].Peers, m.db.Peers()...)
+		}
 	}
 	return answerJSON(w, infos)
 }
@@ -93,6 +101,7 @@ func describe(m managed) DatabaseInfo {
 		JournalMode: cmp.Or(livefile.JournalMode(m.path), "unknown"),
 		Holders:     []driver.Holder{},
 		OpenIn:      openIn(m.path),
+		Peers:       []driver.Peer{},
 		Warnings:    warnings(m.path),
 	}
 	if stat, err := os.Stat(m.path); err == nil {

@@ -53,12 +53,12 @@ func TestAStatusHasEveryKeyWhateverTheDatabase(t *testing.T) {
 	if err := json.Unmarshal(body, &list); err != nil || len(list) != 2 {
 		t.Fatalf("%v of %s", err, body)
 	}
-	want := []string{"holders", "journal_mode", "open", "open_in", "path", "size", "stats", "wal_size", "warnings"}
+	want := []string{"holders", "journal_mode", "open", "open_in", "path", "peers", "size", "stats", "wal_size", "warnings"}
 	for _, db := range list {
 		if got := slices.Sorted(maps.Keys(db)); !slices.Equal(got, want) {
 			t.Errorf("%s has %q", db["path"], got)
 		}
-		for _, key := range []string{"holders", "open_in", "warnings"} {
+		for _, key := range []string{"holders", "open_in", "peers", "warnings"} {
 			if _, ok := db[key].([]any); !ok {
 				t.Errorf("%s: %s is %v, and no list", db["path"], key, db[key])
 			}

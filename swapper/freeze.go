@@ -146,7 +146,8 @@ func (p *push) freezeFailed(err error) error {
 	var held *driver.HeldError
 	switch {
 	case errors.As(err, new(*driver.PeerError)):
-		return &failure{cause: err, kinds: []error{ErrBusy}, inPlace: true,
+		// One that is told of another swap just now would not be told of this one in place.
+		return &failure{cause: err, kinds: []error{ErrBusy}, inPlace: !errors.Is(err, driver.ErrFreezing),
 			hint: "see what that process is doing, and try again, or push in place (--method=in-place)"}
 	case errors.As(err, &held):
 		if f := lockedElsewhere(p.db); f != nil {

@@ -49,6 +49,7 @@ func TestNothingThatCameFromElsewhereCommandsTheTerminal(t *testing.T) {
 	program.HandleFunc("/v1/databases", func(w http.ResponseWriter, r *http.Request) {
 		json.NewEncoder(w).Encode([]sockserver.DatabaseInfo{
 			{Path: database, Open: true, Size: &size, JournalMode: hostile, Holders: holders,
+				Peers:  []driver.Peer{{PID: 2, Program: hostile, Problem: hostile, Holders: holders}},
 				OpenIn: []sockserver.Opener{{PID: 1, Command: hostile}}, Warnings: []string{hostile}},
 			{Path: "/" + hostile},
 		})

@@ -5,11 +5,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/cheggaaa/pb/v3"
 	"github.com/mattn/go-isatty"
 
+	"hotswap/driver"
 	"hotswap/internal/printable"
 	"hotswap/sockserver"
 )
@@ -27,7 +29,7 @@ type statusCmd struct {
 // Help is the text below the flags.
 func (statusCmd) Help() string {
 	return `Connections held for a second or more are listed with their query: a push would wait for them. ` +
-		`While another process has the file open, a push goes in place.` + "\n\n" + examples(
+		`While another process has the file open that is no peer (one with the same driver and user), a push goes in place.` + "\n\n" + examples(
 		"in a terminal of its own, beside a push", "hotswap status --watch",
 		"for a monitor", "hotswap status --json | jq '.[].stats.longest_pause_ns'",
 	)
@@ -139,8 +141,18 @@ func printStatus(w io.Writer, list []sockserver.DatabaseInfo, now time.Time) {
 				row("held by", "%s", holder)
 			}
 		}
+		for _, peer := range db.Peers {
+			row("peer", "%s", peerLine(peer))
+			for _, holder := range peer.Holders {
+				if holder.For >= longHold {
+					row("held by", "%s", holder)
+				}
+			}
+		}
 		for _, opener := range db.OpenIn {
-			row("open in", "%s", opener)
+			if !slices.ContainsFunc(db.Peers, func(p driver.Peer) bool { return p.PID == opener.PID }) {
+				row("open in", "%s", opener)
+			}
 		}
 		for _, warning := range db.Warnings {
 			row("warning", "%s", warning)
@@ -167,6 +179,18 @@ func printStats(row func(name, format string, args ...any), db sockserver.Databa
 	row("last swap", "%s ago, at %s; pause %s", now.Sub(stats.LastSwap).Truncate(time.Second),
 		stats.LastSwap.Local().Format(time.DateTime), roundDuration(stats.LastPause))
 	row("swaps", "%d, longest pause %s", stats.Swaps, roundDuration(stats.LongestPause))
+}
+
+// peerLine describes another process that takes part in swaps.
+func peerLine(p driver.Peer) string {
+	line := p.String()
+	if s := p.Stats; s != nil {
+		line += fmt.Sprintf(": %s: %d busy, %d held; %s waiting", plural(s.Connections, "connection"), s.Busy, s.Held, plural(s.Waiting, "call"))
+	}
+	if p.Problem != "" {
+		line += "; takes no part in swaps: it " + printable.Line(p.Problem)
+	}
+	return line
 }
 
 func plural(n int, what string) string {

@@ -23,7 +23,12 @@ func TestStatusSaysWhatAnOperatorWouldAsk(t *testing.T) {
 				{Kind: driver.HoldRows, Query: "SELECT *\nFROM t", For: 2 * time.Second},
 				{Kind: driver.HoldCall, Query: "SELECT short", For: 999 * time.Millisecond},
 			},
-			OpenIn:   []sockserver.Opener{{PID: 12, Command: "litestream"}},
+			OpenIn: []sockserver.Opener{{PID: 12, Command: "litestream"}, {PID: 13, Command: "worker"}},
+			Peers: []driver.Peer{
+				{PID: 13, Program: "worker", Stats: &driver.Stats{Connections: 4, Busy: 1, Held: 1, Waiting: 2},
+					Holders: []driver.Holder{{Kind: driver.HoldTx, Query: "UPDATE jobs", For: time.Minute, PID: 13, Program: "worker"}}},
+				{PID: 14, Program: "old", Problem: "has it attached to another database"},
+			},
 			Warnings: []string{"it does not last"},
 		},
 		{Path: "/srv/other.db", JournalMode: "unknown"},
@@ -36,6 +41,9 @@ func TestStatusSaysWhatAnOperatorWouldAsk(t *testing.T) {
   last swap    1m30s ago, at ` + now.Add(-90*time.Second).Format(time.DateTime) + `; pause 612.3µs
   swaps        3, longest pause 20ms
   held by      open Rows for at least 2s (SELECT * FROM t)
+  peer         process 13 (worker): 4 connections: 1 busy, 1 held; 2 calls waiting
+  held by      an open transaction for at least 1m0s in process 13 (worker) (UPDATE jobs)
+  peer         process 14 (old); takes no part in swaps: it has it attached to another database
   open in      process 12 (litestream)
   warning      it does not last
 

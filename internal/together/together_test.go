@@ -1,11 +1,13 @@
 package together
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"hotswap/driver"
 	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
@@ -52,6 +54,11 @@ func TestAPeerThatHoldsIsNamed(t *testing.T) {
 			a, b := w.add(settings{Idle: true}), w.add(settings{Idle: true})
 			if err := b.tell("rows"); err != "<nil>" {
 				t.Fatal(err)
+			}
+			var known []driver.Peer
+			if err := json.Unmarshal([]byte(a.tell("peers")), &known); err != nil || len(known) != 1 || known[0].PID != b.Process.Pid || known[0].Problem != "" ||
+				known[0].Stats == nil || known[0].Stats.Held != 1 || len(known[0].Holders) != 1 || known[0].Holders[0].Query != "SELECT stamp FROM items" {
+				t.Errorf("its peers: %+v, %v", known, err)
 			}
 			out, _ := a.push(order{Method: swapper.MethodRename, Timeout: 300 * time.Millisecond})
 			pid := fmt.Sprintf("in process %d (", b.Process.Pid)

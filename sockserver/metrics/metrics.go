@@ -10,6 +10,7 @@
 // The metrics, all with the label database (the resolved path):
 //
 //	hotswap_pushes_total          pushes that ended, by result and method
+//	hotswap_push_peers_total      peers that took part in pushes that swapped, by result
 //	hotswap_pulls_total           pulls that ended, by result
 //	hotswap_received_bytes_total  bytes received by pushes
 //	hotswap_sent_bytes_total      bytes sent by pulls
@@ -45,6 +46,7 @@ type Metrics struct {
 	databases atomic.Pointer[func() (map[string]driver.Stats, error)]
 
 	pushes, pulls  *prometheus.CounterVec
+	peers          *prometheus.CounterVec
 	received, sent *prometheus.CounterVec
 	pause          *prometheus.HistogramVec
 
@@ -69,6 +71,9 @@ func New() *Metrics {
 		pushes: counter("hotswap_pushes_total",
 			"Pushes that ended, by result (ok, dry_run, or the type of problem) and by method of replacement, which is empty if nothing was replaced.",
 			labelDatabase, "result", "method"),
+		peers: counter("hotswap_push_peers_total",
+			"Peers (other processes with the file open through the driver) that took part in pushes that swapped, by result: ok, or problem, as the push's report names it.",
+			labelDatabase, "result"),
 		pulls:    counter("hotswap_pulls_total", "Pulls that ended, by result (ok, or the type of problem).", labelDatabase, "result"),
 		received: counter("hotswap_received_bytes_total", "Bytes of databases received by pushes.", labelDatabase),
 		sent:     counter("hotswap_sent_bytes_total", "Bytes of databases sent by pulls.", labelDatabase),
@@ -104,6 +109,13 @@ func (m *Metrics) Count(c sockserver.Outcome) {
 		if c.Report.Swapped {
 			method = string(c.Report.Method)
 			m.pause.WithLabelValues(c.Database).Observe(c.Report.Pause.Seconds())
+			for _, peer := range c.Report.Peers {
+				result := "ok"
+				if peer.Problem != "" {
+					result = "problem"
+				}
+				m.peers.WithLabelValues(c.Database, result).Inc()
+			}
 		}
 		m.pushes.WithLabelValues(c.Database, c.Result, method).Inc()
 		if c.Report.Bytes > 0 {
@@ -119,7 +131,7 @@ func (m *Metrics) Count(c sockserver.Outcome) {
 
 // vectors are the metrics that are counted as things happen.
 func (m *Metrics) vectors() []prometheus.Collector {
-	return []prometheus.Collector{m.pushes, m.pulls, m.received, m.sent, m.pause}
+	return []prometheus.Collector{m.pushes, m.peers, m.pulls, m.received, m.sent, m.pause}
 }
 
 // Describe implements prometheus.Collector.

@@ -18,6 +18,7 @@ import (
 	"hotswap/driver"
 	"hotswap/sockserver"
 	"hotswap/sockserver/metrics"
+	"hotswap/swapper"
 )
 
 // shortDir is a directory whose path leaves room for a socket's name.
@@ -188,4 +189,19 @@ func sumOf(t testing.TB, from prometheus.Gatherer, name string) (sum float64) {
 		}
 	}
 	return sum
+}
+
+func TestThePeersOfAPushAreCounted(t *testing.T) {
+	m := metrics.New()
+	m.Count(sockserver.Outcome{Verb: "push", Database: "db", Result: "ok", Report: swapper.Report{
+		Swapped: true, Method: swapper.MethodRename, Peers: []driver.Peer{{PID: 1}, {PID: 2}, {PID: 3, Problem: "ended meanwhile"}},
+	}})
+	want := `# HELP hotswap_push_peers_total Peers (other processes with the file open through the driver) that took part in pushes that swapped, by result: ok, or problem, as the push's report names it.
+# TYPE hotswap_push_peers_total counter
+hotswap_push_peers_total{database="db",result="ok"} 2
+hotswap_push_peers_total{database="db",result="problem"} 1
+`
+	if err := testutil.CollectAndCompare(m, strings.NewReader(want), "hotswap_push_peers_total"); err != nil {
+		t.Error(err)
+	}
 }
