@@ -24,6 +24,7 @@ type host struct {
 	done    chan struct{} // closed by leave
 	left    bool
 	n       uint64
+	wants   peers.Op // the answer to the invitation
 }
 
 // member is a peer that takes part.
@@ -57,6 +58,9 @@ const (
 // join a freeze or for their status. Who does not answer in time is left out.
 func (d *Database) invite(op peers.Op) *host {
 	h := &host{d: d, inbox: make(chan heard), done: make(chan struct{})}
+	if h.wants = peers.Joined; op == peers.Status {
+		h.wants = peers.State
+	}
 	file := d.currentFile()
 	if !d.hasPeers() || file == (peers.Inode{}) {
 		return h
@@ -136,8 +140,8 @@ func (h *host) hear(m *member) {
 // admit looks at the answer to an invitation.
 func (h *host) admit(e heard) {
 	m := e.from
-	if e.err != nil || e.Op == peers.No && e.Why == "" {
-		return
+	if e.err != nil || e.Op == peers.No && e.Why == "" || e.Op != peers.No && e.Op != h.wants {
+		return // gone, has another file, or talks nonsense
 	}
 	if m.PID == 0 {
 		m.Program = e.Program
@@ -154,7 +158,7 @@ func (h *host) admit(e heard) {
 	}
 	dir, base, mount := h.d.whereabouts()
 	switch {
-	case e.Op != peers.Joined && e.Op != peers.State || m.Problem != "":
+	case e.Op == peers.No || m.Problem != "":
 	case e.Mount && !mount:
 		m.Problem = "has it mounted as a file of its own, which a rename would leave behind"
 	case e.Dir != dir || !bytes.Equal(e.Base, []byte(base)):

@@ -74,7 +74,7 @@ func (p *push) freezePatiently(ctx context.Context, opts driver.FreezeOptions, t
 	if !force || !errors.As(err, &held) {
 		return frozen, err
 	}
-	if f := lockedElsewhere(p.db); f != nil {
+	if f := lockedElsewhere(p.db, held.Holders...); f != nil {
 		return nil, f
 	}
 	opts.Force = true
@@ -87,10 +87,14 @@ func (p *push) freezePatiently(ctx context.Context, opts driver.FreezeOptions, t
 
 func (p *push) freezeWithin(ctx context.Context, opts driver.FreezeOptions, timeout time.Duration) (*driver.Frozen, error) {
 	began := time.Now()
+	patience := min(timeout, freezingPatience)
+	if opts.Force && opts.Peers {
+		patience = freezingPatience // for peers that are still at the end of the one before
+	}
 	for {
 		opts.Timeout = max(timeout-time.Since(began), time.Millisecond)
 		frozen, err := p.db.Freeze(ctx, opts)
-		if !errors.Is(err, driver.ErrFreezing) || time.Since(began) >= min(timeout, freezingPatience) {
+		if !errors.Is(err, driver.ErrFreezing) || time.Since(began) >= patience {
 			return frozen, err
 		}
 		if err := sleep(ctx, freezingEvery); err != nil {
@@ -150,7 +154,7 @@ func (p *push) freezeFailed(err error) error {
 		return &failure{cause: err, kinds: []error{ErrBusy}, inPlace: !errors.Is(err, driver.ErrFreezing),
 			hint: "see what that process is doing, and try again, or push in place (--method=in-place)"}
 	case errors.As(err, &held):
-		if f := lockedElsewhere(p.db); f != nil {
+		if f := lockedElsewhere(p.db, held.Holders...); f != nil {
 			return f
 		}
 		p.report.Attempts, p.report.Holders = held.Attempts, held.Holders

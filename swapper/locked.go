@@ -120,12 +120,13 @@ func lockers(db *driver.Database, writers []driver.Holder) []driver.Holder {
 
 // lockedElsewhere is the error of a database that another process keeps locked; nil if
 // none is seen to. The program's own calls wait for that process then, and to interrupt
-// them would not help. One that only reads now and then is no such process.
-func lockedElsewhere(db *driver.Database) *failure {
-	f := lockedNow(db)
+// them would not help. One that only reads now and then is no such process, nor is a peer
+// that has one of the holders: that is waited for, and interrupted, as the program is.
+func lockedElsewhere(db *driver.Database, holders ...driver.Holder) *failure {
+	f := lockedNow(db, holders...)
 	for look := 1; f != nil && look < lockLooks; look++ {
 		time.Sleep(lockLookEvery)
-		f = lockedNow(db)
+		f = lockedNow(db, holders...)
 	}
 	return f
 }
@@ -136,9 +137,9 @@ const (
 )
 
 // lockedNow is lockedElsewhere of this moment.
-func lockedNow(db *driver.Database) *failure {
+func lockedNow(db *driver.Database, holders ...driver.Holder) *failure {
 	by, locked := openers.LockedElsewhere(db.Path(), livefile.JournalMode(db.Path()) == "wal")
-	if !locked {
+	if !locked || slices.ContainsFunc(holders, func(h driver.Holder) bool { return h.Program != "" && h.PID == by.PID }) {
 		return nil
 	}
 	return &failure{text: by.String() + " has the live database locked", kinds: []error{ErrBusy},

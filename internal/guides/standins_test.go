@@ -130,8 +130,8 @@ func runContainer(name, volume, at string) {
 		fail(125, "%v", err)
 	}
 	words := []string{"program", filepath.Join(dir, at, "production.sqlite3")}
-	if exec.Command("unshare", "--pid", "--fork", "--mount-proc", "true").Run() == nil {
-		words = append([]string{"unshare", "--pid", "--fork", "--kill-child", "--mount-proc"}, words...)
+	if exec.Command("unshare", "--pid", "--net", "--fork", "--mount-proc", "true").Run() == nil {
+		words = append([]string{"unshare", "--pid", "--net", "--fork", "--kill-child", "--mount-proc"}, words...)
 	}
 	cmd := exec.Command(words[0], words[1:]...)
 	socket := filepath.Join(dir, "run/hotswap.sock")

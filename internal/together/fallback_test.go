@@ -184,6 +184,29 @@ func TestAPeerThatLiesOrHangsMakesAPushGoInPlace(t *testing.T) {
 	}
 }
 
+// echo answers each question with itself.
+type echo struct{}
+
+func (echo) Serve(c *peers.Conn, first peers.Message) {
+	for m, err := first, error(nil); err == nil; m, err = c.Receive(time.Minute) {
+		c.Send(m)
+	}
+}
+
+func TestWhoTalksNonsenseTakesNoPart(t *testing.T) {
+	t.Parallel()
+	e, err := peers.Listen(echo{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	w := newWorld(t, "WAL")
+	a, b := w.add(settings{Idle: true}), w.add(settings{Idle: true})
+	if out := a.mustPush(order{Method: swapper.MethodRename}); len(out.Report.Peers) != 1 || out.Report.Peers[0].PID != b.Process.Pid {
+		t.Errorf("the peers: %+v", out.Report.Peers)
+	}
+}
+
 // host plays a pusher: it says these, one after another, and waits for their answers.
 func host(t *testing.T, c *child, ops ...peers.Op) (conn *peers.Conn) {
 	t.Helper()
