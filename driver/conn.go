@@ -86,6 +86,12 @@ type conn struct {
 }
 
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if len(args) == 1 {
+		if req, ok := args[0].Value.(*rawRequest); ok {
+			req.conn = c
+			return driver.RowsAffected(0), nil
+		}
+	}
 	for {
 		res, err := c.execContext(ctx, query, args)
 		if err == nil || !c.awaitRetry(ctx, query, err, nil) {

@@ -116,9 +116,6 @@ func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
 		return nil, err
 	}
 	connected = true
-	if b.drv.interceptor != nil {
-		return interceptedConn{c}, nil
-	}
 	return c, nil
 }
 

@@ -15,9 +15,10 @@ import (
 // cover: backups, hooks, functions. It is a call like any other: it waits at the gate,
 // and no swap happens while fn runs. The connection must not be used after fn returns,
 // and what fn registers on it is lost when a swap reopens it (see [WithConnectHook]).
-// Raw works through an interceptor, which does not see it, and on connections of the
-// pools that are passed to a push's Prepare and Validate. It returns fn's error, or its
-// own if c is not a connection of this driver.
+// Raw works through an interceptor, which does not see it; through other drivers around
+// this one, such as those that trace or log; and on connections of the pools that are
+// passed to a push's Prepare and Validate. It returns fn's error, or its own if c is not
+// a connection of this driver.
 func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 	return c.Raw(func(dc any) error {
 		if own, ok := dc.(*ownConn); ok {
@@ -27,12 +28,8 @@ func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 		}
 		base, ok := dc.(*conn)
 		if !ok {
-			var req rawRequest
-			if checker, isChecker := dc.(driver.NamedValueChecker); isChecker {
-				checker.CheckNamedValue(&driver.NamedValue{Value: &req})
-			}
-			if base = req.conn; base == nil {
-				return fmt.Errorf("hotswap: Raw needs a connection of this driver, not a %T", dc)
+			if base = beneath(dc); base == nil {
+				return fmt.Errorf("hotswap: Raw needs a connection of this driver, or of one around it that passes arguments on, not a %T", dc)
 			}
 		}
 		if err := base.enter(context.Background(), rawCall); err != nil {
@@ -51,17 +48,26 @@ func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 // rawCall stands in for the query of a call of Raw.
 const rawCall = "a function in driver.Raw"
 
-// rawRequest asks the connection beneath an sqlmw layer for itself. sqlmw passes
-// CheckNamedValue down without asking the interceptor.
+// rawRequest asks the connection beneath other drivers for itself. It travels as an
+// argument, which they pass down unchanged.
 type rawRequest struct{ conn *conn }
 
-// interceptedConn is the connection that sqlmw wraps.
-type interceptedConn struct{ *conn }
+// requestText is SQL that does nothing: a driver around another one than this may run
+// it.
+const requestText = "-- hotswap: driver.Raw looks for its connection"
 
-func (c interceptedConn) CheckNamedValue(v *driver.NamedValue) error {
-	if req, ok := v.Value.(*rawRequest); ok {
-		req.conn = c.conn
-		return nil
+// beneath returns the connection of this driver that is inside dc, nil if there is none
+// or it can't be asked. Almost all drivers around another one have its connection check
+// arguments; those that don't have it execute statements.
+func beneath(dc any) *conn {
+	var req rawRequest
+	arg := driver.NamedValue{Ordinal: 1, Value: &req}
+	if checker, ok := dc.(driver.NamedValueChecker); ok {
+		checker.CheckNamedValue(&arg)
 	}
-	return c.conn.CheckNamedValue(v)
+	if execer, ok := dc.(driver.ExecerContext); ok && req.conn == nil {
+		arg.Value = &req
+		execer.ExecContext(context.Background(), requestText, []driver.NamedValue{arg})
+	}
+	return req.conn
 }

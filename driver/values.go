@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"context"
 	"database/sql/driver"
 	"time"
 )
@@ -17,6 +18,19 @@ func (c *conn) CheckNamedValue(v *driver.NamedValue) error {
 	case int:
 		v.Value = int64(x)
 		return nil
+	case *rawRequest:
+		x.conn = c
+		return nil
 	}
 	return driver.ErrSkip
+}
+
+// Exec and Query are for callers without a context, such as drivers around this one that
+// are older than those; database/sql has one.
+func (c *conn) Exec(query string, args []driver.Value) (driver.Result, error) {
+	return c.ExecContext(context.Background(), query, namedValues(args))
+}
+
+func (c *conn) Query(query string, args []driver.Value) (driver.Rows, error) {
+	return c.QueryContext(context.Background(), query, namedValues(args))
 }
