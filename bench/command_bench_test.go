@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -42,11 +43,21 @@ func BenchmarkCommand(b *testing.B) {
 			{"stdin", func() error {
 				return command("sh", "-c", fmt.Sprintf("cat '%s' | '%s' cp --quiet --skip-integrity-check - '%s'", src, exe, live.Path()))
 			}},
+			{"stdin-file", func() error {
+				return command("sh", "-c", fmt.Sprintf("'%s' cp --quiet --skip-integrity-check - '%s' <'%s'", exe, live.Path(), src))
+			}},
 			{"pull", func() error {
 				if err := cp(live.Path(), target)(); err != nil {
 					return err
 				}
 				return os.Remove(target)
+			}},
+			// To a reader that is as quick as one can be, and keeps nothing.
+			{"stdout", func() error {
+				return command("sh", "-c", fmt.Sprintf("'%s' cp --quiet '%s' - | cat >/dev/null", exe, live.Path()))
+			}},
+			{"stdout-file", func() error {
+				return errors.Join(command("sh", "-c", fmt.Sprintf("'%s' cp --quiet '%s' - >'%s'", exe, live.Path(), target)), command("sync", target), os.Remove(target))
 			}},
 		}, src)
 	})

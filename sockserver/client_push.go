@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"time"
 
@@ -98,15 +99,32 @@ func (p PushParams) query(path string) url.Values {
 // Push replaces the database at path, an absolute path or [TheDatabase], with
 // what src yields until io.EOF. An error of src aborts the push.
 //
-// If src is an *os.File of a regular file at its beginning, it is passed to the
-// server, which copies it, if both ends are on Linux; src is not read then, and
-// keeps its offset.
+// If src is an *os.File, of a regular file at its beginning or of a pipe, it is passed
+// to the server, which copies the file, or reads the pipe to its end, if both ends are on
+// Linux; src is not read here then, and a file keeps its offset.
 //
 // The report is what the server reported. After an error the live database is
 // unchanged, unless the error wraps [swapper.ErrOutcomeUnknown] or
 // report.Swapped is set. src may be in a last Read when Push returns, and is not
 // used after that.
 func (c *Client) Push(ctx context.Context, path string, src io.Reader, params PushParams) (swapper.Report, error) {
+	file := fdpass.Source(src)
+	report, err := c.push(ctx, path, src, file, params)
+	if takesNoPipe(err, file) {
+		return c.push(ctx, path, src, nil, params)
+	}
+	return report, err
+}
+
+// takesNoPipe reports whether a server, an older one, has refused a pipe's descriptor,
+// and so has not touched it.
+func takesNoPipe(err error, file *os.File) bool {
+	p, ok := errors.AsType[*Problem](err)
+	return ok && p.Type == ProblemDescriptor && file != nil && fdpass.IsPipe(file)
+}
+
+// push passes file, unless it is nil.
+func (c *Client) push(ctx context.Context, path string, src io.Reader, file *os.File, params PushParams) (swapper.Report, error) {
 	body := newPushBody(ctx, src, params.Digest)
 	defer body.Close()
 	req, err := newRequest(ctx, http.MethodPut, "/v1/database", params.query(path), body)
@@ -117,7 +135,6 @@ func (c *Client) Push(ctx context.Context, path string, src io.Reader, params Pu
 	req.Header.Set("Expect", "100-continue")
 	req.ContentLength, req.Trailer = -1, body.trailer
 
-	file := fdpass.Source(src)
 	client := httpClient(c.socket, func(ctx context.Context, socket string) (net.Conn, error) {
 		conn, err := dialSocket(ctx, socket)
 		if err != nil {

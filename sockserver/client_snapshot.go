@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"syscall"
 
 	"hotswap/internal/fdpass"
 	"hotswap/swapper"
@@ -43,9 +44,20 @@ type SnapshotParams struct {
 // [TheDatabase], to dst. The copy is complete only if the error is nil: what
 // arrived then has the digest that the server sent after it.
 //
-// If dst is an *os.File of an empty regular file, it is passed to the server,
-// which fills it, if both ends are on Linux; its offset is at its end then.
+// If dst is an *os.File, of an empty regular file or of a pipe, it is passed to the
+// server, which fills it, if both ends are on Linux; a file's offset is at its end then.
+// There is a digest only if params asks for it then, and it is the server's.
 func (c *Client) Snapshot(ctx context.Context, path string, dst io.Writer, params SnapshotParams) (swapper.Report, error) {
+	file := fdpass.Dest(dst)
+	report, err := c.snapshot(ctx, path, dst, file, params)
+	if takesNoPipe(err, file) {
+		return c.snapshot(ctx, path, dst, nil, params)
+	}
+	return report, err
+}
+
+// snapshot passes file, unless it is nil.
+func (c *Client) snapshot(ctx context.Context, path string, dst io.Writer, file *os.File, params SnapshotParams) (swapper.Report, error) {
 	query := url.Values{paramPath: {path}}
 	if params.ID != "" {
 		query.Set(paramID, params.ID)
@@ -64,7 +76,7 @@ func (c *Client) Snapshot(ctx context.Context, path string, dst io.Writer, param
 	if err != nil {
 		return swapper.Report{}, err
 	}
-	client, file := c.commands, fdpass.Dest(dst)
+	client := c.commands
 	if file != nil {
 		client = httpClient(c.socket, func(ctx context.Context, socket string) (net.Conn, error) {
 			conn, err := dialSocket(ctx, socket)
@@ -88,11 +100,16 @@ func (c *Client) Snapshot(ctx context.Context, path string, dst io.Writer, param
 	if params.Begin != nil {
 		params.Begin(size)
 	}
+	elsewhere := file != nil && res.Header.Get(headerDescriptor) == descriptorFilled
 	sum, n, err := receive(ctx, dst, res.Body)
+	if elsewhere && errors.Is(err, ErrIncomplete) && fdpass.IsPipe(file) && fdpass.Unread(file) {
+		// What writing to it would have returned here.
+		err = &os.PathError{Op: "write", Path: file.Name(), Err: syscall.EPIPE}
+	}
 	if err != nil {
 		return swapper.Report{Bytes: n}, err
 	}
-	if file != nil && res.Header.Get(headerDescriptor) == descriptorFilled {
+	if elsewhere {
 		return filled(res, file, size)
 	}
 	if err := checkSnapshot(res.Trailer, sum, n, size); err != nil {
@@ -111,9 +128,11 @@ func (c *Client) Snapshot(ctx context.Context, path string, dst io.Writer, param
 // report came says that it is complete; a digest in it is the server's, since
 // reading it all again would take longer than the copying.
 func filled(res *http.Response, file *os.File, size int64) (report swapper.Report, err error) {
-	n, err := file.Seek(0, io.SeekEnd)
-	if err != nil {
-		return report, err
+	n := size // of a pipe it is the server that knows
+	if !fdpass.IsPipe(file) {
+		if n, err = file.Seek(0, io.SeekEnd); err != nil {
+			return report, err
+		}
 	}
 	encoded := res.Trailer.Get(trailerReport)
 	if encoded == "" {

@@ -20,7 +20,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testenv.NoPeers()
 	if code, ran := testenv.OwnProcesses(); ran {
 		os.Exit(code)
 	}

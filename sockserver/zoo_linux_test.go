@@ -21,12 +21,10 @@ var descriptorZoo = []struct {
 	words         string
 }{
 	{"directory", announcedPush, opening(".", unix.O_RDONLY|unix.O_DIRECTORY), "of a directory"},
-	{"pipe", announcedPush, func(t testing.TB, _ string) []int {
-		var ends [2]int
-		must(t, unix.Pipe2(ends[:], unix.O_CLOEXEC))
-		unix.Close(ends[1])
-		return ends[:1]
-	}, "of a pipe"},
+	{"pipe that has ended", announcedPush, openingPipe(0, 0), "the source is empty"},
+	{"end of a pipe to write to", announcedPush, openingPipe(1, 0), "open for writing only"},
+	{"end of a pipe to read from", announcedPull, openingPipe(0, 0), "open for reading only"},
+	{"pipe of packets", announcedPull, openingPipe(1, unix.O_DIRECT), "of a pipe of packets"},
 	{"socket", announcedPush, func(t testing.TB, _ string) []int {
 		ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 		must(t, err)
@@ -71,6 +69,16 @@ func opening(name string, flags ...int) func(testing.TB, string) []int {
 			fds = append(fds, fd)
 		}
 		return fds
+	}
+}
+
+// openingPipe opens one end of a pipe, whose other end is closed.
+func openingPipe(end, flags int) func(testing.TB, string) []int {
+	return func(t testing.TB, _ string) []int {
+		var ends [2]int
+		must(t, unix.Pipe2(ends[:], unix.O_CLOEXEC|flags))
+		unix.Close(ends[1-end])
+		return ends[end : end+1]
 	}
 }
 

@@ -117,8 +117,11 @@ func (p *pull) run(ctx context.Context, dst io.Writer) error {
 	if p.opts.Begin != nil {
 		p.opts.Begin(s.size)
 	}
-	if file, ok := dst.(transfer.FileDest); ok {
-		return p.sendFile(ctx, s, file)
+	switch dst := dst.(type) {
+	case transfer.FileDest:
+		return p.sendFile(ctx, s, dst)
+	case transfer.PipeDest:
+		return p.sendPipe(ctx, s, dst)
 	}
 	return p.send(ctx, s, dst)
 }
@@ -235,6 +238,28 @@ func (p *pull) sendFile(ctx context.Context, s *stage, dst transfer.FileDest) er
 	}
 	if err := dst.Truncate(ctx, s.size); err != nil {
 		return failed("send the snapshot", err)
+	}
+	if p.report.SHA256, err = d.hex(ctx); err != nil {
+		return failed("read the snapshot", err)
+	}
+	return nil
+}
+
+// sendPipe is send to a pipe.
+func (p *pull) sendPipe(ctx context.Context, s *stage, dst transfer.PipeDest) (err error) {
+	d := digestBehind(s.file, dst.WantsDigest())
+	defer d.stop()
+	d.upTo(s.size)
+	for p.report.Bytes < s.size {
+		n, err := dst.MoveFrom(ctx, s.file, p.report.Bytes, min(fileChunk, s.size-p.report.Bytes))
+		if err != nil {
+			return failed("send the snapshot", err)
+		}
+		if n == 0 {
+			return failed("read the snapshot", fmt.Errorf("%d bytes of %d", p.report.Bytes, s.size))
+		}
+		p.report.Bytes += n
+		p.events.progress(StepSending, fmt.Sprintf("sent %d of %d bytes", p.report.Bytes, s.size), p.report.Bytes, s.size)
 	}
 	if p.report.SHA256, err = d.hex(ctx); err != nil {
 		return failed("read the snapshot", err)

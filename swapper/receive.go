@@ -30,9 +30,12 @@ func (p *push) receive(ctx context.Context, src io.Reader) (err error) {
 	received := func(n int64) {
 		p.events.progress(StepReceiving, fmt.Sprintf("received %d bytes", n), n, p.opts.Size)
 	}
-	if file, ok := src.(transfer.FileSource); ok {
-		p.report.SHA256, err = p.stage.receiveFile(ctx, file, p.opts, received)
-	} else {
+	switch src := src.(type) {
+	case transfer.FileSource:
+		p.report.SHA256, err = p.stage.receiveFile(ctx, src, p.opts, received)
+	case transfer.PipeSource:
+		p.report.SHA256, err = p.stage.receivePipe(ctx, src, p.opts, received)
+	default:
 		p.report.SHA256, err = p.stage.receive(ctx, src, p.opts, received)
 	}
 	p.report.Bytes = p.stage.size

@@ -32,6 +32,7 @@ type destination interface {
 // a pipe, or nowhere at all.
 type stream struct {
 	io.Writer
+	file  *os.File // what the writer writes to
 	close func() error
 }
 
@@ -63,7 +64,7 @@ func (c *cpCmd) openDestination(ctx context.Context, src, dst side, out *output)
 		if err := refuseOwnFile(dst.arg, out.out, src); err != nil {
 			return nil, err
 		}
-		return stream{pipeWriter{ctx, out.out}, keepOpen}, nil
+		return stream{pipeWriter{ctx, out.out}, out.out, keepOpen}, nil
 	}
 	if fd, is := ownDescriptor(dst.path); is {
 		return c.intoDescriptor(ctx, src, dst, fd)
@@ -85,7 +86,7 @@ func (c *cpCmd) openDestination(ctx context.Context, src, dst side, out *output)
 	if err != nil {
 		return nil, fileFailure(fmt.Errorf("open the destination: %w", err))
 	}
-	return stream{pipeWriter{ctx, device}, device.Close}, nil
+	return stream{pipeWriter{ctx, device}, device, device.Close}, nil
 }
 
 // intoDescriptor writes into what the caller has opened, as into standard output,
@@ -103,7 +104,7 @@ func (c *cpCmd) intoDescriptor(ctx context.Context, src, dst side, fd int) (dest
 		file.Close()
 		return nowhere{io.Discard, "would have been written to " + printable.Line(dst.arg)}, nil
 	}
-	return stream{pipeWriter{ctx, file}, file.Close}, nil
+	return stream{pipeWriter{ctx, file}, file, file.Close}, nil
 }
 
 // refuseOwnFile refuses to write a copy into what the shell has opened if that is the

@@ -26,6 +26,7 @@ func (s *source) digest(ctx context.Context, out *output) (string, error) {
 	if s.again != nil {
 		from = io.NewSectionReader(s.again, 0, size)
 	} else {
+		s.file = nil // it is read here
 		temp, err := s.tempFile()
 		if err != nil {
 			return "", err

@@ -59,12 +59,17 @@ func (t transfer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// countedReader counts what is read.
+// countedReader counts what is read. If file goes to the server instead, the bar follows
+// the server's status lines.
 type countedReader struct {
 	io.Reader
+	file  *os.File // nil for none
 	count transfer
 	ended func() // called at the end
 }
+
+// Descriptor is for package sockserver.
+func (r countedReader) Descriptor() *os.File { return r.file }
 
 func (r countedReader) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"database/sql"
 	"io"
 	"os"
 	"path/filepath"
@@ -96,6 +97,14 @@ func TestATransferWithoutARateYetShowsNone(t *testing.T) {
 
 func TestProgressOfAPullIsShownAndLeavesTheScreenClean(t *testing.T) {
 	dir, _ := program(t)
+	live, err := sql.Open("sqlite3", filepath.Join(dir, "live.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer live.Close()
+	if _, err := live.Exec("CREATE TABLE large (v); INSERT INTO large VALUES (zeroblob(4000000))"); err != nil { // more than a pipe holds
+		t.Fatal(err)
+	}
 	fifo := filepath.Join(dir, "slow")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
@@ -106,12 +115,12 @@ func TestProgressOfAPullIsShownAndLeavesTheScreenClean(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer slow.Close()
-	term.waitFor(t, `(?m)^receiving .* / 608\.00 KiB \[.*\]`)
+	term.waitFor(t, `(?m)^receiving .* / 4\.41 MiB \[.*\]`)
 	if _, err := io.Copy(io.Discard, slow); err != nil {
 		t.Fatal(err)
 	}
 	code, text := term.end()
-	want := "pull started: DIR/live.db to slow (id ID)\nsnapshot taken: 622592 bytes\npull complete: 622592 bytes\nOK\n"
+	want := "pull started: DIR/live.db to slow (id ID)\nsnapshot taken: 4628480 bytes\npull complete: 4628480 bytes\nOK\n"
 	if got := withoutFigures(text, dir); code != 0 || got != want {
 		t.Errorf("exit %d, and the screen is:\n%s", code, got)
 	}

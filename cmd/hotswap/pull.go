@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"hotswap/sockserver"
 )
@@ -50,14 +51,28 @@ func (c *cpCmd) pull(ctx context.Context, client *sockserver.Client, src, dst si
 	return out.done(report)
 }
 
-// counting is where to write to: a destination's file itself, where there is
-// one, since its descriptor can go to the server; else the bar counts on the way.
+// counting is where to write to: a destination's file itself, where there is one, since
+// its descriptor can go to the server; else, and if the server does not take it, the bar
+// counts on the way.
 func (o *output) counting(dest destination) io.Writer {
-	if file, ok := dest.(*fileDestination); ok {
-		return file.File
+	switch dest := dest.(type) {
+	case *fileDestination:
+		return dest.File
+	case stream:
+		return countedStream{io.MultiWriter(dest, o.current), dest.file}
 	}
 	return io.MultiWriter(dest, o.current)
 }
+
+// countedStream is a stream whose file, if it is one that can be passed, is filled by the
+// server.
+type countedStream struct {
+	io.Writer
+	file *os.File
+}
+
+// Descriptor is for package sockserver.
+func (s countedStream) Descriptor() *os.File { return s.file }
 
 // pullFailure adds the server's reason for breaking off, which has no place in
 // a body that has begun, and what became of the destination.

@@ -102,15 +102,12 @@ func (c *cpCmd) push(ctx context.Context, client *sockserver.Client, source *sou
 	if out.live != nil {
 		out.live.showTransfer("sending", out.current.bar, true)
 	}
-	var content io.Reader = countedReader{source, out.current, func() {
+	content := countedReader{source, source.file, out.current, func() {
 		if lines.sub == nil && out.live != nil {
 			out.live.endActivity(true)
 			out.live.showActivity("sent: waiting for the program", false)
 		}
 	}}
-	if source.file != nil {
-		content = source.file // the bar follows the server's status lines
-	}
 	report, err := client.Push(ctx, dst.path, content, params)
 	if _, unreached := errors.AsType[*sockserver.DialError](err); !unreached {
 		lines.wait(patience(ctx))

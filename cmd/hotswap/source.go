@@ -10,6 +10,7 @@ import (
 
 	"github.com/mattn/go-isatty"
 
+	"hotswap/internal/fdpass"
 	"hotswap/internal/sqlitefile"
 )
 
@@ -18,8 +19,8 @@ type source struct {
 	io.Reader
 	name string // for people
 	size int64  // 0: not known
-	// file, if set, is all of it, and stays as it is until Close: it need not be
-	// read here, and its descriptor can go to the server.
+	// file, if set, is all of it, and stays as it is until Close, or is a pipe: it need
+	// not be read here, and its descriptor can go to the server.
 	file *os.File
 	// again, if set, is what is read, and can be read twice.
 	again *os.File
@@ -151,7 +152,15 @@ func stdinSource(out *output) (*source, error) {
 		return nil, usagef("standard input is a terminal, not a database").
 			withHint("pipe one in: `zcat new.gz | hotswap cp - DST`")
 	}
-	return &source{Reader: out.in, name: "stdin"}, nil
+	s := &source{Reader: out.in, name: "stdin"}
+	if file := fdpass.Source(out.in); file != nil && !fdpass.IsPipe(file) {
+		info, err := file.Stat()
+		if err != nil {
+			return nil, fileFailure(err)
+		}
+		s.size, s.file, s.again = info.Size(), file, file
+	}
+	return s, nil
 }
 
 // waitForData waits for the first bytes of a stream, so that a slow source
@@ -159,6 +168,22 @@ func stdinSource(out *output) (*source, error) {
 func (s *source) waitForData(ctx context.Context) error {
 	if s.size > 0 {
 		return nil
+	}
+	empty := func() error {
+		return failf(exitBadDatabase, "%s is empty: not a database", s.name).
+			withHint("did the command before the pipe fail?")
+	}
+	if pipe := fdpass.Source(s.Reader); pipe != nil && fdpass.IsPipe(pipe) {
+		err := fdpass.Await(ctx, pipe)
+		switch {
+		case errors.Is(err, errInterrupted):
+			return &failure{code: exitFailed, err: err, note: "nothing was sent"}
+		case err == io.EOF:
+			return empty()
+		case err == nil:
+			s.file = pipe
+			return nil
+		}
 	}
 	first, err := await(ctx, func() ([]byte, error) {
 		buffer := make([]byte, 32<<10)
@@ -172,8 +197,7 @@ func (s *source) waitForData(ctx context.Context) error {
 	case errors.Is(err, errInterrupted):
 		return &failure{code: exitFailed, err: err, note: "nothing was sent"}
 	case err == io.EOF && len(first) == 0:
-		return failf(exitBadDatabase, "%s is empty: not a database", s.name).
-			withHint("did the command before the pipe fail?")
+		return empty()
 	}
 	s.Reader = &primed{first: first, err: err, rest: s.Reader}
 	return nil

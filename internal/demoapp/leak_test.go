@@ -5,12 +5,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"hotswap/internal/testenv"
 )
 
-var swaps = flag.Int("swaps", testenv.Sample(8, 40), "how many swaps to look for a forgotten descriptor after")
+var swaps = flag.Int("swaps", testenv.Sample(12, 40), "how many swaps to look for a forgotten descriptor after")
 
 func TestSwapsLeaveNoDescriptorBehind(t *testing.T) {
 	if !alone(t) {
@@ -25,7 +24,7 @@ func TestSwapsLeaveNoDescriptorBehind(t *testing.T) {
 
 	before := openFiles(t)
 	r := startRun(t, f, Config{})
-	r.load(LoadConfig{Readers: 1, Writers: 1, Think: time.Duration(testenv.Sample(10, 0)) * time.Millisecond})
+	r.load(LoadConfig{Readers: 1, Writers: 1})
 	opts := r.options()
 	for range *swaps {
 		r.mustPush(f, opts)

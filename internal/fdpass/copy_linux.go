@@ -68,6 +68,7 @@ func (c copyIn) CopyTo(ctx context.Context, dst *os.File, off, n int64) (int64, 
 
 func (c copyIn) Unchanged(ctx context.Context) error {
 	now, err := inKeeper(ctx, c.keeper, c.limit, func() (now unix.Stat_t, err error) {
+		c.closeOurs()
 		err = unix.Fstat(c.fd, &now)
 		return now, err
 	})
@@ -117,17 +118,27 @@ func (c copyOut) Truncate(ctx context.Context, size int64) error {
 	return err
 }
 
-// reopen is openHere for a file that stays open with f.
+// reopen is openHere for a file that stays open until closeOurs, or with f.
 func (f *File) reopen(ours *os.File, mode int) (int, error) {
 	if f.ours == ours {
 		return f.oursFD, nil
 	}
+	f.closeOurs()
 	fd, err := openHere(ours, mode)
 	if err != nil {
 		return -1, err
 	}
 	f.ours, f.oursFD = ours, fd
 	return fd, nil
+}
+
+// closeOurs closes it: the stage of a push is to be open nowhere else by the time that it
+// goes live, or there is no lease on it to be had.
+func (f *File) closeOurs() {
+	if f.oursFD >= 0 {
+		unix.Close(f.oursFD)
+		f.ours, f.oursFD = nil, -1
+	}
 }
 
 // openHere opens a file of the process's in the keeper's table, which lacks it.

@@ -15,8 +15,8 @@
 //
 //   - One is received with the first bytes of a connection only. The kernel
 //     drops what comes with any later bytes, since nobody asks for it.
-//   - A File is one regular file, and not opened with O_PATH or O_DIRECT. Two
-//     descriptors, a directory, a pipe, a socket or a device are closed at once,
+//   - A File is one regular file or one end of a pipe, and not opened with O_PATH or
+//     O_DIRECT. Two descriptors, a directory, a socket or a device are closed at once,
 //     and the File only says why.
 //   - It is used as far as its sender opened it: to read from one that is open
 //     for writing only, or to write to one that is open for reading, is refused.
@@ -26,6 +26,9 @@
 //     them, and the connection is as one that brought none.
 //   - A file on a file system that hangs holds up one step of copying for the
 //     caller's limit, and then the thread that it hangs in, but never the caller.
+//   - A pipe whose other end sends nothing, or takes nothing, is waited for in turns,
+//     and for the caller's limit in all. What goes into one holds pages of the file
+//     that it is moved from: so it is one that nobody writes to afterwards.
 //   - It can be the file of a database that the process itself has open. The
 //     caller asks [File.Same] about each of those before it uses the File.
 //

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hotswap/internal/testenv"
+	"hotswap/internal/transfer"
 )
 
 func TestPassedFileIsCopiedWithinTheKernel(t *testing.T) {
@@ -39,12 +40,16 @@ func TestPassedFileIsCopiedWithinTheKernel(t *testing.T) {
 	stage, err := os.Create(filepath.Join(t.TempDir(), "stage"))
 	must(t, err)
 	defer stage.Close()
-	from := file.Source(time.Minute)
+	from := file.Source(time.Minute).(transfer.FileSource)
 	n, err := from.CopyTo(t.Context(), stage, 0, from.Size())
 	must(t, err)
 	must(t, from.Unchanged(t.Context()))
 	if got, err := os.ReadFile(stage.Name()); err != nil || n != int64(len(content)) || string(got) != content {
 		t.Errorf("copied %d bytes of %d, %v", n, len(content), err)
+	}
+	must(t, stage.Close())
+	if isOpen(t, stage.Name()) {
+		t.Error("the stage is open in the keeper still, so nobody gets a lease on it")
 	}
 	if err := file.Writable(); err == nil {
 		t.Error("a file that is open for reading may be written to")
@@ -62,7 +67,7 @@ func TestPassedFileIsFilled(t *testing.T) {
 	file := server.Take()
 	defer file.Close()
 	must(t, file.Writable())
-	to := file.Dest(time.Minute, false)
+	to := file.Dest(time.Minute, false).(transfer.FileDest)
 	n, err := to.CopyFrom(t.Context(), snapshot, 0, 12)
 	must(t, err)
 	must(t, to.Truncate(t.Context(), n))
@@ -77,7 +82,7 @@ func TestPassedFileIsFilled(t *testing.T) {
 func TestOnlyOneRegularFileIsTaken(t *testing.T) {
 	path := writeFile(t, "content")
 	pipe := make([]int, 2)
-	must(t, unix.Pipe2(pipe, unix.O_CLOEXEC))
+	must(t, unix.Pipe2(pipe, unix.O_CLOEXEC|unix.O_DIRECT))
 	defer unix.Close(pipe[0])
 	defer unix.Close(pipe[1])
 	one := open(t, path, unix.O_RDWR)
@@ -87,7 +92,7 @@ func TestOnlyOneRegularFileIsTaken(t *testing.T) {
 	}{
 		"directory":           {[]int{open(t, filepath.Dir(path), unix.O_RDONLY)}, "of a directory"},
 		"device":              {[]int{open(t, "/dev/null", unix.O_RDWR)}, "of a device"},
-		"pipe":                {[]int{pipe[0]}, "of a pipe"},
+		"pipe of packets":     {[]int{pipe[1]}, "of a pipe of packets"},
 		"path":                {[]int{open(t, path, unix.O_PATH)}, "O_PATH"},
 		"past the page cache": {[]int{open(t, path, unix.O_RDONLY|unix.O_DIRECT)}, "O_DIRECT"},
 		"two":                 {[]int{one, one}, "more than one"},

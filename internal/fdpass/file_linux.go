@@ -1,6 +1,7 @@
 package fdpass
 
 import (
+	"io"
 	"os"
 	"syscall"
 	"time"
@@ -8,7 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hotswap/internal/sqlitefile"
-	"hotswap/internal/transfer"
 )
 
 // File is a file that the peer has open, with the peer's rights to it. Its
@@ -18,7 +18,10 @@ type File struct {
 	fd      int // in the keeper's table; -1 if it is closed there already
 	flags   int // fcntl(2), F_GETFL
 	stat    unix.Stat_t
-	refused *UnusableError // nil if it is a regular file
+	refused *UnusableError // nil if it is a regular file, or a pipe
+	pipe    bool           // it is a pipe, named or not
+	// bytewise says that the pipe is read and written: nothing is moved within the kernel.
+	bytewise bool
 
 	ours   *os.File // the file of ours that oursFD is, in the keeper's table
 	oursFD int
@@ -48,8 +51,12 @@ func newFile(k *keeper, fds []int, truncated bool) *File {
 		f.refused = unusable("examine the descriptor: %v", err)
 	case f.flags&unix.O_PATH != 0:
 		f.refused = unusable("the descriptor only names a file (O_PATH) and does not open it")
+	case kind == unix.S_IFIFO && f.flags&unix.O_DIRECT != 0:
+		f.refused = unusable("the descriptor is of a pipe of packets (O_DIRECT)")
+	case kind == unix.S_IFIFO:
+		f.pipe = true
 	case kind != unix.S_IFREG:
-		f.refused = unusable("the descriptor is of %s, not of a regular file", sqlitefile.KindOf(sqlitefile.ModeOf(kind)))
+		f.refused = unusable("the descriptor is of %s, not of a regular file or a pipe", sqlitefile.KindOf(sqlitefile.ModeOf(kind)))
 	case f.flags&unix.O_DIRECT != 0:
 		f.refused = unusable("the descriptor bypasses the page cache (O_DIRECT)")
 	}
@@ -71,15 +78,15 @@ func (f *File) Readable() error {
 	return nil
 }
 
-// Writable returns an *UnusableError unless the peer could write to the file at
-// any offset.
+// Writable returns an *UnusableError unless the peer could write to the file, at
+// any offset if it is not a pipe.
 func (f *File) Writable() error {
 	switch {
 	case f.refused != nil:
 		return f.refused
 	case f.flags&unix.O_ACCMODE == unix.O_RDONLY:
 		return unusable("the destination's descriptor is open for reading only")
-	case f.flags&unix.O_APPEND != 0:
+	case f.flags&unix.O_APPEND != 0 && !f.pipe:
 		return unusable("the destination's descriptor is open for appending")
 	}
 	return nil
@@ -91,14 +98,24 @@ func (f *File) Same(info os.FileInfo) bool {
 	return ok && st.Dev == f.stat.Dev && st.Ino == f.stat.Ino
 }
 
-// Source returns the file as the source of a push. Readable must have returned
-// nil. A step that takes longer than limit fails with ErrStalled.
-func (f *File) Source(limit time.Duration) transfer.FileSource { return copyIn{f, limit} }
+// Source returns the source of a push: a transfer.FileSource, or a transfer.PipeSource.
+// Readable must have returned nil. A step that takes longer than limit fails with
+// ErrStalled, and a pipe from which nothing comes for so long with ErrPipeStalled.
+func (f *File) Source(limit time.Duration) io.Reader {
+	if f.pipe {
+		return pipeIn{f, limit}
+	}
+	return copyIn{f, limit}
+}
 
-// Dest returns the file as the destination of a pull. Writable must have
-// returned nil. A step that takes longer than limit fails with ErrStalled.
-// digest asks for the SHA-256 of what is written.
-func (f *File) Dest(limit time.Duration, digest bool) transfer.FileDest {
+// Dest returns the destination of a pull: a transfer.FileDest, or a transfer.PipeDest.
+// Writable must have returned nil. A step that takes longer than limit fails with
+// ErrStalled, and a pipe that takes nothing for so long with ErrPipeStalled. digest asks
+// for the SHA-256 of what is written.
+func (f *File) Dest(limit time.Duration, digest bool) io.Writer {
+	if f.pipe {
+		return pipeOut{f, limit, digest}
+	}
 	return copyOut{f, limit, digest}
 }
 
@@ -112,9 +129,8 @@ func (f *File) Close() {
 
 // closeKept closes what the keeper has open. It runs there.
 func (f *File) closeKept() {
-	for _, fd := range []int{f.fd, f.oursFD} {
-		if fd >= 0 {
-			unix.Close(fd)
-		}
+	f.closeOurs()
+	if f.fd >= 0 {
+		unix.Close(f.fd)
 	}
 }

@@ -4,11 +4,11 @@ package fdpass
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"os"
 	"time"
-
-	"hotswap/internal/transfer"
 )
 
 const supported = false
@@ -16,7 +16,13 @@ const supported = false
 // sendFile sends p as it is.
 func sendFile(conn *net.UnixConn, _ *os.File, p []byte) (int, error) { return conn.Write(p) }
 
-func appends(*os.File) bool { return true }
+func accessOf(*os.File) access { return access{} }
+
+// Await is for what Source returns, which is nothing here.
+func Await(context.Context, *os.File) error { return errors.ErrUnsupported }
+
+// Unread is for what Dest returns, which is nothing here.
+func Unread(*os.File) bool { return false }
 
 // Receiver receives nothing on this system.
 type Receiver struct{}
@@ -39,9 +45,9 @@ func (*Conn) Watch(ctx context.Context) (context.Context, func()) { return ctx, 
 // File is never met on this system.
 type File struct{}
 
-func (*File) Readable() error                            { return nil }
-func (*File) Writable() error                            { return nil }
-func (*File) Same(os.FileInfo) bool                      { return false }
-func (*File) Source(time.Duration) transfer.FileSource   { return nil }
-func (*File) Dest(time.Duration, bool) transfer.FileDest { return nil }
-func (*File) Close()                                     {}
+func (*File) Readable() error                    { return nil }
+func (*File) Writable() error                    { return nil }
+func (*File) Same(os.FileInfo) bool              { return false }
+func (*File) Source(time.Duration) io.Reader     { return nil }
+func (*File) Dest(time.Duration, bool) io.Writer { return nil }
+func (*File) Close()                             {}

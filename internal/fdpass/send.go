@@ -38,27 +38,62 @@ func (s *Sender) Write(p []byte) (int, error) {
 	return n + more, err
 }
 
+// A Carrier is a reader or a writer that does something of its own, and is not needed
+// if the descriptor of what is below it can be passed.
+type Carrier interface {
+	// Descriptor returns the file, or nil.
+	Descriptor() *os.File
+}
+
+// fileOf returns the file that a stream is, or carries; nil for none.
+func fileOf(stream any) *os.File {
+	switch s := stream.(type) {
+	case *os.File:
+		return s
+	case Carrier:
+		return s.Descriptor()
+	}
+	return nil
+}
+
+// access is what a file was opened for.
+type access struct{ read, write, appends bool }
+
 // Source returns src as a file if its descriptor stands for all that is left to
-// read of it: a regular file at its beginning. Otherwise it returns nil.
+// read of it: a regular file at its beginning, or a pipe. Otherwise it returns nil.
 func Source(src io.Reader) *os.File {
-	file, ok := src.(*os.File)
-	if !ok || !supported || !atStart(file) {
+	file := fileOf(src)
+	if file == nil || !supported || !accessOf(file).read || !IsPipe(file) && !atStart(file) {
 		return nil
 	}
 	return file
 }
 
 // Dest returns dst as a file if somebody else may fill it: an empty regular
-// file, not opened for appending. Otherwise it returns nil.
+// file, not opened for appending, or a pipe. Otherwise it returns nil.
 func Dest(dst io.Writer) *os.File {
-	file, ok := dst.(*os.File)
-	if !ok || !supported || !atStart(file) || appends(file) {
+	file := fileOf(dst)
+	if file == nil || !supported {
+		return nil
+	}
+	switch opened := accessOf(file); {
+	case !opened.write:
+		return nil
+	case IsPipe(file):
+		return file
+	case !atStart(file) || opened.appends:
 		return nil
 	}
 	if info, err := file.Stat(); err != nil || info.Size() > 0 {
 		return nil
 	}
 	return file
+}
+
+// IsPipe reports whether file is a pipe, named or not.
+func IsPipe(file *os.File) bool {
+	info, err := file.Stat()
+	return err == nil && info.Mode().Type() == os.ModeNamedPipe
 }
 
 func atStart(file *os.File) bool {

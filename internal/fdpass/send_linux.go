@@ -20,18 +20,24 @@ func sendFile(conn *net.UnixConn, file *os.File, p []byte) (int, error) {
 	var n int
 	var sendErr error
 	err = raw.Control(func(fd uintptr) {
+		widen(int(fd)) // does nothing to what is not a pipe
 		n, _, sendErr = conn.WriteMsgUnix(p, unix.UnixRights(int(fd)), nil)
 	})
 	return n, errors.Join(err, sendErr)
 }
 
-func appends(file *os.File) bool {
+// accessOf says what file was opened for; nothing if that can't be told.
+func accessOf(file *os.File) access {
 	raw, err := file.SyscallConn()
 	if err != nil {
-		return true
+		return access{}
 	}
 	var flags int
 	var flagsErr error
 	err = raw.Control(func(fd uintptr) { flags, flagsErr = unix.FcntlInt(fd, unix.F_GETFL, 0) })
-	return err != nil || flagsErr != nil || flags&unix.O_APPEND != 0
+	if err != nil || flagsErr != nil {
+		return access{}
+	}
+	mode := flags & unix.O_ACCMODE
+	return access{read: mode != unix.O_WRONLY, write: mode != unix.O_RDONLY, appends: flags&unix.O_APPEND != 0}
 }

@@ -18,7 +18,6 @@ import (
 	"hotswap/driver"
 	"hotswap/internal/dbpath"
 	diskspeed "hotswap/internal/disk"
-	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
 
@@ -89,7 +88,6 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	testenv.NoPeers()
 	if dir := os.Getenv(victimDir); dir != "" {
 		if err := victim(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)

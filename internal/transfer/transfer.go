@@ -69,6 +69,27 @@ type FileDest interface {
 	Truncate(ctx context.Context, size int64) error
 }
 
+// A PipeSource is the end of a pipe, and what comes from it moves into the stage of a
+// push within the kernel. Its Read is never called.
+type PipeSource interface {
+	io.Reader
+	// MoveTo moves up to n bytes to dst, at offset off. It waits until there are some;
+	// that there are none says that the pipe has ended.
+	MoveTo(ctx context.Context, dst *os.File, off, n int64) (int64, error)
+}
+
+// A PipeDest is the end of a pipe, and the snapshot's file moves into it within the
+// kernel. Its Write is never called.
+type PipeDest interface {
+	io.Writer
+	// WantsDigest reports whether the pull is to compute the snapshot's SHA-256.
+	WantsDigest() bool
+	// MoveFrom moves up to n bytes of src, from offset off on. It waits until the pipe
+	// takes some; none are moved only where src ends. Nobody may write to src from then
+	// on: its pages are in the pipe.
+	MoveFrom(ctx context.Context, src *os.File, off, n int64) (int64, error)
+}
+
 // Piece is what a file is to have at an offset.
 type Piece struct {
 	Off  int64
