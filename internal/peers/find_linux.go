@@ -16,17 +16,22 @@ import (
 )
 
 // Find connects to the endpoints of other processes, except the one named own. Those
-// that can't be reached are left out. It waits for nobody.
+// that can't be reached, or are another user's, are left out, and do not count against
+// the most that are asked: whoever likes can take names that look like ours. It waits for
+// nobody.
 func Find(own string) []*Conn {
 	table, err := os.ReadFile("/proc/net/unix")
 	if err != nil {
 		return nil
 	}
-	names := endpoints(table)
-	conns := make([]*Conn, 0, len(names))
-	for _, name := range names {
+	var conns []*Conn
+	began := time.Now()
+	for _, name := range endpoints(table) {
 		if name == own {
 			continue
+		}
+		if len(conns) == maxPeers || time.Since(began) > findPatience {
+			break
 		}
 		// Never blocks: with its queue full, a Unix socket refuses (EAGAIN).
 		c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: name, Net: "unix"})
@@ -48,6 +53,7 @@ func Find(own string) []*Conn {
 // later.
 func endpoints(table []byte) (names []string) {
 	us := []string{fmt.Sprint(os.Geteuid()), "0"}
+	seen := map[string]bool{} // also those who are connected there are listed, by the same name
 	for line := range bytes.Lines(table) {
 		_, name, ok := bytes.Cut(line, []byte(" "+prefix))
 		if !ok {
@@ -56,11 +62,9 @@ func endpoints(table []byte) (names []string) {
 		rest := strings.TrimSuffix(string(name), "\n")
 		part := strings.Split(rest, "/")
 		full := prefix + rest
-		if len(part) == 3 && slices.Contains(us, part[1]) && len(full) < maxName && !slices.Contains(names, full) {
-			// Also those who are connected there are listed, by the same name.
-			if names = append(names, full); len(names) == maxPeers {
-				break
-			}
+		if len(part) == 3 && slices.Contains(us, part[1]) && len(full) < maxName && !seen[full] {
+			seen[full] = true
+			names = append(names, full)
 		}
 	}
 	return names

@@ -27,4 +27,7 @@ const (
 	maxConns = 32
 	// maxPeers bounds how many endpoints are asked.
 	maxPeers = 256
+	// findPatience bounds the search for them, among names that strangers may have taken
+	// by the thousand; a connect takes some 20 µs.
+	findPatience = time.Second
 )
