@@ -197,7 +197,7 @@ func (dr *drain) run(ctx context.Context) error {
 			if dr.opts.Force {
 				return dr.forceTogether(ctx)
 			}
-			return dr.heldBy(append(dr.blame(holding), theirs...))
+			return dr.heldBy(mergeHolders(dr.blame(holding), theirs))
 		}
 		window = min(2*window, dr.opts.MaxPause)
 	}
@@ -356,12 +356,13 @@ func (dr *drain) heldBy(holders []Holder) *HeldError {
 	return &HeldError{Path: dr.d.Path(), Waited: time.Since(dr.start), Attempts: dr.frozen.Attempts, Holders: holders}
 }
 
-// mergeHolders adds to all those of more that differ from each in it by kind or query.
+// mergeHolders adds to all those of more that differ from each in it by kind, query or
+// process.
 func mergeHolders(all, more []Holder) []Holder {
 next:
 	for _, h := range more {
 		for i := range all {
-			if all[i].Kind == h.Kind && all[i].Query == h.Query {
+			if all[i].Kind == h.Kind && all[i].Query == h.Query && all[i].PID == h.PID {
 				all[i].For = max(all[i].For, h.For)
 				continue next
 			}

@@ -56,8 +56,7 @@ func (d *Database) holdersLocked(holds func(*conn, word) bool) []Holder {
 	var out []Holder
 	for c := range d.conns {
 		w := c.state.load()
-		if !holds(c, w) {
-			delete(d.sightings, c)
+		if !holds(c, w) { // for all that is seen now: that of a transaction begun by SQL text is not
 			continue
 		}
 		seen := d.sightings[c]

@@ -62,7 +62,7 @@ func TestAPeerThatHoldsIsNamed(t *testing.T) {
 			}
 			out, _ := a.push(order{Method: swapper.MethodRename, Timeout: 300 * time.Millisecond})
 			pid := fmt.Sprintf("in process %d (", b.Process.Pid)
-			if !out.Busy || !strings.Contains(out.Err, pid) || !strings.Contains(out.Err, "SELECT stamp FROM items") {
+			if !out.Busy || strings.Count(out.Err, pid) != 1 || !strings.Contains(out.Err, "SELECT stamp FROM items") {
 				t.Errorf("the push: %s; want %s", out.Err, pid)
 			}
 			w.agree()
