@@ -109,7 +109,7 @@ func (c *cpCmd) copy(ctx context.Context, out *output) error {
 		if err := c.checkPullFlags(dst); err != nil {
 			return err
 		}
-		return c.pull(ctx, client, src, dst, out)
+		return c.pull(ctx, client, src, dst, list, out)
 	}
 }
 
@@ -129,7 +129,7 @@ func (c *cpCmd) checkArguments() error {
 	switch {
 	case c.Src == "" || c.Dst == "":
 		return usagef("empty file name")
-	case c.Src == stdioName && c.Dst == stdioName:
+	case (c.Src == stdioName || c.Src == stdinPath) && c.Dst == stdioName:
 		return usagef("- and -: one side must be a managed database").withHint("`hotswap status` lists them")
 	case c.Timeout < 0 || c.MaxPause < 0:
 		return usagef("--timeout and --max-pause can't be negative")

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -53,8 +54,8 @@ func holdsOwnDescriptors(dir string) bool {
 	return dir == "/dev/fd" || in && (rest == "/fd" || strings.HasPrefix(rest, "/task/") && filepath.Base(rest) == "fd")
 }
 
-// useStdio makes other names of standard input and output "-". Standard input that is a
-// file is read like one, with what is beside it.
+// useStdio makes other names of standard input and output "-". But standard input that is
+// a file, by whichever of its names, is read like one, with what is beside it.
 func (c *cpCmd) useStdio() {
 	if fd, is := ownDescriptor(c.Dst); is && fd == 1 {
 		c.Dst = stdioName
@@ -64,6 +65,30 @@ func (c *cpCmd) useStdio() {
 			c.Src = stdioName
 		}
 	}
+	if c.Src == stdioName && stdinIsAFile() {
+		c.Src = stdinPath
+	}
+}
+
+const stdinPath = "/dev/stdin"
+
+// stdinIsAFile reports whether standard input is a file from its beginning, and one that
+// may be opened anew.
+func stdinIsAFile() bool {
+	info, err := os.Stdin.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	if at, err := os.Stdin.Seek(0, io.SeekCurrent); err != nil || at != 0 {
+		return false
+	}
+	anew, err := os.Open(stdinPath)
+	if err != nil {
+		return false
+	}
+	defer anew.Close()
+	there, err := anew.Stat()
+	return err == nil && os.SameFile(info, there)
 }
 
 // openDescriptor returns a file of a descriptor with which the command was started.

@@ -13,6 +13,7 @@ import (
 
 	"hotswap/internal/printable"
 	"hotswap/internal/sqlitefile"
+	"hotswap/sockserver"
 )
 
 // destination is where a pull goes. A caller commits it once everything is
@@ -52,7 +53,7 @@ func (s stream) commit() (string, error) { return "", s.close() }
 func (s stream) abort()                  { s.close() }
 func (s stream) untouched() string       { return "" }
 
-func (c *cpCmd) openDestination(ctx context.Context, src, dst side, out *output) (destination, error) {
+func (c *cpCmd) openDestination(ctx context.Context, src, dst side, list []sockserver.DatabaseInfo, out *output) (destination, error) {
 	keepOpen := func() error { return nil }
 	switch {
 	case dst.stdio() && c.DryRun:
@@ -61,13 +62,13 @@ func (c *cpCmd) openDestination(ctx context.Context, src, dst side, out *output)
 		return nil, usagef("standard output is a terminal, and a database is not text").
 			withHint("redirect it: `hotswap cp SRC - > copy.sqlite3`, or name a file")
 	case dst.stdio():
-		if err := refuseOwnFile(dst.arg, out.out, src); err != nil {
+		if err := refuseManagedFile(dst.arg, out.out, list); err != nil {
 			return nil, err
 		}
 		return stream{pipeWriter{ctx, out.out}, out.out, keepOpen}, nil
 	}
 	if fd, is := ownDescriptor(dst.path); is {
-		return c.intoDescriptor(ctx, src, dst, fd)
+		return c.intoDescriptor(ctx, dst, fd, list)
 	}
 	info, err := os.Stat(dst.path)
 	switch {
@@ -91,12 +92,12 @@ func (c *cpCmd) openDestination(ctx context.Context, src, dst side, out *output)
 
 // intoDescriptor writes into what the caller has opened, as into standard output,
 // whatever that is: to replace it by its name is not what was asked for.
-func (c *cpCmd) intoDescriptor(ctx context.Context, src, dst side, fd int) (destination, error) {
+func (c *cpCmd) intoDescriptor(ctx context.Context, dst side, fd int, list []sockserver.DatabaseInfo) (destination, error) {
 	file, err := openDescriptor(dst.arg, fd)
 	if err != nil {
 		return nil, err
 	}
-	if err := refuseOwnFile(dst.arg, file, src); err != nil {
+	if err := refuseManagedFile(dst.arg, file, list); err != nil {
 		file.Close()
 		return nil, err
 	}
@@ -107,17 +108,19 @@ func (c *cpCmd) intoDescriptor(ctx context.Context, src, dst side, fd int) (dest
 	return stream{pipeWriter{ctx, file}, file, file.Close}, nil
 }
 
-// refuseOwnFile refuses to write a copy into what the shell has opened if that is the
-// database that is copied, or belongs to it.
-func refuseOwnFile(arg string, opened *os.File, src side) error {
+// refuseManagedFile refuses to write a copy into what the shell has opened if that is a
+// database of the program's, or belongs to one: it would be written beneath its connections.
+func refuseManagedFile(arg string, opened *os.File, list []sockserver.DatabaseInfo) error {
 	info, err := opened.Stat()
 	if err != nil || !info.Mode().IsRegular() {
 		return nil
 	}
-	for _, suffix := range append([]string{""}, sqlitefile.Sidecars[:]...) {
-		if own, err := os.Stat(src.path + suffix); err == nil && os.SameFile(own, info) {
-			return usagef("%s is open on %s, which belongs to the database that is to be copied", arg, printable.Line(src.path+suffix)).
-				withHint("choose another file")
+	for _, db := range list {
+		for _, suffix := range append([]string{""}, sqlitefile.Sidecars[:]...) {
+			if own, err := os.Stat(db.Path + suffix); err == nil && os.SameFile(own, info) {
+				return usagef("%s is open on %s, which belongs to a managed database", arg, printable.Line(db.Path+suffix)).
+					withHint("choose another file; to replace a managed database, name it: `hotswap cp SRC %s`", printable.Line(db.Path))
+			}
 		}
 	}
 	return nil

@@ -11,8 +11,8 @@ import (
 )
 
 // pull writes a snapshot of a managed database to a file or to standard output.
-func (c *cpCmd) pull(ctx context.Context, client *sockserver.Client, src, dst side, out *output) error {
-	dest, err := c.openDestination(ctx, src, dst, out)
+func (c *cpCmd) pull(ctx context.Context, client *sockserver.Client, src, dst side, list []sockserver.DatabaseInfo, out *output) error {
+	dest, err := c.openDestination(ctx, src, dst, list, out)
 	if err != nil {
 		return err
 	}

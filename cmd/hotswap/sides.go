@@ -45,7 +45,7 @@ func locateSides(srcArg, dstArg string, list []sockserver.DatabaseInfo) (src, ds
 		return src, dst, err
 	}
 	if info, statErr := os.Stat(dstArg); statErr == nil && info.IsDir() {
-		if src.stdio() {
+		if src.stdio() || src.path == stdinPath {
 			return src, dst, usagef("%s is a directory, and standard input has no name to give the copy", dstArg)
 		}
 		dstArg = filepath.Join(dstArg, filepath.Base(src.path))
