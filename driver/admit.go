@@ -114,6 +114,7 @@ func (d *Database) admitLocked(path string, file fileid.ID) (external *Swap) {
 	w := &d.watch
 	was := known{file: w.file, before: w.before}.last()
 	w.file, w.before, w.warning, w.seen = file, fileid.None, "", observation{}
+	w.givenUp, w.leaving = fileid.None, false
 	if was != fileid.None && was != file {
 		external = &Swap{Path: path, Generation: d.generation.Add(1), External: true}
 	}

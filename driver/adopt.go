@@ -74,17 +74,30 @@ func (d *Database) runAdoption(a *adoption) {
 // file attached, so that they reopen on the file now at the path.
 func (d *Database) move(begin func()) {
 	attachers := d.Attachers()
+	anew := d.watch.givesUp(door.File(d.Path()))
 	if d.pushing() {
 		return // the push has the old file open, and ends when it sees this one
 	}
 	if strangers := d.strangers(); strangers > 0 {
-		d.reject(d.Path(), fileid.Of(d.Path()), "the program has the old file open outside this driver")
+		const why = "the program has the old file open outside this driver"
+		if anew {
+			d.watch.stay(errors.New(why))
+			return
+		}
+		d.reject(d.Path(), fileid.Of(d.Path()), why)
 		return
 	}
 	if len(attachers) > 0 {
 		begin() // freezing those may take long
 	}
-	drains, err := d.drainAll(attachers, begin)
+	limit, force := adoptTimeout, true
+	if anew {
+		limit, force = anewAttempt, false
+	}
+	drains, err := d.drainAll(attachers, begin, limit, force)
+	if anew && err == nil && !d.watch.leaveGivenUp() {
+		err = ErrFreezing // nobody waits for it any more
+	}
 	for _, dr := range drains {
 		if err != nil {
 			dr.giveUp()
@@ -95,7 +108,10 @@ func (d *Database) move(begin func()) {
 			defer frozen.Thaw() // d's, the last, is the first
 		}
 	}
-	if err != nil && !errors.Is(err, ErrFreezing) { // whoever freezes it closes the connections, or the next tick tries again
+	switch {
+	case anew && err != nil:
+		d.watch.stay(err)
+	case err != nil && !errors.Is(err, ErrFreezing): // whoever freezes it closes the connections, or the next tick tries again
 		d.cantLeave(err)
 	}
 }
@@ -104,15 +120,18 @@ func (d *Database) move(begin func()) {
 // this one's gate is closed.
 const attacherPatience = 250 * time.Millisecond
 
+// anewAttempt bounds one wait for what is held of a removed file.
+const anewAttempt = time.Second
+
 // drainAll drains d and its attachers. While one of them keeps the others waiting, the
-// gates of all stand open until it has drained; once adoptTimeout is over, force ends
-// what it holds. The order of drains is that in which they are to be closed. On an error
+// gates of all stand open until it has drained; once the limit is over, force, if
+// it may be used, ends what it holds. The order of drains is that in which they are to be closed. On an error
 // those that are returned are still drained.
-func (d *Database) drainAll(attachers []*Database, begin func()) (drains []*drain, err error) {
+func (d *Database) drainAll(attachers []*Database, begin func(), limit time.Duration, force bool) (drains []*drain, err error) {
 	ctx, start := context.Background(), time.Now()
 	for {
-		left := max(adoptTimeout-time.Since(start), time.Millisecond)
-		own, err := d.drain(ctx, FreezeOptions{Timeout: left, Force: true, adopts: true, Notify: func(e FreezeEvent) {
+		left := max(limit-time.Since(start), time.Millisecond)
+		own, err := d.drain(ctx, FreezeOptions{Timeout: left, Force: force, adopts: true, Notify: func(e FreezeEvent) {
 			if e.Step == FreezeGateClosed {
 				begin()
 			}
@@ -123,8 +142,8 @@ func (d *Database) drainAll(attachers []*Database, begin func()) (drains []*drai
 		drains = nil
 		var held *Database
 		for _, other := range attachers {
-			last := time.Since(start) >= adoptTimeout
-			dr, err := other.drain(ctx, FreezeOptions{Timeout: attacherPatience, MaxPause: attacherPatience, Force: last, adopts: true})
+			last := time.Since(start) >= limit
+			dr, err := other.drain(ctx, FreezeOptions{Timeout: attacherPatience, MaxPause: attacherPatience, Force: last && force, adopts: true})
 			if err != nil {
 				held = other
 				if !errors.As(err, new(*HeldError)) || last {
@@ -141,7 +160,7 @@ func (d *Database) drainAll(attachers []*Database, begin func()) (drains []*drai
 		for _, dr := range drains {
 			dr.giveUp()
 		}
-		left = adoptTimeout - time.Since(start)
+		left = limit - time.Since(start)
 		if left <= 0 {
 			continue
 		}
@@ -245,6 +264,10 @@ func (d *Database) arrive(swapped bool) (external bool) {
 	now := fileid.Of(path)
 	w := &d.watch
 	was := w.known().file
+	if left := w.takeLeft(); left && now == fileid.None {
+		d.forgoRemoved(was)
+		return false
+	}
 	if !w.idle() || now == fileid.None || !swapped && (was == fileid.None || was == now) {
 		return false
 	}

@@ -9,6 +9,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/internal/dsn"
+	"hotswap/internal/fileid"
 	"hotswap/internal/reserve"
 	"hotswap/internal/session"
 	"hotswap/internal/sqltext"
@@ -58,9 +59,10 @@ type conn struct {
 	// connection.
 	published atomic.Pointer[[]session.Setting]
 
-	drv *Driver
-	dsn *dsn.Name
-	db  *Database // nil for a database that is not managed
+	drv  *Driver
+	dsn  *dsn.Name
+	db   *Database // nil for a database that is not managed
+	gone fileid.ID // of db, missing when the pool was made; see anew
 
 	// mu guards the state changes that are not a call's own (marking, claiming,
 	// freezing and closing) and the list of statements, which Stmt.Close changes

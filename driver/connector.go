@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hotswap/internal/dsn"
+	"hotswap/internal/fileid"
 	"hotswap/internal/lognote"
 )
 
@@ -27,6 +28,7 @@ type connector struct {
 	dsn     *dsn.Name
 	db      *Database // nil for a database that is not managed
 	release func()    // unmanages it; set with db
+	gone    fileid.ID // of db, missing when it became managed; see anew
 	closed  bool
 }
 
@@ -57,6 +59,7 @@ func (c *connector) manage() {
 		return
 	}
 	c.db = acquire(c.dsn.Path, c.dsn.Given)
+	c.gone = c.db.missing()
 	// A driver wrapper may hide Close from the pool: then the database is released once
 	// the connector is unreachable.
 	db, removeName, removePool := c.db, c.db.addName(c.dsn.Given), c.db.addPool(c.drv, c.dsn)
@@ -83,8 +86,8 @@ func (b *baseConnector) Driver() driver.Driver { return b.drv }
 
 // Connect waits at the gate like a call.
 func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	dsn, db := b.database()
-	c := &conn{drv: b.drv, dsn: dsn, db: db}
+	dsn, db, gone := b.database()
+	c := &conn{drv: b.drv, dsn: dsn, db: db, gone: gone}
 	c.cache.size = dsn.CacheSize
 	c.control = newControl(dsn.Begin)
 	c.noteQuery(0, "connect")
@@ -118,12 +121,12 @@ func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
 
 // database resolves again a path that led nowhere when the pool was made: a program may
 // create the directory later.
-func (b *baseConnector) database() (*dsn.Name, *Database) {
+func (b *baseConnector) database() (*dsn.Name, *Database, fileid.ID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.dsn.Unresolved && !b.closed {
 		b.dsn = dsn.Parse(b.dsn.Raw)
 		(*connector)(b).manage()
 	}
-	return b.dsn, b.db
+	return b.dsn, b.db, b.gone
 }

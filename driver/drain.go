@@ -65,7 +65,11 @@ func (dr *drain) closeShared(ctx context.Context) error {
 	if !dr.anyConcerned() {
 		return nil
 	}
-	if err := dr.run(ctx); err != nil {
+	others := dr.frozen.others // each of which does this for itself
+	dr.frozen.others = nil
+	err := dr.run(ctx)
+	dr.frozen.others = others
+	if err != nil {
 		return err
 	}
 	dr.frozen.Connections = dr.killed + dr.closeAll()
@@ -83,15 +87,28 @@ func (dr *drain) anyConcerned() bool {
 	return false
 }
 
-// writers makes new writes wait, and waits up to MaxPause until no transaction is open.
+// writers makes new writes wait, and waits up to MaxPause until no transaction is open;
+// in the processes of the peers, too.
 func (dr *drain) writers(ctx context.Context) error {
 	dr.frozen.Attempts = max(dr.frozen.Attempts, 1)
 	if dr.frozen.Connections == 0 {
 		dr.frozen.closedAt = time.Now()
 	}
+	began, most := time.Now(), min(dr.opts.MaxPause, dr.opts.Timeout)
+	dr.frozen.others.ask(peers.Message{Op: peers.Hush, For: most})
 	dr.d.filterGate(&filter{writes: true, shared: dr.opts.CloseShared})
 	dr.opts.Notify(FreezeEvent{Step: FreezeWritesWait})
-	end := time.NewTimer(min(dr.opts.MaxPause, dr.opts.Timeout))
+	if err := dr.awaitTransactions(ctx, most); err != nil {
+		return err
+	}
+	theirs, err := dr.frozen.others.hush(ctx, most-time.Since(began))
+	dr.frozen.Holders = append(dr.frozen.Holders, theirs...)
+	return err
+}
+
+// awaitTransactions leaves those in Holders that have not ended.
+func (dr *drain) awaitTransactions(ctx context.Context, most time.Duration) error {
+	end := time.NewTimer(most)
 	defer end.Stop()
 	for {
 		dr.frozen.Holders = dr.transactions()

@@ -51,9 +51,14 @@ type FreezeOptions struct {
 	Quiet func(ctx context.Context, hold func() bool) error
 	// Peers makes the freeze span the other processes that have the file open through
 	// this driver, and take part (see WithPeers): they drain in the same attempts, and
-	// their connections are closed, too. It means nothing with WritesOnly. Freeze
+	// their connections are closed, too; with WritesOnly, their writes wait, too. Freeze
 	// returns a *PeerError if one of them does not answer any more.
 	Peers bool
+	// InPlace is for callers that replace the content through SQLite, which other
+	// processes may use meanwhile. Peers then take part by whatever directory or name they
+	// reach the file, and one that does not answer is left out: Frozen.Peers names its
+	// problem. If Replaced is called, all are told of it.
+	InPlace bool
 	// Logger, if set, gets a line for every call that is queued and one when it
 	// resumes, unless the driver has a logger of its own.
 	Logger *zerolog.Logger
@@ -127,8 +132,8 @@ func (d *Database) drain(ctx context.Context, opts FreezeOptions) (*drain, error
 			dr.giveUp()
 		}
 	}()
-	if opts.Peers && !opts.WritesOnly {
-		dr.frozen.others = d.invite(peers.Join)
+	if opts.Peers {
+		dr.frozen.others = d.invite(peers.Join, opts.InPlace)
 	}
 	if err := dr.begin(ctx); err != nil {
 		return nil, err

@@ -8,7 +8,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"hotswap/internal/door"
+	"github.com/rs/zerolog"
+
 	"hotswap/internal/fileid"
 	"hotswap/internal/lognote"
 	"hotswap/internal/peers"
@@ -28,7 +29,7 @@ func (answerer) Serve(c *peers.Conn, first peers.Message) {
 	dir, base, mount := d.whereabouts()
 	answer := peers.Message{V: peers.Version, Op: peers.Joined, PID: os.Getpid(), Program: filepath.Base(os.Args[0]),
 		Dir: dir, Base: []byte(base), Mount: mount, Connections: d.Stats().Connections}
-	why := d.apart()
+	why := d.apart(first.InPlace)
 	switch {
 	case first.Op == peers.Status:
 		answer.Op, answer.Why, answer.Holders = peers.State, why, toWire(d.Holders())
@@ -38,9 +39,9 @@ func (answerer) Serve(c *peers.Conn, first peers.Message) {
 	case why != "":
 		c.Send(peers.Message{V: peers.Version, Op: peers.No, PID: answer.PID, Program: answer.Program, Why: why})
 	default:
-		if c.Send(answer) == nil {
+		if c.Send(answer) == nil || first.InPlace {
 			c.SayStill()
-			(&guest{d: d, c: c, in: make(chan question), interrupt: func() {}}).run()
+			(&guest{d: d, c: c, inPlace: first.InPlace, in: make(chan question), interrupt: func() {}}).run()
 		}
 	}
 }
@@ -59,11 +60,11 @@ func having(file peers.Inode) (d *Database, release func()) {
 }
 
 // apart says why the database can't be part of another process's swap; "" if it can.
-func (d *Database) apart() string {
+func (d *Database) apart(inPlace bool) string {
 	switch {
-	case d.strangers() > 0:
+	case !inPlace && d.strangers() > 0:
 		return "has it open outside of the driver's connections, too"
-	case len(d.Attachers()) > 0:
+	case !inPlace && len(d.Attachers()) > 0:
 		return "has it attached to another database"
 	case d.moved():
 		return "has the file open that was at its path before"
@@ -82,11 +83,14 @@ func toWire(all []Holder) (out []peers.Holder) {
 
 // guest is a database in the freeze of another process, the host: it does what that says,
 // and answers. It trusts the host for nothing. When that has gone, or is silent, the
-// guest goes on alone with the file that is at its path.
+// guest goes on alone with the file that is at its path. Of one that writes in place see
+// guest_place.go.
 type guest struct {
-	d  *Database
-	c  *peers.Conn
-	in chan question // closed at the connection's end
+	d       *Database
+	c       *peers.Conn
+	inPlace bool
+	over    bool          // thaw has been said
+	in      chan question // closed at the connection's end
 
 	interrupt func() // ends the latest question's ctx; hear has it
 
@@ -120,11 +124,22 @@ func (g *guest) run() {
 	for {
 		select {
 		case q, ok := <-g.in:
-			if !ok || !g.answer(q) {
+			switch {
+			case !ok:
 				return
+			case q.Op == silence:
+				g.goOn()
+			case !g.answer(q):
+				if g.over || !g.inPlace {
+					return
+				}
+				g.goOn()
 			}
 		case <-g.lapse:
-			return
+			if !g.inPlace {
+				return
+			}
+			g.goOn()
 		}
 	}
 }
@@ -135,6 +150,9 @@ func (g *guest) hear(gone <-chan struct{}) {
 	defer func() { g.interrupt() }()
 	for {
 		m, err := g.c.Receive(peers.Silence)
+		if g.inPlace && errors.Is(err, os.ErrDeadlineExceeded) {
+			m, err = peers.Message{Op: silence}, nil
+		}
 		if err != nil {
 			return
 		}
@@ -187,6 +205,8 @@ func (g *guest) answer(q question) (goOn bool) {
 			return true
 		}
 		return g.say(q, peers.Message{Op: peers.Rested})
+	case peers.Hush:
+		return g.hush(q, window)
 	case peers.Close:
 		return g.close(q)
 	case peers.Thaw:
@@ -240,7 +260,7 @@ func (g *guest) close(q question) bool {
 	}
 	ctx, cancel := context.WithTimeout(q.ctx, lapsePatience)
 	defer cancel()
-	shut, err := door.Shut(ctx, g.d.Path())
+	shut, err := g.shutDoor(ctx)
 	if err != nil {
 		return false
 	}
@@ -257,6 +277,11 @@ func (g *guest) close(q question) bool {
 
 // thaw is the regular end.
 func (g *guest) thaw(q question) {
+	g.over = true
+	if g.inPlace {
+		g.thawInPlace(q)
+		return
+	}
 	if g.frozen == nil {
 		return // an attempt that came to nothing
 	}
@@ -270,7 +295,13 @@ func (g *guest) thaw(q question) {
 	g.frozen = nil
 	g.door()
 	pause, told, log := f.thaw()
-	g.say(q, peers.Message{Op: peers.Thawed, File: now, Pause: pause, Generation: f.Generation})
+	g.tell(q, peers.Message{Op: peers.Thawed, File: now, Pause: pause, Generation: f.Generation}, told, log)
+}
+
+// tell says that calls flow again, and when the OnSwap callbacks, if there are any, have
+// run.
+func (g *guest) tell(q question, thawed peers.Message, told <-chan struct{}, log *zerolog.Logger) {
+	g.say(q, thawed)
 	go g.d.Reconnect()
 	if told != nil {
 		go g.d.awaitOnSwap(told, log)
@@ -286,6 +317,10 @@ func (g *guest) thaw(q question) {
 // leave is the end of every other sort.
 func (g *guest) leave() {
 	g.c.Close()
+	if g.inPlace {
+		g.leaveInPlace()
+		return
+	}
 	if g.dr != nil {
 		g.dr.giveUp()
 		return

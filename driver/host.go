@@ -1,13 +1,10 @@
 package driver
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"hotswap/internal/peers"
@@ -20,6 +17,8 @@ type host struct {
 	d       *Database
 	members []*member
 	apart   []Peer // who has the file and takes no part
+	inPlace bool   // nobody has to take part: who does not answer is left out
+	unheard []*member
 	inbox   chan heard
 	done    chan struct{} // closed by leave
 	left    bool
@@ -33,6 +32,8 @@ type member struct {
 	c       *peers.Conn
 	pending bool // a question is open
 	gone    bool // the connection has ended, most likely with the process
+	unheard bool // it has not even answered the invitation
+	dropped bool // in place: it has not answered, and is asked nothing more
 	held    []Holder
 	told    bool
 	file    peers.Inode // at its path, after the swap
@@ -45,134 +46,8 @@ type heard struct {
 	err error
 }
 
-const (
-	// invitePatience bounds the wait for those who are asked to join, with calls flowing.
-	invitePatience = peers.Silence
-	// lookEvery is how often it is looked whether they are stopped.
-	lookEvery = 50 * time.Millisecond
-	// answerSlack is how much later than the window's end an answer may come.
-	answerSlack = 5 * time.Millisecond
-)
-
-// invite asks all other processes of the user whether they have the database's file, to
-// join a freeze or for their status. Who does not answer in time is left out.
-func (d *Database) invite(op peers.Op) *host {
-	h := &host{d: d, inbox: make(chan heard), done: make(chan struct{})}
-	if h.wants = peers.Joined; op == peers.Status {
-		h.wants = peers.State
-	}
-	file := d.currentFile()
-	if !d.hasPeers() || file == (peers.Inode{}) {
-		return h
-	}
-	registry.Lock()
-	own := ""
-	if registry.endpoint != nil {
-		own = registry.endpoint.Name()
-	}
-	registry.Unlock()
-	var all []*member
-	for _, c := range peers.Find(own) {
-		if c.Process.PID == os.Getpid() || c.Send(peers.Message{V: peers.Version, Op: op, File: file}) != nil {
-			c.Close()
-			continue
-		}
-		m := &member{c: c, Peer: Peer{PID: c.Process.PID, Program: c.Process.Command()}, pending: true}
-		all = append(all, m)
-		go h.hear(m)
-	}
-	h.admitAll(all)
-	for _, m := range all {
-		if !slices.Contains(h.members, m) {
-			m.c.Close()
-		}
-	}
-	if !h.any() {
-		h.leave()
-	}
-	return h
-}
-
-// admitAll waits for the answers of those who were asked, but for that of nobody who is
-// stopped: most likely he has to do with another file.
-func (h *host) admitAll(all []*member) {
-	late := time.NewTimer(invitePatience)
-	defer late.Stop()
-	look := time.NewTicker(lookEvery)
-	defer look.Stop()
-	for slices.ContainsFunc(all, func(m *member) bool { return m.pending }) {
-		select {
-		case e := <-h.inbox:
-			if !e.from.pending { // its connection has ended since
-				e.from.gone = true
-				continue
-			}
-			e.from.pending = false
-			h.admit(e)
-		case <-look.C:
-			for _, m := range all {
-				m.pending = m.pending && !m.c.Process.Stopped()
-			}
-		case <-late.C:
-			return
-		}
-	}
-}
-
-// hear passes on what a member says.
-func (h *host) hear(m *member) {
-	for {
-		msg, err := m.c.Receive(peers.Silence)
-		if err == nil && msg.Op == peers.Still {
-			continue
-		}
-		select {
-		case h.inbox <- heard{m, msg, err}:
-		case <-h.done:
-			return
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
-// admit looks at the answer to an invitation.
-func (h *host) admit(e heard) {
-	m := e.from
-	if e.err != nil || e.Op == peers.No && e.Why == "" || e.Op != peers.No && e.Op != h.wants {
-		return // gone, has another file, or talks nonsense
-	}
-	if m.PID == 0 {
-		m.Program = e.Program
-	}
-	m.Connections, m.Problem = e.Connections, e.Why
-	if e.Op == peers.State {
-		var stats Stats
-		if json.Unmarshal(e.Stats, &stats) == nil {
-			m.Stats = &stats
-		}
-		if len(e.Holders) > 0 {
-			m.Holders = h.fromWire(m, e.Holders)
-		}
-	}
-	dir, base, mount := h.d.whereabouts()
-	switch {
-	case e.Op == peers.No || m.Problem != "":
-	case e.Mount && !mount:
-		m.Problem = "has it mounted as a file of its own, which a rename would leave behind"
-	case e.Dir != dir || !bytes.Equal(e.Base, []byte(base)):
-		m.Problem = "has it by another directory or name"
-	}
-	if m.Problem != "" || e.Op == peers.No {
-		h.apart = append(h.apart, m.Peer)
-		return
-	}
-	h.members = append(h.members, m)
-	if e.Op == peers.Joined {
-		m.c.SayStill()
-	}
-}
+// answerSlack is how much later than the window's end an answer may come.
+const answerSlack = 5 * time.Millisecond
 
 // leave ends the connections: those who still take part go on alone.
 func (h *host) leave() {
@@ -182,6 +57,9 @@ func (h *host) leave() {
 	h.left = true
 	close(h.done)
 	for _, m := range h.members {
+		m.c.Close()
+	}
+	for _, m := range h.unheard {
 		m.c.Close()
 	}
 }
@@ -196,13 +74,13 @@ func (h *host) ask(m peers.Message) {
 	h.n++
 	m.N = h.n
 	for _, to := range h.members {
-		if to.gone {
+		if to.gone || to.dropped && m.Op != peers.Thaw {
 			continue
 		}
 		if m.Op != peers.Open { // which asks after what the last attempt met
 			to.held = nil
 		}
-		to.pending = true
+		to.pending = !to.dropped
 		if to.c.Send(m) != nil {
 			to.gone = true
 		}
@@ -236,6 +114,8 @@ func (h *host) await(ctx context.Context, most time.Duration) (yes bool, err err
 func (h *host) take(e heard) error {
 	m := e.from
 	switch {
+	case m.dropped:
+		return nil
 	case e.err != nil && errors.Is(e.err, os.ErrDeadlineExceeded):
 		return h.fail(m, "does not answer")
 	case e.err != nil:
@@ -248,6 +128,10 @@ func (h *host) take(e heard) error {
 	switch e.Op {
 	case peers.Held:
 		m.held = h.fromWire(m, e.Holders)
+	case peers.Hushed:
+		if len(e.Holders) > 0 { // transactions, which go on
+			m.held = h.fromWire(m, e.Holders)
+		}
 	case peers.Busy:
 		m.Problem = "is busy: " + e.Why
 		return &PeerError{Path: h.d.Path(), Peer: m.Peer, busy: true}
@@ -265,9 +149,14 @@ func (h *host) take(e heard) error {
 	return nil
 }
 
+// fail is for one that can't go on. In place the others can, without it.
 func (h *host) fail(m *member, problem string) error {
-	m.Problem = problem
-	m.gone, m.pending = true, false
+	m.Problem, m.pending = problem, false
+	if h.inPlace {
+		m.dropped = true
+		return nil
+	}
+	m.gone = true
 	return &PeerError{Path: h.d.Path(), Peer: m.Peer}
 }
 
@@ -287,10 +176,21 @@ func (h *host) silent() error {
 	}
 	for _, m := range h.members {
 		if m.pending && !m.gone {
-			return h.fail(m, "does not answer")
+			if err := h.fail(m, "does not answer"); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// hush waits until the peers have their writes wait, and until no transaction is open
+// there: as they have been asked to, for most.
+func (h *host) hush(ctx context.Context, most time.Duration) ([]Holder, error) {
+	if _, err := h.await(ctx, most+lapsePatience); err != nil {
+		return nil, err
+	}
+	return h.held(), h.silent()
 }
 
 // held returns what the peers hold, as of their latest answers.
@@ -338,13 +238,20 @@ func (h *host) close(ctx context.Context, maxPause time.Duration) error {
 
 // thaw lets the peers go on; with a file other than the zero Inode that is the new one.
 func (h *host) thaw(swapped bool, file peers.Inode, forgive bool) {
-	h.ask(peers.Message{Op: peers.Thaw, Swapped: swapped, File: file, Forgive: forgive})
+	m := peers.Message{Op: peers.Thaw, Swapped: swapped, File: file, Forgive: forgive}
+	h.ask(m)
+	if h == nil {
+		return
+	}
+	for _, to := range h.unheard { // they may be stopped, and read it later
+		to.c.Send(m)
+	}
 }
 
 // report waits until the peers have thawed and told their programs, but not beyond end,
 // and says how that went.
 func (h *host) report(swapped bool, file peers.Inode, end time.Time) (all []Peer) {
-	if !h.any() {
+	if h == nil {
 		return nil
 	}
 	defer h.leave()
@@ -357,6 +264,8 @@ func (h *host) report(swapped bool, file peers.Inode, end time.Time) (all []Peer
 	for _, m := range h.members {
 		switch {
 		case !swapped || m.told && m.file == file:
+		case m.Problem != "" && h.inPlace:
+			m.Problem += ", and is told of the new content when it goes on"
 		case m.Problem != "":
 			m.Problem += ", and takes up the new file when it goes on"
 		case m.gone && m.Generation == 0:

@@ -24,5 +24,6 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	testenv.Parallel(6)
+	testenv.NoPeers()
 	os.Exit(m.Run())
 }

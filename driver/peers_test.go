@@ -50,6 +50,7 @@ func TestAnOnSwapOfAPeerThatDoesNotReturnIsNamedAndHoldsUpNoCaller(t *testing.T)
 	if runtime.GOOS != "linux" {
 		testenv.Skip(t, "there are no peers")
 	}
+	t.Setenv("HOTSWAP_PEERS", "on")
 	defer driver.SetOnSwapPatience(time.Second)()
 	db, d := open(t, "", 1)
 	cmd := exec.Command(os.Args[0])

@@ -30,7 +30,9 @@ const (
 )
 
 // ErrReplaced is returned when something other than a swap has put another file at the
-// database's path, or removed the file. Test for it with errors.Is.
+// database's path, or removed the file. Test for it with errors.Is. A pool that is made
+// after the file was removed does not get it: it begins a new database there, as with
+// go-sqlite3, as soon as nothing of the old one is held.
 var ErrReplaced = errors.New("hotswap: the database file was replaced or removed by something other than a swap: " +
 	"put the old file back, or a complete database in its place")
 

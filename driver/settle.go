@@ -8,6 +8,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/internal/door"
+	"hotswap/internal/fileid"
 )
 
 // settle waits, if err is from an open that was refused, until it may be retried; any
@@ -38,7 +39,11 @@ func (c *conn) settle(ctx context.Context, err error) error {
 		return err
 	}
 	for _, d := range dbs {
-		if err := d.settle(ctx, c.dsn.BusyTimeout); err != nil {
+		gone := fileid.None
+		if d == c.db {
+			gone = c.gone
+		}
+		if err := d.settle(ctx, c.dsn.BusyTimeout, gone); err != nil {
 			return err
 		}
 	}
@@ -53,17 +58,24 @@ func (c *conn) settle(ctx context.Context, err error) error {
 }
 
 // settle waits until a connection may be opened again, after an open that failed. It
-// gives up after patience, the time for which the program waits for a lock.
-func (d *Database) settle(ctx context.Context, patience time.Duration) error {
+// gives up after patience, the time for which the program waits for a lock. gone is the
+// file that was missing when the connection's pool was made.
+func (d *Database) settle(ctx context.Context, patience time.Duration, gone fileid.ID) error {
+	anew := &anew{d: d, gone: gone}
+	defer anew.end()
+	if gone != fileid.None {
+		patience = max(patience, 2*stillFor)
+	}
 	late := time.NewTimer(patience)
 	defer late.Stop()
 	for {
+		anew.look()
 		select {
 		case <-d.adopt().ended:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		err := d.mayOpen()
+		err := anew.err(d.mayOpen())
 		if err == nil || d.refusesReplaced() {
 			return err
 		}

@@ -35,6 +35,8 @@ type watch struct {
 	timer    *time.Timer
 	refused  bool        // calls are being refused; then freezing is held
 	refuses  bool        // RefuseReplaced is set
+	givenUp  fileid.ID   // removed, and left for none if a new pool goes on waiting for that; see anew
+	leaving  bool        // the connections leave it, whoever waits
 	missing  int         // consecutive ticks that found nothing at the path
 	adoption *adoption   // in progress; nil for none
 	seen     observation // the file that is to be adopted, as last seen
@@ -103,6 +105,7 @@ func (d *Database) forgetFile() {
 		w.before = w.file // somebody may have kept the Database, and its generation
 	}
 	w.refused, w.refuses, w.file, w.warning, w.seen, w.missing = false, false, fileid.None, "", observation{}, 0
+	w.givenUp, w.leaving = fileid.None, false
 	w.mu.Unlock()
 	if refused {
 		d.openGate(nil)
@@ -150,8 +153,8 @@ func (d *Database) tick() {
 }
 
 // moved reports whether the file at the path is not the one that is open in this
-// process, or the path has changed. If nothing is at the path it has not moved yet: the
-// new file may be on its way.
+// process, or the path has changed. If nothing is at the path it has not moved yet, since
+// the new file may be on its way; unless the old one is given up for none.
 func (d *Database) moved() bool {
 	if _, repointed := d.repointedTo(); repointed {
 		return true
@@ -161,8 +164,10 @@ func (d *Database) moved() bool {
 	if opened == fileid.None {
 		return false
 	}
-	now := fileid.Of(path)
-	return now != fileid.None && now != opened
+	if now := fileid.Of(path); now != fileid.None {
+		return now != opened
+	}
+	return d.watch.givesUp(opened)
 }
 
 // Warning says what keeps the connections from a file that something else put at the

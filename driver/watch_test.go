@@ -260,14 +260,14 @@ func TestAFileThatIsGoneFailsNewConnectionsRatherThanBeginAnEmptyOne(t *testing.
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := os.Remove(r.live); err != nil {
-		t.Fatal(err)
-	}
-	impatient, err := sql.Open(driver.Name, "file:"+r.live+"?_busy_timeout=50")
+	impatient, err := sql.Open(driver.Name, "file:"+r.live+"?_busy_timeout=50") // made after it, it would: see anew_test.go
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer impatient.Close()
+	if err := os.Remove(r.live); err != nil {
+		t.Fatal(err)
+	}
 	var n int
 	if err := impatient.QueryRow("SELECT count(*) FROM t").Scan(&n); !errors.Is(err, driver.ErrReplaced) {
 		t.Errorf("%d, %v", n, err)

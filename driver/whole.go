@@ -50,6 +50,9 @@ func (d *Database) ready(path string, file fileid.ID) (ready bool, why string, s
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
+		if d.watch.givesUp(door.File(d.Path())) {
+			return true, "", false
+		}
 		return false, "no file is there", false
 	case err != nil:
 		return false, err.Error(), false

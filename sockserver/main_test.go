@@ -20,6 +20,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	testenv.NoPeers()
 	if code, ran := testenv.OwnProcesses(); ran {
 		os.Exit(code)
 	}

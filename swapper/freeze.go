@@ -151,8 +151,12 @@ func (p *push) freezeFailed(err error) error {
 	switch {
 	case errors.As(err, new(*driver.PeerError)):
 		// One that is told of another swap just now would not be told of this one in place.
-		return &failure{cause: err, kinds: []error{ErrBusy}, inPlace: !errors.Is(err, driver.ErrFreezing),
-			hint: "see what that process is doing, and try again, or push in place (--method=in-place)"}
+		f := &failure{cause: err, kinds: []error{ErrBusy}, inPlace: !errors.Is(err, driver.ErrFreezing),
+			hint: "see what that process is doing, and try again"}
+		if f.inPlace {
+			f.hint += ", or push in place (--method=in-place)"
+		}
+		return f
 	case errors.As(err, &held):
 		if f := lockedElsewhere(p.db, held.Holders...); f != nil {
 			return f

@@ -26,6 +26,7 @@ var kills = flag.Int("kills", testenv.Sample(4, 8), "how many processes to kill 
 const killVictim = "HOTSWAP_TEST_KILL_VICTIM"
 
 func TestMain(m *testing.M) {
+	testenv.NoPeers()
 	if dir := os.Getenv(killVictim); dir != "" {
 		fmt.Println(victim(dir, os.Getenv("HOTSWAP_TEST_KILL_JOURNAL")))
 		os.Exit(1) // it should have been killed

@@ -67,10 +67,10 @@ func (p *push) interrupt(ctx context.Context) error {
 }
 
 // freezeForced freezes the database at once, for which all is interrupted that the
-// program holds.
+// program holds, and its peers.
 func (p *push) freezeForced(ctx context.Context) (*driver.Frozen, error) {
 	frozen, err := p.freezePatiently(ctx, driver.FreezeOptions{
-		MaxPause: p.opts.MaxPause, Force: true, Logger: &p.opts.Logger, Notify: p.freezeStep,
+		MaxPause: p.opts.MaxPause, Force: true, Peers: true, InPlace: true, Logger: &p.opts.Logger, Notify: p.freezeStep,
 	}, quietPause)
 	if err != nil {
 		return nil, p.freezeFailed(err)

@@ -24,7 +24,8 @@ const (
 	// MethodInPlace writes the new content over the old one through SQLite, in one
 	// transaction. Other processes and long readers may have the file open, and each
 	// sees the old or the new database. While it copies, for seconds per gigabyte,
-	// writes wait, and with a rollback journal everything does. It needs room
+	// writes wait, and with a rollback journal everything does; those of peers, too
+	// ([driver.WithPeers]). It needs room
 	// on the disk for the size of the database once more. The text encoding, and in
 	// WAL mode the page size, must be the live database's. Connections of the program with cache=shared
 	// are drained and closed, as for a rename; in WAL mode the push is refused while

@@ -39,8 +39,8 @@ type Report struct {
 	Generation       uint64 `json:"generation,omitempty"`
 	// Connections is how many connections were drained and closed.
 	Connections int `json:"connections"`
-	// Peers are the other processes that took part in a push by rename, each with its
-	// own pause and generation.
+	// Peers are the other processes that took part in a push, each with its own pause and
+	// generation.
 	Peers []driver.Peer `json:"peers,omitempty"`
 	// Attempts is how often the gate was closed until everything had drained.
 	Attempts int `json:"attempts,omitempty"`

@@ -48,7 +48,7 @@ func (o *overwrite) lock(ctx context.Context) (err error) {
 			}
 		}
 		late := time.Now().After(deadline)
-		if late && errors.Is(err, ErrBusy) && ctx.Err() == nil && lockedElsewhere(o.push.db) == nil && o.mayForce() {
+		if late && errors.Is(err, ErrBusy) && ctx.Err() == nil && lockedElsewhere(o.push.db, o.frozen.Holders...) == nil && o.mayForce() {
 			if err := o.push.interrupt(ctx); err != nil {
 				return err
 			}
@@ -80,6 +80,7 @@ func (o *overwrite) quiet(ctx context.Context, deadline time.Time) (err error) {
 	opts := driver.FreezeOptions{
 		MaxPause: o.push.opts.MaxPause, Force: o.push.opts.Force,
 		WritesOnly: o.push.wal, CloseShared: true,
+		Peers: true, InPlace: true,
 		Logger: &o.push.opts.Logger, Notify: o.push.freezeStep,
 	}
 	if o.push.wal {
@@ -110,7 +111,7 @@ func (o *overwrite) openGate(opened ...func()) {
 
 // writerElsewhere is the error of a write lock that can't be had.
 func (o *overwrite) writerElsewhere(since time.Time) error {
-	if f := lockedNow(o.push.db); f != nil {
+	if f := lockedNow(o.push.db, o.frozen.Holders...); f != nil {
 		return f
 	}
 	f := &failure{text: "something keeps the database locked for writing", kinds: []error{ErrBusy},

@@ -5,11 +5,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"hotswap/internal/testenv"
 )
 
-var swaps = flag.Int("swaps", testenv.Sample(12, 40), "how many swaps to look for a forgotten descriptor after")
+var swaps = flag.Int("swaps", testenv.Sample(8, 40), "how many swaps to look for a forgotten descriptor after")
 
 func TestSwapsLeaveNoDescriptorBehind(t *testing.T) {
 	if !alone(t) {
@@ -24,7 +25,7 @@ func TestSwapsLeaveNoDescriptorBehind(t *testing.T) {
 
 	before := openFiles(t)
 	r := startRun(t, f, Config{})
-	r.load(LoadConfig{Readers: 1, Writers: 1})
+	r.load(LoadConfig{Readers: 1, Writers: 1, Think: time.Duration(testenv.Sample(10, 0)) * time.Millisecond})
 	opts := r.options()
 	for range *swaps {
 		r.mustPush(f, opts)

@@ -38,7 +38,7 @@ func TestProjDatabaseIsServedPushedAndPulledUnderLoad(t *testing.T) {
 	}
 
 	r := startOn(t, Config{}, func(path string) error { return copyFile(first, path) })
-	r.load(LoadConfig{Readers: 3, Writers: 2, Think: 2 * time.Millisecond})
+	r.load(LoadConfig{Readers: 3, Writers: 2, Think: time.Duration(testenv.Sample(20, 2)) * time.Millisecond})
 	r.awaitCalls(5)
 	untouched := r.pull()
 	if diff := foreign(differences(before, digests(t, untouched))); len(diff) != 0 {

@@ -24,7 +24,7 @@ func TestPushesUnderLoadLoseNothing(t *testing.T) {
 			r := startRun(t, f, Config{JournalMode: mode})
 			// Writers that never pause would keep each other from the lock for
 			// seconds, without WAL, on any SQLite.
-			r.load(LoadConfig{Readers: 4, Writers: 3, Think: 5 * time.Millisecond})
+			r.load(LoadConfig{Readers: 4, Writers: 3, Think: time.Duration(testenv.Sample(12, 5)) * time.Millisecond})
 			// Between the moment when calls flow again and the return of Push, all
 			// that OnSwap says must hold: let there be calls then.
 			r.svc.Database().OnSwap(func(driver.Swap) {

@@ -23,7 +23,7 @@ func (e *event) scan(row *sql.Row) error { return row.Scan(&e.Rows, &e.Low, &e.H
 
 // callers are the goroutines of the program.
 func (p *program) callers() []*caller {
-	often := time.Duration(testenv.Sample(4, 1)) * time.Millisecond
+	often := time.Duration(testenv.Sample(12, 1)) * time.Millisecond
 	all := []*caller{
 		{who: "w1", pause: often, round: p.write},
 		{who: "w2", pause: often, round: p.write},

@@ -22,6 +22,7 @@ const (
 	Filter Op = "filter"
 	Open   Op = "open"
 	Force  Op = "force"
+	Hush   Op = "hush"
 	Close  Op = "close"
 	Thaw   Op = "thaw"
 	Still  Op = "still"
@@ -36,6 +37,7 @@ const (
 	Held    Op = "held"
 	Ready   Op = "ready"
 	Rested  Op = "rested"
+	Hushed  Op = "hushed"
 	Closed  Op = "closed"
 	Busy    Op = "busy"
 	Thawed  Op = "thawed"
@@ -70,6 +72,7 @@ type Message struct {
 	Program     string          `json:"program,omitempty"`
 	Why         string          `json:"why,omitempty"`
 	For         time.Duration   `json:"for_ns,omitempty"`
+	InPlace     bool            `json:"in_place,omitempty"`
 	Long        bool            `json:"long,omitempty"`
 	Swapped     bool            `json:"swapped,omitempty"`
 	Forgive     bool            `json:"forgive,omitempty"`

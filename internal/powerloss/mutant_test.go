@@ -122,7 +122,7 @@ func TestTheModelFindsWhatALeftOutStepMayDo(t *testing.T) {
 	l, records := newLooker(t), map[string]recording{}
 	for i, m := range mutants {
 		t.Run(strings.ReplaceAll(m.name, " ", "_"), func(t *testing.T) {
-			testenv.Every(t, i, 3)
+			testenv.Every(t, i, 5)
 			r, ok := records[m.scenario]
 			if !ok {
 				r = record(t, m.of())

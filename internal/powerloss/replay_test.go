@@ -186,7 +186,7 @@ func TestNoStateThatAPowerLossMayLeaveIsAMixture(t *testing.T) {
 			t.Parallel()
 			r, l := record(t, s), newLooker(t)
 			for _, o := range []order{inOrder, anyChoice} {
-				oneOf := testenv.Sample(8, 1)
+				oneOf := testenv.Sample(16, 1)
 				if *every {
 					oneOf = 1
 				}

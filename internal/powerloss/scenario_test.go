@@ -18,6 +18,7 @@ import (
 	"hotswap/driver"
 	"hotswap/internal/dbpath"
 	diskspeed "hotswap/internal/disk"
+	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
 
@@ -88,6 +89,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	testenv.NoPeers()
 	if dir := os.Getenv(victimDir); dir != "" {
 		if err := victim(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -185,7 +185,7 @@ func (w *sweeper) pushAgain() error {
 }
 
 // sample is of how many calls a run without -every tries one, beginning with any.
-var sample = testenv.Sample(160, 80)
+var sample = testenv.Sample(320, 80)
 
 // sweep loses the power before one call after the other, and behind the last.
 func (w *sweeper) sweep(t *testing.T, log logFate) *tally {

@@ -28,6 +28,31 @@ func Pending(path string) (suffix string, err error) {
 	return "", nil
 }
 
+// LeftBeside returns the name of a sidecar at path that may be of use to a process that
+// still has a removed database open; "" if there is none. An empty log is of none, nor is
+// a journal without a header: that is how journal modes such as PERSIST leave theirs.
+func LeftBeside(path string) (name string) {
+	for _, suffix := range Sidecars {
+		info, err := os.Lstat(path + suffix)
+		if err != nil || info.Size() == 0 || suffix == "-journal" && !hasHeader(path+suffix) {
+			continue
+		}
+		return path + suffix
+	}
+	return ""
+}
+
+func hasHeader(journal string) bool {
+	f, err := os.Open(journal)
+	if err != nil {
+		return true
+	}
+	defer f.Close()
+	var head [1]byte
+	_, err = f.Read(head[:])
+	return err != nil || head[0] != 0
+}
+
 // PendingSize returns how many bytes the sidecars that Pending looks for have.
 func PendingSize(path string) (n int64) {
 	for _, suffix := range logs {

@@ -34,6 +34,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	testenv.NoPeers()
 	if name := os.Getenv(victimRole); name != "" {
 		if err := beVictim(scenarioOf(name), os.Getenv(victimDir)); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -3,6 +3,7 @@ package testenv
 import (
 	"flag"
 	"fmt"
+	"os"
 )
 
 // Parallel has n tests run side by side, which mostly wait for time to pass or for
@@ -15,4 +16,12 @@ func Parallel(n int) {
 	if !given {
 		flag.Set("test.parallel", fmt.Sprint(n))
 	}
+}
+
+// NoPeers keeps a package's tests, and the processes that they start, out of the pushes
+// of others that run at the same time: each of these asks all processes of the user
+// whether they have its file, which costs a descriptor for a moment, and makes system
+// calls that are not the same in every run. It is called in a package's TestMain.
+func NoPeers() {
+	os.Setenv("HOTSWAP_PEERS", "off")
 }

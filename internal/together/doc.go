@@ -5,7 +5,7 @@
 // readers, writers, transactions, pinned connections and old statements at work in each,
 // and one that has only a worker's loop. Each appends what its calls came to, with one
 // write(2) a line, to a file that outlives it. The test pushes through them in random
-// order; with -kills, every tenth push meets the death of a process, a stop, or a start.
+// order, every second one with a stranger, who has the file open through SQLite alone; with -kills, every tenth push meets the death of a process, a stop, or a start.
 //
 // Each pushed database is a version: its stamp is in every row. Every replaced one is
 // kept. From what all processes were told, check finds out whether

@@ -60,6 +60,8 @@ func TestAStoppedPeerMakesAPushGoInPlace(t *testing.T) {
 	a.sees()
 	b.Process.Signal(syscall.SIGCONT)
 	b.sees()
+	b.isTold(1) // now that it reads what it was told
+	b.told = 1
 	a.mustPush(order{Method: swapper.MethodRename})
 }
 
@@ -112,7 +114,7 @@ type liar struct {
 	met  chan struct{} // gets a value when it was asked that
 }
 
-var truths = map[peers.Op]peers.Op{peers.Join: peers.Joined, peers.Status: peers.State, peers.Shut: peers.Drained, peers.Filter: peers.Ready, peers.Open: peers.Rested, peers.Close: peers.Closed}
+var truths = map[peers.Op]peers.Op{peers.Join: peers.Joined, peers.Status: peers.State, peers.Shut: peers.Drained, peers.Filter: peers.Ready, peers.Open: peers.Rested, peers.Close: peers.Closed, peers.Hush: peers.Hushed}
 
 func (l *liar) Serve(c *peers.Conn, first peers.Message) {
 	if first.File != inodeOf(l.path) {
@@ -210,14 +212,19 @@ func TestWhoTalksNonsenseTakesNoPart(t *testing.T) {
 // host plays a pusher: it says these, one after another, and waits for their answers.
 func host(t *testing.T, c *child, ops ...peers.Op) (conn *peers.Conn) {
 	t.Helper()
+	return hostAs(t, c, false, ops...)
+}
+
+func hostAs(t *testing.T, c *child, inPlace bool, ops ...peers.Op) (conn *peers.Conn) {
+	t.Helper()
 	testenv.Eventually(t, func() (err error) { // while another one's is not over yet
-		conn, err = tryHost(t, c, ops...)
+		conn, err = tryHost(t, c, inPlace, ops...)
 		return err
 	})
 	return conn
 }
 
-func tryHost(t *testing.T, c *child, ops ...peers.Op) (conn *peers.Conn, err error) {
+func tryHost(t *testing.T, c *child, inPlace bool, ops ...peers.Op) (conn *peers.Conn, err error) {
 	for _, found := range peers.Find("") {
 		if found.Process.PID == c.Process.Pid {
 			conn = found
@@ -230,7 +237,7 @@ func tryHost(t *testing.T, c *child, ops ...peers.Op) (conn *peers.Conn, err err
 	}
 	t.Cleanup(conn.Close)
 	for i, op := range ops {
-		conn.Send(peers.Message{V: peers.Version, Op: op, N: uint64(i), File: inodeOf(c.w.path), For: 50 * time.Millisecond})
+		conn.Send(peers.Message{V: peers.Version, Op: op, N: uint64(i), File: inodeOf(c.w.path), For: 50 * time.Millisecond, InPlace: inPlace})
 		for {
 			m, err := conn.Receive(time.Minute)
 			if err != nil {
@@ -332,6 +339,7 @@ func TestAFileThatIsMountedByItselfIsNotLeftBehind(t *testing.T) {
 			`mount --bind "$1" "$2" && exec "$0"`, os.Args[0], w.path, mounted)
 		a.inPlace(b.process(), "mounted as a file of its own")
 		b.sees()
+		b.isTold(1)
 		b.tell("exec INSERT INTO acked VALUES('from b')")
 		a.sees()
 		b.End()

@@ -35,11 +35,16 @@ func TestTogether(t *testing.T) {
 				w.add(settings{Worker: i == 2})
 			}
 			methods := map[swapper.Method]int{}
-			for range *pushes {
+			for i := range *pushes {
 				c := w.all[random.IntN(len(w.all))]
+				end := func() error { return nil }
+				if i%2 == 1 {
+					end = w.stranger().Close
+				}
 				out := c.mustPush(order{})
+				end()
 				methods[out.Report.Method]++
-				if out.Report.Method == swapper.MethodInPlace {
+				if i%2 == 0 && out.Report.Method == swapper.MethodInPlace {
 					t.Log("in place: ", out.Report.InPlaceBecause)
 				}
 			}
