@@ -6,7 +6,10 @@ import (
 	"net/http"
 	"os"
 
+	"hotswap/internal/door"
 	"hotswap/internal/fdpass"
+	"hotswap/internal/printable"
+	"hotswap/internal/sqlitefile"
 )
 
 // headerDescriptor announces that a regular file's descriptor comes with the
@@ -58,16 +61,29 @@ func checkAnnounced(d *fdpass.File, r *http.Request, verb string) error {
 	return nil
 }
 
-// refuseManaged refuses the descriptor of a live database: a copy past SQLite's
-// locks and its -wal would be torn, and a write would tear the database.
+// refuseManaged refuses the descriptor of a live database, of any that the program has
+// open, and of what SQLite has beside it: a copy past SQLite's locks and its -wal would be
+// torn, and a write would tear the database.
 func (a *api) refuseManaged(d *fdpass.File, side, hint string) error {
 	list, err := a.listManaged()
 	if err != nil {
 		return err
 	}
+	paths := door.Paths()
 	for _, m := range list {
-		if info, err := os.Stat(m.path); err == nil && d.Same(info) {
-			p := newProblem(&fdpass.UnusableError{Reason: "the " + side + "'s descriptor is of " + m.path + ", a live database"}, "")
+		paths = append(paths, m.path)
+	}
+	for _, path := range paths {
+		for _, suffix := range append([]string{""}, sqlitefile.Sidecars[:]...) {
+			info, err := os.Stat(path + suffix)
+			if err != nil || !d.Same(info) {
+				continue
+			}
+			what := ", a live database"
+			if suffix != "" {
+				what = ", which belongs to a live database"
+			}
+			p := newProblem(&fdpass.UnusableError{Reason: "the " + side + "'s descriptor is of " + printable.Line(path+suffix) + what}, "")
 			p.Hint = hint
 			return p
 		}

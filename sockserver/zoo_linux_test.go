@@ -46,6 +46,8 @@ var descriptorZoo = []struct {
 	{"two hundred", announcedPush, opening("file", make([]int, 200)...), "more than one"},
 	{"live source", announcedPush, opening("db", unix.O_RDONLY), "a live database"},
 	{"live destination", announcedPull, opening("db", unix.O_RDWR), "a live database"},
+	{"live destination's WAL", announcedPull, opening("db-wal", unix.O_RDWR), "db-wal, which belongs to a live database"},
+	{"destination that is open unmanaged", announcedPull, opening("raw", unix.O_RDWR), "raw, a live database"},
 	{"another verb's", strings.Replace(announcedPull, "destination", "source", 1), opening("file", unix.O_RDWR), `"source" is not "destination"`},
 	{"unannounced", strings.Replace(announcedPull, "Hotswap-Descriptor", "Hotswap-Other", 1), opening("file", unix.O_RDWR), "no Hotswap-Descriptor header"},
 	{"of a list", "GET /v1/databases HTTP/1.1\r\nHost: hotswap\r\nHotswap-Descriptor: source\r\n\r\n", opening("file", unix.O_RDWR), "takes no descriptor"},
@@ -85,6 +87,11 @@ func openingPipe(end, flags int) func(testing.TB, string) []int {
 func openZoo(t testing.TB) (dir string, live *sql.DB) {
 	dir = shortDir(t)
 	live = openDatabase(t, dir+"/db", 100)
+	raw, err := sql.Open("sqlite3", dir+"/raw")
+	must(t, err)
+	t.Cleanup(func() { raw.Close() })
+	_, err = raw.Exec("CREATE TABLE t (v)")
+	must(t, err)
 	writeFile(t, dir+"/empty", "")
 	writeFile(t, dir+"/file", strings.Repeat("no database ", 1000))
 	return dir, live

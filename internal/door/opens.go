@@ -24,6 +24,19 @@ func Open(path string) []Handle {
 	return out
 }
 
+// Paths returns the paths of all that is open, managed or not, in no order.
+func Paths() []string {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	out := make([]string, 0, len(all.paths))
+	for path, p := range all.paths {
+		if p.fileLocked() != fileid.None {
+			out = append(out, path)
+		}
+	}
+	return out
+}
+
 // File returns the file that is open at a path, None for none. At a guarded path no
 // other one is open.
 func File(path string) fileid.ID {
