@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"hotswap/internal/fdpass"
 	"hotswap/internal/unix"
 )
 
@@ -73,7 +72,7 @@ func takeOver(fd int, name string) (*listener, error) {
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("it listens on %s and is not a Unix socket", inner.Addr()), inner.Close())
 	}
-	return &listener{UnixListener: unixListener, path: unixListener.Addr().String(), files: fdpass.NewReceiver()}, nil
+	return newListener(unixListener, unixListener.Addr().String()), nil
 }
 
 // listenOn takes over the inherited socket of that name, or makes one at path.

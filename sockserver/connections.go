@@ -1,10 +1,7 @@
 package sockserver
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -145,27 +142,6 @@ func (c *connections) stop() <-chan struct{} {
 	}
 	c.checkQuietLocked()
 	return c.quiet
-}
-
-// refuseConnection answers a connection for which there is no room, without
-// waiting for its request: the buffer of a new one always holds the answer.
-func refuseConnection(conn net.Conn, p *Problem) {
-	defer conn.Close()
-	body, err := json.Marshal(p)
-	if err != nil {
-		return
-	}
-	answer := http.Response{
-		StatusCode: p.Status, ProtoMajor: 1, ProtoMinor: 1,
-		Header:        http.Header{"Content-Type": {problemMediaType}},
-		Body:          io.NopCloser(bytes.NewReader(body)),
-		ContentLength: int64(len(body)),
-		Close:         true,
-	}
-	if p.Type.Temporary() {
-		answer.Header.Set("Retry-After", "1")
-	}
-	answer.Write(conn)
 }
 
 func (c *connections) checkQuietLocked() {

@@ -41,6 +41,9 @@ type listener struct {
 	files *fdpass.Receiver // receives what its connections pass
 	// enter, if set, returns why a connection is refused, or nil.
 	enter func(net.Conn) *Problem
+	// refusing has one for each of those who are being refused.
+	refusing chan struct{}
+	spare    spare // of Accept
 
 	closing  sync.Once
 	closeErr error // set by closing
@@ -59,6 +62,12 @@ func listen(path string, open bool) (*listener, error) {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
 	return l, nil
+}
+
+func newListener(inner *net.UnixListener, path string) *listener {
+	l := &listener{UnixListener: inner, path: path, files: fdpass.NewReceiver(), refusing: make(chan struct{}, maxRefusals)}
+	l.spare.open()
+	return l
 }
 
 func listenAt(path string, open bool) (_ *listener, err error) {
@@ -93,11 +102,13 @@ func listenAt(path string, open bool) (_ *listener, err error) {
 		return nil, err
 	}
 	inner.SetUnlinkOnClose(false) // it would remove whatever is there by then
-	l := &listener{UnixListener: inner, path: abs, lock: lock, files: fdpass.NewReceiver()}
+	l := newListener(inner, abs)
+	l.lock = lock
 	if err = os.Chmod(path, mode); err == nil {
 		l.made, err = os.Lstat(path)
 	}
 	if err != nil {
+		l.spare.close()
 		return nil, errors.Join(err, inner.Close(), os.Remove(path))
 	}
 	return l, nil
@@ -106,7 +117,7 @@ func listenAt(path string, open bool) (_ *listener, err error) {
 // Accept waits for a connection, whose first bytes may carry a descriptor.
 func (l *listener) Accept() (net.Conn, error) {
 	for {
-		conn, err := l.AcceptUnix()
+		conn, err := l.acceptUnix()
 		if err != nil {
 			return nil, err
 		}
@@ -118,7 +129,21 @@ func (l *listener) Accept() (net.Conn, error) {
 		if p == nil {
 			return served, nil
 		}
-		refuseConnection(conn, p)
+		l.refuse(served, p)
+	}
+}
+
+// refuse answers beside what else there is to accept, as far as it is bounded.
+func (l *listener) refuse(conn refusable, p *Problem) {
+	select {
+	case l.refusing <- struct{}{}:
+		go func() {
+			refuseConnection(conn, p, requestPatience)
+			<-l.refusing
+		}()
+	default:
+		answerAtOnce(conn, p)
+		conn.Close()
 	}
 }
 
@@ -127,6 +152,7 @@ func (l *listener) Accept() (net.Conn, error) {
 // server's.
 func (l *listener) Close() error {
 	l.closing.Do(func() {
+		defer l.spare.close()
 		if l.lock == nil { // taken over: the socket belongs to its maker
 			l.closeErr = l.UnixListener.Close()
 			return
