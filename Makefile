@@ -109,9 +109,15 @@ plots: ## that the program that draws them builds
 
 # ---- elsewhere
 
-.PHONY: interop cross darwin arm64 windows
+.PHONY: interop ecosystem ecosystem-all cross darwin arm64 windows
 interop: ## beside Litestream, and on FUSE
 	cd internal/interop && go mod tidy -diff && go vet ./... && go test -count=1 ./...
+
+ecosystem: ## with libraries that programs use, and a few of their own tests
+	cd internal/ecosystem && go mod tidy -diff && go vet ./... && go test -count=1 ./...
+
+ecosystem-all: ## all their tests, here, on go-sqlite3, and under swaps
+	cd internal/ecosystem && go test -count=1 -v -timeout 60m -run Libraries . -all
 
 cross: darwin arm64 windows ## what can be tried of other systems on Linux
 
