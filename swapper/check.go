@@ -10,6 +10,7 @@ import (
 
 	"hotswap/driver"
 	"hotswap/internal/inside"
+	"hotswap/internal/memory"
 	"hotswap/internal/sqlitefile"
 )
 
@@ -174,11 +175,24 @@ func pingHook(ctx context.Context, pool *sql.DB) error {
 // disk is not mapped: a page that the disk can't read would be a
 // SIGBUS rather than an error, and end the program
 // (https://www.sqlite.org/mmap.html).
-func (s *stage) readQuickly() (pragma string) {
-	if s.size <= memory()/4 {
-		return fmt.Sprintf("PRAGMA mmap_size=%d", s.size)
+func (s *stage) readQuickly() (pragma string) { return readQuickly(s.size, memory.Available()) }
+
+// checkCache is how much of a stage that is not mapped the check keeps in the program's
+// own memory; in a small container less, but never less than SQLite itself would.
+const (
+	checkCache      = 64 << 20
+	checkCacheLeast = 2 << 20
+)
+
+func readQuickly(size, available int64) (pragma string) {
+	if size <= available/4 {
+		return fmt.Sprintf("PRAGMA mmap_size=%d", size)
 	}
-	return "PRAGMA cache_size=-65536" // KiB
+	cache := int64(checkCache)
+	if available > 0 {
+		cache = max(checkCacheLeast, min(cache, available/8))
+	}
+	return fmt.Sprintf("PRAGMA cache_size=-%d", cache>>10) // KiB
 }
 
 // validate runs the program's Validate on the stage.

@@ -15,7 +15,6 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
-	"hotswap/internal/testenv"
 )
 
 func TestPageThatCouldNotBeReadIsNotCorruption(t *testing.T) {
@@ -193,28 +192,38 @@ func TestWhatWasSetAsideIsPutBackIfNothingWasReplaced(t *testing.T) {
 
 func TestOnlyWhatShouldBeInMemoryIsMapped(t *testing.T) {
 	t.Parallel()
-	if memory() <= 0 {
-		testenv.Skip(t, "the machine won't say how much memory it has")
-	}
 	db, err := sql.Open("sqlite3", "file:"+filepath.Join(t.TempDir(), "stage"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
 	db.SetMaxOpenConns(1)
-	for size, want := range map[int64]int64{1 << 20: 1 << 20, memory() / 3: 0} {
-		var mapped int64
-		if _, err := db.Exec("PRAGMA mmap_size=0"); err != nil {
+	const mb = 1 << 20
+	for _, test := range []struct{ size, available, mapped, cache int64 }{
+		{1 * mb, 8192 * mb, 1 * mb, 0},
+		{1024 * mb, 4096 * mb, 1024 * mb, 0},
+		{1025 * mb, 4096 * mb, 0, 64 * mb},
+		{400 * mb, 256 * mb, 0, 32 * mb}, // a container's
+		{400 * mb, 64 * mb, 0, 8 * mb},
+		{400 * mb, 4 * mb, 0, 2 * mb},
+		{1 * mb, 0, 0, 64 * mb}, // nobody says how much there is
+	} {
+		if _, err := db.Exec("PRAGMA mmap_size=0; PRAGMA cache_size=0"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := db.Exec((&stage{size: size}).readQuickly()); err != nil {
+		if _, err := db.Exec(readQuickly(test.size, test.available)); err != nil {
 			t.Fatal(err)
 		}
+		var mapped, kib int64
 		if err := db.QueryRow("PRAGMA mmap_size").Scan(&mapped); err != nil {
 			t.Fatal(err)
 		}
-		if mapped != want {
-			t.Errorf("of %d bytes %d are mapped, want %d", size, mapped, want)
+		if err := db.QueryRow("PRAGMA cache_size").Scan(&kib); err != nil {
+			t.Fatal(err)
+		}
+		if mapped != test.mapped || -kib<<10 != test.cache {
+			t.Errorf("of %d bytes, with memory for %d: %d are mapped and %d cached, want %d and %d",
+				test.size, test.available, mapped, -kib<<10, test.mapped, test.cache)
 		}
 	}
 }

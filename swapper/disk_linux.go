@@ -23,15 +23,6 @@ func startWriteback(f *os.File, off, n int64) {
 	unix.SyncFileRange(int(f.Fd()), off, n, unix.SYNC_FILE_RANGE_WRITE)
 }
 
-// memory returns how many bytes of memory the machine has, 0 if it won't say.
-func memory() int64 {
-	var info unix.Sysinfo_t
-	if unix.Sysinfo(&info) != nil {
-		return 0
-	}
-	return int64(uint64(info.Totalram) * uint64(info.Unit))
-}
-
 // reflink makes the empty dst share src's blocks, where the file system can do that.
 func reflink(dst, src *os.File) bool {
 	return unix.IoctlFileClone(int(dst.Fd()), int(src.Fd())) == nil
