@@ -57,6 +57,7 @@ func (dr *drain) closeAll() int {
 		c.mu.Lock()
 		if !c.closed {
 			dr.frozen.lost = append(dr.frozen.lost, c.losing()...)
+			c.recordDeferral()
 		}
 		inner := c.detach()
 		if !c.closed {

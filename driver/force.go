@@ -144,6 +144,7 @@ func (c *conn) kill() (inner *sqlite3.SQLiteConn) {
 		c.holds = 0
 	}
 	c.lost.Store(kind)
+	c.session.Remove(deferral)
 	return c.detach() // its close rolls back: https://www.sqlite.org/c3ref/close.html
 }
 

@@ -32,7 +32,7 @@ func (c *conn) recordSession(query string, args []driver.NamedValue, err error) 
 		switch {
 		case t.Key == "":
 			c.recordAttachment(&t, there, true)
-		case strings.HasSuffix(t.Key, ".foreign_keys"), strings.HasSuffix(t.Key, ".journal_mode"), t.Tokens[0].Is("EXPLAIN"):
+		case strings.HasSuffix(t.Key, ".foreign_keys"), strings.HasSuffix(t.Key, ".journal_mode"), t.Key == deferral, t.Tokens[0].Is("EXPLAIN"):
 			c.recordPragma(t.Key) // no effect within a transaction, or under EXPLAIN
 		default:
 			c.session.CountChanges = c.session.CountChanges || strings.HasSuffix(t.Key, ".count_changes")
@@ -115,6 +115,19 @@ func (c *conn) recordPragma(key string) {
 	}
 	text := fmt.Sprintf("PRAGMA %s = %v", pragma, value)
 	c.setPragma(session.Setting{Key: key, What: text, Query: text})
+}
+
+// deferral is the key of a setting that SQLite ends itself, with the next transaction
+// (https://www.sqlite.org/pragma.html#pragma_defer_foreign_keys).
+const deferral = "pragma main.defer_foreign_keys"
+
+// recordDeferral records what has become of it, right before c is closed. The caller owns
+// c.
+func (c *conn) recordDeferral() {
+	if c.inner != nil && c.session.Has(deferral) {
+		c.recordPragma(deferral)
+		c.publish()
+	}
 }
 
 // setPragma records a pragma. The first time for a schema that neither SQL text nor the

@@ -174,3 +174,41 @@ func TestTheSessionIsAsItWas(t *testing.T) {
 		}
 	}
 }
+
+// SQLite ends it with the next transaction, so that it is not set again by a swap behind
+// that one.
+func TestForeignKeysStayDeferredOverASwapForOneTransaction(t *testing.T) {
+	db, d := open(t, "&_foreign_keys=1", 1)
+	db.SetMaxOpenConns(1)
+	mustExec(t, db, "CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+	mustExec(t, db, "CREATE TABLE child (parent REFERENCES parent)")
+	childFirst := func(begin string) error {
+		mustExec(t, db, begin)
+		if _, err := db.Exec("INSERT INTO child VALUES (1)"); err != nil {
+			mustExec(t, db, "ROLLBACK")
+			return err
+		}
+		mustExec(t, db, "INSERT INTO parent VALUES (1)")
+		mustExec(t, db, "DELETE FROM child")
+		mustExec(t, db, "DELETE FROM parent")
+		mustExec(t, db, "COMMIT")
+		return nil
+	}
+	mustExec(t, db, "PRAGMA defer_foreign_keys = 1")
+	swap(t, d)
+	swap(t, d)
+	if err := childFirst("BEGIN"); err != nil {
+		t.Error(err)
+	}
+	swap(t, d)
+	if err := childFirst("BEGIN"); err == nil {
+		t.Error("deferred for another transaction")
+	}
+	if err := childFirst("BEGIN; PRAGMA defer_foreign_keys = 1"); err != nil {
+		t.Error(err)
+	}
+	swap(t, d)
+	if err := childFirst("BEGIN"); err == nil {
+		t.Error("deferred in a transaction, and behind it")
+	}
+}

@@ -48,7 +48,7 @@ func pragmaKey(st *sqltext.Statement) (string, bool) {
 	if !ok || value == "" || !sqltext.SessionPragma(name) {
 		return "", false
 	}
-	if schema == "" || name == "foreign_keys" { // which applies to all schemas
+	if schema == "" || name == "foreign_keys" || name == "defer_foreign_keys" { // which apply to all schemas
 		schema = "main"
 	}
 	return "pragma " + schema + "." + name, true
