@@ -31,8 +31,15 @@ func (g *guest) hush(q question, most time.Duration) bool {
 	if g.dr.writers(q.ctx) != nil {
 		return false
 	}
+	if (insider{g.d}).Unlocked(false) {
+		g.say(q, peers.Message{Op: peers.Busy, Why: unlockedHere})
+		return false
+	}
 	return g.say(q, peers.Message{Op: peers.Hushed, Holders: toWire(g.dr.frozen.Holders)})
 }
+
+// unlockedHere: see refuseUnlocked in package swapper.
+const unlockedHere = "it has connections with immutable=1 or nolock=1, which would take a write in place for damage"
 
 // shutDoor keeps the rest of the program from the path, for a rename.
 func (g *guest) shutDoor(ctx context.Context) (open func(), err error) {

@@ -133,7 +133,7 @@ func (h *host) take(e heard) error {
 			m.held = h.fromWire(m, e.Holders)
 		}
 	case peers.Busy:
-		m.Problem = "is busy: " + e.Why
+		m.Problem = "can't take part now: " + e.Why
 		return &PeerError{Path: h.d.Path(), Peer: m.Peer, busy: true}
 	case peers.Closed:
 		m.Connections = e.Connections

@@ -134,3 +134,25 @@ func TestAPusherInPlaceThatDiesOrIsSilentLeavesItsPeersServing(t *testing.T) {
 		a.End()
 	}
 }
+
+// Without locks it would read pages of both contents. It is closed where all connections
+// are, with a rollback journal.
+func TestAPeerThatReadsWithoutLocksIsNotWrittenUnder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "WAL")
+	a, b := w.add(settings{Idle: true}), w.add(settings{Idle: true})
+	stranger := w.stranger()
+	if err := b.tell("unlocked"); err != "<nil>" {
+		t.Fatal(err)
+	}
+	out, _ := a.push(order{Timeout: 300 * time.Millisecond})
+	if !out.Busy || !strings.Contains(out.Err, b.process()) || !strings.Contains(out.Err, "immutable=1") {
+		t.Errorf("the push: %+v", out)
+	}
+	w.agree()
+	stranger.Close()
+	if out := a.mustPush(order{}); out.Report.Method != swapper.MethodRename {
+		t.Errorf("with nobody else: %+v", out.Report)
+	}
+	w.end()
+}

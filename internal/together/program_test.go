@@ -140,6 +140,12 @@ func (p *program) obey(line string) string {
 		defer cancel()
 		_, err := p.pool.ExecContext(ctx, arg)
 		return fmt.Sprint(err)
+	case "unlocked": // a pool that takes no locks, which stays
+		db, err := sql.Open(driver.Name, "file:"+p.Path+"?immutable=1")
+		if err == nil {
+			err = db.Ping()
+		}
+		return fmt.Sprint(err)
 	case "peers":
 		text, _ := json.Marshal(p.db.Peers())
 		return string(text)
