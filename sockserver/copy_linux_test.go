@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"syscall"
 	"testing"
 
 	"hotswap/driver"
@@ -67,27 +68,36 @@ func (c changing) CopyTo(ctx context.Context, dst *os.File, off, n int64) (int64
 	return c.FileSource.CopyTo(ctx, dst, off, n)
 }
 
-// Where a file system can share blocks, nothing is copied.
+// Where a file system can share blocks, nothing is copied: neither by a push nor by a
+// pull, nor, for a pull whose copy is made beside the database first, on the way there.
 func TestCloneSharesTheBlocksWhereItCan(t *testing.T) {
 	if os.Getuid() != 0 {
 		testenv.Skip(t, "only root can mount")
 	}
-	if _, err := exec.LookPath("mkfs.xfs"); err != nil {
-		testenv.Skip(t, "no file system to make: %v", err)
+	for kind, size := range map[string]string{"xfs": "320M", "btrfs": "256M"} {
+		t.Run(kind, func(t *testing.T) {
+			if _, err := exec.LookPath("mkfs." + kind); err != nil {
+				testenv.Skip(t, "no file system to make: %v", err)
+			}
+			base := shortDir(t)
+			dir := base + "/" + kind
+			for _, command := range [][]string{
+				{"truncate", "-s", size, base + "/image"},
+				{"mkfs." + kind, "-q", base + "/image"},
+				{"mkdir", dir},
+				{"mount", "-o", "loop", base + "/image", dir},
+			} {
+				if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+					testenv.Skip(t, "%v: %s", err, out)
+				}
+			}
+			t.Cleanup(func() { exec.Command("umount", "-l", dir).Run() })
+			clonesOn(t, base, dir)
+		})
 	}
-	base := shortDir(t)
-	dir := base + "/xfs"
-	for _, command := range [][]string{
-		{"truncate", "-s", "400M", base + "/image"},
-		{"mkfs.xfs", "-q", base + "/image"},
-		{"mkdir", dir},
-		{"mount", "-o", "loop", base + "/image", dir},
-	} {
-		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
-			testenv.Skip(t, "%v: %s", err, out)
-		}
-	}
-	t.Cleanup(func() { exec.Command("umount", "-l", dir).Run() })
+}
+
+func clonesOn(t *testing.T, base, dir string) {
 	live := openDatabase(t, dir+"/db", 1)
 	makeDatabase(t, dir+"/new", 1000)
 	var cloned []bool
@@ -95,20 +105,42 @@ func TestCloneSharesTheBlocksWhereItCan(t *testing.T) {
 		a.push = func(ctx context.Context, db *driver.Database, src io.Reader, opts swapper.PushOptions) (swapper.Report, error) {
 			return swapper.Push(ctx, db, noting{src.(transfer.FileSource), &cloned}, opts)
 		}
+		a.pull = func(ctx context.Context, db *driver.Database, dst io.Writer, opts swapper.PullOptions) (swapper.Report, error) {
+			return swapper.Pull(ctx, db, notingDest{dst.(transfer.FileDest), &cloned}, opts)
+		}
 	})
 	c := newTestClient(t, s)
 	if _, err := c.Push(t.Context(), TheDatabase, openFile(t, dir+"/new", os.O_RDONLY), PushParams{}); err != nil {
 		t.Fatal(err)
 	}
-	if n := rowsIn(t, live); n != 1000 || !slices.Equal(cloned, []bool{true}) {
-		t.Errorf("%d rows are live, cloned: %v", n, cloned)
+	if n := rowsIn(t, live); n != 1000 {
+		t.Errorf("%d rows are live", n)
 	}
-	file := openFile(t, dir+"/copy", os.O_RDWR|os.O_CREATE)
-	if _, err := c.Snapshot(t.Context(), TheDatabase, file, SnapshotParams{}); err != nil {
-		t.Fatal(err)
+	// What is in the log only is laid over the shared blocks, and stays out of the live file's.
+	_, err := live.Exec("UPDATE t SET v = 'in the log'")
+	must(t, err)
+	for _, check := range []bool{false, true} { // filled from the live file, and from a copy beside it
+		file := openFile(t, dir+"/copy", os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+		if _, err := c.Snapshot(t.Context(), TheDatabase, file, SnapshotParams{Check: check}); err != nil {
+			t.Fatal(err)
+		}
+		copied := reopen(t, dir+"/copy")
+		var n int
+		must(t, copied.QueryRow("SELECT count(*) FROM t WHERE v = 'in the log'").Scan(&n))
+		if n != 1000 {
+			t.Errorf("the copy has %d rows as they are", n)
+		}
+		_, err := copied.Exec("UPDATE t SET v = 'of the copy'")
+		must(t, err)
+		must(t, copied.Close())
 	}
-	if n := rowsIn(t, reopen(t, dir+"/copy")); n != 1000 {
-		t.Errorf("the copy has %d rows", n)
+	if !slices.Equal(cloned, []bool{true, true, true}) {
+		t.Errorf("cloned: %v", cloned)
+	}
+	var n int
+	must(t, live.QueryRow("SELECT count(*) FROM t WHERE v = 'in the log'").Scan(&n))
+	if n != 1000 {
+		t.Errorf("%d rows are live as they were", n)
 	}
 }
 
@@ -120,6 +152,18 @@ type noting struct {
 
 func (n noting) CloneTo(ctx context.Context, dst *os.File) (bool, error) {
 	ok, err := n.FileSource.CloneTo(ctx, dst)
+	*n.cloned = append(*n.cloned, ok)
+	return ok, err
+}
+
+// notingDest notes whether the destination could be.
+type notingDest struct {
+	transfer.FileDest
+	cloned *[]bool
+}
+
+func (n notingDest) CloneFrom(ctx context.Context, src syscall.Conn) (bool, error) {
+	ok, err := n.FileDest.CloneFrom(ctx, src)
 	*n.cloned = append(*n.cloned, ok)
 	return ok, err
 }
