@@ -36,8 +36,8 @@ func (c *conn) Close() error {
 
 // closeAll closes the SQLite connections, all drained, one after another: if two closed
 // at once, neither might be the last, which has to remove the WAL. It holds no lock
-// meanwhile.
-func (dr *drain) closeAll() int {
+// meanwhile. It leaves so many open as keep says.
+func (dr *drain) closeAll(keep int) int {
 	d := dr.d
 	d.mu.Lock()
 	all := make([]*conn, 0, len(d.conns))
@@ -55,6 +55,11 @@ func (dr *drain) closeAll() int {
 	var closed []*conn
 	for _, c := range all {
 		c.mu.Lock()
+		if keep > 0 && c.inner != nil {
+			keep--
+			c.mu.Unlock()
+			continue
+		}
 		if !c.closed {
 			dr.frozen.lost = append(dr.frozen.lost, c.losing()...)
 			c.recordDeferral()

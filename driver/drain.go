@@ -72,7 +72,7 @@ func (dr *drain) closeShared(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	dr.frozen.Connections = dr.killed + dr.closeAll()
+	dr.frozen.Connections = dr.killed + dr.closeAll(0)
 	return nil
 }
 

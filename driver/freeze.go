@@ -196,11 +196,11 @@ func (dr *drain) close() (*Frozen, error) {
 	if err := dr.d.mayLeave(); err != nil {
 		return nil, err
 	}
-	// Before its own: the process that closes last moves the WAL into the file.
-	if err := f.others.close(context.Background(), dr.opts.MaxPause); err != nil {
+	// The last of its own after all others: whoever closes last moves the WAL into the file.
+	if err := f.others.close(context.Background(), dr.opts.MaxPause, func() { f.Connections = dr.closeAll(1) }); err != nil {
 		return nil, err
 	}
-	f.Connections = dr.killed + dr.closeAll()
+	f.Connections += dr.killed + dr.closeAll(0)
 	dr.d.setFrozen()
 	f.overwrites() // connections of other databases that have this one attached
 	dr.opts.Notify(FreezeEvent{Step: FreezeClosed, Count: f.Connections})

@@ -101,9 +101,9 @@ func (f *Frozen) thaw(opened ...func()) (pause time.Duration, notified <-chan st
 		f.Generation = d.generation.Load()
 	}
 	f.arrived = inode(fileid.Of(d.Path()))
-	f.others.thaw(f.replaced, f.arrived, f.forgives)
 	f.open()
 	now := time.Now()
+	f.others.thaw(f.replaced, f.arrived, f.forgives) // who wakes up may take the processor
 	pause = now.Sub(f.closedAt)
 	f.Pause = pause
 	f.WritesPause = pause

@@ -227,9 +227,14 @@ func (h *host) settle(ctx context.Context) error {
 	return h.silent()
 }
 
-// close has the peers close their connections. All have drained, and calls wait.
-func (h *host) close(ctx context.Context, maxPause time.Duration) error {
+// close has the peers close their connections, and does own meanwhile. All have drained,
+// and calls wait.
+func (h *host) close(ctx context.Context, maxPause time.Duration, own func()) error {
+	if !h.any() {
+		return nil
+	}
 	h.ask(peers.Message{Op: peers.Close})
+	own()
 	if _, err := h.await(ctx, max(lapsePatience, min(maxPause, peers.Silence))); err != nil {
 		return err
 	}
