@@ -19,11 +19,18 @@ var (
 )
 
 // TestMain is also the entry of the child process that the restarts of
-// BenchmarkPeers stop and start. Of the benchmarks nothing may be left at the
+// BenchmarkPeers stop and start, and of those that BenchmarkTogether pushes to. Of the benchmarks nothing may be left at the
 // end: no goroutine, no child process, no managed database, no file.
 func TestMain(m *testing.M) {
 	if path := os.Getenv(serverEnv); path != "" {
 		os.Exit(serve(path))
+	}
+	if text := os.Getenv(togetherEnv); text != "" {
+		if err := beTogether(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
 	}
 	code := m.Run()
 	if err := errors.Join(removeSamples(), leftovers()); err != nil {

@@ -114,7 +114,7 @@ func pause(b *testing.B, s setting) {
 	if _, err := swapper.Pull(context.Background(), live, &image, swapper.PullOptions{}); err != nil {
 		b.Fatal(err)
 	}
-	stop := startLoad(b, db, s)
+	stop := startLoad(func(err error) { b.Error(err) }, db, s)
 	var pauses, writes []time.Duration
 	for b.Loop() {
 		r, err := swapper.Push(context.Background(), live, bytes.NewReader(image.Bytes()), swapper.PushOptions{SkipIntegrityCheck: true})
@@ -166,14 +166,14 @@ func warm(b *testing.B, db *sql.DB, n int) {
 	}
 }
 
-func startLoad(b *testing.B, db *sql.DB, s setting) (stop func()) {
+func startLoad(fail func(error), db *sql.DB, s setting) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	loop := func(rest time.Duration, f func(i int) error) {
 		wg.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
 				if err := f(i); err != nil {
-					b.Error(err)
+					fail(err)
 					return
 				}
 				if s.paced {
