@@ -50,8 +50,9 @@ moves: ## what is done to a live path from outside
 
 PUSHES ?= 500
 KILLS ?= 150
-together: ## PUSHES through several processes, and KILLS with one killed or stopped
-	go test -count=1 -timeout 2h ./internal/together -pushes $(PUSHES) -kills $(KILLS)
+EVERY ?= 1
+together: ## PUSHES through several processes, KILLS with one killed or stopped, and a kill at EVERY n-th system call
+	go test -count=1 -timeout 2h ./internal/together -pushes $(PUSHES) -kills $(KILLS) -every $(EVERY)
 
 powerloss: ## a power loss at every system call of a push (all of it needs root)
 	go test -count=1 ./internal/powerloss -every

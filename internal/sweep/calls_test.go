@@ -48,21 +48,6 @@ var signatures = func() map[uintptr]signature {
 	return all
 }()
 
-// unfiltered are the calls of the Go and C runtimes that concern no file; they
-// run without asking. munmap is among them: it changes nothing on a disk, and
-// can't be told from the allocators' own.
-var unfiltered = []uintptr{
-	unix.SYS_FUTEX, unix.SYS_NANOSLEEP, unix.SYS_CLOCK_NANOSLEEP, unix.SYS_CLOCK_GETTIME, unix.SYS_GETTIMEOFDAY, unix.SYS_SCHED_YIELD,
-	unix.SYS_EPOLL_PWAIT, unix.SYS_EPOLL_CTL, unix.SYS_EPOLL_CREATE1, unix.SYS_EVENTFD2, unix.SYS_PPOLL,
-	unix.SYS_MADVISE, unix.SYS_MUNMAP, unix.SYS_MPROTECT, unix.SYS_MREMAP, unix.SYS_BRK, unix.SYS_MINCORE,
-	unix.SYS_RT_SIGACTION, unix.SYS_RT_SIGPROCMASK, unix.SYS_RT_SIGRETURN, unix.SYS_SIGALTSTACK, unix.SYS_RESTART_SYSCALL,
-	unix.SYS_TGKILL, unix.SYS_TKILL, unix.SYS_KILL, unix.SYS_GETPID, unix.SYS_GETTID, unix.SYS_GETPPID,
-	unix.SYS_GETUID, unix.SYS_GETEUID, unix.SYS_GETGID, unix.SYS_GETEGID, unix.SYS_UNAME, unix.SYS_PRCTL, unix.SYS_PRLIMIT64,
-	unix.SYS_CLONE, unix.SYS_CLONE3, unix.SYS_EXIT, unix.SYS_EXIT_GROUP, unix.SYS_RSEQ, unix.SYS_SET_ROBUST_LIST,
-	unix.SYS_SCHED_GETAFFINITY, unix.SYS_GETRANDOM, unix.SYS_SETITIMER, unix.SYS_MEMBARRIER,
-	unix.SYS_SENDMSG, // sends the listener
-}
-
 // call is one system call of a victim.
 type call struct {
 	name  string

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hotswap/internal/seccomp"
 	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
@@ -73,13 +74,13 @@ func reading(do func(*victim) (swapper.Report, error)) func(*victim) (swapper.Re
 // three reads have ended meanwhile, or a reader was twice seen to wait at the gate. The
 // first time that may have been before.
 type flow struct {
-	held         *notification
+	held         *seccomp.Notification
 	what         string
 	reads, waits int
 	free, gated  []string // the syncs for which readers don't wait, and those for which they do
 }
 
-func (w *flow) decide(s *supervisor, n notification, c call) error {
+func (w *flow) decide(s *supervisor, n seccomp.Notification, c call) error {
 	switch {
 	case c.name == "faccessat" && c.paths[0] == markRead:
 		w.reads++
@@ -97,11 +98,11 @@ func (w *flow) decide(s *supervisor, n notification, c call) error {
 		}
 		held := *w.held
 		w.held = nil
-		if err := s.proceed(held); err != nil {
+		if err := s.Proceed(held); err != nil {
 			return err
 		}
 	}
-	return s.proceed(n)
+	return s.Proceed(n)
 }
 
 func TestReadersWaitForNoSyncButThatOfTheRename(t *testing.T) {

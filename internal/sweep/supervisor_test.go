@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hotswap/internal/seccomp"
 )
 
 // fault is what one run's call at point meets; the zero fault is none.
@@ -50,7 +52,7 @@ const (
 
 // supervisor decides over one victim's calls.
 type supervisor struct {
-	listener
+	seccomp.Listener
 	fault  fault
 	record []call // of the run without a fault, to compare with; nil while it is made
 	live   string // a path that must never be absent, if not empty
@@ -120,21 +122,12 @@ func (s *supervisor) done() bool { return s.fault.kill && len(s.calls) >= s.faul
 // serve answers the victim's calls until it is gone, or is to be killed: then
 // with its latest call unanswered, which therefore never happens.
 func (s *supervisor) serve(process *os.Process, socket int) error {
-	oob := make([]byte, unix.CmsgSpace(4))
-	n, oobn, _, _, err := unix.Recvmsg(socket, make([]byte, 1), oob, unix.MSG_CMSG_CLOEXEC)
-	if err != nil || n == 0 {
-		return errors.Join(errors.New("the victim did not come to its filter"), err)
-	}
-	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
-	if err != nil || len(messages) != 1 {
-		return errors.Join(errors.New("the victim sent no listener"), err)
-	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil {
+	var err error
+	if s.Listener, err = seccomp.Accept(socket); err != nil {
 		return err
 	}
-	s.fd, s.pid = fds[0], process.Pid
-	defer unix.Close(s.fd)
+	s.pid = process.Pid
+	defer unix.Close(s.FD)
 	// Before the listener is closed, which would have the waiting call fail and
 	// the victim go on.
 	defer process.Kill()
@@ -143,7 +136,7 @@ func (s *supervisor) serve(process *os.Process, socket int) error {
 	}
 	defer s.mem.Close()
 	for {
-		n, ok, err := s.next()
+		n, ok, err := s.Next()
 		if !ok || err != nil {
 			return err // gone: the kill comes too late to matter
 		}
@@ -157,24 +150,24 @@ func (s *supervisor) serve(process *os.Process, socket int) error {
 // whether the file is still the one at the path: a look at the path from another
 // thread than the operation's. Those of the operation's other threads are left out,
 // too; they change nothing.
-func (s *supervisor) isWatch(n notification, c call) bool {
-	return n.pid != s.thread && (c.String() == "statx "+databaseFile || c.String() == "name_to_handle_at "+databaseFile)
+func (s *supervisor) isWatch(n seccomp.Notification, c call) bool {
+	return n.PID != s.thread && (c.String() == "statx "+databaseFile || c.String() == "name_to_handle_at "+databaseFile)
 }
 
-func (s *supervisor) decide(n notification) error {
+func (s *supervisor) decide(n seccomp.Notification) error {
 	c, counts := s.describe(n)
 	if c.name == "faccessat" && (c.paths[0] == markBegin || c.paths[0] == markEnd) {
-		s.within, s.thread = c.paths[0] == markBegin, n.pid
-		return s.proceed(n)
+		s.within, s.thread = c.paths[0] == markBegin, n.PID
+		return s.Proceed(n)
 	}
 	if !s.within || !counts {
-		return s.proceed(n)
+		return s.Proceed(n)
 	}
 	if s.flow != nil {
 		return s.flow.decide(s, n, c)
 	}
 	if s.isWatch(n, c) {
-		return s.proceed(n)
+		return s.Proceed(n)
 	}
 	s.calls = append(s.calls, c)
 	at := len(s.calls)
@@ -185,7 +178,7 @@ func (s *supervisor) decide(n notification) error {
 		}
 	}
 	if s.record == nil || s.fault.point == 0 {
-		return s.proceed(n)
+		return s.Proceed(n)
 	}
 	if at <= s.fault.point && s.record[at-1].String() != c.String() {
 		return fmt.Errorf("call %d is %s here, and %s in the record: the operation is not the same in every run", at, c, s.record[at-1])
@@ -201,23 +194,23 @@ func (s *supervisor) decide(n notification) error {
 			}
 		}
 	case at == s.fault.point, at > s.fault.point && s.fault.ever && c.name == s.record[s.fault.point-1].name:
-		return s.fail(n, s.fault.errno)
+		return s.Fail(n, s.fault.errno)
 	}
-	return s.proceed(n)
+	return s.Proceed(n)
 }
 
 // describe names a call for the record, and says whether it is in the record:
 // a call is not that concerns no file, or reads what others of the machine
 // change: its processes and mounts.
-func (s *supervisor) describe(n notification) (c call, counts bool) {
-	sig := nameOf(n.nr)
+func (s *supervisor) describe(n seccomp.Notification) (c call, counts bool) {
+	sig := nameOf(n.Nr)
 	c = call{name: sig.name}
 	if sig.fd >= 0 {
-		c.paths = append(c.paths, s.open(n.args[sig.fd]))
+		c.paths = append(c.paths, s.open(n.Args[sig.fd]))
 	}
 	for _, arg := range sig.paths {
-		path := s.text(n.args[arg])
-		switch dir := n.args[max(0, arg-1)]; {
+		path := s.text(n.Args[arg])
+		switch dir := n.Args[max(0, arg-1)]; {
 		case path == "": // AT_EMPTY_PATH: the call is about the descriptor
 			path = s.open(dir)
 		case arg > 0 && path[0] != '/' && int32(dir) != unix.AT_FDCWD:
@@ -225,7 +218,7 @@ func (s *supervisor) describe(n notification) (c call, counts bool) {
 		}
 		c.paths = append(c.paths, path)
 	}
-	if uintptr(n.nr) == unix.SYS_FCNTL {
+	if uintptr(n.Nr) == unix.SYS_FCNTL {
 		c.name = s.fcntl(n)
 	}
 	counts = true
@@ -271,13 +264,13 @@ func (s *supervisor) open(fd uint64) string {
 }
 
 // fcntl names what is asked of fcntl(2): for a lock, which.
-func (s *supervisor) fcntl(n notification) string {
-	switch n.args[1] {
+func (s *supervisor) fcntl(n seccomp.Notification) string {
+	switch n.Args[1] {
 	case unix.F_GETFL:
 		return "fcntl F_GETFL"
 	case unix.F_SETLK, unix.F_SETLKW, unix.F_OFD_SETLK, unix.F_OFD_SETLKW:
 		var kind [2]byte // the first field of struct flock
-		s.mem.ReadAt(kind[:], int64(n.args[2]))
+		s.mem.ReadAt(kind[:], int64(n.Args[2]))
 		switch binary.NativeEndian.Uint16(kind[:]) {
 		case unix.F_RDLCK:
 			return readLock
@@ -289,7 +282,7 @@ func (s *supervisor) fcntl(n notification) string {
 	case unix.F_GETLK, unix.F_OFD_GETLK:
 		return "fcntl F_GETLK"
 	}
-	return "fcntl " + strconv.FormatUint(n.args[1], 10)
+	return "fcntl " + strconv.FormatUint(n.Args[1], 10)
 }
 
 const (

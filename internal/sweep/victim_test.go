@@ -22,6 +22,7 @@ import (
 
 	"hotswap/driver"
 	"hotswap/internal/disk"
+	"hotswap/internal/seccomp"
 	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
@@ -159,7 +160,7 @@ func beVictim(s scenario, dir string) error {
 	}
 	_, _ = time.Now().Zone() // is read by the first log line otherwise, on another goroutine
 	const socket = 3         // the first of exec.Cmd's ExtraFiles
-	if err := installFilter(socket); err != nil {
+	if err := seccomp.Install(socket); err != nil {
 		return fmt.Errorf("%w: %w", errNoFilter, err)
 	}
 	unix.Close(socket)

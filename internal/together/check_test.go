@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // call is a line of a program's history.
@@ -56,7 +57,12 @@ func (w *world) check() {
 	if len(all) == 0 {
 		w.t.Error("nothing happened")
 	}
-	w.t.Logf("%d calls, %d writes, %d versions", len(all), len(there), len(versions))
+	for _, c := range all {
+		if c.what != "failed" {
+			w.longest = max(w.longest, time.Duration(c.end-c.began))
+		}
+	}
+	w.t.Logf("%d calls, %d writes, %d versions; the longest call took %v", len(all), len(there), len(versions), w.longest)
 }
 
 // judge is the checker: there has the versions that each write is in.

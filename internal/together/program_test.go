@@ -34,6 +34,9 @@ type settings struct {
 	Pause   time.Duration // between the calls of each loop
 }
 
+// installFilter has the test decide over this process's system calls, from now on.
+var installFilter func() error
+
 // program is one of several that have the database open. It does what its stdin says, a
 // line at a time, and answers each with one line.
 type program struct {
@@ -146,6 +149,8 @@ func (p *program) obey(line string) string {
 			err = db.Ping()
 		}
 		return fmt.Sprint(err)
+	case "filter":
+		return fmt.Sprint(installFilter())
 	case "peers":
 		text, _ := json.Marshal(p.db.Peers())
 		return string(text)

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	_ "github.com/mattn/go-sqlite3"
 
@@ -41,6 +42,7 @@ type world struct {
 	kept    []string // versions that were replaced, each at version(stamp)
 	all     []*child
 	started int
+	longest time.Duration // of the calls, once they were checked
 }
 
 type child struct {

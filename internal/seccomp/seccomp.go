@@ -1,9 +1,13 @@
 //go:build linux && (amd64 || arm64)
 
-package sweep
+// Package seccomp has a test decide over the system calls of a child process: whether each
+// happens, fails, or is never returned from since the process is killed
+// (seccomp_unotify(2), Linux 5.9).
+package seccomp
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -14,14 +18,15 @@ import (
 
 // What unix lacks of seccomp_unotify(2), <linux/seccomp.h>.
 type (
-	notification struct {
+	// Notification is a call that waits for an answer.
+	Notification struct {
 		id    uint64
-		pid   uint32
+		PID   uint32 // of the thread
 		flags uint32
-		nr    int32
+		Nr    int32
 		arch  uint32
 		ip    uint64
-		args  [6]uint64
+		Args  [6]uint64
 	}
 	answer struct {
 		id    uint64
@@ -38,9 +43,9 @@ type (
 	}
 )
 
-// installFilter has every system call of this process that may concern a file
+// Install has every system call of this process that may concern a file
 // ask the test, and sends it the descriptor by which it answers.
-func installFilter(socket int) error {
+func Install(socket int) error {
 	// 0 is the offset of the call's number in struct seccomp_data.
 	program := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}}
 	for i, nr := range unfiltered {
@@ -79,12 +84,30 @@ func installFilter(socket int) error {
 	return nil
 }
 
-// listener is the test's end of a victim's filter.
-type listener struct{ fd int }
+// Accept receives the listener of the child that was given the other end of the socket.
+func Accept(socket int) (Listener, error) {
+	oob := make([]byte, unix.CmsgSpace(4))
+	n, oobn, _, _, err := unix.Recvmsg(socket, make([]byte, 1), oob, unix.MSG_CMSG_CLOEXEC)
+	if err != nil || n == 0 {
+		return Listener{}, errors.Join(errors.New("the child did not come to its filter"), err)
+	}
+	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
+	if err != nil || len(messages) != 1 {
+		return Listener{}, errors.Join(errors.New("the child sent no listener"), err)
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil {
+		return Listener{}, err
+	}
+	return Listener{fds[0]}, nil
+}
 
-func (l listener) ioctl(request uintptr, arg unsafe.Pointer) error {
+// Listener is the test's end of a victim's filter.
+type Listener struct{ FD int }
+
+func (l Listener) ioctl(request uintptr, arg unsafe.Pointer) error {
 	for {
-		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(l.fd), request, uintptr(arg)); errno == 0 {
+		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(l.FD), request, uintptr(arg)); errno == 0 {
 			return nil
 		} else if errno != unix.EINTR {
 			return errno
@@ -92,16 +115,16 @@ func (l listener) ioctl(request uintptr, arg unsafe.Pointer) error {
 	}
 }
 
-// next waits for the next call; false says that the victim is gone.
-func (l listener) next() (notification, bool, error) {
+// Next waits for the next call; false says that the victim is gone.
+func (l Listener) Next() (Notification, bool, error) {
 	for {
-		poll := []unix.PollFd{{Fd: int32(l.fd), Events: unix.POLLIN}}
+		poll := []unix.PollFd{{Fd: int32(l.FD), Events: unix.POLLIN}}
 		if _, err := unix.Poll(poll, -1); err != nil && err != unix.EINTR {
-			return notification{}, false, fmt.Errorf("wait for a call: %w", err)
+			return Notification{}, false, fmt.Errorf("wait for a call: %w", err)
 		}
 		switch {
 		case poll[0].Revents&unix.POLLIN != 0:
-			var n notification
+			var n Notification
 			switch err := l.ioctl(unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&n)); err {
 			case nil:
 				return n, true, nil
@@ -110,26 +133,26 @@ func (l listener) next() (notification, bool, error) {
 				return n, false, fmt.Errorf("receive a call: %w", err)
 			}
 		case poll[0].Revents != 0:
-			return notification{}, false, nil
+			return Notification{}, false, nil
 		}
 	}
 }
 
-// proceed lets the call happen.
-func (l listener) proceed(n notification) error {
+// Proceed lets the call happen.
+func (l Listener) Proceed(n Notification) error {
 	return l.send(answer{id: n.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE})
 }
 
-// fail makes the call return errno, without effect but for close(2): that one
+// Fail makes the call return errno, without effect but for close(2): that one
 // closes the descriptor whatever it returns.
-func (l listener) fail(n notification, errno unix.Errno) error {
-	if uintptr(n.nr) == unix.SYS_CLOSE {
+func (l Listener) Fail(n Notification, errno unix.Errno) error {
+	if uintptr(n.Nr) == unix.SYS_CLOSE {
 		null, err := os.Open(os.DevNull)
 		if err != nil {
 			return err
 		}
 		defer null.Close()
-		over := addFD{id: n.id, flags: unix.SECCOMP_ADDFD_FLAG_SETFD, src: uint32(null.Fd()), dst: uint32(n.args[0]), closeOnXec: unix.O_CLOEXEC}
+		over := addFD{id: n.id, flags: unix.SECCOMP_ADDFD_FLAG_SETFD, src: uint32(null.Fd()), dst: uint32(n.Args[0]), closeOnXec: unix.O_CLOEXEC}
 		if err := l.ioctl(unix.SECCOMP_IOCTL_NOTIF_ADDFD, unsafe.Pointer(&over)); err != nil {
 			return fmt.Errorf("close the descriptor: %w", err)
 		}
@@ -137,9 +160,24 @@ func (l listener) fail(n notification, errno unix.Errno) error {
 	return l.send(answer{id: n.id, errno: -int32(errno)})
 }
 
-func (l listener) send(a answer) error {
+func (l Listener) send(a answer) error {
 	if err := l.ioctl(unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&a)); err != nil && err != unix.ENOENT {
 		return fmt.Errorf("answer a call: %w", err)
 	}
 	return nil
+}
+
+// unfiltered are the calls of the Go and C runtimes that concern no file; they
+// run without asking. munmap is among them: it changes nothing on a disk, and
+// can't be told from the allocators' own.
+var unfiltered = []uintptr{
+	unix.SYS_FUTEX, unix.SYS_NANOSLEEP, unix.SYS_CLOCK_NANOSLEEP, unix.SYS_CLOCK_GETTIME, unix.SYS_GETTIMEOFDAY, unix.SYS_SCHED_YIELD,
+	unix.SYS_EPOLL_PWAIT, unix.SYS_EPOLL_CTL, unix.SYS_EPOLL_CREATE1, unix.SYS_EVENTFD2, unix.SYS_PPOLL,
+	unix.SYS_MADVISE, unix.SYS_MUNMAP, unix.SYS_MPROTECT, unix.SYS_MREMAP, unix.SYS_BRK, unix.SYS_MINCORE,
+	unix.SYS_RT_SIGACTION, unix.SYS_RT_SIGPROCMASK, unix.SYS_RT_SIGRETURN, unix.SYS_SIGALTSTACK, unix.SYS_RESTART_SYSCALL,
+	unix.SYS_TGKILL, unix.SYS_TKILL, unix.SYS_KILL, unix.SYS_GETPID, unix.SYS_GETTID, unix.SYS_GETPPID,
+	unix.SYS_GETUID, unix.SYS_GETEUID, unix.SYS_GETGID, unix.SYS_GETEGID, unix.SYS_UNAME, unix.SYS_PRCTL, unix.SYS_PRLIMIT64,
+	unix.SYS_CLONE, unix.SYS_CLONE3, unix.SYS_EXIT, unix.SYS_EXIT_GROUP, unix.SYS_RSEQ, unix.SYS_SET_ROBUST_LIST,
+	unix.SYS_SCHED_GETAFFINITY, unix.SYS_GETRANDOM, unix.SYS_SETITIMER, unix.SYS_MEMBARRIER,
+	unix.SYS_SENDMSG, // sends the listener
 }
