@@ -128,7 +128,7 @@ func judge(all []call, there map[string][]string) (problems []string) {
 		}
 		for later, s := range seen {
 			if later > stamp && s.firstEnded < c.began {
-				bad(c, "a call saw %s after another had seen %s", stamp, later)
+				bad(c, "a call (%s) saw %s after another had seen %s, %v before", c.what, stamp, later, time.Duration(c.began-s.firstEnded))
 			}
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"hotswap/driver"
 	"hotswap/swapper"
 )
@@ -209,19 +211,28 @@ func (p *program) loop(call func() error) {
 			case <-time.After(p.Pause):
 			}
 			if err := call(); err != nil {
-				p.tell("failed", err.Error(), time.Now())
+				p.tell("failed", err.Error(), now())
 			}
 		}
 	})
 }
 
+// now is a time that is the same in all processes, and never set.
+func now() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		panic(err)
+	}
+	return time.Duration(ts.Nano())
+}
+
 // tell appends a line: what, of what, and from when to when.
-func (p *program) tell(what, text string, began time.Time) {
-	fmt.Fprintf(p.history, "%s %d %d %s\n", what, began.UnixNano(), time.Now().UnixNano(), strings.ReplaceAll(text, "\n", " "))
+func (p *program) tell(what, text string, began time.Duration) {
+	fmt.Fprintf(p.history, "%s %d %d %s\n", what, began, now(), strings.ReplaceAll(text, "\n", " "))
 }
 
 func (p *program) see(row interface{ Scan(...any) error }) error {
-	began := time.Now()
+	began := now()
 	var g, lowest, highest string
 	var n int
 	if err := row.Scan(&g, &lowest, &highest, &n); err != nil {
@@ -232,7 +243,7 @@ func (p *program) see(row interface{ Scan(...any) error }) error {
 }
 
 func (p *program) read() error {
-	began := time.Now()
+	began := now()
 	var g, lowest, highest string
 	var n int
 	if err := p.pool.QueryRow(readStamps).Scan(&g, &lowest, &highest, &n); err != nil {
@@ -245,7 +256,7 @@ func (p *program) read() error {
 func (p *program) id() string { return fmt.Sprintf("%d-%d", os.Getpid(), p.next.Add(1)) }
 
 func (p *program) write() error {
-	id, began := p.id(), time.Now()
+	id, began := p.id(), now()
 	p.tell("tries", id, began)
 	var g string
 	if err := p.pool.QueryRow("INSERT INTO acked VALUES(?) RETURNING (SELECT g FROM meta)", id).Scan(&g); err != nil {
@@ -257,7 +268,7 @@ func (p *program) write() error {
 
 // transact reads and writes in one transaction.
 func (p *program) transact() error {
-	id, began := p.id(), time.Now()
+	id, began := p.id(), now()
 	p.tell("tries", id, began)
 	tx, err := p.pool.Begin()
 	if err != nil {
@@ -293,7 +304,7 @@ func (p *program) work() error {
 	}
 	defer c.Close()
 	for range 5 {
-		began := time.Now()
+		began := now()
 		var g, lowest, highest string
 		var n int
 		if err := c.QueryRowContext(ctx, readStamps).Scan(&g, &lowest, &highest, &n); err != nil {
@@ -301,7 +312,7 @@ func (p *program) work() error {
 		}
 		p.tell("saw", fmt.Sprint(g, " ", lowest, " ", highest, " ", n), began)
 		id := p.id()
-		p.tell("tries", id, time.Now())
+		p.tell("tries", id, now())
 		if err := c.QueryRowContext(ctx, "INSERT INTO acked VALUES(?) RETURNING (SELECT g FROM meta)", id).Scan(&g); err != nil {
 			return err
 		}
