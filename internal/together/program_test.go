@@ -168,6 +168,7 @@ type order struct {
 	MaxPause time.Duration
 	Force    bool
 	DryRun   bool
+	Migrate  bool // a table more
 }
 
 // outcome is what it says.
@@ -187,7 +188,15 @@ func (p *program) push(text string) string {
 		return err.Error()
 	}
 	defer f.Close()
-	r, err := swapper.Push(context.Background(), p.db, f, swapper.PushOptions{Source: o.Source, Method: o.Method, Timeout: o.Timeout, MaxPause: o.MaxPause, Force: o.Force, DryRun: o.DryRun, Backup: true, Quick: true})
+	opts := swapper.PushOptions{Source: o.Source, Method: o.Method, Timeout: o.Timeout, MaxPause: o.MaxPause, Force: o.Force, DryRun: o.DryRun, Backup: true, Quick: true}
+	if o.Migrate {
+		opts.SkipSchemaCheck = true
+		opts.Prepare = func(ctx context.Context, db *sql.DB) error {
+			_, err := db.ExecContext(ctx, "CREATE TABLE migrated(n)")
+			return err
+		}
+	}
+	r, err := swapper.Push(context.Background(), p.db, f, opts)
 	out := outcome{Report: r}
 	if err != nil {
 		out.Err, out.Busy = err.Error(), errors.Is(err, swapper.ErrBusy)
