@@ -247,6 +247,18 @@ func shared(t *testing.T, dir string, owner int, journal string) (s *service, da
 	return open(t, path, "_journal="+journal), data
 }
 
+func TestAProgramWhoseUmaskLeavesItNothingMayPush(t *testing.T) {
+	t.Parallel()
+	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
+		return
+	}
+	s, data := shared(t, tmpfs(t, "16m"), nobody, "WAL")
+	defer syscall.Umask(syscall.Umask(0o777))
+	if r := s.mustPush(data, swapper.PushOptions{}); r.Method != swapper.MethodRename || s.stamp() != "new" {
+		t.Errorf("%+v", r)
+	}
+}
+
 // TestAnOwnerNeedsNoCapabilityForTheLease, which alone sees the process of
 // another user.
 func TestAnOwnerNeedsNoCapabilityForTheLease(t *testing.T) {

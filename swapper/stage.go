@@ -51,7 +51,21 @@ func createStage(path, kind string, mode fs.FileMode) (*stage, error) {
 	case err != nil:
 		return nil, failed("create the stage", err)
 	}
+	if err := makeUsable(file); err != nil {
+		s.discard()
+		return nil, failed("make the stage readable for the program", err)
+	}
 	return s, nil
+}
+
+// makeUsable lets the program's user read and write the file, which is opened more than
+// once: its umask may have kept even that.
+func makeUsable(file *os.File) error {
+	info, err := file.Stat()
+	if err != nil || info.Mode().Perm()&private == private {
+		return err
+	}
+	return file.Chmod(info.Mode().Perm() | private)
 }
 
 // discard removes the stage and whatever SQLite may have put beside it.
