@@ -11,6 +11,7 @@ import (
 
 	"github.com/mattn/go-isatty"
 
+	"hotswap/internal/openers"
 	"hotswap/internal/printable"
 	"hotswap/internal/sqlitefile"
 	"hotswap/sockserver"
@@ -122,6 +123,10 @@ func refuseManagedFile(arg string, opened *os.File, list []sockserver.DatabaseIn
 					withHint("choose another file; to replace a managed database, name it: `hotswap cp SRC %s`", printable.Line(db.Path))
 			}
 		}
+	}
+	// The program may have others, which this socket does not serve.
+	if by, locked := openers.Locked(opened); locked {
+		return usagef("%s is open on a database that %s has open", arg, by).withHint("choose another file")
 	}
 	return nil
 }

@@ -152,6 +152,9 @@ func stdinSource(out *output) (*source, error) {
 		return nil, usagef("standard input is a terminal, not a database").
 			withHint("pipe one in: `zcat new.gz | hotswap cp - DST`")
 	}
+	if err := refuseUnread(out.in); err != nil {
+		return nil, err
+	}
 	s := &source{Reader: out.in, name: "stdin"}
 	if file := fdpass.Source(out.in); file != nil && !fdpass.IsPipe(file) {
 		info, err := file.Stat()
@@ -161,6 +164,19 @@ func stdinSource(out *output) (*source, error) {
 		s.size, s.file, s.again = info.Size(), file, file
 	}
 	return s, nil
+}
+
+// refuseUnread refuses a file from its beginning that has more beside it: it comes as a
+// stream only if this command may not open it, and then it can't be read through SQLite.
+func refuseUnread(stdin *os.File) error {
+	if at, err := stdin.Seek(0, io.SeekCurrent); err != nil || at != 0 {
+		return nil
+	}
+	if sidecar, err := pendingSidecar(stdinPath); err == nil && sidecar != "" {
+		return failf(exitNotAllowed, "standard input is a file that has a %s, and may not be opened, so that what is in that would be left out", sidecar).
+			withHint("run the command as a user who may read the file, or have it made whole: sqlite3 FILE \"VACUUM INTO 'whole.sqlite3'\"")
+	}
+	return nil
 }
 
 // waitForData waits for the first bytes of a stream, so that a slow source

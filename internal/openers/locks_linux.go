@@ -53,16 +53,28 @@ func holder(names []string, file Inode, kind int16, start, length int64) (by Pro
 		if err != nil || !file.isOpenAs(fd) {
 			continue
 		}
-		lock := unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: start, Len: length}
-		if unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &lock) != nil || !file.isOpenAs(fd) || lock.Type == unix.F_UNLCK {
-			return by, false
-		}
-		// -1: an open file description's lock (F_OFD_SETLK), which is nobody's in particular.
-		if lock.Pid <= 0 {
-			return by, true
-		}
-		comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", lock.Pid))
-		return Process{int(lock.Pid), strings.TrimSpace(string(comm))}, true
+		by, locked = ask(uintptr(fd), kind, start, length)
+		return by, locked && file.isOpenAs(fd)
 	}
 	return by, false
+}
+
+// Locked returns another process that has the file, open here for reading and writing or
+// for writing, locked as SQLite does: while it is read or written, and in WAL mode for as
+// long as SQLite has it open.
+func Locked(f *os.File) (by Process, locked bool) {
+	return ask(f.Fd(), unix.F_WRLCK, pendingByte, sharedFirst+sharedSize-pendingByte)
+}
+
+func ask(fd uintptr, kind int16, start, length int64) (by Process, locked bool) {
+	lock := unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: start, Len: length}
+	if unix.FcntlFlock(fd, unix.F_GETLK, &lock) != nil || lock.Type == unix.F_UNLCK {
+		return by, false
+	}
+	// -1: an open file description's lock (F_OFD_SETLK), which is nobody's in particular.
+	if lock.Pid <= 0 {
+		return by, true
+	}
+	comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", lock.Pid))
+	return Process{int(lock.Pid), strings.TrimSpace(string(comm))}, true
 }

@@ -11,6 +11,9 @@ func Head(Inode, int) []byte { return nil }
 // LockedElsewhere knows of no lock: no descriptor is found here.
 func LockedElsewhere(string, bool) (by Process, locked bool) { return Process{}, false }
 
+// Locked can't tell.
+func Locked(*os.File) (by Process, locked bool) { return Process{}, false }
+
 // Unlinked finds nothing here.
 func Unlinked(string) (descriptor string, found bool) { return "", false }
 
