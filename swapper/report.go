@@ -46,7 +46,9 @@ type Report struct {
 	Attempts int `json:"attempts,omitempty"`
 	// Holders are what the program held that made an attempt fail.
 	Holders []driver.Holder `json:"holders,omitempty"`
-	// Pause is the time from gate closed to gate open, in which calls waited.
+	// Pause is the time from gate closed to gate open, in which calls waited: all of them,
+	// or in a push in place in WAL mode writes and new transactions alone, while reads
+	// went on.
 	Pause time.Duration `json:"pause_ns"`
 	// WritesPause is the pause as writes and new transactions felt it. In a push by
 	// rename on a slow disk, one that takes 2 ms or more for a sync, they begin to

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -103,6 +104,9 @@ func dispatch(ctx context.Context, args []string, stdio *streams) error {
 	parser, err := newParser(ctx, stdio)
 	if err != nil {
 		return err
+	}
+	if len(args) > 0 && args[0] == "help" { // as go, git and docker have it
+		args = append(slices.Clone(args[1:]), "--help")
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {

@@ -140,7 +140,7 @@ type explanation struct {
 func explain(err error) explanation {
 	e := explanation{text: err.Error()}
 	if dial, ok := errors.AsType[*sockserver.DialError](err); ok && dial.Elsewhere() {
-		e.hint = "--socket or $" + sockserver.EnvSocket + " names another socket"
+		e.hint = "run the command in the program's working directory, or name its socket with --socket or $" + sockserver.EnvSocket
 	}
 	if p, ok := errors.AsType[*sockserver.Problem](err); ok {
 		e.problem, e.hint = p, p.Hint
