@@ -2,6 +2,8 @@
 
 package openers
 
+import "os"
+
 // Here reports whether this process has the file open; here, nobody can tell.
 func Here(Inode) (bool, error) { return false, nil }
 
