@@ -20,7 +20,7 @@ import (
 var (
 	pushes    = flag.Int("pushes", testenv.Sample(2, 20), "how many pushes through random processes, for each journal mode")
 	kills     = flag.Int("kills", testenv.Sample(1, 10), "how many disturbed pushes, for each journal mode")
-	callEvery = flag.Duration("call-every", time.Duration(testenv.Sample(30, 3))*time.Millisecond, "the time between the calls of each loop of a program")
+	callEvery = flag.Duration("call-every", time.Duration(testenv.Sample(60, 3))*time.Millisecond, "the time between the calls of each loop of a program")
 	seed      = flag.Uint64("seed", 1, "of the random choices")
 )
 
@@ -57,8 +57,9 @@ func TestTogether(t *testing.T) {
 
 func TestKills(t *testing.T) {
 	t.Parallel()
-	for _, journal := range journals {
+	for i, journal := range journals {
 		t.Run(journal, func(t *testing.T) {
+			testenv.Every(t, i+1, 2)
 			t.Parallel()
 			random := rand.New(rand.NewPCG(*seed, 1))
 			w := newWorld(t, journal)

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	testenv.Parallel(3)
+	testenv.Parallel(2)
 	os.Exit(m.Run())
 }
 
