@@ -3,10 +3,12 @@ package together
 import (
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"hotswap/internal/openers"
 	"hotswap/internal/peers"
 	"hotswap/internal/testenv"
 	"hotswap/swapper"
@@ -24,6 +26,18 @@ func (w *world) stranger() *sql.DB {
 		w.t.Fatal(err)
 	}
 	return db
+}
+
+// leaves closes the stranger's connections, and waits until no child of the test that has
+// not come to its exec yet, for another test, has what they had open.
+func (w *world) leaves(stranger *sql.DB) {
+	w.t.Helper()
+	stranger.Close()
+	testenv.Until(w.t, "the programs alone have it open", func() bool {
+		return !slices.ContainsFunc(openers.At(w.path), func(p openers.Process) bool {
+			return !slices.ContainsFunc(w.all, func(c *child) bool { return c.Process.Pid == p.PID })
+		})
+	})
 }
 
 // isTold demands that so many swaps come to be known to c.
@@ -72,7 +86,7 @@ func TestPeersAreToldOfAPushInPlace(t *testing.T) {
 			if out := a.mustPush(order{Method: swapper.MethodInPlace, Timeout: 200 * time.Millisecond, Force: true}); len(out.Report.Peers) != 2 {
 				t.Errorf("by force: %+v", out.Report)
 			}
-			stranger.Close()
+			w.leaves(stranger)
 			if out := b.mustPush(order{}); out.Report.Method != swapper.MethodRename {
 				t.Errorf("with nobody else: %+v", out.Report)
 			}
@@ -154,7 +168,7 @@ func TestAPeerThatReadsWithoutLocksIsNotWrittenUnder(t *testing.T) {
 		t.Errorf("the push: %+v", out)
 	}
 	w.agree()
-	stranger.Close()
+	w.leaves(stranger)
 	if out := a.mustPush(order{}); out.Report.Method != swapper.MethodRename {
 		t.Errorf("with nobody else: %+v", out.Report)
 	}

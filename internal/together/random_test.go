@@ -37,9 +37,10 @@ func TestTogether(t *testing.T) {
 			methods := map[swapper.Method]int{}
 			for i := range *pushes {
 				c := w.all[random.IntN(len(w.all))]
-				end := func() error { return nil }
+				end := func() {}
 				if i%2 == 1 {
-					end = w.stranger().Close
+					stranger := w.stranger()
+					end = func() { w.leaves(stranger) }
 				}
 				out := c.mustPush(order{})
 				end()
