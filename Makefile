@@ -52,7 +52,7 @@ PUSHES ?= 500
 KILLS ?= 150
 EVERY ?= 1
 together: ## PUSHES through several processes, KILLS with one killed or stopped, and a kill at EVERY n-th system call
-	go test -count=1 -timeout 2h ./internal/together -pushes $(PUSHES) -kills $(KILLS) -every $(EVERY)
+	go test -count=1 -timeout 2h ./internal/together -pushes $(PUSHES) -kills $(KILLS) -every $(EVERY) -call-every 3ms
 
 powerloss: ## a power loss at every system call of a push (all of it needs root)
 	go test -count=1 ./internal/powerloss -every

@@ -18,9 +18,9 @@ import (
 )
 
 var (
-	pushes    = flag.Int("pushes", testenv.Sample(2, 20), "how many pushes through random processes, for each journal mode")
-	kills     = flag.Int("kills", testenv.Sample(1, 10), "how many disturbed pushes, for each journal mode")
-	callEvery = flag.Duration("call-every", time.Duration(testenv.Sample(60, 3))*time.Millisecond, "the time between the calls of each loop of a program")
+	pushes    = flag.Int("pushes", testenv.Sample(2, 5), "how many pushes through random processes, for each journal mode")
+	kills     = flag.Int("kills", testenv.Sample(1, 2), "how many disturbed pushes, for each journal mode")
+	callEvery = flag.Duration("call-every", time.Duration(testenv.Sample(60, 20))*time.Millisecond, "the time between the calls of each loop of a program")
 	seed      = flag.Uint64("seed", 1, "of the random choices")
 )
 
