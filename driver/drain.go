@@ -3,7 +3,6 @@ package driver
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"hotswap/internal/peers"
@@ -53,88 +52,6 @@ type drain struct {
 	killed int  // connections that force closed
 	shared bool // drain only those with a shared cache
 	scarce bool // descriptors may run out while calls wait
-}
-
-// concerns reports whether the connection is to be drained.
-func (dr *drain) concerns(c *conn) bool { return !dr.shared || c.dsn.Shared }
-
-// closeShared drains and closes the connections with a shared cache.
-func (dr *drain) closeShared(ctx context.Context) error {
-	dr.shared = true
-	defer func() { dr.shared = false }()
-	if !dr.anyConcerned() {
-		return nil
-	}
-	others := dr.frozen.others // each of which does this for itself
-	dr.frozen.others = nil
-	err := dr.run(ctx)
-	dr.frozen.others = others
-	if err != nil {
-		return err
-	}
-	dr.frozen.Connections = dr.killed + dr.closeAll(0)
-	return nil
-}
-
-func (dr *drain) anyConcerned() bool {
-	dr.d.mu.Lock()
-	defer dr.d.mu.Unlock()
-	for c := range dr.d.conns {
-		if dr.concerns(c) {
-			return true
-		}
-	}
-	return false
-}
-
-// writers makes new writes wait, and waits up to MaxPause until no transaction is open;
-// in the processes of the peers, too.
-func (dr *drain) writers(ctx context.Context) error {
-	dr.frozen.Attempts = max(dr.frozen.Attempts, 1)
-	if dr.frozen.Connections == 0 {
-		dr.frozen.closedAt = time.Now()
-	}
-	began, most := time.Now(), min(dr.opts.MaxPause, dr.opts.Timeout)
-	dr.frozen.others.ask(peers.Message{Op: peers.Hush, For: most})
-	dr.d.filterGate(&filter{writes: true, shared: dr.opts.CloseShared})
-	dr.opts.Notify(FreezeEvent{Step: FreezeWritesWait})
-	if err := dr.awaitTransactions(ctx, most); err != nil {
-		return err
-	}
-	theirs, err := dr.frozen.others.hush(ctx, most-time.Since(began))
-	dr.frozen.Holders = append(dr.frozen.Holders, theirs...)
-	return err
-}
-
-// awaitTransactions leaves those in Holders that have not ended.
-func (dr *drain) awaitTransactions(ctx context.Context, most time.Duration) error {
-	end := time.NewTimer(most)
-	defer end.Stop()
-	for {
-		dr.frozen.Holders = dr.transactions()
-		if len(dr.frozen.Holders) == 0 {
-			return nil
-		}
-		select {
-		case <-dr.d.drainage:
-		case <-end.C:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// transactions describes those that are open, and the running calls that may be part of
-// one, or begin one. What a function in Raw does is unknown; most often it takes a
-// snapshot, which is long and only reads.
-func (dr *drain) transactions() []Holder {
-	dr.d.mu.Lock()
-	defer dr.d.mu.Unlock()
-	all := dr.d.holdersLocked(func(_ *conn, w word) bool { return !w.drained() })
-	return slices.DeleteFunc(all, func(h Holder) bool {
-		return !h.tx && (h.Kind != HoldCall || h.Query == rawCall || readsOnly(h.Query))
-	})
 }
 
 var errTimeout = errors.New("timeout")
@@ -218,49 +135,6 @@ func (dr *drain) run(ctx context.Context) error {
 		}
 		window = min(2*window, dr.opts.MaxPause)
 	}
-}
-
-// onlyCalls reports whether none of them is held between its calls.
-func onlyCalls(all []Holder) bool {
-	return !slices.ContainsFunc(all, func(h Holder) bool { return h.Kind != HoldCall })
-}
-
-// restTogether is rest, in all processes. Those that have answered open their gates at
-// once, the others must have answered first.
-func (dr *drain) restTogether(ctx context.Context, holding map[*conn]word, pause time.Duration, long bool) error {
-	others := dr.frozen.others
-	if err := others.settle(ctx); err != nil {
-		return err
-	}
-	others.ask(peers.Message{Op: peers.Open, Long: long})
-	if err := dr.rest(ctx, holding, pause, long); err != nil {
-		return err
-	}
-	_, err := others.await(ctx, dr.remaining())
-	return err
-}
-
-// forceTogether is force, in all processes.
-func (dr *drain) forceTogether(ctx context.Context) error {
-	others := dr.frozen.others
-	grace := min(forceGrace, dr.opts.MaxPause)
-	others.ask(peers.Message{Op: peers.Force, For: grace})
-	began := time.Now()
-	err := dr.force(ctx)
-	if err != nil && !errors.As(err, new(*HeldError)) {
-		return err
-	}
-	all, theirErr := others.await(ctx, grace-time.Since(began)+10*answerSlack)
-	switch {
-	case theirErr != nil:
-		return theirErr
-	case err == nil && !all:
-		if theirErr = others.silent(); theirErr != nil {
-			return theirErr
-		}
-		return dr.heldBy(others.held())
-	}
-	return err
 }
 
 func (dr *drain) remaining() time.Duration { return dr.opts.Timeout - time.Since(dr.start) }

@@ -2,10 +2,8 @@ package driver
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -15,71 +13,6 @@ import (
 	"hotswap/internal/peers"
 	"hotswap/internal/unix"
 )
-
-// answerer serves the process's endpoint.
-type answerer struct{}
-
-func (answerer) Serve(c *peers.Conn, first peers.Message) {
-	d, release := having(first.File)
-	if d == nil {
-		c.Send(peers.Message{V: peers.Version, Op: peers.No})
-		return
-	}
-	defer release()
-	dir, base, mount := d.whereabouts()
-	answer := peers.Message{V: peers.Version, Op: peers.Joined, PID: os.Getpid(), Program: filepath.Base(os.Args[0]),
-		Dir: dir, Base: []byte(base), Mount: mount, Connections: d.Stats().Connections}
-	why := d.apart(first.InPlace)
-	switch {
-	case first.Op == peers.Status:
-		answer.Op, answer.Why, answer.Holders = peers.State, why, toWire(d.Holders())
-		answer.Stats, _ = json.Marshal(d.Stats())
-		c.Send(answer)
-	case first.Op != peers.Join:
-	case why != "":
-		c.Send(peers.Message{V: peers.Version, Op: peers.No, PID: answer.PID, Program: answer.Program, Why: why})
-	default:
-		if c.Send(answer) == nil || first.InPlace {
-			c.SayStill()
-			(&guest{d: d, c: c, inPlace: first.InPlace, in: make(chan question), interrupt: func() {}}).run()
-		}
-	}
-}
-
-// having returns the managed database of the file, kept managed until release is called.
-func having(file peers.Inode) (d *Database, release func()) {
-	if file == (peers.Inode{}) {
-		return nil, nil
-	}
-	for _, d := range Databases() {
-		if !d.alone.Load() && d.currentFile() == file {
-			return d, d.Keep()
-		}
-	}
-	return nil, nil
-}
-
-// apart says why the database can't be part of another process's swap; "" if it can.
-func (d *Database) apart(inPlace bool) string {
-	switch {
-	case !inPlace && d.strangers() > 0:
-		return "has it open outside of the driver's connections, too"
-	case !inPlace && len(d.Attachers()) > 0:
-		return "has it attached to another database"
-	case d.moved():
-		return "has the file open that was at its path before"
-	case d.refusing():
-		return "refuses all calls, since the file was replaced"
-	}
-	return ""
-}
-
-func toWire(all []Holder) (out []peers.Holder) {
-	for _, h := range all {
-		out = append(out, peers.Holder{Kind: string(h.Kind), Query: h.Query, For: h.For, Tx: h.tx})
-	}
-	return out
-}
 
 // guest is a database in the freeze of another process, the host: it does what that says,
 // and answers. It trusts the host for nothing. When that has gone, or is silent, the
