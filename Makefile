@@ -45,8 +45,9 @@ kills: ## processes that are killed in the midst of a push
 ends: ## the end of a context at every look that an operation takes at it
 	go test -count=1 -run AnEndAtAnyMoment ./swapper -looks 1
 
-moves: ## what is done to a live path from outside
-	go test -count=1 -run 'Moves|TwoDatabases' -timeout 30m ./internal/moves -moves 200 -couple 30s
+MOVES ?= 200
+moves: ## what is done to a live path from outside, MOVES times
+	go test -count=1 -run 'Moves|TwoDatabases' -timeout 30m ./internal/moves -moves $(MOVES) -couple 20s
 
 PUSHES ?= 500
 KILLS ?= 150
@@ -95,7 +96,7 @@ bench: ## all benchmarks
 	go test -run xxx -bench . ./bench
 
 bench-once: ## each benchmark once: that it works
-	go test -run xxx -bench . -benchtime 1x ./bench
+	go test -run xxx -bench . -benchtime 1x -skip 'Together/(size|.*paced=false)' ./bench
 
 compare: ## whether any call became slower since the commit BASE
 	bench/compare.sh $(or $(BASE),$(error make compare BASE=commit))
