@@ -27,7 +27,7 @@ func (p *push) awaitAttachers(ctx context.Context) error {
 			announced = all[i]
 			p.events.step(StepWaiting, "waiting for the swap of "+printable.Line(announced.Path())+", which has this database attached", nil)
 		}
-		end := p.waits()
+		end := p.wait()
 		err := sleep(ctx, freezingEvery)
 		end()
 		if err != nil {
@@ -52,8 +52,10 @@ const attacherPatience = 250 * time.Millisecond
 // freezeAttachers closes the connections of other databases that have this one
 // attached, for they have its file open. They attach it again when they reopen.
 func (p *push) freezeAttachers(ctx context.Context) (all attachers, err error) {
+	defer p.wait()()
 	for _, db := range p.db.Attachers() {
-		frozen, err := db.Freeze(ctx, driver.FreezeOptions{Timeout: attacherPatience, MaxPause: attacherPatience, Logger: &p.opts.Logger})
+		most := min(attacherPatience, p.attempt())
+		frozen, err := db.Freeze(ctx, driver.FreezeOptions{Timeout: most, MaxPause: most, Logger: &p.opts.Logger})
 		if err != nil {
 			return all, attacherHeld(db, err, attacherHint)
 		}
@@ -85,7 +87,8 @@ func (a attachers) thaw() {
 func (o *overwrite) keepAttachersOut(ctx context.Context) (all attachers, err error) {
 	for _, db := range o.push.db.Attachers() {
 		shares := inside.Of(db).SharesCache(o.target.path)
-		frozen, err := db.Freeze(ctx, driver.FreezeOptions{Timeout: attacherPatience, MaxPause: attacherPatience,
+		most := min(attacherPatience, o.push.attempt())
+		frozen, err := db.Freeze(ctx, driver.FreezeOptions{Timeout: most, MaxPause: most,
 			WritesOnly: o.push.wal && !shares, Logger: &o.push.opts.Logger})
 		switch {
 		case err == nil:

@@ -1,6 +1,7 @@
 package swapper_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -233,5 +234,32 @@ func TestAPushThatGoesInPlaceAtTheTimeoutDoesNotWaitForThatOnceMore(t *testing.T
 	}}, swapper.ErrBusy, "UPDATE items")
 	if attempts == 0 || attempts > 2 {
 		t.Errorf("%d attempts in place after the timeout", attempts)
+	}
+}
+
+// TestTheTimeoutBoundsBothMethodsTogether: a transaction that writes is in the way of a
+// rename, and then of writing in place.
+func TestTheTimeoutBoundsBothMethodsTogether(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	tx := s.openTx("INSERT INTO items (stamp) VALUES ('half')")
+	defer tx.Rollback()
+	const timeout = time.Second
+	r, err := s.push(source(t, "new"), swapper.PushOptions{Timeout: timeout})
+	held, ok := errors.AsType[*driver.HeldError](err)
+	if !ok || !errors.Is(err, swapper.ErrBusy) || r.InPlaceBecause == "" {
+		t.Fatalf("%+v: %v", r, err)
+	}
+	if held.Waited < timeout {
+		t.Errorf("it says that it waited for %s, not for all of the %s", held.Waited, timeout)
+	}
+	var waited time.Duration
+	for _, phase := range r.Phases {
+		if phase.Name == "wait" || phase.Name == "copy" {
+			waited += phase.Took
+		}
+	}
+	if waited > timeout*3/2 {
+		t.Errorf("with a timeout of %s it waited for %s", timeout, waited)
 	}
 }

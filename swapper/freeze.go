@@ -24,7 +24,10 @@ func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
 		// the blocks of a gigabyte takes longer than the rest of the pause.
 		shrinkWAL(ctx, p.db)
 	}
-	if err := p.nobodyElsewhere(); err != nil {
+	end := p.wait() // for peers that don't answer
+	err := p.nobodyElsewhere()
+	end()
+	if err != nil {
 		return nil, err
 	}
 	frozen, err := p.freezePatiently(ctx, driver.FreezeOptions{
@@ -34,7 +37,7 @@ func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
 		Peers:  p.wantLease, // which proves that they have closed it
 		Logger: &p.opts.Logger,
 		Notify: p.freezeStep,
-	}, p.attempt())
+	}, p.attemptRename())
 	if err != nil {
 		return nil, p.freezeFailed(err)
 	}
@@ -44,18 +47,13 @@ func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
 	return frozen, nil
 }
 
-// left is what remains of the timeout.
-func (p *push) left() time.Duration { return max(p.opts.timeout()-p.waited, 0) }
-
-// attempt is left, and time for one attempt if nothing is.
-func (p *push) attempt() time.Duration {
-	return max(p.left(), min(p.opts.maxPause(), p.opts.timeout()))
-}
-
-// waits begins a wait; end counts it against the timeout.
-func (p *push) waits() (end func()) {
-	began := time.Now()
-	return func() { p.waited += time.Since(began) }
+// attemptRename is attempt, without what is kept for writing in place where that may follow.
+func (p *push) attemptRename() time.Duration {
+	all := p.attempt()
+	if p.opts.method() == MethodAuto && p.wal && !p.opts.Force {
+		return all - min(all/4, p.opts.maxPause())
+	}
+	return all
 }
 
 // freezePatiently freezes the database within the timeout, which begins now. A push
@@ -66,7 +64,7 @@ func (p *push) waits() (end func()) {
 // When the timeout is over, a forced push ends what is held, but not if that waits for a
 // lock of another process.
 func (p *push) freezePatiently(ctx context.Context, opts driver.FreezeOptions, timeout time.Duration) (*driver.Frozen, error) {
-	defer p.waits()()
+	defer p.wait()()
 	force := opts.Force
 	opts.Force = false
 	frozen, err := p.freezeWithin(ctx, opts, timeout)
@@ -137,7 +135,7 @@ func (p *push) freezeAll(ctx context.Context) (frozen *driver.Frozen, others att
 		p.thaw(frozen, others.thaw)
 		// Two databases may have each other attached, and be pushed to at once: let
 		// one be the first.
-		end := p.waits()
+		end := p.wait()
 		err = sleep(ctx, rand.N(attacherPatience/5)+freezingEvery)
 		end()
 		if err != nil {

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
@@ -201,12 +200,11 @@ func (o *overwrite) run(ctx context.Context) error {
 
 // write copies all pages and commits.
 func (o *overwrite) write(ctx context.Context) error {
-	began := time.Now()
 	if o.copy == nil {
 		if locked, err := o.beginCopy(); err != nil {
 			return failed("write to the live database", err)
 		} else if !locked {
-			return o.writerElsewhere(began)
+			return o.writerElsewhere()
 		}
 	}
 	ahead := o.writeAhead()
@@ -246,7 +244,7 @@ func (o *overwrite) write(ctx context.Context) error {
 			return nil
 		}
 		if o.copy.Remaining() == 0 {
-			return o.writerElsewhere(began) // something keeps it from the commit
+			return o.writerElsewhere() // something keeps it from the commit
 		}
 	}
 }

@@ -42,10 +42,16 @@ type PushOptions struct {
 
 	// Method is how the live database is replaced; "" means MethodAuto.
 	Method Method
-	// Timeout bounds everything that the push waits for, taken together: holds that
-	// drain, locks of other processes, swaps of databases that have this one attached.
-	// When it is used up, what is left to do is attempted once, for MaxPause at most.
-	// Receiving, checking and copying are bounded by ctx alone. 0 means 30 s.
+	// Timeout bounds everything that the push waits for, taken together and by whichever
+	// method: holds that drain, locks of other processes, swaps of databases that have
+	// this one attached. With MethodAuto in WAL mode a rename gives up when a quarter of
+	// it is left, or MaxPause if that is less, in which the push goes in place. When
+	// nothing is left, what is to be done is attempted once, for 50 ms at most.
+	//
+	// It does not bound receiving, checking and copying, which end with ctx alone. A
+	// connect hook that hangs in the rehearsal is given up after as long once more. With
+	// Force, what is interrupted at the timeout has two seconds to return; and so has a
+	// peer that hangs to answer. 0 means 30 s.
 	Timeout time.Duration
 	// MaxPause bounds how long calls wait in one attempt to drain what is held; 0
 	// means 1 s. For writes, which in a rename on a slow disk begin to wait before reads do

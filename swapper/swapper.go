@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"hotswap/driver"
 	"hotswap/internal/printable"
@@ -34,7 +33,7 @@ func Push(ctx context.Context, db *driver.Database, src io.Reader, opts PushOpti
 		return Report{}, err
 	}
 	defer db.Keep()() // its last pool may be closed meanwhile, and another one opened
-	p := &push{db: db, opts: opts, events: newEvents(db, opts.Logger, opts.Notify)}
+	p := &push{db: db, opts: opts, patience: patience{timeout: opts.timeout()}, events: newEvents(db, opts.Logger, opts.Notify)}
 	defer p.events.end()
 	p.report = Report{Source: opts.Source, Target: db.Path(), DryRun: opts.DryRun, GenerationBefore: db.Generation()}
 	p.report.Generation = p.report.GenerationBefore
@@ -62,7 +61,7 @@ type push struct {
 	report Report
 	events *events
 	phases phases
-	waited time.Duration // of the timeout, which all waits of the push share
+	patience
 
 	target *target // the live file, as inspect found it
 	stage  *stage  // the new one, from receive on

@@ -25,13 +25,13 @@ func (p *push) visit(ctx context.Context, fn func(*live) error) error {
 	began := time.Now()
 	for try := 1; ; try++ {
 		tried := time.Now()
-		err := p.visitOnce(ctx, p.wal || try > visitTries, fn)
+		err := p.visitOnce(ctx, p.wal || try > visitTries || p.left() == 0, fn)
 		switch {
 		case err == errNoBreak:
 		case !busyElsewhere(err):
 			return err
 		case time.Since(tried) >= p.left():
-			p.waited += time.Since(tried)
+			p.used += time.Since(tried)
 			return p.visitLocked(ctx, fn, err, time.Since(began))
 		case time.Since(began) > exclusiveLook:
 			if inVain := exclusive(p.db); inVain != nil {
@@ -43,9 +43,7 @@ func (p *push) visit(ctx context.Context, fn func(*live) error) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if err != errNoBreak { // of those there are a few, and short ones
-			p.waited += time.Since(tried)
-		}
+		p.used += time.Since(tried)
 	}
 }
 

@@ -15,11 +15,10 @@ import (
 // lock gets SQLite's write lock with a first step of the copy that copies nothing; one
 // that copied the only page of a source would commit, too. While another process has the
 // lock, or one of the program's transactions, it tries again and again, and the
-// program's writes wait only for a part of that time. When nothing is left of the
-// timeout, as after a reader that kept it from renaming, there is one attempt.
+// program's writes wait only for a part of that time.
 func (o *overwrite) lock(ctx context.Context) (err error) {
-	began := time.Now()
-	deadline := began.Add(o.push.attempt())
+	defer o.push.wait()()
+	deadline := time.Now().Add(o.push.attempt())
 	window := 50 * time.Millisecond
 	for {
 		if err := o.quiet(ctx, deadline); err != nil {
@@ -31,13 +30,13 @@ func (o *overwrite) lock(ctx context.Context) (err error) {
 			}
 			continue
 		}
-		locked, err := o.begin(ctx, window)
+		locked, err := o.begin(ctx, min(window, max(time.Until(deadline), lastAttempt)))
 		if locked {
 			return nil
 		}
 		o.closeLive()
 		if err == nil {
-			err = o.writerElsewhere(began)
+			err = o.writerElsewhere()
 		} else {
 			err = liveBusy("write to the live database", err)
 		}
@@ -58,7 +57,7 @@ func (o *overwrite) lock(ctx context.Context) (err error) {
 			return errors.Join(ctx.Err(), err)
 		}
 		select {
-		case <-time.After(2 * window):
+		case <-time.After(min(2*window, time.Until(deadline))):
 		case <-ctx.Done():
 		}
 		window = min(2*window, o.push.opts.maxPause())
@@ -110,14 +109,14 @@ func (o *overwrite) openGate(opened ...func()) {
 }
 
 // writerElsewhere is the error of a write lock that can't be had.
-func (o *overwrite) writerElsewhere(since time.Time) error {
+func (o *overwrite) writerElsewhere() error {
 	if f := lockedNow(o.push.db, o.frozen.Holders...); f != nil {
 		return f
 	}
 	f := &failure{text: "something keeps the database locked for writing", kinds: []error{ErrBusy},
 		hint: "let it end its transaction and try again, or wait longer with --timeout"}
 	if holders := slices.DeleteFunc(slices.Clone(o.frozen.Holders), waitsItself); len(holders) > 0 { // most likely the program's own transaction
-		f.cause = &driver.HeldError{Path: o.target.path, Waited: time.Since(since), Holders: holders}
+		f.cause = &driver.HeldError{Path: o.target.path, Waited: o.push.waited(), Holders: holders}
 		o.push.report.Holders = holders
 		if !o.push.opts.Force {
 			f.hint += ", or interrupt the program's transactions with --force"

@@ -23,7 +23,7 @@ type cpCmd struct {
 	SkipRehearsal       bool          `help:"Push without opening the new database as the program's own connections will (connect hook, PRAGMA, ATTACH). Settings that can't be replayed are then lost, and where a hook fails, so do the program's calls."`
 	Quick               bool          `help:"Check with PRAGMA quick_check instead: faster, but blind to corrupt indexes."`
 	Method              string        `default:"auto" enum:"auto,rename,in-place" help:"How a push replaces the database: rename drains the program's connections and those of its peers, and needs the file to itself otherwise; in-place writes over it through SQLite, for when another process or a long reader has it open; auto renames if it can."`
-	Timeout             time.Duration `placeholder:"30s" help:"How long a push waits in total for transactions and open rows to end; by default the program's setting, or 30s. It can't be 0."`
+	Timeout             time.Duration `placeholder:"30s" help:"How long a push waits in all for transactions and open rows to end, and for locks, by rename and in place together; not for the transfer, checks and copying. By default the program's setting, or 30s. It can't be 0."`
 	MaxPause            time.Duration `placeholder:"1s" help:"The longest that a single attempt of a push may hold up the program's calls; by default the program's setting, or 1s. It can't be 0."`
 	Force               bool          `help:"When a push reaches its timeout, interrupt what is still running and roll its transactions back."`
 	Backup              bool          `short:"b" help:"Keep the replaced file beside the new one, as DST~; DST must be a database or a file."`

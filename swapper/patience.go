@@ -1,0 +1,35 @@
+package swapper
+
+import "time"
+
+// patience is the timeout of a push, which all of its waits share, whichever the method.
+type patience struct {
+	timeout time.Duration
+	used    time.Duration // by the waits that have ended
+	since   time.Time     // when the one under way began; zero if there is none
+}
+
+// wait begins a wait; end counts it. One within another is part of that one.
+func (p *patience) wait() (end func()) {
+	if !p.since.IsZero() {
+		return func() {}
+	}
+	p.since = time.Now()
+	return func() { p.used, p.since = p.waited(), time.Time{} }
+}
+
+func (p *patience) waited() time.Duration {
+	if p.since.IsZero() {
+		return p.used
+	}
+	return p.used + time.Since(p.since)
+}
+
+// left is what remains of the timeout.
+func (p *patience) left() time.Duration { return max(p.timeout-p.waited(), 0) }
+
+// lastAttempt is the time for what is attempted when nothing is left.
+const lastAttempt = 50 * time.Millisecond
+
+// attempt is left, and time for one attempt if nothing is.
+func (p *patience) attempt() time.Duration { return max(p.left(), min(lastAttempt, p.timeout)) }
