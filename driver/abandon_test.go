@@ -12,6 +12,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 )
 
 // panics calls f, which panics, as net/http calls a handler.
@@ -178,7 +179,7 @@ func TestAPanicOfTheConnectHookLeavesNoConnectionBehind(t *testing.T) {
 	mustFreeze(t, d, driver.FreezeOptions{}).Thaw()
 
 	mistaken = true
-	if n, err := d.Reconnect(); n != 0 || err == nil {
+	if n, err := inside.Of(d).Reconnect(); n != 0 || err == nil {
 		t.Errorf("reconnected %d, %v", n, err)
 	}
 	for _, call := range []func(){ // the first three on one that reopens

@@ -122,7 +122,7 @@ func (d *Database) admitLocked(path string, file fileid.ID) (external *Swap) {
 	return external
 }
 
-// checkClosed is CheckFile while no connection is open: a file that replaced the last
+// checkClosed is insider.CheckFile while no connection is open: a file that replaced the last
 // one must be complete, and without the WAL of that.
 func (d *Database) checkClosed() error {
 	if err := d.clearLeft(); err != nil {

@@ -59,7 +59,7 @@ func (d *Database) runAdoption(a *adoption) {
 	if !d.moved() {
 		return
 	}
-	defer d.Keep()()
+	defer d.kept()()
 	if refuses {
 		d.refuse()
 		return

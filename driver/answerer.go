@@ -45,7 +45,7 @@ func having(file peers.Inode) (d *Database, release func()) {
 	}
 	for _, d := range Databases() {
 		if !d.alone.Load() && d.currentFile() == file {
-			return d, d.Keep()
+			return d, d.kept()
 		}
 	}
 	return nil, nil

@@ -29,7 +29,7 @@ func (c *conn) noteAttached() []session.Schema {
 func (c *conn) watchAttached() {
 	for _, h := range door.Of(c) {
 		if d, ok := managed(h.Path); ok && d != c.db {
-			release := d.Keep() // its last pool may be closing
+			release := d.kept() // its last pool may be closing
 			d.noteAttached(h.Path, h.File)
 			release()
 		}

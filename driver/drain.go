@@ -37,7 +37,7 @@ const (
 //	   |     |
 //	   +-----+
 //
-// With FreezeOptions.Quiet, writes alone wait before each "gate closed": see quieten.
+// With inside.FreezeOptions.Quiet, writes alone wait before each "gate closed": see quieten.
 //
 // A loop that queries inside its open Rows can't end while the gate is closed, and
 // starts again as soon as it is open. What tells its outer query from the inner ones is

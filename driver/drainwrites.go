@@ -8,7 +8,7 @@ import (
 	"hotswap/internal/peers"
 )
 
-// A freeze of writes only (FreezeOptions.WritesOnly) closes no connection but those with a
+// A freeze of writes only (inside.FreezeOptions.WritesOnly) closes no connection but those with a
 // shared cache. It has one attempt: writes wait at the gate until the thaw.
 
 // concerns reports whether the connection is to be drained.
@@ -52,8 +52,8 @@ func (dr *drain) writers(ctx context.Context) error {
 	}
 	began, most := time.Now(), min(dr.opts.MaxPause, dr.opts.Timeout)
 	dr.frozen.others.ask(peers.Message{Op: peers.Hush, For: most})
-	dr.d.filterGate(&filter{writes: true, shared: dr.opts.CloseShared})
-	dr.opts.Notify(FreezeEvent{Step: FreezeWritesWait})
+	dr.d.filterGate(&filter{writes: true, shared: dr.opts.swap.CloseShared})
+	dr.opts.swap.WritesWait()
 	if err := dr.awaitTransactions(ctx, most); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/testenv"
 )
 
@@ -145,7 +146,7 @@ func TestCallsWaitForTheThawAndNoneFails(t *testing.T) {
 		f := mustFreeze(t, d, driver.FreezeOptions{})
 		f.Replaced()
 		f.Thaw()
-		if _, err := d.Reconnect(); err != nil {
+		if _, err := inside.Of(d).Reconnect(); err != nil {
 			t.Error(err)
 		}
 	}

@@ -331,7 +331,7 @@ func TestWhatAForcedFreezeEndsLeavesNoTransactionInThePool(t *testing.T) {
 func TestAFreezeInTurnNeedsNoTimeIfItIsItsTurn(t *testing.T) {
 	_, d := open(t, "", 1)
 	for range 50 {
-		f, err := d.Freeze(t.Context(), driver.FreezeOptions{Timeout: time.Nanosecond, InTurn: true, Force: true})
+		f, err := d.Freeze(t.Context(), inTurn(driver.FreezeOptions{Timeout: time.Nanosecond, Force: true}))
 		if err != nil {
 			t.Fatal(err)
 		}

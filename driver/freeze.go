@@ -6,6 +6,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"hotswap/internal/inside"
 	"hotswap/internal/peers"
 	"hotswap/internal/reserve"
 )
@@ -21,44 +22,11 @@ type FreezeOptions struct {
 	// transactions back; their owners get ErrForced. The program's own SQL functions
 	// can't be interrupted.
 	Force bool
-	// WritesOnly makes only writes and new transactions wait, and closes no connection:
-	// reads go on. It is for callers that replace the content through SQLite in WAL
-	// mode. Freeze then waits at most MaxPause for open transactions to end, and
-	// returns no HeldError: those that are left read the old content to their end.
-	// Until Thaw, a call that still gets SQLITE_BUSY waits and is retried; within a
-	// transaction that has read content which is gone by then it does get SQLITE_BUSY,
-	// as from any other writer.
-	WritesOnly bool
-	// InTurn makes the freeze wait, before it closes the gate and with calls flowing,
-	// until few enough other databases of the program are closed by such a freeze: at
-	// most as many as there are processors, but at least 2 and at most 8. Pushes set
-	// it. A caller that freezes another database meanwhile must not.
-	InTurn bool
-	// CloseShared, with WritesOnly, drains and closes the connections with
-	// cache=shared, as Freeze does with all if WritesOnly is not set. They share one
-	// snapshot, which lasts as long as any of them reads.
-	CloseShared bool
-	// Quiet, if set and WritesOnly is not, is called in each attempt before the gate
-	// closes. It is for what takes time and need not keep reads waiting. With calls
-	// flowing as before it may make ready, and then it may call hold: that has writes and
-	// new transactions wait, and reads go on, and reports whether no transaction is open
-	// any more; one may have stayed open for as long as the attempt can wait. Writes go on
-	// waiting then until the attempt ends, for all of which MaxPause bounds their wait: what
-	// Quiet takes may shorten the time for calls to drain. Its context ends when it should
-	// return. What writes nonetheless (a function that a SELECT calls, say, or another
-	// process) is not kept from it. It is not called if peers take part, whose writes
-	// would not wait. An error ends the freeze with that error.
-	Quiet func(ctx context.Context, hold func() bool) error
 	// Peers makes the freeze span the other processes that have the file open through
-	// this driver, and take part (see WithPeers): they drain in the same attempts, and
-	// their connections are closed, too; with WritesOnly, their writes wait, too. Freeze
-	// returns a *PeerError if one of them does not answer any more.
+	// this driver (see [WithPeers]): they drain in the same attempts, and their
+	// connections are closed, too. Freeze returns a *PeerError if one of them does not
+	// answer any more.
 	Peers bool
-	// InPlace is for callers that replace the content through SQLite, which other
-	// processes may use meanwhile. Peers then take part by whatever directory or name they
-	// reach the file, and one that does not answer is left out: Frozen.Peers names its
-	// problem. If Replaced is called, all are told of it.
-	InPlace bool
 	// Logger, if set, gets a line for every call that is queued and one when it
 	// resumes, unless the driver has a logger of its own.
 	Logger *zerolog.Logger
@@ -66,6 +34,7 @@ type FreezeOptions struct {
 	// it must return at once, and must not use the database.
 	Notify func(FreezeEvent)
 
+	swap   inside.FreezeOptions
 	adopts bool // moves to a file that something else put there
 }
 
@@ -89,7 +58,6 @@ const (
 	FreezeGateClosed                     // an attempt begins
 	FreezeGateReopened                   // it failed
 	FreezeClosed                         // it succeeded: every connection is closed
-	FreezeWritesWait                     // with WritesOnly: writes wait from now on
 )
 
 // Freeze drains the database: new calls wait in the driver, work in progress ends, and
@@ -104,16 +72,15 @@ const (
 // moment they have.
 //
 // It returns a *HeldError at the timeout; ErrFreezing if another freeze is in progress
-// or OnSwap callbacks are running, or if with InTurn it got no turn in time; an error
-// that is ErrReplaced if something other than a swap replaced the file and the new one
-// can't be used; and ctx.Err() if ctx ends first. Calls then flow as before. After nil,
-// Thaw must be called.
+// or OnSwap callbacks are running; an error that is ErrReplaced if something other than
+// a swap replaced the file and the new one can't be used; and ctx.Err() if ctx ends
+// first. Calls then flow as before. If the error is nil, Thaw must be called.
 func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, error) {
 	dr, err := d.drain(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
-	if opts.WritesOnly {
+	if opts.swap.WritesOnly {
 		return dr.frozen, nil
 	}
 	return dr.close()
@@ -133,7 +100,7 @@ func (d *Database) drain(ctx context.Context, opts FreezeOptions) (*drain, error
 		}
 	}()
 	if opts.Peers {
-		dr.frozen.others = d.invite(peers.Join, opts.InPlace)
+		dr.frozen.others = d.invite(peers.Join, opts.swap.InPlace)
 	}
 	if err := dr.begin(ctx); err != nil {
 		return nil, err
@@ -152,6 +119,9 @@ func (d *Database) beginDrain(opts FreezeOptions) (*drain, error) {
 	}
 	if opts.Notify == nil {
 		opts.Notify = func(FreezeEvent) {}
+	}
+	if opts.swap.WritesWait == nil {
+		opts.swap.WritesWait = func() {}
 	}
 	if !d.freezing.TryLock() {
 		if d.refusing() {
@@ -172,10 +142,10 @@ func (d *Database) beginDrain(opts FreezeOptions) (*drain, error) {
 }
 
 func (dr *drain) begin(ctx context.Context) error {
-	if !dr.opts.WritesOnly {
+	if !dr.opts.swap.WritesOnly {
 		return dr.run(ctx)
 	}
-	if dr.opts.CloseShared {
+	if dr.opts.swap.CloseShared {
 		if err := dr.closeShared(ctx); err != nil {
 			return err
 		}

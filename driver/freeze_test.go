@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/lognote"
 	"hotswap/internal/testenv"
 )
@@ -237,35 +238,32 @@ func TestOnSwapRunsOnceCallsFlowAndInOrder(t *testing.T) {
 
 func TestAPanicInNotifyOpensTheGateAgain(t *testing.T) {
 	db, d := open(t, "", 1)
-	for _, opts := range []struct {
-		step driver.FreezeStep
-		driver.FreezeOptions
-	}{
-		{driver.FreezeWaiting, driver.FreezeOptions{}},
-		{driver.FreezeGateClosed, driver.FreezeOptions{}},
-		{driver.FreezeClosed, driver.FreezeOptions{}},
-		{driver.FreezeWritesWait, driver.FreezeOptions{WritesOnly: true}},
-	} {
-		opts.Notify = func(e driver.FreezeEvent) {
-			if e.Step == opts.step {
+	at := func(step driver.FreezeStep) driver.FreezeOptions {
+		return driver.FreezeOptions{Notify: func(e driver.FreezeEvent) {
+			if e.Step == step {
 				panic("a user's mistake")
 			}
-		}
+		}}
+	}
+	for step, opts := range []driver.FreezeOptions{
+		at(driver.FreezeWaiting), at(driver.FreezeGateClosed), at(driver.FreezeClosed),
+		inside.Extend(driver.FreezeOptions{}, inside.FreezeOptions{WritesOnly: true, WritesWait: func() { panic("a mistake") }}),
+	} {
 		func() {
 			defer func() {
 				if recover() == nil {
-					t.Errorf("step %d: no panic", opts.step)
+					t.Errorf("step %d: no panic", step)
 				}
 			}()
-			d.Freeze(t.Context(), opts.FreezeOptions)
+			d.Freeze(t.Context(), opts)
 		}()
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		if _, err := db.ExecContext(ctx, "INSERT INTO t (v) VALUES ('x')"); err != nil {
-			t.Fatalf("step %d, a call after it: %v", opts.step, err)
+			t.Fatalf("step %d, a call after it: %v", step, err)
 		}
 		if d.Stats().Frozen {
-			t.Errorf("step %d: frozen", opts.step)
+			t.Errorf("step %d: frozen", step)
 		}
 		mustFreeze(t, d, driver.FreezeOptions{}).Thaw()
 	}

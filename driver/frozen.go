@@ -9,12 +9,13 @@ import (
 
 	"hotswap/internal/door"
 	"hotswap/internal/fileid"
+	"hotswap/internal/inside"
 	"hotswap/internal/peers"
 )
 
 // Frozen is a database with every connection drained and closed, and the gate closed:
-// nothing in the program but its Attachers touches its files until Thaw. (With
-// WritesOnly, nothing in it writes.) It is not safe for concurrent use.
+// nothing in the program but its [Database.Attachers] touches its files until Thaw. It
+// is not safe for concurrent use.
 type Frozen struct {
 	// Connections is how many connections were closed.
 	Connections int
@@ -22,14 +23,6 @@ type Frozen struct {
 	Attempts int
 	// Holders are those that made an attempt fail.
 	Holders []Holder
-	// Generation is set by Thaw: the generation that it has begun, or the current one.
-	// Another may have begun by the time Thaw returns.
-	Generation uint64
-	// Pause is set by Thaw before it calls the functions opened: what it returns.
-	Pause time.Duration
-	// WritesPause is set with it: the pause as writes felt it, which with
-	// FreezeOptions.Quiet begin to wait before all other calls do.
-	WritesPause time.Duration
 	// Peers are the other processes that took part (FreezeOptions.Peers). Thaw
 	// completes them.
 	Peers []Peer
@@ -58,23 +51,22 @@ func (f *Frozen) overwrites() {
 // generation and run the OnSwap callbacks.
 func (f *Frozen) Replaced() { f.replaced = true }
 
-// ForgiveReplay records that nobody has checked whether the session settings of
-// connections (PRAGMA, ATTACH) can be replayed with the new file. A setting that can't
-// be, because it refers to something that is gone or does not fit, is then dropped with
-// a line in the log; otherwise every call of its connection would fail. It holds until
-// the next swap.
-func (f *Frozen) ForgiveReplay() { f.forgives = true }
-
 // Thaw opens the gate: calls resume, each reopening its connection. It returns the
 // pause, from gate closed to gate open, as the longest-waiting call felt it. OnSwap
-// callbacks have run when it returns, or have been running for 30 s. Thaw calls the
-// functions opened once calls flow, before it waits for the callbacks,
-// which may need what those release. A second Thaw does nothing and returns 0.
-func (f *Frozen) Thaw(opened ...func()) (pause time.Duration) {
+// callbacks have run when it returns, or have been running for 30 s. A second Thaw does
+// nothing and returns 0.
+func (f *Frozen) Thaw() (pause time.Duration) {
+	f.thawThen(func(t inside.Thawed) { pause = t.Pause })
+	return pause
+}
+
+// thawThen is Thaw, and calls opened once calls flow, before it waits for the callbacks.
+func (f *Frozen) thawThen(opened func(inside.Thawed)) {
 	if f.thawed {
-		return 0
+		return
 	}
-	pause, notified, log := f.thaw(opened...)
+	thawed, notified, log := f.thaw()
+	opened(thawed)
 	patient := time.Now().Add(onSwapPatience) // with the callbacks of all processes
 	switch {
 	case notified == nil:
@@ -84,31 +76,29 @@ func (f *Frozen) Thaw(opened ...func()) (pause time.Duration) {
 		f.db.awaitOnSwap(notified, log)
 	}
 	f.Peers = f.others.report(f.replaced, f.arrived, patient)
-	return pause
 }
 
 // thaw is Thaw, but does not wait for the callbacks; when they have run, notified, if it
 // is not nil, is closed. log is the freeze's, if any.
-func (f *Frozen) thaw(opened ...func()) (pause time.Duration, notified <-chan struct{}, log *zerolog.Logger) {
+func (f *Frozen) thaw() (thawed inside.Thawed, notified <-chan struct{}, log *zerolog.Logger) {
 	f.thawed = true
 	d := f.db
 	external := d.arrive(f.replaced)
 	if f.replaced = f.replaced || external; f.replaced {
 		d.forgives.Store(f.forgives)
-		f.Generation = d.generation.Add(1)            // before any call can see the new file,
+		thawed.Generation = d.generation.Add(1)       // before any call can see the new file,
 		door.Expect(d.Path(), d.watch.known().last()) // also one of another database
 	} else {
-		f.Generation = d.generation.Load()
+		thawed.Generation = d.generation.Load()
 	}
 	f.arrived = inode(fileid.Of(d.Path()))
 	f.open()
 	now := time.Now()
 	f.others.thaw(f.replaced, f.arrived, f.forgives) // who wakes up may take the processor
-	pause = now.Sub(f.closedAt)
-	f.Pause = pause
-	f.WritesPause = pause
+	pause := now.Sub(f.closedAt)
+	thawed.Pause, thawed.WritesPause = pause, pause
 	if !f.writesWait.IsZero() {
-		f.WritesPause = max(pause, now.Sub(f.writesWait))
+		thawed.WritesPause = max(pause, now.Sub(f.writesWait))
 	}
 	if f.replaced {
 		d.mu.Lock()
@@ -118,7 +108,7 @@ func (f *Frozen) thaw(opened ...func()) (pause time.Duration, notified <-chan st
 		if external {
 			d.warnReplaced(pause)
 		}
-		notified = d.notify(Swap{Path: d.Path(), Generation: f.Generation, Pause: pause, External: external})
+		notified = d.notify(Swap{Path: d.Path(), Generation: thawed.Generation, Pause: pause, External: external})
 	}
 	if len(f.lost) > 0 {
 		slices.Sort(f.lost)
@@ -127,10 +117,7 @@ func (f *Frozen) thaw(opened ...func()) (pause time.Duration, notified <-chan st
 	}
 	log = d.gateLog.Load()
 	f.end()
-	for _, do := range opened {
-		do()
-	}
-	return pause, notified, log
+	return thawed, notified, log
 }
 
 // open lets calls flow again.

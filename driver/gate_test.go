@@ -11,6 +11,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/testenv"
 )
 
@@ -53,7 +54,7 @@ func TestAllCallsWaitWhileTheGateWaitsForAConnectionThatIsBeingReopened(t *testi
 		}
 		slow.Store(true)
 		go func() {
-			_, err := d.Reconnect() // the only one left
+			_, err := inside.Of(d).Reconnect() // the only one left
 			reconnected <- err
 		}()
 		<-opening
@@ -109,7 +110,7 @@ func TestAConnectionThatIsOpenedWhileWritesWaitWaitsWithItsWrites(t *testing.T) 
 				t.Fatal(err)
 			}
 			defer one.Close()
-			f := mustFreeze(t, d, driver.FreezeOptions{WritesOnly: true})
+			f := mustFreeze(t, d, inside.Extend(driver.FreezeOptions{}, inside.FreezeOptions{WritesOnly: true}))
 			other, err := db.Conn(ctx) // there is none in the pool
 			if err != nil {
 				t.Fatal(err)

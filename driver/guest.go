@@ -222,20 +222,20 @@ func (g *guest) thaw(q question) {
 	if q.Swapped && now == q.File {
 		f.Replaced()
 		if q.Forgive {
-			f.ForgiveReplay()
+			f.forgives = true
 		}
 	}
 	g.frozen = nil
 	g.door()
-	pause, told, log := f.thaw()
-	g.tell(q, peers.Message{Op: peers.Thawed, File: now, Pause: pause, Generation: f.Generation}, told, log)
+	thawed, told, log := f.thaw()
+	g.tell(q, peers.Message{Op: peers.Thawed, File: now, Pause: thawed.Pause, Generation: thawed.Generation}, told, log)
 }
 
 // tell says that calls flow again, and when the OnSwap callbacks, if there are any, have
 // run.
 func (g *guest) tell(q question, thawed peers.Message, told <-chan struct{}, log *zerolog.Logger) {
 	g.say(q, thawed)
-	go g.d.Reconnect()
+	go g.d.reconnect()
 	if told != nil {
 		go g.d.awaitOnSwap(told, log)
 		select {
@@ -266,7 +266,7 @@ func (g *guest) leave() {
 	if _, told, log := g.frozen.thaw(); told != nil {
 		go g.d.awaitOnSwap(told, log)
 	}
-	g.d.Reconnect()
+	g.d.reconnect()
 }
 
 // awaitFile waits until the file at the path can be opened: a host that was stopped may

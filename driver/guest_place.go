@@ -22,7 +22,7 @@ const silence peers.Op = ""
 
 // hush has writes wait, and waits until no transaction is open.
 func (g *guest) hush(q question, most time.Duration) bool {
-	g.dr.opts.MaxPause, g.dr.opts.Timeout, g.dr.opts.CloseShared = most, most, true
+	g.dr.opts.MaxPause, g.dr.opts.Timeout, g.dr.opts.swap.CloseShared = most, most, true
 	if err := g.dr.closeShared(q.ctx); err != nil {
 		g.say(q, peers.Message{Op: peers.Busy, Why: err.Error()})
 		return false
@@ -59,7 +59,7 @@ func (g *guest) goOn() {
 	if f := g.frozen; f != nil {
 		g.frozen = nil
 		f.thaw()
-		go g.d.Reconnect()
+		go g.d.reconnect()
 	}
 }
 
@@ -80,10 +80,10 @@ func (g *guest) thawInPlace(q question) {
 	}
 	f.Replaced()
 	if q.Forgive {
-		f.ForgiveReplay()
+		f.forgives = true
 	}
-	pause, told, log := f.thaw()
-	thawed.Pause, thawed.Generation = pause, f.Generation
+	flowing, told, log := f.thaw()
+	thawed.Pause, thawed.Generation = flowing.Pause, flowing.Generation
 	g.tell(q, thawed, told, log)
 }
 
@@ -109,7 +109,7 @@ func (g *guest) leaveInPlace() {
 	}
 	f.Replaced()
 	_, told, log := f.thaw()
-	g.d.Reconnect()
+	g.d.reconnect()
 	g.d.awaitOnSwap(told, log)
 }
 

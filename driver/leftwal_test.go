@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/testenv"
 )
 
@@ -118,7 +119,7 @@ func TestAFileIsNotOpenedBesideTheWALOfTheReplacedOne(t *testing.T) {
 	if w := r.db.Warning(); !strings.Contains(w, "the WAL of the replaced file") {
 		t.Errorf("warning %q", w)
 	}
-	if err := r.db.CheckFile(t.Context()); !errors.Is(err, driver.ErrReplaced) || !strings.Contains(err.Error(), "the WAL of the replaced file") {
+	if err := inside.Of(r.db).CheckFile(t.Context()); !errors.Is(err, driver.ErrReplaced) || !strings.Contains(err.Error(), "the WAL of the replaced file") {
 		t.Errorf("who is about to open the file is told %v", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)

@@ -73,8 +73,8 @@ func TestADatabaseThatWasGivenUpIsWhatIsAtItsPathNow(t *testing.T) {
 	release()
 	r.pool.Close()
 	r.mv()
-	defer kept.Keep()()
-	if err := kept.CheckFile(t.Context()); err != nil {
+	defer inside.Of(kept).Keep()()
+	if err := inside.Of(kept).CheckFile(t.Context()); err != nil {
 		t.Error(err)
 	}
 	own := inside.Of(kept).OpenOwn("mode=rw")

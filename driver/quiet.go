@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// quieten calls FreezeOptions.Quiet before the gate closes to everything.
+// quieten calls Quiet, an option of swaps, before the gate closes to everything.
 //
 // All that writes wait for in an attempt is bounded by MaxPause: the time until the
 // attempt began to close the gate counts, and what Quiet takes is taken from the window
 // if need be.
 func (dr *drain) quieten(ctx context.Context, holders []Holder, window time.Duration) error {
-	if dr.opts.Quiet == nil {
+	if dr.opts.swap.Quiet == nil {
 		return nil
 	}
 	quiet, cancel := context.WithTimeout(ctx, max(dr.opts.MaxPause-window, dr.opts.MaxPause/2))
 	defer cancel()
-	return dr.opts.Quiet(quiet, func() bool { return dr.holdWrites(quiet, holders, window) })
+	return dr.opts.swap.Quiet(quiet, func() bool { return dr.holdWrites(quiet, holders, window) })
 }
 
 // holdWrites has writes wait, with reads flowing, and reports whether no transaction is

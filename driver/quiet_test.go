@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 )
 
 func TestInQuietReadsGoOnAndWritesWait(t *testing.T) {
@@ -16,7 +17,7 @@ func TestInQuietReadsGoOnAndWritesWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db, d := open(t, "", 10)
 		const took = 40 * time.Millisecond
-		f := mustFreeze(t, d, driver.FreezeOptions{Quiet: func(ctx context.Context, hold func() bool) error {
+		f := mustFreeze(t, d, inside.Extend(driver.FreezeOptions{}, inside.FreezeOptions{Quiet: func(ctx context.Context, hold func() bool) error {
 			if _, err := db.Exec("INSERT INTO t (v) VALUES ('x')"); err != nil {
 				t.Errorf("a write, before they are held: %v", err)
 			}
@@ -43,11 +44,13 @@ func TestInQuietReadsGoOnAndWritesWait(t *testing.T) {
 				cancel()
 			}
 			return nil
-		}})
+		}}))
 		time.Sleep(time.Millisecond)
-		if pause := f.Thaw(); pause != time.Millisecond || f.WritesPause != took+pause {
-			t.Errorf("the pause is %v, that of writes %v", pause, f.WritesPause)
-		}
+		inside.OfFrozen(f).ThawThen(func(thawed inside.Thawed) {
+			if thawed.Pause != time.Millisecond || thawed.WritesPause != took+thawed.Pause {
+				t.Errorf("the pause is %v, that of writes %v", thawed.Pause, thawed.WritesPause)
+			}
+		})
 		db.Close()
 	})
 }
@@ -90,12 +93,12 @@ func TestMaxPauseBoundsTheWaitOfWritesInQuiet(t *testing.T) {
 		}
 		attempts := 0
 		const most = 100 * time.Millisecond
-		f, err := d.Freeze(t.Context(), driver.FreezeOptions{MaxPause: most, Timeout: 5 * time.Second, Quiet: func(ctx context.Context, hold func() bool) error {
+		f, err := d.Freeze(t.Context(), inside.Extend(driver.FreezeOptions{MaxPause: most, Timeout: 5 * time.Second}, inside.FreezeOptions{Quiet: func(ctx context.Context, hold func() bool) error {
 			attempts++
 			hold()
 			<-ctx.Done() // as long as it may
 			return nil
-		}})
+		}}))
 		if err == nil {
 			f.Thaw()
 		} else if held := (*driver.HeldError)(nil); !errors.As(err, &held) {
@@ -115,7 +118,7 @@ func TestAnErrorOfQuietEndsTheFreeze(t *testing.T) {
 	db, d := open(t, "", 2)
 	defer db.Close()
 	disk := errors.New("the disk")
-	_, err := d.Freeze(t.Context(), driver.FreezeOptions{Quiet: func(context.Context, func() bool) error { return disk }})
+	_, err := d.Freeze(t.Context(), inside.Extend(driver.FreezeOptions{}, inside.FreezeOptions{Quiet: func(context.Context, func() bool) error { return disk }}))
 	if !errors.Is(err, disk) {
 		t.Errorf("got %v", err)
 	}

@@ -12,6 +12,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 )
 
 // TestNobodyWaitsForAConnectionThatReconnects except its own user, and that one no
@@ -43,7 +44,7 @@ func TestNobodyWaitsForAConnectionThatReconnects(t *testing.T) {
 
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if n, err := d.Reconnect(); n != 1 || err != nil {
+		if n, err := inside.Of(d).Reconnect(); n != 1 || err != nil {
 			t.Errorf("reconnected %d, %v", n, err)
 		}
 	})

@@ -73,12 +73,15 @@ func registerLocked(d *Database, path string) {
 	}, entry)
 }
 
-// Keep keeps the database managed, even if its pools are closed, until release is
-// called. Further calls of release do nothing.
-func (d *Database) Keep() (release func()) {
+// kept keeps the database managed, even if its pools are closed, until release is
+// called, once or more.
+func (d *Database) kept() (release func()) {
 	d.keep()
 	return sync.OnceFunc(d.release)
 }
+
+// Keep keeps the database managed until release is called.
+func (d insider) Keep() (release func()) { return d.kept() }
 
 // keep adds a reference for a connection or a freeze. If the pool was closed while its
 // connection was being made, d is managed again.

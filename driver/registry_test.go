@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 )
 
 func TestOneFileIsOneDatabaseByWhateverName(t *testing.T) {
@@ -43,7 +44,7 @@ func TestOneFileIsOneDatabaseByWhateverName(t *testing.T) {
 	// A chdir leads nobody astray.
 	t.Chdir(t.TempDir())
 	swap(t, d)
-	if _, err := d.Reconnect(); err != nil {
+	if _, err := inside.Of(d).Reconnect(); err != nil {
 		t.Error(err)
 	}
 	if entries, _ := os.ReadDir("."); len(entries) != 0 {

@@ -113,11 +113,14 @@ func (c *conn) file(path string) fileid.ID {
 // target of a repointed symlink.
 var errMoved = errors.New("the path leads to another file now")
 
-// Reconnect opens the SQLite connections of the idle connections that a swap closed,
+// Reconnect opens the connections that a swap has closed and that nobody uses.
+func (d insider) Reconnect() (n int, err error) { return d.reconnect() }
+
+// reconnect opens the SQLite connections of the idle connections that a swap closed,
 // rather than leave that to their next call. It returns how many it opened, and the
 // first error; the next call of such a connection tries again. It does not wait at the
 // gate and skips connections in use.
-func (d *Database) Reconnect() (n int, err error) {
+func (d *Database) reconnect() (n int, err error) {
 	d.mu.Lock()
 	all := make([]*conn, 0, len(d.conns))
 	for c := range d.conns {

@@ -11,6 +11,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/testenv"
 )
 
@@ -19,7 +20,7 @@ import (
 // end of that.
 func overwritten(t *testing.T, d *driver.Database, call func() error) error {
 	t.Helper()
-	f := mustFreeze(t, d, driver.FreezeOptions{WritesOnly: true, MaxPause: time.Millisecond})
+	f := mustFreeze(t, d, inside.Extend(driver.FreezeOptions{MaxPause: time.Millisecond}, inside.FreezeOptions{WritesOnly: true}))
 	writer, err := sql.Open("sqlite3", "file:"+d.Path()+"?_txlock=immediate")
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +108,7 @@ func TestATransactionThatHasReadTheOldContentWaitsToo(t *testing.T) {
 	mustExec(t, conn, "COMMIT")
 
 	begin()
-	f := mustFreeze(t, d, driver.FreezeOptions{WritesOnly: true, MaxPause: time.Millisecond})
+	f := mustFreeze(t, d, inside.Extend(driver.FreezeOptions{MaxPause: time.Millisecond}, inside.FreezeOptions{WritesOnly: true}))
 	writer, err := sql.Open("sqlite3", d.Path())
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +169,7 @@ func TestACommitThatAReaderKeepsFromItsLockIsMadeAgain(t *testing.T) {
 		}
 		mustExec(t, conn, "INSERT INTO t VALUES (1)")
 
-		f := mustFreeze(t, d, driver.FreezeOptions{WritesOnly: true, MaxPause: time.Millisecond})
+		f := mustFreeze(t, d, inside.Extend(driver.FreezeOptions{MaxPause: time.Millisecond}, inside.FreezeOptions{WritesOnly: true}))
 		reader, err := sql.Open("sqlite3", path)
 		if err != nil {
 			t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 )
 
 // longStep is a step of open Rows that does not return until end is called and can't be
@@ -151,7 +152,7 @@ func TestATransactionWithOpenRowsIsKnownForOne(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer rows.Close()
-			f := mustFreeze(t, d, driver.FreezeOptions{WritesOnly: true, MaxPause: time.Millisecond})
+			f := mustFreeze(t, d, inside.Extend(driver.FreezeOptions{MaxPause: time.Millisecond}, inside.FreezeOptions{WritesOnly: true}))
 			defer f.Thaw()
 			if len(f.Holders) != len(begin)%2 {
 				t.Errorf("waited for %v", f.Holders)

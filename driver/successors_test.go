@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/testenv"
 )
 
@@ -77,7 +78,7 @@ func TestASymlinkThatIsTurnedIsAReplacement(t *testing.T) {
 				if again, ok := driver.Lookup(name); !ok || again != d {
 					t.Error("not found by its name, which leads elsewhere since a moment ago")
 				}
-				if err := d.CheckFile(t.Context()); err != nil {
+				if err := inside.Of(d).CheckFile(t.Context()); err != nil {
 					t.Error(err)
 				}
 				if got := stamps(t, pool); got != "rel2 1" {

@@ -9,7 +9,7 @@ import (
 	"hotswap/internal/printable"
 )
 
-// turns has a value for each database whose gate is closed by a freeze with InTurn.
+// turns has a value for each database whose gate is closed by a freeze in turn.
 // What such a freeze does while calls wait (it closes files, looks through the
 // descriptors, syncs the disk) takes longer the more of them do it: with two hundred at
 // once callers would wait for seconds, while one after another each waits for its own
@@ -18,7 +18,7 @@ var turns = make(chan struct{}, max(2, min(runtime.GOMAXPROCS(0), 8)))
 
 // takeTurn waits, with the gate open, until the freeze may close it.
 func (dr *drain) takeTurn(ctx context.Context, most time.Duration) error {
-	if !dr.opts.InTurn || dr.frozen.turn {
+	if !dr.opts.swap.InTurn || dr.frozen.turn {
 		return nil
 	}
 	select {

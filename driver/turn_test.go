@@ -13,7 +13,13 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 )
+
+// inTurn adds to the options that a freeze waits its turn, as those of pushes do.
+func inTurn(opts driver.FreezeOptions) driver.FreezeOptions {
+	return inside.Extend(opts, inside.FreezeOptions{InTurn: true})
+}
 
 func TestFreezesThatWaitTheirTurnCloseFewGatesAtOnce(t *testing.T) {
 	dir := t.TempDir()
@@ -45,14 +51,14 @@ func TestFreezesThatWaitTheirTurnCloseFewGatesAtOnce(t *testing.T) {
 	reopened := make(chan struct{}, 100)
 	go func() {
 		defer close(heldEnded)
-		_, heldErr = held.Freeze(ctx, driver.FreezeOptions{InTurn: true, Notify: func(e driver.FreezeEvent) {
+		_, heldErr = held.Freeze(ctx, inTurn(driver.FreezeOptions{Notify: func(e driver.FreezeEvent) {
 			if e.Step == driver.FreezeGateReopened {
 				select {
 				case reopened <- struct{}{}:
 				default:
 				}
 			}
-		}})
+		}}))
 	}()
 	<-reopened
 
@@ -61,7 +67,7 @@ func TestFreezesThatWaitTheirTurnCloseFewGatesAtOnce(t *testing.T) {
 	for _, d := range dbs {
 		all.Go(func() {
 			in := false
-			f, err := d.Freeze(t.Context(), driver.FreezeOptions{InTurn: true, Notify: func(e driver.FreezeEvent) {
+			f, err := d.Freeze(t.Context(), inTurn(driver.FreezeOptions{Notify: func(e driver.FreezeEvent) {
 				switch {
 				case e.Step == driver.FreezeGateClosed && !in:
 					in = true
@@ -72,7 +78,7 @@ func TestFreezesThatWaitTheirTurnCloseFewGatesAtOnce(t *testing.T) {
 					in = false
 					closed.Add(-1)
 				}
-			}})
+			}}))
 			if err != nil {
 				t.Error(err)
 				return
@@ -92,7 +98,7 @@ func TestFreezesThatWaitTheirTurnCloseFewGatesAtOnce(t *testing.T) {
 		t.Errorf("the held one: %v", heldErr)
 	}
 	for range 20 { // every turn was given back
-		f := mustFreeze(t, dbs[0], driver.FreezeOptions{InTurn: true})
+		f := mustFreeze(t, dbs[0], inTurn(driver.FreezeOptions{}))
 		f.Thaw()
 	}
 }
@@ -101,7 +107,7 @@ func TestFreezeThatWaitsItsTurnClosesNoGateAndHeedsItsContext(t *testing.T) {
 	var frozen []*driver.Frozen
 	for range max(2, min(runtime.GOMAXPROCS(0), 8)) {
 		_, d := open(t, "", 1)
-		f := mustFreeze(t, d, driver.FreezeOptions{InTurn: true})
+		f := mustFreeze(t, d, inTurn(driver.FreezeOptions{}))
 		defer f.Thaw()
 		frozen = append(frozen, f)
 	}
@@ -110,11 +116,11 @@ func TestFreezeThatWaitsItsTurnClosesNoGateAndHeedsItsContext(t *testing.T) {
 	waiting := make(chan struct{})
 	ended := make(chan error)
 	freeze := func(ctx context.Context, timeout time.Duration) {
-		_, err := d.Freeze(ctx, driver.FreezeOptions{InTurn: true, Timeout: timeout, Notify: func(e driver.FreezeEvent) {
+		_, err := d.Freeze(ctx, inTurn(driver.FreezeOptions{Timeout: timeout, Notify: func(e driver.FreezeEvent) {
 			if e.Step == driver.FreezeWaiting {
 				waiting <- struct{}{}
 			}
-		}})
+		}}))
 		ended <- err
 	}
 	go freeze(ctx, 0)
@@ -131,5 +137,5 @@ func TestFreezeThatWaitsItsTurnClosesNoGateAndHeedsItsContext(t *testing.T) {
 	}
 	mustFreeze(t, d, driver.FreezeOptions{}).Thaw() // without a turn it waits for none
 	frozen[0].Thaw()
-	mustFreeze(t, d, driver.FreezeOptions{InTurn: true}).Thaw()
+	mustFreeze(t, d, inTurn(driver.FreezeOptions{})).Thaw()
 }

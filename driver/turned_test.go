@@ -126,7 +126,7 @@ func TestAnAttachByATurnedNameGoesWithItsDatabase(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.turn("rel3")
-			testenv.Until(t, "a warning", func() bool { return d.CheckFile(t.Context()) != nil && d.Warning() != "" })
+			testenv.Until(t, "a warning", func() bool { return inside.Of(d).CheckFile(t.Context()) != nil && d.Warning() != "" })
 			if got := stamps(t, pool); got != "rel2 1" {
 				t.Error(got)
 			}
@@ -218,9 +218,9 @@ func TestAPoolThatIsOpenedAgainByATurnedNameIsOfTheSameDatabase(t *testing.T) {
 			d, _ := driver.Lookup(r.name())
 			switch how {
 			case "a push":
-				defer d.Keep()()
+				defer inside.Of(d).Keep()()
 			case "an attacher": // beside it
-				defer d.Keep()()
+				defer inside.Of(d).Keep()()
 				mustExec(t, openPool(t, driver.Name), "ATTACH ? AS live", r.name()) // and the connection idles
 			case "a pull":
 				plain := inside.Of(d).OpenPlain("mode=rw")

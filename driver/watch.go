@@ -202,13 +202,8 @@ func (d *Database) warningClosed() string {
 }
 
 // CheckFile checks whether something other than a swap has replaced the file, and
-// handles that as WithExternalReplace says. The driver does so by itself, twice a
-// second and on a connection's first use after it was idle; CheckFile is for callers
-// that are about to open the path by other means. It returns an error that is
-// ErrReplaced if the connections do not move to the file that is there now, and
-// ctx.Err() if ctx ends first. It must not be called with Rows or a transaction of the
-// database open.
-func (d *Database) CheckFile(ctx context.Context) error {
+// handles that as WithExternalReplace says.
+func (d insider) CheckFile(ctx context.Context) error {
 	if !d.moved() && !d.refusing() {
 		return d.checkClosed()
 	}

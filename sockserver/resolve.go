@@ -10,6 +10,7 @@ import (
 
 	"hotswap/driver"
 	"hotswap/internal/dbpath"
+	"hotswap/internal/inside"
 	"hotswap/internal/printable"
 	"hotswap/internal/sqlitefile"
 )
@@ -27,7 +28,7 @@ type managed struct {
 // program closes its last pool on it meanwhile.
 func (m managed) open() (db *driver.Database, release func(), err error) {
 	if m.db != nil {
-		return m.db, m.db.Keep(), nil
+		return m.db, inside.Of(m.db).Keep(), nil
 	}
 	return driver.Manage(m.path)
 }

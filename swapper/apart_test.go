@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/swapper"
 )
 
@@ -177,7 +178,7 @@ func TestConnectionsWithASharedCacheThatComeMeanwhileWait(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	pool := beside(t, driver.Name, "file:"+s.path+"?cache=shared")
-	f, err := s.db.Freeze(t.Context(), driver.FreezeOptions{WritesOnly: true, CloseShared: true})
+	f, err := s.db.Freeze(t.Context(), inside.Extend(driver.FreezeOptions{}, inside.FreezeOptions{WritesOnly: true, CloseShared: true}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -88,8 +88,9 @@ func (o *overwrite) keepAttachersOut(ctx context.Context) (all attachers, err er
 	for _, db := range o.push.db.Attachers() {
 		shares := inside.Of(db).SharesCache(o.target.path)
 		most := min(attacherPatience, o.push.attempt())
-		frozen, err := db.Freeze(ctx, driver.FreezeOptions{Timeout: most, MaxPause: most,
-			WritesOnly: o.push.wal && !shares, Logger: &o.push.opts.Logger})
+		frozen, err := db.Freeze(ctx, inside.Extend(driver.FreezeOptions{
+			Timeout: most, MaxPause: most, Logger: &o.push.opts.Logger,
+		}, inside.FreezeOptions{WritesOnly: o.push.wal && !shares}))
 		switch {
 		case err == nil:
 			o.push.report.Connections += frozen.Connections

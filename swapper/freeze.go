@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/openers"
 )
 
@@ -30,14 +31,13 @@ func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
 	if err != nil {
 		return nil, err
 	}
-	frozen, err := p.freezePatiently(ctx, driver.FreezeOptions{
+	opts := inside.Extend(driver.FreezeOptions{
 		MaxPause: p.opts.MaxPause, Force: p.opts.Force,
-		InTurn: true,
-		Quiet:  p.rest.quiet(),
 		Peers:  p.wantLease, // which proves that they have closed it
 		Logger: &p.opts.Logger,
 		Notify: p.freezeStep,
-	}, p.attemptRename())
+	}, inside.FreezeOptions{InTurn: true, Quiet: p.rest.quiet()})
+	frozen, err := p.freezePatiently(ctx, opts, p.attemptRename())
 	if err != nil {
 		return nil, p.freezeFailed(err)
 	}
@@ -191,8 +191,6 @@ func (p *push) freezeStep(e driver.FreezeEvent) {
 		if e.Count > 0 {
 			p.events.step(StepWaiting, "waiting for "+count(e.Count, "hold"), map[string]any{fieldCount: e.Count})
 		}
-	case driver.FreezeWritesWait:
-		p.events.plain(StepWritesWait)
 	case driver.FreezeGateClosed:
 		p.events.step(StepGateClosed, string(StepGateClosed), map[string]any{"window": e.Window})
 	case driver.FreezeGateReopened:
@@ -220,7 +218,7 @@ func (p *push) reconnect() (int, error) {
 	}
 	ended := make(chan result, 1)
 	go func() {
-		n, err := p.db.Reconnect()
+		n, err := inside.Of(p.db).Reconnect()
 		ended <- result{n, err}
 	}()
 	select {
@@ -236,13 +234,16 @@ func (p *push) thaw(frozen *driver.Frozen, opened ...func()) {
 	if p.report.Swapped {
 		frozen.Replaced()
 		if p.opts.SkipRehearsal {
-			frozen.ForgiveReplay()
+			inside.OfFrozen(frozen).ForgiveReplay()
 		}
 	}
-	frozen.Thaw(append(opened, func() { // before OnSwap, which may take its time
-		p.report.Pause, p.report.WritesPause, p.report.Generation = frozen.Pause, frozen.WritesPause, frozen.Generation
-		p.events.step(StepGateOpen, fmt.Sprintf("gate open: calls resume (pause %s)", human(frozen.Pause)), map[string]any{fieldPause: frozen.Pause})
-	})...)
+	inside.OfFrozen(frozen).ThawThen(func(t inside.Thawed) { // before OnSwap, which may take its time
+		for _, do := range opened {
+			do()
+		}
+		p.report.Pause, p.report.WritesPause, p.report.Generation = t.Pause, t.WritesPause, t.Generation
+		p.events.step(StepGateOpen, fmt.Sprintf("gate open: calls resume (pause %s)", human(t.Pause)), map[string]any{fieldPause: t.Pause})
+	})
 	p.report.Peers = frozen.Peers
 	for _, peer := range frozen.Peers {
 		if peer.Problem != "" && p.report.Swapped {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/livefile"
 	"hotswap/internal/openers"
 )
@@ -69,9 +70,10 @@ func (p *push) interrupt(ctx context.Context) error {
 // freezeForced freezes the database at once, for which all is interrupted that the
 // program holds, and its peers.
 func (p *push) freezeForced(ctx context.Context) (*driver.Frozen, error) {
-	frozen, err := p.freezePatiently(ctx, driver.FreezeOptions{
-		MaxPause: p.opts.MaxPause, Force: true, Peers: true, InPlace: true, Logger: &p.opts.Logger, Notify: p.freezeStep,
-	}, quietPause)
+	opts := inside.Extend(driver.FreezeOptions{
+		MaxPause: p.opts.MaxPause, Force: true, Peers: true, Logger: &p.opts.Logger, Notify: p.freezeStep,
+	}, inside.FreezeOptions{InPlace: true})
+	frozen, err := p.freezePatiently(ctx, opts, quietPause)
 	if err != nil {
 		return nil, p.freezeFailed(err)
 	}
@@ -89,7 +91,7 @@ func (p *pull) locked(ctx context.Context, busy error, waited time.Duration) err
 	}
 	var writers []driver.Holder
 	// Only with writes waiting does it show which transactions there are.
-	if quiet, err := p.db.Freeze(ctx, driver.FreezeOptions{WritesOnly: true, MaxPause: time.Millisecond}); err == nil {
+	if quiet, err := quieten(ctx, p.db, time.Millisecond); err == nil {
 		writers = quiet.Holders
 		quiet.Thaw()
 	}

@@ -14,6 +14,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/printable"
 	"hotswap/internal/snapshot"
 	"hotswap/internal/transfer"
@@ -42,7 +43,7 @@ func Pull(ctx context.Context, db *driver.Database, dst io.Writer, opts PullOpti
 	if err := supported("pull from"); err != nil {
 		return Report{}, err
 	}
-	defer db.Keep()()
+	defer inside.Of(db).Keep()()
 	p := &pull{db: db, opts: opts, events: newEvents(db, opts.Logger, opts.Notify)}
 	defer p.events.end()
 	p.report = Report{Source: db.Path(), Target: opts.Dest, GenerationBefore: db.Generation()}
@@ -70,7 +71,7 @@ type pull struct {
 }
 
 func (p *pull) run(ctx context.Context, dst io.Writer) error {
-	if err := p.db.CheckFile(ctx); err != nil {
+	if err := inside.Of(p.db).CheckFile(ctx); err != nil {
 		return strange(err)
 	}
 	p.report.Source = p.db.Path() // a symlink may have been turned

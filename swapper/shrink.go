@@ -35,7 +35,7 @@ func shrinkWAL(ctx context.Context, db *driver.Database) (done bool, err error) 
 	if err != nil || sqlitefile.WALSize(db.Path()) <= largeWAL {
 		return done || err == nil, err
 	}
-	quiet, err := db.Freeze(ctx, driver.FreezeOptions{WritesOnly: true, MaxPause: quietPause})
+	quiet, err := quieten(ctx, db, quietPause)
 	if err != nil {
 		return false, nil
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/printable"
 )
 
@@ -32,7 +33,7 @@ func Push(ctx context.Context, db *driver.Database, src io.Reader, opts PushOpti
 	if err := supported("push to"); err != nil {
 		return Report{}, err
 	}
-	defer db.Keep()() // its last pool may be closed meanwhile, and another one opened
+	defer inside.Of(db).Keep()() // its last pool may be closed meanwhile, and another one opened
 	p := &push{db: db, opts: opts, patience: patience{timeout: opts.timeout()}, events: newEvents(db, opts.Logger, opts.Notify)}
 	defer p.events.end()
 	p.report = Report{Source: opts.Source, Target: db.Path(), DryRun: opts.DryRun, GenerationBefore: db.Generation()}

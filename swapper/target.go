@@ -20,7 +20,7 @@ import (
 // inspect finds the target, removes what a killed push left beside it, and refuses what
 // can be refused before the upload.
 func (p *push) inspect(ctx context.Context) (err error) {
-	if err := p.db.CheckFile(ctx); err != nil {
+	if err := inside.Of(p.db).CheckFile(ctx); err != nil {
 		return strange(err)
 	}
 	p.report.Target = p.db.Path() // a symlink may have been turned
@@ -68,7 +68,7 @@ func (p *push) findTarget(ctx context.Context) (err error) {
 			return err
 		}
 		p.target.leads = inside.Of(p.db).LeadsTo
-		if err := p.db.CheckFile(ctx); err != nil {
+		if err := inside.Of(p.db).CheckFile(ctx); err != nil {
 			return strange(err)
 		}
 		if p.db.Generation() == generation {

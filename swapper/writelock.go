@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/openers"
 	"hotswap/internal/printable"
 )
@@ -76,12 +77,14 @@ func (o *overwrite) mayForce() bool {
 
 // quiet keeps the program out of the copy's way.
 func (o *overwrite) quiet(ctx context.Context, deadline time.Time) (err error) {
-	opts := driver.FreezeOptions{
+	opts := inside.Extend(driver.FreezeOptions{
 		MaxPause: o.push.opts.MaxPause, Force: o.push.opts.Force,
-		WritesOnly: o.push.wal, CloseShared: true,
-		Peers: true, InPlace: true,
+		Peers:  true,
 		Logger: &o.push.opts.Logger, Notify: o.push.freezeStep,
-	}
+	}, inside.FreezeOptions{
+		InPlace: true, WritesOnly: o.push.wal, CloseShared: true,
+		WritesWait: func() { o.push.events.plain(StepWritesWait) },
+	})
 	if o.push.wal {
 		o.push.phases.begin("copy")
 	} else {

@@ -25,6 +25,25 @@ type Database interface {
 	// WithPeers(false) nor HOTSWAP_PEERS=off keeps it from them.
 	HasPeers() bool
 
+	// Keep keeps the database managed, even if its pools are closed, until release is
+	// called. Further calls of release do nothing.
+	Keep() (release func())
+
+	// CheckFile checks whether something other than a swap has replaced the file, and
+	// handles that as driver.WithExternalReplace says. The driver does so by itself,
+	// twice a second and on a connection's first use after it was idle; CheckFile is
+	// for callers that are about to open the path by other means. It returns an error
+	// that is driver.ErrReplaced if the connections do not move to the file that is
+	// there now, and ctx.Err() if ctx ends first. It must not be called with Rows or a
+	// transaction of the database open.
+	CheckFile(ctx context.Context) error
+
+	// Reconnect opens the SQLite connections of the idle connections that a swap
+	// closed, rather than leave that to their next call. It returns how many it opened,
+	// and the first error; the next call of such a connection tries again. It does not
+	// wait at the gate and skips connections in use.
+	Reconnect() (n int, err error)
+
 	// Visit is for callers about to open the database's file briefly with a connection
 	// of their own. Until ended is called, which is once that is closed, a call that
 	// gets SQLITE_BUSY waits, and is then retried.

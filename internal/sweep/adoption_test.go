@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/lognote"
 	"hotswap/swapper"
 )
@@ -31,7 +32,7 @@ func adoption(v *victim) (r swapper.Report, err error) {
 		return r, err
 	}
 	r.Swapped = true
-	err = v.db.CheckFile(context.Background())
+	err = inside.Of(v.db).CheckFile(context.Background())
 	if errors.Is(err, driver.ErrReplaced) {
 		v.keep(err)
 		err = nil
