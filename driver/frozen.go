@@ -26,6 +26,8 @@ type Frozen struct {
 	// Peers are the other processes that took part (FreezeOptions.Peers). Thaw
 	// completes them.
 	Peers []Peer
+	// OnSwapRuns is set by Thaw if OnSwap callbacks of the program have not returned.
+	OnSwapRuns bool
 
 	db       *Database
 	over     *overwriting // by whoever froze, in the way of calls; ends with the freeze
@@ -73,7 +75,7 @@ func (f *Frozen) thawThen(opened func(inside.Thawed)) {
 	case f.adopts: // whoever adopts has no caller to tell, only the log
 		go f.db.awaitOnSwap(notified, log)
 	default:
-		f.db.awaitOnSwap(notified, log)
+		f.OnSwapRuns = !f.db.awaitOnSwap(notified, log)
 	}
 	f.Peers = f.others.report(f.replaced, f.arrived, patient)
 }

@@ -105,16 +105,18 @@ func (d *Database) call(fn func(Swap), s Swap) {
 // onSwapPatience bounds a Thaw's wait for the callbacks.
 var onSwapPatience = 30 * time.Second // a variable for tests
 
-// awaitOnSwap waits for the callbacks of a swap, onSwapPatience at most; log is that of
-// its freeze, or nil.
-func (d *Database) awaitOnSwap(done <-chan struct{}, log *zerolog.Logger) {
+// awaitOnSwap waits for the callbacks of a swap, onSwapPatience at most, and reports
+// whether they have returned; log is that of its freeze, or nil.
+func (d *Database) awaitOnSwap(done <-chan struct{}, log *zerolog.Logger) bool {
 	patience := time.NewTimer(onSwapPatience)
 	defer patience.Stop()
 	select {
 	case <-done:
+		return true
 	case <-patience.C:
 		d.warnOn(log).Stringer("after", onSwapPatience).
 			Msg("an OnSwap callback has not returned: the database can't be swapped again until it does")
+		return false
 	}
 }
 

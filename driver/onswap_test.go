@@ -25,6 +25,9 @@ func TestAnOnSwapThatDoesNotReturnIsNamedAndHoldsUpNoCaller(t *testing.T) {
 	f := mustFreeze(t, d, driver.FreezeOptions{Logger: &logger})
 	f.Replaced()
 	f.Thaw()
+	if !f.OnSwapRuns {
+		t.Error("the freeze does not say so")
+	}
 	if said := log.with("an OnSwap callback has not returned"); len(said) != 1 {
 		t.Errorf("it is logged %d times: %s", len(said), said)
 	}

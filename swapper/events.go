@@ -34,8 +34,9 @@ type events struct {
 
 	progressed time.Time // when progress was last queued; the operation's goroutine has it
 
-	mu    sync.Mutex // guards lines and ended; a leaf
+	mu    sync.Mutex // guards what follows; a leaf
 	lines []line     // queued
+	last  Event      // queued last, but for progress
 	ended bool
 	more  chan struct{} // a value, at most one, when lines or ended changed
 	done  chan struct{} // closed when all is passed on
@@ -70,6 +71,11 @@ func (e *events) add(event Event, fields map[string]any) {
 	e.enqueue(line{event, zerolog.InfoLevel, false, fields})
 }
 
+// amiss queues a step that is a warning.
+func (e *events) amiss(s Step, text string, fields map[string]any) {
+	e.enqueue(line{Event{Time: time.Now(), Step: s, Text: text}, zerolog.WarnLevel, false, fields})
+}
+
 // failed queues the step that ends an operation in vain.
 func (e *events) failed(s Step, err error, fields map[string]any) {
 	e.enqueue(line{Event{Time: time.Now(), Step: s, Text: err.Error()}, zerolog.ErrorLevel, false, fields})
@@ -90,11 +96,18 @@ func (e *events) warn(text string, fields map[string]any) {
 }
 
 // enqueue queues a line. Much of its text may come from elsewhere: it is for people,
-// who read it on terminals.
+// who read it on terminals. What is tried again and again, such as a freeze that a peer is
+// not ready for, is said once.
 func (e *events) enqueue(l line) {
 	l.event.Text = printable.Lines(printable.Path(l.event.Text, e.db.Path()))
 	e.mu.Lock()
-	e.lines = append(e.lines, l)
+	again := l.event.Step == e.last.Step && l.event.Text == e.last.Text
+	if !again || l.silent {
+		e.lines = append(e.lines, l)
+	}
+	if !l.silent {
+		e.last = l.event
+	}
 	e.mu.Unlock()
 	e.wake()
 }

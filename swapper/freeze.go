@@ -84,7 +84,7 @@ func (p *push) freezePatiently(ctx context.Context, opts driver.FreezeOptions, t
 }
 
 func (p *push) freezeWithin(ctx context.Context, opts driver.FreezeOptions, timeout time.Duration) (*driver.Frozen, error) {
-	began := time.Now()
+	began, pause := time.Now(), freezingEvery
 	patience := min(timeout, freezingPatience)
 	if opts.Force && opts.Peers {
 		patience = freezingPatience // for peers that are still at the end of the one before
@@ -95,8 +95,11 @@ func (p *push) freezeWithin(ctx context.Context, opts driver.FreezeOptions, time
 		if !errors.Is(err, driver.ErrFreezing) || time.Since(began) >= patience {
 			return frozen, err
 		}
-		if err := sleep(ctx, freezingEvery); err != nil {
+		if err := sleep(ctx, pause); err != nil {
 			return nil, err
+		}
+		if errors.As(err, new(*driver.PeerError)) { // each time calls have waited for its answer
+			pause *= 2
 		}
 	}
 }
@@ -244,11 +247,9 @@ func (p *push) thaw(frozen *driver.Frozen, opened ...func()) {
 		p.report.Pause, p.report.WritesPause, p.report.Generation = t.Pause, t.WritesPause, t.Generation
 		p.events.step(StepGateOpen, fmt.Sprintf("gate open: calls resume (pause %s)", human(t.Pause)), map[string]any{fieldPause: t.Pause})
 	})
-	p.report.Peers = frozen.Peers
-	for _, peer := range frozen.Peers {
-		if peer.Problem != "" && p.report.Swapped {
-			p.events.warn(peer.String()+" "+peer.Problem, map[string]any{"peer": peer.PID})
-		}
+	p.report.Peers, p.report.OnSwapRuns = frozen.Peers, frozen.OnSwapRuns
+	if p.report.Swapped {
+		p.sayWhoSwapped()
 	}
 	n, err := p.reconnect()
 	if err != nil {

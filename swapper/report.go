@@ -42,6 +42,9 @@ type Report struct {
 	// Peers are the other processes that took part in a push, each with its own pause and
 	// generation.
 	Peers []driver.Peer `json:"peers,omitempty"`
+	// OnSwapRuns is set if OnSwap callbacks of the program itself had not returned after 30 s:
+	// until they do, every further push is refused.
+	OnSwapRuns bool `json:"on_swap_runs,omitempty"`
 	// Attempts is how often the gate was closed until everything had drained.
 	Attempts int `json:"attempts,omitempty"`
 	// Holders are what the program held that made an attempt fail.
@@ -101,6 +104,8 @@ const (
 	StepOverwritten     Step = "wrote the new content in place"
 	StepSwappedBack     Step = "put the old database back"
 	StepGateOpen        Step = "gate open: calls resume"
+	StepPeers           Step = "other processes"
+	StepOnSwapRuns      Step = "OnSwap has not returned"
 	StepReconnected     Step = "reconnected"
 	StepUnchanged       Step = "unchanged" // instead of all the others
 	StepPushComplete    Step = "push complete"
