@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"context"
 	"database/sql"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -16,12 +19,14 @@ import (
 	"hotswap/sockserver/metrics"
 )
 
-// programMain is "program DB...": a program with managed databases, until it is
-// told to end.
+// programMain is "program [-load] DB...": a program with managed databases, until it is
+// told to end. With -load its callers read and write the first one all the time.
 func programMain() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	for _, path := range os.Args[1:] {
+	load := flag.Bool("load", false, "")
+	flag.Parse()
+	for i, path := range flag.Args() {
 		db, err := sql.Open(driver.Name, "file:"+path+"?_journal=WAL")
 		if err == nil {
 			err = db.Ping()
@@ -30,6 +35,13 @@ func programMain() {
 			fail(1, "%v", err)
 		}
 		defer db.Close()
+		if *load && i == 0 {
+			var callers sync.WaitGroup
+			defer callers.Wait()
+			for range 4 {
+				callers.Go(func() { callOn(ctx, db) })
+			}
+		}
 	}
 	server, err := sockserver.Start(sockserver.Config{Metrics: metrics.New(), Logger: zerolog.New(os.Stderr).With().Timestamp().Logger()})
 	if err != nil {
@@ -37,6 +49,23 @@ func programMain() {
 	}
 	defer server.Close()
 	<-ctx.Done()
+}
+
+// callOn reads and writes rows as they are until ctx ends, and says which call failed.
+func callOn(ctx context.Context, db *sql.DB) {
+	for range time.Tick(time.Millisecond) {
+		if ctx.Err() != nil {
+			return
+		}
+		var items int
+		err := db.QueryRow("SELECT count(*) FROM item").Scan(&items)
+		if err == nil {
+			_, err = db.Exec("UPDATE item SET name = name WHERE id = 1")
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "a call failed:", err)
+		}
+	}
 }
 
 // readerMain is "reader DB": another process with a database.
