@@ -66,7 +66,7 @@ sweep-all: ## the same in every scenario, for an hour
 	go test -count=1 -timeout 2h ./internal/sweep -sweep full
 
 descriptors: ## no descriptor is left behind by 200 swaps
-	go test -count=1 -run NoDescriptorBehind ./internal/demoapp -swaps 200
+	go test -count=1 -run NoDescriptorBehind ./internal/testapp -swaps 200
 
 races: ## pushes beside other processes that have the file open
 	go test -count=1 -run 'AllTheTime|TwoPrograms' ./swapper -pushes 20

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"hotswap/internal/demoapp"
+	"hotswap/internal/testapp"
 )
 
 // How the demo is paced. It shows a program at work, so between two steps there
@@ -51,9 +51,9 @@ type demo struct {
 	dir     string        // temporary, removed at the end
 	live    string        // the database that is served
 	socket  string
-	svc     *demoapp.Service
-	history *demoapp.History
-	trail   *demoapp.Trail
+	svc     *testapp.Service
+	history *testapp.History
+	trail   *testapp.Trail
 
 	loadBegan time.Time
 	marks     []demoMark
@@ -77,13 +77,13 @@ func runDemo(ctx context.Context, exe string, out *demoPrinter, pause time.Durat
 		dir:         dir,
 		live:        filepath.Join(dir, "shop.db"),
 		socket:      filepath.Join(dir, "hotswap.sock"),
-		history:     new(demoapp.History),
+		history:     new(testapp.History),
 	}
 	d.title("hotswap demo: five databases pushed under a program at work")
 	if err := d.start(ctx); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
-	load := d.svc.StartLoad(demoapp.LoadConfig{Readers: 4, Writers: 2, Think: 2 * time.Millisecond})
+	load := d.svc.StartLoad(testapp.LoadConfig{Readers: 4, Writers: 2, Think: 2 * time.Millisecond})
 	d.loadBegan = time.Now()
 	err = d.steps(ctx)
 	load.Stop()
@@ -101,10 +101,10 @@ func runDemo(ctx context.Context, exe string, out *demoPrinter, pause time.Durat
 
 // start makes the database and serves it.
 func (d *demo) start(ctx context.Context) error {
-	if err := (demoapp.Fixture{}).Make(ctx, d.live, 1); err != nil {
+	if err := (testapp.Fixture{}).Make(ctx, d.live, 1); err != nil {
 		return err
 	}
-	sum, err := demoapp.Inspect(ctx, d.live)
+	sum, err := testapp.Inspect(ctx, d.live)
 	if err != nil {
 		return err
 	}
@@ -114,17 +114,17 @@ func (d *demo) start(ctx context.Context) error {
 	}
 	d.step("made %s: %s, %d tables", filepath.Base(d.live), formatSize(&size), sum.Tables)
 	d.note("in %s, removed at the end", d.dir)
-	d.svc, err = demoapp.Start(ctx, demoapp.Config{
+	d.svc, err = testapp.Start(ctx, testapp.Config{
 		Path:        d.live,
 		JournalMode: "wal",
 		History:     d.history,
 		Samples:     1 << 18,
-		Socket:      &demoapp.Socket{Path: d.socket, StderrPath: filepath.Join(d.dir, "hotswap.stderr.sock")},
+		Socket:      &testapp.Socket{Path: d.socket, StderrPath: filepath.Join(d.dir, "hotswap.stderr.sock")},
 	})
 	if err != nil {
 		return err
 	}
-	d.trail = demoapp.NewTrail(d.live, d.dir, 1, "")
+	d.trail = testapp.NewTrail(d.live, d.dir, 1, "")
 	d.step("serving it on %s, with a load:", d.svc.URL())
 	d.note("4 readers and 2 writers over HTTP, a job queue, a loop that queries")
 	d.note("inside open Rows, a worker that says BEGIN IMMEDIATE on a pinned")
@@ -140,7 +140,7 @@ func (d *demo) verdict(ctx context.Context, loadEnded time.Time) error {
 	d.result("%s calls served, %s failed", demoNumber(total.Served), demoNumber(total.Failed))
 	d.result("half of them took %s or less, 99 %% %s, the longest %s",
 		demoDuration(m.Quantile(0.5)), demoDuration(m.Quantile(0.99)), demoDuration(total.Longest))
-	v, err := demoapp.Check(ctx, d.trail.Files(), d.history)
+	v, err := testapp.Check(ctx, d.trail.Files(), d.history)
 	if err != nil {
 		return err
 	}

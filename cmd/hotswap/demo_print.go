@@ -12,7 +12,7 @@ import (
 
 	"github.com/mattn/go-isatty"
 
-	"hotswap/internal/demoapp"
+	"hotswap/internal/testapp"
 )
 
 // demoWidth is the widest line that the demo prints, in columns.
@@ -88,7 +88,7 @@ func (p *demoPrinter) result(format string, args ...any) {
 }
 
 // waits prints who was in flight while the gate was closed.
-func (p *demoPrinter) waits(waits []demoapp.Wait) {
+func (p *demoPrinter) waits(waits []testapp.Wait) {
 	const most = 3
 	if len(waits) == 0 {
 		p.note("no call came in that time")
@@ -124,7 +124,7 @@ const (
 
 // timeline draws the longest call in each moment, how many calls began in it,
 // and where the steps were.
-func (p *demoPrinter) timeline(m *demoapp.Meter, start, end time.Time, marks []demoMark) {
+func (p *demoPrinter) timeline(m *testapp.Meter, start, end time.Time, marks []demoMark) {
 	slots := m.Timeline(start, end, demoWidth-timelineLabel)
 	p.line("")
 	p.line(p.style(styleBold, fmt.Sprintf("The longest call in each %s of the run:", demoDuration(end.Sub(start)/time.Duration(len(slots))))))
@@ -143,7 +143,7 @@ func (p *demoPrinter) timeline(m *demoapp.Meter, start, end time.Time, marks []d
 
 // timelineBars are the rows of bars, the tallest part first, and one row for
 // the number of calls.
-func timelineBars(slots []demoapp.Slot) []string {
+func timelineBars(slots []testapp.Slot) []string {
 	heights := make([]int, len(slots)) // in eighths of a row
 	rows, most := 1, 1
 	for i, s := range slots {

@@ -13,8 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"hotswap/internal/demoapp"
 	"hotswap/internal/sqlitefile"
+	"hotswap/internal/testapp"
 	"hotswap/swapper"
 )
 
@@ -29,7 +29,7 @@ func (d *demo) steps(ctx context.Context) error {
 		func() error { return d.pushNext(ctx) },
 		func() error { return d.pull(ctx, pulled) },
 		func() error {
-			if err := demoapp.Restamp(ctx, pulled, changed, d.svc.Database().Generation()+1); err != nil {
+			if err := testapp.Restamp(ctx, pulled, changed, d.svc.Database().Generation()+1); err != nil {
 				return err
 			}
 			return d.push(ctx, changed, changed, "the pulled one, changed")
@@ -50,7 +50,7 @@ func (d *demo) steps(ctx context.Context) error {
 func (d *demo) pushNext(ctx context.Context) error {
 	generation := d.svc.Database().Generation() + 1
 	next := filepath.Join(d.dir, fmt.Sprintf("new-%d.db", generation))
-	if err := (demoapp.Fixture{Seed: generation}).Make(ctx, next, generation); err != nil {
+	if err := (testapp.Fixture{Seed: generation}).Make(ctx, next, generation); err != nil {
 		return err
 	}
 	return d.push(ctx, next, "", "")
@@ -89,10 +89,10 @@ func (d *demo) push(ctx context.Context, file, base, what string) error {
 func (d *demo) pushCorrupt(ctx context.Context) error {
 	generation := d.svc.Database().Generation()
 	good, bad := filepath.Join(d.dir, "good.db"), filepath.Join(d.dir, "corrupt.db")
-	if err := (demoapp.Fixture{}).Make(ctx, good, generation+1); err != nil {
+	if err := (testapp.Fixture{}).Make(ctx, good, generation+1); err != nil {
 		return err
 	}
-	if err := demoapp.Spoil(ctx, good, bad, demoapp.CorruptPage); err != nil {
+	if err := testapp.Spoil(ctx, good, bad, testapp.CorruptPage); err != nil {
 		return err
 	}
 	began := time.Now()
@@ -129,7 +129,7 @@ func (d *demo) pull(ctx context.Context, into string) error {
 		return fmt.Errorf("the pull failed with exit code %d: %s", code, stderr)
 	}
 	d.marks = append(d.marks, demoMark{ended, "p"})
-	sum, err := demoapp.Inspect(ctx, into)
+	sum, err := testapp.Inspect(ctx, into)
 	if err != nil {
 		return err
 	}

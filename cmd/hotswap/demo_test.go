@@ -15,7 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"hotswap/internal/demoapp"
+	"hotswap/internal/testapp"
 	"hotswap/internal/testenv"
 )
 
@@ -138,15 +138,15 @@ func TestDemoFailsIfACallFailedOrAReadWasMixed(t *testing.T) {
 	}{
 		"nothing is wrong": {func(*testing.T, *demo) {}, ""},
 		"a call failed": {func(t *testing.T, d *demo) {
-			if _, err := d.svc.WritePool().ExecContext(t.Context(), `DROP TABLE demoapp_write`); err != nil {
+			if _, err := d.svc.WritePool().ExecContext(t.Context(), `DROP TABLE testapp_write`); err != nil {
 				t.Fatal(err)
 			}
 		}, "no such table"},
 		"a read was mixed": {func(_ *testing.T, d *demo) {
-			d.history.AddRead(demoapp.Read{Reader: "r", Seq: 1, Call: demoapp.CallStatement, Seen: demoapp.Seen{Low: 1, High: 2}})
+			d.history.AddRead(testapp.Read{Reader: "r", Seq: 1, Call: testapp.CallStatement, Seen: testapp.Seen{Low: 1, High: 2}})
 		}, "mixed: read r/1 (statement) saw generations 1 and 2 at once"},
 		"a write is lost": {func(_ *testing.T, d *demo) {
-			d.history.AddWrite(demoapp.Write{ID: demoapp.ID{Writer: "w", Seq: 1}, Kind: demoapp.Single, Span: demoapp.Span{First: 1, Last: 1}, Acked: true})
+			d.history.AddWrite(testapp.Write{ID: testapp.ID{Writer: "w", Seq: 1}, Kind: testapp.Single, Span: testapp.Span{First: 1, Last: 1}, Acked: true})
 		}, "lost: write w/1 (insert) was acknowledged in generation 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -156,16 +156,16 @@ func TestDemoFailsIfACallFailedOrAReadWasMixed(t *testing.T) {
 				dir:         dir,
 				live:        filepath.Join(dir, "shop.db"),
 				socket:      filepath.Join(dir, "hotswap.sock"),
-				history:     new(demoapp.History),
+				history:     new(testapp.History),
 				loadBegan:   time.Now(),
 			}
 			if err := d.start(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			c.harm(t, d)
-			await := d.svc.Meter().Await(t.Context(), 2, demoapp.CallNested)
-			load := d.svc.StartLoad(demoapp.LoadConfig{Readers: 1, Writers: 1, Think: time.Millisecond})
-			if err := errors.Join(await, d.svc.Meter().Await(t.Context(), 10, demoapp.CallStatement)); err != nil {
+			await := d.svc.Meter().Await(t.Context(), 2, testapp.CallNested)
+			load := d.svc.StartLoad(testapp.LoadConfig{Readers: 1, Writers: 1, Think: time.Millisecond})
+			if err := errors.Join(await, d.svc.Meter().Await(t.Context(), 10, testapp.CallStatement)); err != nil {
 				t.Error(err)
 			}
 			load.Stop()
@@ -185,7 +185,7 @@ func TestDemoFailsIfACallFailedOrAReadWasMixed(t *testing.T) {
 }
 
 func TestTimelineHasARowForEachPowerOfTen(t *testing.T) {
-	slots := []demoapp.Slot{
+	slots := []testapp.Slot{
 		{},
 		{Calls: 2, Longest: 10 * time.Microsecond},
 		{Calls: 4, Longest: time.Millisecond},
@@ -202,7 +202,7 @@ func TestTimelineHasARowForEachPowerOfTen(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	// A call that takes for ever must not draw for ever.
-	if got := timelineBars([]demoapp.Slot{{Calls: 1, Longest: time.Hour}}); len(got) != timelineRows+1 {
+	if got := timelineBars([]testapp.Slot{{Calls: 1, Longest: time.Hour}}); len(got) != timelineRows+1 {
 		t.Errorf("an hour takes %d rows", len(got))
 	}
 }
@@ -236,11 +236,11 @@ func TestDemoPrinterIsPlainUnlessToldOtherwise(t *testing.T) {
 		p.command("a remark", "-b", "/tmp/x/new.db", "/tmp/x/shop.db")
 		p.quote(strings.Repeat("a long message from the command ", 5))
 		p.waits(nil)
-		p.waits([]demoapp.Wait{
-			{Call: demoapp.CallPrepared, Calls: 12, Longest: 123456 * time.Microsecond},
-			{Call: demoapp.CallPinned, Calls: 12, Longest: 12345 * time.Microsecond},
-			{Call: demoapp.CallNested, Calls: 12, Longest: 9345 * time.Microsecond},
-			{Call: demoapp.CallCached, Calls: 12, Longest: 1},
+		p.waits([]testapp.Wait{
+			{Call: testapp.CallPrepared, Calls: 12, Longest: 123456 * time.Microsecond},
+			{Call: testapp.CallPinned, Calls: 12, Longest: 12345 * time.Microsecond},
+			{Call: testapp.CallNested, Calls: 12, Longest: 9345 * time.Microsecond},
+			{Call: testapp.CallCached, Calls: 12, Longest: 1},
 		})
 		return out.String()
 	}

@@ -1,0 +1,16 @@
+package testapp
+
+import (
+	"os"
+	"testing"
+
+	"hotswap/internal/testenv"
+)
+
+func TestMain(m *testing.M) {
+	if code, ran := testenv.OwnProcesses(); ran {
+		os.Exit(code)
+	}
+	testenv.Parallel(3)
+	os.Exit(m.Run())
+}
