@@ -80,7 +80,7 @@ func mountFUSE(t *testing.T) string {
 // know, as the daemon behind it may be asked by others. LiteFS is one.
 func TestOnFUSEAPushGoesInPlace(t *testing.T) {
 	path := filepath.Join(mountFUSE(t), "live.sqlite3")
-	pool, db := start(t, path)
+	pool, db := open(t, path)
 	defer pool.Close()
 	stamp := func() (stamp string) {
 		if err := pool.QueryRow("SELECT group_concat(DISTINCT stamp) FROM items").Scan(&stamp); err != nil {

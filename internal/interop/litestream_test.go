@@ -43,7 +43,7 @@ func withLitestreamTables(ctx context.Context, db *sql.DB) error {
 func TestLitestreamReplicatesPushedDatabases(t *testing.T) {
 	l := build(t)
 	path := filepath.Join(t.TempDir(), "live.sqlite3")
-	pool, db := start(t, path)
+	pool, db := open(t, path)
 	write := func(stamp string) {
 		t.Helper()
 		if _, err := pool.Exec("INSERT INTO items (stamp, filler) VALUES (?, randomblob(100))", stamp); err != nil {
@@ -114,13 +114,29 @@ func TestLitestreamReplicatesPushedDatabases(t *testing.T) {
 	}
 }
 
-// TestLitestreamBeginsAnewAfterARenameMadeWithoutIt stops Litestream for the
-// push. When it comes back it finds another database than the one that it knows,
-// and must not add the new one's pages to the old one's replica.
+// TestLitestreamBeginsAnewAfterARenameMadeWithoutIt ends Litestream for the push, or
+// tells it by its control socket to leave the database alone meanwhile. When it comes
+// back it finds another database than the one that it knows, and must not add the new
+// one's pages to the old one's replica.
 func TestLitestreamBeginsAnewAfterARenameMadeWithoutIt(t *testing.T) {
+	t.Run("ended", func(t *testing.T) { beginsAnew(t, (*litestream).replicate, (*litestream).stop) })
+	t.Run("told to stop", func(t *testing.T) {
+		beginsAnew(t,
+			func(l *litestream) {
+				if l.cmd == nil {
+					l.replicate()
+				} else {
+					l.control("start")
+				}
+			},
+			func(l *litestream) { l.control("stop") })
+	})
+}
+
+func beginsAnew(t *testing.T, start, stop func(*litestream)) {
 	l := build(t)
 	path := filepath.Join(t.TempDir(), "live.sqlite3")
-	pool, db := start(t, path)
+	pool, db := open(t, path)
 	write := func(stamp string) {
 		t.Helper()
 		if _, err := pool.Exec("INSERT INTO items (stamp, filler) VALUES (?, randomblob(100))", stamp); err != nil {
@@ -139,11 +155,11 @@ func TestLitestreamBeginsAnewAfterARenameMadeWithoutIt(t *testing.T) {
 			}
 		}
 		write(stamp)
-		l.replicate()
+		start(l)
 		l.catchesUp(path, pool)
 		write(stamp)
 		l.catchesUp(path, pool)
-		l.stop()
+		stop(l)
 	}
 	t.Log("\n" + l.lines("level=WARN", "level=ERROR", "snapshot=true", "snapshotting", "reason="))
 }

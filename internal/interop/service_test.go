@@ -55,8 +55,8 @@ func source(t *testing.T, stamp string, size int) []byte {
 	return data
 }
 
-// start opens a program's pool on a live database.
-func start(t *testing.T, path string) (*sql.DB, *driver.Database) {
+// open opens a program's pool on a live database.
+func open(t *testing.T, path string) (*sql.DB, *driver.Database) {
 	t.Helper()
 	if err := os.WriteFile(path, source(t, "live", 1<<20), 0o644); err != nil {
 		t.Fatal(err)
