@@ -57,8 +57,7 @@ func (d *Database) announce(s *Swap) {
 		return
 	}
 	d.mu.Lock()
-	d.swaps++
-	d.lastSwap, d.lastPause = time.Now(), 0
+	d.counted.swapped(*s, time.Now(), false, 0)
 	d.mu.Unlock()
 	d.warnReplaced(0)
 	d.notify(*s)

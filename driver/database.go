@@ -61,10 +61,7 @@ type Database struct {
 	shut           bool               // new connections wait
 	reopened       chan struct{}      // closed and replaced whenever waiting calls should look again
 	frozen         bool
-	swaps          uint64
-	lastSwap       time.Time
-	lastPause      time.Duration
-	maxPause       time.Duration
+	counted        Stats // of swaps; see swapped
 	sightings      map[*conn]sighting
 	callbacks      map[int]func(Swap)
 	notices        []notice  // swaps that are to be reported to the callbacks
@@ -106,16 +103,9 @@ func (d *Database) Generation() uint64 { return d.generation.Load() }
 func (d *Database) Stats() Stats {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := Stats{
-		Connections:  len(d.conns),
-		Waiting:      int(d.waiting.Load()),
-		Frozen:       d.frozen,
-		Generation:   d.generation.Load(),
-		Swaps:        d.swaps,
-		LastSwap:     d.lastSwap,
-		LastPause:    d.lastPause,
-		LongestPause: d.maxPause,
-	}
+	s := d.counted
+	s.Connections, s.Waiting = len(d.conns), int(d.waiting.Load())
+	s.Frozen, s.Generation = d.frozen, d.generation.Load()
 	if d.notifying {
 		s.OnSwap = max(time.Since(d.notifyingSince), 1)
 	}

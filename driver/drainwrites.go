@@ -46,6 +46,7 @@ func (dr *drain) anyConcerned() bool {
 // writers makes new writes wait, and waits up to MaxPause until no transaction is open;
 // in the processes of the peers, too.
 func (dr *drain) writers(ctx context.Context) error {
+	dr.frozen.writesOnly = true
 	dr.frozen.Attempts = max(dr.frozen.Attempts, 1)
 	if dr.frozen.Connections == 0 {
 		dr.frozen.closedAt = time.Now()

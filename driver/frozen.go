@@ -34,6 +34,7 @@ type Frozen struct {
 	closedAt time.Time    // when the first of the calls now waiting began to
 	// writesWait is when writes began to wait, if that was before closedAt.
 	writesWait time.Time
+	writesOnly bool // reads go on
 	replaced   bool
 	forgives   bool
 	thawed     bool
@@ -103,14 +104,14 @@ func (f *Frozen) thaw() (thawed inside.Thawed, notified <-chan struct{}, log *ze
 		thawed.WritesPause = max(pause, now.Sub(f.writesWait))
 	}
 	if f.replaced {
+		s := Swap{Path: d.Path(), Generation: thawed.Generation, Pause: pause, External: external}
 		d.mu.Lock()
-		d.swaps++
-		d.lastSwap, d.lastPause, d.maxPause = now, pause, max(d.maxPause, pause)
+		d.counted.swapped(s, now, f.writesOnly, thawed.WritesPause)
 		d.mu.Unlock()
 		if external {
 			d.warnReplaced(pause)
 		}
-		notified = d.notify(Swap{Path: d.Path(), Generation: thawed.Generation, Pause: pause, External: external})
+		notified = d.notify(s)
 	}
 	if len(f.lost) > 0 {
 		slices.Sort(f.lost)

@@ -118,8 +118,8 @@ func (g *guest) leaveInPlace() {
 func (d *Database) overwritten() (generation uint64, told <-chan struct{}) {
 	d.mu.Lock()
 	generation = d.generation.Add(1)
-	d.swaps++
-	d.lastSwap, d.lastPause = time.Now(), 0
+	s := Swap{Path: d.Path(), Generation: generation}
+	d.counted.swapped(s, time.Now(), true, 0)
 	d.mu.Unlock()
-	return generation, d.notify(Swap{Path: d.Path(), Generation: generation})
+	return generation, d.notify(s)
 }

@@ -23,11 +23,31 @@ type Stats struct {
 	Swaps uint64 `json:"swaps"`
 	// LastSwap is when the last of them opened the gate again; zero for none.
 	LastSwap time.Time `json:"last_swap,omitzero"`
-	// LastPause and LongestPause are times from gate closed to gate open, of
-	// swaps that succeeded.
-	LastPause    time.Duration `json:"last_pause_ns"`
-	LongestPause time.Duration `json:"longest_pause_ns"`
+	// LastExternal is set if that was no push, but something else had put another file
+	// at the path (mv, say), to which the connections have moved.
+	LastExternal bool `json:"last_external"`
+	// LastPause is for how long calls waited in the last swap, from gate closed to gate
+	// open. LastWritesOnly is set if only writes and new transactions did, and reads went
+	// on: in a push in place in WAL mode.
+	LastPause      time.Duration `json:"last_pause_ns"`
+	LastWritesOnly bool          `json:"last_writes_only"`
+	// LongestPause is the longest of those pauses in which all calls waited, and
+	// LongestWritesPause the longest in which writes did, whatever reads did.
+	LongestPause       time.Duration `json:"longest_pause_ns"`
+	LongestWritesPause time.Duration `json:"longest_writes_pause_ns"`
 	// OnSwap is how long the OnSwap callbacks that are running have been, since the
 	// first of them began; 0 if none is. Until they return, no swap can begin.
 	OnSwap time.Duration `json:"on_swap_ns"`
+}
+
+// swapped counts a swap: one for whose pause all calls waited, or writes alone, which may
+// have waited for longer.
+func (s *Stats) swapped(last Swap, at time.Time, writesOnly bool, writesPause time.Duration) {
+	s.Swaps++
+	s.LastSwap, s.LastPause = at, last.Pause
+	s.LastExternal, s.LastWritesOnly = last.External, writesOnly
+	s.LongestWritesPause = max(s.LongestWritesPause, writesPause)
+	if !writesOnly {
+		s.LongestPause = max(s.LongestPause, last.Pause)
+	}
 }

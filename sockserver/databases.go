@@ -26,9 +26,9 @@ type DatabaseInfo struct {
 	// there is no file yet. WALSize is that of the -wal, 0 without one.
 	Size    *int64 `json:"size,omitempty"`
 	WALSize int64  `json:"wal_size"`
-	// JournalMode is "wal" or "rollback", or "unknown" while no connection of
-	// the program has the file open. Which kind of rollback journal it is
-	// depends on each connection.
+	// JournalMode is "wal" or "rollback", or JournalUnknown while no connection of the
+	// program has the file open, since only through one can its header be read without
+	// risk to its locks. Which kind of rollback journal it is depends on each connection.
 	JournalMode string `json:"journal_mode"`
 	// Open is false for a file that matches Config.DatabasePaths and that the
 	// driver does not have open; Stats are zero then.
@@ -49,6 +49,9 @@ type DatabaseInfo struct {
 	// Warnings are for an operator: that the file is in memory only, say.
 	Warnings []string `json:"warnings"`
 }
+
+// JournalUnknown is a journal mode that is not known.
+const JournalUnknown = "unknown"
 
 // Opener is a process that has a database's file open.
 type Opener struct {
@@ -98,7 +101,7 @@ func (a *api) serveDatabases(w http.ResponseWriter, r *http.Request, cmd *comman
 func describe(m managed) DatabaseInfo {
 	info := DatabaseInfo{
 		Path:        m.path,
-		JournalMode: cmp.Or(livefile.JournalMode(m.path), "unknown"),
+		JournalMode: cmp.Or(livefile.JournalMode(m.path), JournalUnknown),
 		Holders:     []driver.Holder{},
 		OpenIn:      openIn(m.path),
 		Peers:       []driver.Peer{},

@@ -131,7 +131,9 @@ func printStatus(w io.Writer, list []sockserver.DatabaseInfo, now time.Time) {
 		}
 		row("size", "%s", size)
 		if db.Open {
-			row("journal", "%s", db.JournalMode)
+			if db.Size != nil {
+				row("journal", "%s", journal(db))
+			}
 			printStats(row, db, now)
 		} else {
 			row("connections", "not open: managed because it matches Config.DatabasePaths")
@@ -176,9 +178,33 @@ func printStats(row func(name, format string, args ...any), db sockserver.Databa
 		row("last swap", "none yet")
 		return
 	}
-	row("last swap", "%s ago, at %s; pause %s", now.Sub(stats.LastSwap).Truncate(time.Second),
-		stats.LastSwap.Local().Format(time.DateTime), roundDuration(stats.LastPause))
-	row("swaps", "%d, longest pause %s", stats.Swaps, roundDuration(stats.LongestPause))
+	what := "; pause " + roundDuration(stats.LastPause).String()
+	switch {
+	case stats.LastExternal:
+		what = ", to a file that something else put there (mv, say)" + what
+	case stats.LastWritesOnly:
+		what = ", in place; pause " + roundDuration(stats.LastPause).String() + " for writes, none for reads"
+	}
+	row("last swap", "%s ago, at %s%s", now.Sub(stats.LastSwap).Truncate(time.Second), stats.LastSwap.Local().Format(time.DateTime), what)
+	longest := roundDuration(stats.LongestPause).String()
+	if stats.LongestWritesPause > stats.LongestPause {
+		longest += ", for writes " + roundDuration(stats.LongestWritesPause).String()
+	}
+	row("swaps", "%d, longest pause %s", stats.Swaps, longest)
+}
+
+// journal is the mode of a file's journal, or why it is not known.
+func journal(db sockserver.DatabaseInfo) string {
+	switch {
+	case db.JournalMode != sockserver.JournalUnknown:
+		return db.JournalMode
+	case db.Stats.Frozen:
+		return "not known while a swap has the connections closed"
+	case *db.Size == 0:
+		return "not known: the database has not been written to"
+	default:
+		return "not known: no connection of the program has the file open at the moment"
+	}
 }
 
 // peerLine describes another process that takes part in swaps.
