@@ -87,6 +87,10 @@ func InterruptByForce(d *Database) {
 	}
 }
 
+// AwaitOnSwap returns once the callbacks have run for all swaps so far, and for one more,
+// which is none.
+func AwaitOnSwap(d *Database) { <-d.notify(Swap{}) }
+
 // SetOnSwapPatience bounds a Thaw's wait for the callbacks, until restore is called.
 func SetOnSwapPatience(d time.Duration) (restore func()) {
 	was := onSwapPatience

@@ -37,9 +37,7 @@ func bePeer(path string) error {
 	in := bufio.NewScanner(os.Stdin)
 	in.Scan()
 	close(end)
-	for d.Stats().OnSwap != 0 {
-		time.Sleep(time.Millisecond)
-	}
+	driver.AwaitOnSwap(d)
 	fmt.Println("returned")
 	in.Scan()
 	return in.Err()
