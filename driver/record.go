@@ -106,6 +106,9 @@ func (c *conn) recordPragma(key string) {
 	schema, name := session.SplitPragmaKey(key)
 	pragma := session.Quote(schema) + "." + name
 	value, ok := session.Pragma(c.inner, pragma)
+	if name == "case_sensitive_like" {
+		value, ok = session.CaseSensitiveLike(c.inner)
+	}
 	if !ok {
 		return
 	}

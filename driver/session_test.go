@@ -10,6 +10,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
+	"hotswap/internal/sqltext"
 )
 
 // swap freezes and thaws, so that every connection reopens.
@@ -132,6 +133,8 @@ func TestTheSessionIsAsItWas(t *testing.T) {
 		{"PRAGMA journal_mode = MEMORY", "PRAGMA journal_mode = DELETE"},
 		{"PRAGMA journal_mode = MEMORY; SELECT * FROM nowhere"},
 		{"PRAGMA foreign_keys = 1; PRAGMA cache_size = -77; SELECT * FROM nowhere; PRAGMA recursive_triggers = 1"},
+		{"PRAGMA case_sensitive_like = 1; SELECT * FROM nowhere"},
+		{"PRAGMA case_sensitive_like = 1", "EXPLAIN PRAGMA case_sensitive_like = 0"},
 		{"ATTACH '" + side + "' AS Side; PRAGMA side.cache_size = 44; SELECT * FROM nowhere"},
 		{"ATTACH '" + side + "' AS side", "DETACH side; SELECT * FROM nowhere; ATTACH '" + side + "' AS other"},
 		{"EXPLAIN PRAGMA recursive_triggers = 1", "EXPLAIN QUERY PLAN PRAGMA cache_size = 55"},
@@ -155,8 +158,8 @@ func TestTheSessionIsAsItWas(t *testing.T) {
 			}
 		}
 		state := func() (all []any) {
-			for _, pragma := range []string{"foreign_keys", "recursive_triggers", "cache_size", "side.cache_size", "journal_mode", "database_list"} {
-				rows, err := conn.QueryContext(ctx, "PRAGMA "+pragma)
+			for _, query := range []string{"PRAGMA foreign_keys", "PRAGMA recursive_triggers", "PRAGMA cache_size", "PRAGMA side.cache_size", "PRAGMA journal_mode", "PRAGMA database_list", "SELECT 'a' LIKE 'A'"} {
+				rows, err := conn.QueryContext(ctx, query)
 				if err != nil {
 					all = append(all, err)
 					continue
@@ -172,6 +175,65 @@ func TestTheSessionIsAsItWas(t *testing.T) {
 		if after := fmt.Sprint(state()); after != before {
 			t.Errorf("%q: after a swap\n%s\nbefore\n%s", texts, after, before)
 		}
+	}
+}
+
+// TestAPragmaThatIsOnlyPreparedHasActed, for most, or one behind EXPLAIN: SQLite sets them
+// as it compiles them. After a swap each is as it was.
+func TestAPragmaThatIsOnlyPreparedHasActed(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	db, d := open(t, "", 1)
+	var names []string
+	rows, err := db.Query("SELECT name FROM pragma_pragma_list")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		if sqltext.SessionPragma(name) {
+			names = append(names, name)
+		}
+	}
+	db.SetMaxIdleConns(-1)
+	acted := 0
+	for _, name := range names {
+		for _, text := range []string{"PRAGMA %s = 0", "PRAGMA %s = 1", "PRAGMA %s(2)", "PRAGMA main.%s = 1000", "EXPLAIN PRAGMA %s = 1", "EXPLAIN PRAGMA %s = 0"} {
+			conn, err := db.Conn(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			state := func() string {
+				var like, value any
+				if err := conn.QueryRowContext(ctx, "SELECT 'a' LIKE 'A'").Scan(&like); err != nil {
+					t.Error(err)
+				}
+				err := conn.QueryRowContext(ctx, "PRAGMA "+name).Scan(&value)
+				return fmt.Sprint(like, value, err)
+			}
+			text := fmt.Sprintf(text, name)
+			fresh := state()
+			stmt, err := conn.PrepareContext(ctx, text)
+			if err != nil {
+				t.Fatal(text, err)
+			}
+			stmt.Close()
+			before := state()
+			if before != fresh {
+				acted++
+			}
+			swap(t, d)
+			if after := state(); after != before {
+				t.Errorf("%s, prepared: after a swap %s, before %s", text, after, before)
+			}
+			conn.Close()
+		}
+	}
+	if acted < len(names) {
+		t.Errorf("only %d of the settings of %d pragmas acted", acted, len(names))
 	}
 }
 

@@ -48,7 +48,18 @@ func Quote(schema string) string { return `"` + strings.ReplaceAll(schema, `"`, 
 
 // Pragma returns the value of a pragma; ok is false if it has none.
 func Pragma(inner *sqlite3.SQLiteConn, name string) (value driver.Value, ok bool) {
-	rows, err := inner.Query("PRAGMA "+name, nil)
+	return first(inner, "PRAGMA "+name)
+}
+
+// CaseSensitiveLike returns the value of the pragma of that name, which can be set but not
+// asked for: what it does to LIKE.
+func CaseSensitiveLike(inner *sqlite3.SQLiteConn) (value driver.Value, ok bool) {
+	return first(inner, "SELECT NOT 'a' LIKE 'A'")
+}
+
+// first returns the one column of a query's first row.
+func first(inner *sqlite3.SQLiteConn, query string) (value driver.Value, ok bool) {
+	rows, err := inner.Query(query, nil)
 	if err != nil {
 		return nil, false
 	}
