@@ -3,8 +3,11 @@ package driver_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
@@ -94,4 +97,48 @@ func TestATransactionLocksWhatRawHasAttached(t *testing.T) {
 	if _, err := other.Exec("CREATE TABLE s (x)"); err == nil {
 		t.Error("the attached file is not locked")
 	}
+}
+
+// TestTheAgeOfARawTransactionCountsOverFreezes: with the gate open a look at what is held
+// does not see it, once its owner has made a call, but it is the same one still.
+func TestTheAgeOfARawTransactionCountsOverFreezes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db, d := open(t, "", 1)
+		defer db.Close()
+		conn := connect(t, db)
+		exec := func(text string) {
+			t.Helper()
+			if err := driver.Raw(conn, func(c *sqlite3.SQLiteConn) error { _, err := c.Exec(text, nil); return err }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		held := func() driver.Holder {
+			t.Helper()
+			_, err := d.Freeze(t.Context(), driver.FreezeOptions{Timeout: time.Second})
+			var held *driver.HeldError
+			if !errors.As(err, &held) || len(held.Holders) != 1 {
+				t.Fatalf("got %v", err)
+			}
+			return held.Holders[0]
+		}
+		exec("BEGIN IMMEDIATE")
+		if h := held(); h.Kind != driver.HoldRaw || h.For > time.Second {
+			t.Errorf("at first: %+v", h)
+		}
+		exec("INSERT INTO t VALUES (2, 'x')")
+		time.Sleep(time.Hour)
+		if all := d.Holders(); len(all) != 0 {
+			t.Errorf("with the gate open: %+v", all)
+		}
+		if h := held(); h.Kind != driver.HoldRaw || h.For < time.Hour {
+			t.Errorf("an hour later: %+v", h)
+		}
+		exec("COMMIT")
+		exec("BEGIN")
+		if h := held(); h.For > time.Second {
+			t.Errorf("the next one: %+v", h)
+		}
+		exec("ROLLBACK")
+		conn.Close()
+	})
 }
