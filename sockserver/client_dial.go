@@ -36,12 +36,6 @@ func (e *DialError) Error() string {
 
 func (e *DialError) Unwrap() error { return e.Err }
 
-// Elsewhere reports whether the program may have its socket at another path:
-// there is none at this one, or it is dead, or it is not for commands.
-func (e *DialError) Elsewhere() bool {
-	return errors.Is(e.Err, ErrNoServer) && !errors.Is(e.Err, os.ErrDeadlineExceeded) && !errors.Is(e.Err, errors.ErrUnsupported)
-}
-
 // dialSocket connects to the server at path.
 func dialSocket(ctx context.Context, path string) (net.Conn, error) {
 	if err := unix.Supported(); err != nil {

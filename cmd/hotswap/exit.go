@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"strings"
 	"time"
 
@@ -135,11 +136,17 @@ type explanation struct {
 	problem          *sockserver.Problem // nil: the error is our own
 }
 
+// isElsewhere reports whether the program may have its socket at another path: there is
+// none at this one, or it is dead, or it is not for commands.
+func isElsewhere(err error) bool {
+	return errors.Is(err, sockserver.ErrNoServer) && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, errors.ErrUnsupported)
+}
+
 // explain takes an error apart: what happened, what to do, and what is true
 // nevertheless.
 func explain(err error) explanation {
 	e := explanation{text: err.Error()}
-	if dial, ok := errors.AsType[*sockserver.DialError](err); ok && dial.Elsewhere() {
+	if isElsewhere(err) {
 		e.hint = "run the command in the program's working directory, or name its socket with --socket or $" + sockserver.EnvSocket
 	}
 	if p, ok := errors.AsType[*sockserver.Problem](err); ok {
