@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -239,15 +240,10 @@ func (d *Database) awaitGate(ctx context.Context) {
 	}
 }
 
-// mayLeave returns an error if another file is at the path that can't be opened in
-// place of the current one: the connections, all drained, must then stay open.
-func (d *Database) mayLeave() error {
-	if !d.moved() {
-		return nil
-	}
-	path := d.newPath()
-	if ready, why, _ := d.ready(path, fileid.Of(path)); !ready {
-		return &replacedError{path, why}
-	}
-	return nil
+// pushing reports whether a push has the database's file open.
+func (d *Database) pushing() bool {
+	return slices.ContainsFunc(door.Open(d.Path()), func(h door.Handle) bool {
+		_, ok := h.Opener.(*ownConn)
+		return ok
+	})
 }

@@ -68,35 +68,6 @@ func (d *Database) strangers() (n int) {
 	return n
 }
 
-// pushing reports whether a push has the database's file open.
-func (d *Database) pushing() bool {
-	return slices.ContainsFunc(door.Open(d.Path()), func(h door.Handle) bool {
-		_, ok := h.Opener.(*ownConn)
-		return ok
-	})
-}
-
-// overwriting returns the one that may have blocked c: one in progress on any file that
-// c has open, else the latest of its own database.
-func (c *conn) overwriting() *overwriting {
-	var latest *overwriting
-	if c.db != nil {
-		if latest = c.db.overwriting.Load(); latest != nil && !latest.over() {
-			return latest
-		}
-	}
-	for _, h := range door.Of(c) {
-		d, ok := managed(h.Path)
-		if !ok || d == c.db {
-			continue
-		}
-		if o := d.overwriting.Load(); o != nil && (latest == nil || !o.over()) {
-			latest = o
-		}
-	}
-	return latest
-}
-
 // attaching runs what may attach a file, so that the door attributes the file to c. If
 // one is refused because another file is open at its path, the error says so.
 func attaching[T any](c *conn, run func() (T, error)) (out T, err error) {

@@ -99,27 +99,6 @@ func (d *Database) Path() string { return *d.path.Load() }
 // through Rows and transactions that were already open.
 func (d *Database) Generation() uint64 { return d.generation.Load() }
 
-// Stats returns the current counters. It does not wait at the gate.
-func (d *Database) Stats() Stats {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s := d.counted
-	s.Connections, s.Waiting = len(d.conns), int(d.waiting.Load())
-	s.Frozen, s.Generation = d.frozen, d.generation.Load()
-	if d.notifying {
-		s.OnSwap = max(time.Since(d.notifyingSince), 1)
-	}
-	for c := range d.conns {
-		switch c.state.load().state() {
-		case stateBusy:
-			s.Busy++
-		case stateHeld:
-			s.Held++
-		}
-	}
-	return s
-}
-
 // warn begins a warning, on the logger of the freeze in progress if there is one.
 func (d *Database) warn() *zerolog.Event { return d.warnOn(d.gateLog.Load()) }
 
@@ -184,5 +163,4 @@ func (d *Database) signal() {
 const (
 	fieldDatabase = "database"
 	fieldQuery    = "query"
-	fieldTook     = "took"
 )

@@ -22,6 +22,8 @@ func QueryLog(log zerolog.Logger, slow time.Duration) sqlmw.Interceptor {
 	return &queryLog{log: log, slow: slow}
 }
 
+const fieldTook = "took"
+
 type queryLog struct {
 	sqlmw.NullInterceptor
 	log  zerolog.Logger

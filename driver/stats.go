@@ -51,3 +51,24 @@ func (s *Stats) swapped(last Swap, at time.Time, writesOnly bool, writesPause ti
 		s.LongestPause = max(s.LongestPause, last.Pause)
 	}
 }
+
+// Stats returns the current counters. It does not wait at the gate.
+func (d *Database) Stats() Stats {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.counted
+	s.Connections, s.Waiting = len(d.conns), int(d.waiting.Load())
+	s.Frozen, s.Generation = d.frozen, d.generation.Load()
+	if d.notifying {
+		s.OnSwap = max(time.Since(d.notifyingSince), 1)
+	}
+	for c := range d.conns {
+		switch c.state.load().state() {
+		case stateBusy:
+			s.Busy++
+		case stateHeld:
+			s.Held++
+		}
+	}
+	return s
+}

@@ -117,3 +117,16 @@ func (w *watch) noteRejected(file fileid.ID, why string, lasted time.Duration) (
 	w.rejected.logged = w.rejected.logged || due
 	return due
 }
+
+// mayLeave returns an error if another file is at the path that can't be opened in
+// place of the current one: the connections, all drained, must then stay open.
+func (d *Database) mayLeave() error {
+	if !d.moved() {
+		return nil
+	}
+	path := d.newPath()
+	if ready, why, _ := d.ready(path, fileid.Of(path)); !ready {
+		return &replacedError{path, why}
+	}
+	return nil
+}

@@ -3,7 +3,6 @@ package swapper
 import (
 	"context"
 	"fmt"
-	"math"
 	"time"
 
 	"hotswap/driver"
@@ -43,8 +42,4 @@ func patiently(ctx context.Context, db *driver.Database, timeout time.Duration, 
 			return err
 		}
 	}
-}
-
-func setBusyTimeout(wait time.Duration) (pragma string) {
-	return fmt.Sprintf("PRAGMA busy_timeout=%d", min(wait.Milliseconds(), math.MaxInt32))
 }

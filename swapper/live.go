@@ -6,15 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/driver"
 	"hotswap/internal/inside"
-	"hotswap/internal/sqlitefile"
-	"hotswap/internal/unix"
 )
 
 // live is a push's own connection to the live database. It exists for moments only
@@ -120,66 +117,4 @@ func readOnlyFile(err error) bool {
 func busyElsewhere(err error) bool {
 	var se sqlite3.Error
 	return errors.As(err, &se) && (se.Code == sqlite3.ErrBusy || se.Code == sqlite3.ErrLocked)
-}
-
-// clearSidecars proves that the live database's sidecars hold nothing, and
-// removes them: a WAL that stayed would be replayed into the new file. After the
-// last close of a database in WAL mode there are none, unless another process
-// has it open, or ours may not write it.
-func (t *target) clearSidecars(wal, readOnly bool) error {
-	for _, suffix := range sqlitefile.Sidecars {
-		name := t.path + suffix
-		info, err := os.Lstat(name)
-		if sqlitefile.Absent(err) {
-			continue
-		}
-		if err != nil {
-			return failed("look at "+name, err)
-		}
-		if !info.Mode().IsRegular() {
-			return &failure{text: fmt.Sprintf("%s is not a regular file (it is %s)", name, sqlitefile.KindOf(info.Mode())), kinds: []error{ErrTarget},
-				hint: "find out who put it there, and move it away"}
-		}
-		holds := info.Size() > 0
-		switch suffix {
-		case "-shm":
-			// Only an index of the WAL, but somebody's; or of a connection of ours that
-			// may not write the database, and so leaves it behind.
-			holds = wal && !readOnly
-		case "-journal":
-			if holds {
-				if holds, err = hotJournal(name); err != nil {
-					return failed("read "+name, err)
-				}
-			}
-		}
-		switch {
-		case holds && t.empty():
-			return &failure{text: fmt.Sprintf("%s is left over from a database that is gone, and would be replayed into the new one", name),
-				kinds: []error{ErrTarget}, hint: "move it away and try again"}
-		case holds:
-			return &failure{text: name + " still has content: another process has the database open, or the disk refused it", kinds: []error{ErrBusy},
-				hint: "stop the other process, or check the disk, and try again", inPlace: true}
-		}
-		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return failed("remove "+name, err)
-		}
-	}
-	return nil
-}
-
-// hotJournal reports whether a journal may have to be rolled back: its header
-// is zeroed when a transaction ends in journal mode PERSIST
-// (https://www.sqlite.org/fileformat2.html#the_rollback_journal).
-func hotJournal(name string) (bool, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	var head [8]byte
-	if _, err := f.Read(head[:]); err != nil {
-		return false, err
-	}
-	return head != [8]byte{}, nil
 }

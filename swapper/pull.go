@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
@@ -19,9 +18,6 @@ import (
 	"hotswap/internal/snapshot"
 	"hotswap/internal/transfer"
 )
-
-// lockPatience is how long a pull waits for another's lock.
-const lockPatience = 10 * time.Second
 
 // Pull writes a consistent snapshot of the live database to dst, while reads and writes
 // go on. It first copies the database, under one read transaction, to a file beside it,

@@ -3,7 +3,6 @@ package swapper
 import (
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"hotswap/internal/inside"
 	"hotswap/internal/snapshot"
 	"hotswap/internal/sqlitefile"
-	"hotswap/internal/unix"
 )
 
 // rest brings the live database to rest while its readers go on: all that was
@@ -281,24 +279,6 @@ func settleFailed(err error) error {
 		return failed("bring the live database to rest", err)
 	}
 	return err
-}
-
-// syncSidecar syncs a journal, if it is there: a journal that is kept was truncated, or
-// has its header zeroed.
-func syncSidecar(name string) error {
-	f, err := openSidecar(name)
-	if sqlitefile.Absent(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
-}
-
-func openSidecar(name string) (*os.File, error) {
-	return os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 }
 
 // lasts returns what of attempt's work still holds. The caller has the lease: nobody has

@@ -137,19 +137,6 @@ func (s *stage) copyFrom(ctx context.Context, src *sqlite3.SQLiteConn, events *e
 	})
 }
 
-func queryInt(c *sqlite3.SQLiteConn, query string) (int64, error) {
-	var v any
-	err := queryOne(c, query, &v)
-	n, _ := v.(int64)
-	return n, err
-}
-
-func queryText(c *sqlite3.SQLiteConn, query string) (string, error) {
-	var v any
-	err := queryOne(c, query, &v)
-	return fmt.Sprint(v), err
-}
-
 func queryOne(c *sqlite3.SQLiteConn, query string, v *any) error {
 	rows, err := c.Query(query, nil)
 	if err != nil {
@@ -163,3 +150,6 @@ func queryOne(c *sqlite3.SQLiteConn, query string, v *any) error {
 	*v = row[0]
 	return nil
 }
+
+// lockPatience is how long a pull waits for another's lock.
+const lockPatience = 10 * time.Second
