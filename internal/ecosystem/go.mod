@@ -9,6 +9,7 @@ require (
 	github.com/XSAM/otelsql v0.44.0
 	github.com/alexedwards/scs/sqlite3store v0.0.0-20251002162104-209de6e426de
 	github.com/alexedwards/scs/v2 v2.9.0
+	github.com/dolthub/sqllogictest/go v0.0.0-20240618184124-ca47f9354216
 	github.com/doug-martin/goqu/v9 v9.19.0
 	github.com/go-gorp/gorp/v3 v3.1.0
 	github.com/gocraft/dbr/v2 v2.7.6
