@@ -155,24 +155,28 @@ func TestFileThatIsNotAtItsBeginningIsRead(t *testing.T) {
 	}
 }
 
+// answerByBody answers as a server that knows no descriptors: a push with what it got, and
+// a pull with a body.
+func answerByBody(t testing.TB, w http.ResponseWriter, r *http.Request, got chan<- string) {
+	if r.Method == http.MethodPut {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- string(body)
+		io.WriteString(w, "{}")
+		return
+	}
+	w.Header().Set("Trailer", headerDigest)
+	io.WriteString(w, "snapshot")
+	w.Header().Set(headerDigest, digestOf("snapshot"))
+}
+
 func TestOlderServerGetsTheBodyAndSendsOne(t *testing.T) {
 	dir := shortDir(t)
 	writeFile(t, dir+"/file", "0123456789")
 	got := make(chan string, 1)
-	c := fakeServer(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPut {
-			body, err := io.ReadAll(r.Body)
-			if err != nil {
-				t.Error(err)
-			}
-			got <- string(body)
-			io.WriteString(w, "{}")
-			return
-		}
-		w.Header().Set("Trailer", headerDigest)
-		io.WriteString(w, "snapshot")
-		w.Header().Set(headerDigest, digestOf("snapshot"))
-	})
+	c := fakeServer(t, func(w http.ResponseWriter, r *http.Request) { answerByBody(t, w, r, got) })
 	if _, err := c.Push(t.Context(), TheDatabase, openFile(t, dir+"/file", os.O_RDONLY), PushParams{}); err != nil {
 		t.Fatal(err)
 	}

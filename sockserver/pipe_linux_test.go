@@ -30,13 +30,19 @@ func newPipe(t testing.TB) (r, w *os.File) {
 	return r, w
 }
 
-func TestADatabaseIsPushedThroughThePipeItself(t *testing.T) {
+// startForPipes starts a server with a database of one row, and returns the content of
+// another, of 1000.
+func startForPipes(t *testing.T, change func(*api)) (live *sql.DB, content []byte, s *Server) {
 	dir := shortDir(t)
-	live := openDatabase(t, dir+"/db", 1)
+	live = openDatabase(t, dir+"/db", 1)
 	makeDatabase(t, dir+"/new", 1000)
 	content, err := os.ReadFile(dir + "/new")
 	must(t, err)
-	s := startServer(t, dir, Config{DatabasePaths: []string{dir + "/db"}}, func(a *api) {
+	return live, content, startServer(t, dir, Config{DatabasePaths: []string{dir + "/db"}}, change)
+}
+
+func TestADatabaseIsPushedThroughThePipeItself(t *testing.T) {
+	live, content, s := startForPipes(t, func(a *api) {
 		a.push = func(ctx context.Context, db *driver.Database, src io.Reader, opts swapper.PushOptions) (swapper.Report, error) {
 			if _, ok := src.(transfer.PipeSource); !ok {
 				t.Errorf("the swapper got a %T", src)
@@ -59,12 +65,7 @@ func TestADatabaseIsPushedThroughThePipeItself(t *testing.T) {
 }
 
 func TestWhatAPipeBringsIsNoDatabaseUnlessItIsWhole(t *testing.T) {
-	dir := shortDir(t)
-	live := openDatabase(t, dir+"/db", 1)
-	makeDatabase(t, dir+"/new", 1000)
-	content, err := os.ReadFile(dir + "/new")
-	must(t, err)
-	s := startServer(t, dir, Config{DatabasePaths: []string{dir + "/db"}}, nil)
+	live, content, s := startForPipes(t, nil)
 	for name, test := range map[string]struct {
 		bytes []byte
 		size  int64
@@ -93,12 +94,7 @@ func TestWhatAPipeBringsIsNoDatabaseUnlessItIsWhole(t *testing.T) {
 }
 
 func TestAPushWhoseClientLeavesLetsGoOfThePipe(t *testing.T) {
-	dir := shortDir(t)
-	live := openDatabase(t, dir+"/db", 1)
-	makeDatabase(t, dir+"/new", 1000)
-	content, err := os.ReadFile(dir + "/new")
-	must(t, err)
-	s := startServer(t, dir, Config{DatabasePaths: []string{dir + "/db"}}, nil)
+	live, content, s := startForPipes(t, nil)
 	r, w := newPipe(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	pushed := make(chan error, 1)
@@ -107,7 +103,7 @@ func TestAPushWhoseClientLeavesLetsGoOfThePipe(t *testing.T) {
 		r.Close()
 		pushed <- err
 	}()
-	_, err = w.Write(content[:len(content)/2])
+	_, err := w.Write(content[:len(content)/2])
 	must(t, err)
 	testenv.Until(t, "the server has read what there is", func() bool { return unread(t, w) == 0 })
 	cancel()
@@ -248,18 +244,7 @@ func TestAnOlderServerThatTakesNoPipeGetsTheBytes(t *testing.T) {
 			json.NewEncoder(w).Encode(Problem{Type: ProblemDescriptor, Status: http.StatusBadRequest, Detail: "the descriptor is of a pipe"})
 			return
 		}
-		if r.Method == http.MethodPut {
-			body, err := io.ReadAll(r.Body)
-			if err != nil {
-				t.Error(err)
-			}
-			got <- string(body)
-			io.WriteString(w, "{}")
-			return
-		}
-		w.Header().Set("Trailer", headerDigest)
-		io.WriteString(w, "snapshot")
-		w.Header().Set(headerDigest, digestOf("snapshot"))
+		answerByBody(t, w, r, got)
 	})
 	r, w := newPipe(t)
 	_, err := w.WriteString("0123456789")

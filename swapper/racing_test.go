@@ -164,17 +164,23 @@ func TestPushesBesideAnotherProcessThatOpensAllTheTime(t *testing.T) {
 	}
 }
 
+// raceOfTwo has another program on the file, with this driver and a socket of its own.
+func raceOfTwo(t *testing.T, mode string) (*race, *loop, *sockserver.Client) {
+	r := startRace(t, mode)
+	o := startLoop(r.trail, "hotswap", "file:"+r.service.path+"?_txlock=immediate&_busy_timeout=60000&_journal="+mode)
+	client := sockserver.NewClient(sockserver.ClientConfig{SocketPath: o.socket})
+	t.Cleanup(client.Close)
+	return r, o, client
+}
+
 // TestTwoProgramsPushInTurn has two of them on one file, each with this
 // driver and its own socket.
 func TestTwoProgramsPushInTurn(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"WAL", "DELETE"} {
 		t.Run(mode, func(t *testing.T) {
-			r := startRace(t, mode)
+			r, o, client := raceOfTwo(t, mode)
 			path := r.service.path
-			o := startLoop(r.trail, "hotswap", "file:"+path+"?_txlock=immediate&_busy_timeout=60000&_journal="+mode)
-			client := sockserver.NewClient(sockserver.ClientConfig{SocketPath: o.socket})
-			defer client.Close()
 			pushThere := func(data []byte) (swapper.Report, error) {
 				return client.Push(context.Background(), path, bytes.NewReader(data), sockserver.PushParams{Backup: true, Quick: true})
 			}
@@ -197,11 +203,8 @@ func TestTwoProgramsPushAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"WAL", "DELETE"} {
 		t.Run(mode, func(t *testing.T) {
-			r := startRace(t, mode)
+			r, o, client := raceOfTwo(t, mode)
 			path := r.service.path
-			o := startLoop(r.trail, "hotswap", "file:"+path+"?_txlock=immediate&_busy_timeout=60000&_journal="+mode)
-			client := sockserver.NewClient(sockserver.ClientConfig{SocketPath: o.socket})
-			defer client.Close()
 			for i := range *pushes {
 				here, there := fmt.Sprintf("here%d", i), fmt.Sprintf("there%d", i)
 				failed := make(chan error, 1)
