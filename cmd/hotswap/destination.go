@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"github.com/mattn/go-isatty"
 
@@ -76,11 +77,17 @@ func (c *cpCmd) openDestination(ctx context.Context, src, dst side, list []socks
 	case errors.Is(err, fs.ErrNotExist):
 		return c.newFile(dst, src, nil)
 	case err != nil:
-		return nil, fileFailure(fmt.Errorf("examine the destination: %w", err))
+		f := fileFailure(fmt.Errorf("examine the destination: %w", err))
+		if errors.Is(err, syscall.ENOTDIR) {
+			f.hint = "a part of the name is a file, and not a directory: name a file"
+		}
+		return nil, f
 	case info.IsDir():
 		return nil, failf(exitFailed, "%s is a directory and can't be replaced by a file", dst.arg)
 	case info.Mode().IsRegular():
 		return c.newFile(dst, src, info)
+	case info.Mode()&fs.ModeSocket != 0:
+		return nil, failf(exitFailed, "%s is a socket, and nothing can be copied into it", dst.arg).withHint("name a file, or - for standard output")
 	case c.DryRun:
 		return nowhere{io.Discard, "would have been written to " + printable.Line(dst.arg)}, nil
 	}

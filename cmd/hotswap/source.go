@@ -7,8 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-
-	"github.com/mattn/go-isatty"
+	"syscall"
 
 	"hotswap/internal/fdpass"
 	"hotswap/internal/sqlitefile"
@@ -17,8 +16,9 @@ import (
 // source is what a push sends.
 type source struct {
 	io.Reader
-	name string // for people
-	size int64  // 0: not known
+	name string      // for people
+	mode fs.FileMode // of the file that it is read from
+	size int64       // 0: not known
 	// file, if set, is all of it, and stays as it is until Close, or is a pipe: it need
 	// not be read here, and its descriptor can go to the server.
 	file *os.File
@@ -58,13 +58,18 @@ func openSource(ctx context.Context, src side, out *output) (*source, error) {
 	if src.stdio() {
 		return stdinSource(out)
 	}
+	if info, err := os.Stat(src.path); err == nil && !src.inherited() { // opening it would say less, or wait
+		if err := refuseKind(src.arg, info.Mode()); err != nil {
+			return nil, err
+		}
+	}
 	file, err := await(ctx, src.open)
 	if ours, is := errors.AsType[*failure](err); is {
 		return nil, ours
 	}
 	if err != nil {
 		f := fileFailure(fmt.Errorf("open the source: %w", err))
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 			f.hint = "check the name, which is relative to the current directory"
 		}
 		return nil, f
@@ -77,6 +82,12 @@ func openSource(ctx context.Context, src side, out *output) (*source, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// inherited reports whether a side is a descriptor that the command was started with.
+func (s side) inherited() bool {
+	_, is := ownDescriptor(s.path)
+	return is
 }
 
 // open opens SRC. A descriptor that the command was started with is opened anew, so that
@@ -100,13 +111,15 @@ func (s side) open() (*os.File, error) {
 
 func (s *source) openFile(ctx context.Context, file *os.File, out *output) error {
 	info, err := file.Stat()
-	switch {
-	case err != nil:
+	if err != nil {
 		return fileFailure(err)
+	}
+	s.mode = info.Mode()
+	switch {
 	case info.IsDir():
-		return failf(exitFailed, "%s is a directory; name the database file in it", s.name)
-	case !info.Mode().IsRegular():
-		return nil // a pipe or a device: a stream, like standard input
+		return refuseKind(s.name, info.Mode())
+	case !info.Mode().IsRegular(): // a pipe or a device: a stream, like standard input
+		return refuseTerminal(s.name, file)
 	}
 	s.again = file
 	header := make([]byte, sqlitefile.HeaderSize)
@@ -123,7 +136,7 @@ func (s *source) openFile(ctx context.Context, file *os.File, out *output) error
 	case sidecar != "":
 		return s.readThroughSQLite(ctx, file, sidecar, out)
 	case info.Size() == 0:
-		return failf(exitBadDatabase, "%s is empty: not a database", s.name)
+		return emptySource(s.name, info.Mode())
 	case !sqlitefile.HasMagic(header[:n]):
 		s.size = info.Size()
 		return nil // the server says what is wrong with it
@@ -148,19 +161,21 @@ func pendingSidecar(path string) (string, error) {
 
 // stdinSource reads standard input.
 func stdinSource(out *output) (*source, error) {
-	if isatty.IsTerminal(out.in.Fd()) {
-		return nil, usagef("standard input is a terminal, not a database").
-			withHint("pipe one in: `zcat new.gz | hotswap cp - DST`")
+	if err := refuseTerminal("standard input", out.in); err != nil {
+		return nil, err
+	}
+	info, err := out.in.Stat()
+	if err != nil {
+		return nil, fileFailure(err)
+	}
+	if info.IsDir() {
+		return nil, refuseKind("standard input", info.Mode())
 	}
 	if err := refuseUnread(out.in); err != nil {
 		return nil, err
 	}
-	s := &source{Reader: out.in, name: "stdin"}
+	s := &source{Reader: out.in, name: "stdin", mode: info.Mode()}
 	if file := fdpass.Source(out.in); file != nil && !fdpass.IsPipe(file) {
-		info, err := file.Stat()
-		if err != nil {
-			return nil, fileFailure(err)
-		}
 		s.size, s.file, s.again = info.Size(), file, file
 	}
 	return s, nil
@@ -185,17 +200,13 @@ func (s *source) waitForData(ctx context.Context) error {
 	if s.size > 0 {
 		return nil
 	}
-	empty := func() error {
-		return failf(exitBadDatabase, "%s is empty: not a database", s.name).
-			withHint("did the command before the pipe fail?")
-	}
 	if pipe := fdpass.Source(s.Reader); pipe != nil && fdpass.IsPipe(pipe) {
 		err := fdpass.Await(ctx, pipe)
 		switch {
 		case errors.Is(err, errInterrupted):
 			return &failure{code: exitFailed, err: err, note: "nothing was sent"}
 		case err == io.EOF:
-			return empty()
+			return emptySource(s.name, s.mode)
 		case err == nil:
 			s.file = pipe
 			return nil
@@ -213,7 +224,7 @@ func (s *source) waitForData(ctx context.Context) error {
 	case errors.Is(err, errInterrupted):
 		return &failure{code: exitFailed, err: err, note: "nothing was sent"}
 	case err == io.EOF && len(first) == 0:
-		return empty()
+		return emptySource(s.name, s.mode)
 	}
 	s.Reader = &primed{first: first, err: err, rest: s.Reader}
 	return nil
