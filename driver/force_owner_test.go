@@ -63,3 +63,54 @@ func TestAnInterruptedOwnerIsLeftNoTransaction(t *testing.T) {
 		t.Errorf("%d rows, %v; want 1", n, err)
 	}
 }
+
+// TestARollbackThatIsInterruptedEndsTheTransaction: SQLite keeps an interrupt for as long as
+// a statement is active, those of open Rows for one, and ROLLBACK then does nothing.
+func TestARollbackThatIsInterruptedEndsTheTransaction(t *testing.T) {
+	for name, begin := range map[string]func(*sql.Conn) (rollback func() error, err error){
+		"Tx": func(conn *sql.Conn) (func() error, error) {
+			tx, err := conn.BeginTx(t.Context(), nil)
+			if err != nil {
+				return nil, err
+			}
+			return tx.Rollback, nil
+		},
+		"SQL": func(conn *sql.Conn) (func() error, error) {
+			_, err := conn.ExecContext(t.Context(), "BEGIN")
+			return func() error { _, err := conn.ExecContext(t.Context(), "ROLLBACK"); return err }, err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, d := open(t, "", 10)
+			conn := connect(t, db)
+			rows, err := conn.QueryContext(t.Context(), "SELECT id FROM t")
+			if err != nil || !rows.Next() {
+				t.Fatal(err)
+			}
+			defer rows.Close()
+			rollback, err := begin(conn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mustExec(t, conn, "INSERT INTO t (v) VALUES ('lost')")
+			driver.InterruptByForce(d)
+			if err := rollback(); err != nil {
+				t.Error(err)
+			}
+			for rows.Next() {
+			}
+			if err := rows.Err(); !errors.Is(err, driver.ErrForced) {
+				t.Errorf("the Rows: %v", err)
+			}
+			var n int
+			if err := db.QueryRow("SELECT count(*) FROM t").Scan(&n); err != nil || n != 10 {
+				t.Errorf("another connection reads %d rows, %v", n, err)
+			}
+			if err := conn.QueryRowContext(t.Context(), "SELECT count(*) FROM t").Scan(&n); err != nil || n != 10 {
+				t.Errorf("this one reads %d rows, %v", n, err)
+			}
+			mustExec(t, conn, "BEGIN IMMEDIATE")
+			mustExec(t, conn, "COMMIT")
+		})
+	}
+}
