@@ -32,7 +32,7 @@ func (c *conn) recordSession(query string, args []driver.NamedValue, err error) 
 		switch {
 		case t.Key == "":
 			c.recordAttachment(&t, there, true)
-		case strings.HasSuffix(t.Key, ".foreign_keys"), strings.HasSuffix(t.Key, ".journal_mode"), t.Key == deferral, t.Tokens[0].Is("EXPLAIN"):
+		case strings.HasSuffix(t.Key, ".foreign_keys"), strings.HasSuffix(t.Key, ".journal_mode"), t.Tokens[0].Is("EXPLAIN"):
 			c.recordPragma(t.Key) // no effect within a transaction, or under EXPLAIN
 		default:
 			c.session.CountChanges = c.session.CountChanges || strings.HasSuffix(t.Key, ".count_changes")
