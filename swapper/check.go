@@ -29,6 +29,9 @@ func (p *push) check(ctx context.Context) error {
 		return err
 	}
 	if p.opts.Prepare != nil {
+		if err := p.digested(ctx); err != nil { // before it writes
+			return err
+		}
 		if err := p.stage.prepare(ctx, p.db, p.opts.Prepare); err != nil {
 			return err
 		}
@@ -40,6 +43,9 @@ func (p *push) check(ctx context.Context) error {
 			return err
 		}
 		p.events.plain(StepIntegrityPassed)
+	}
+	if err := p.digested(ctx); err != nil {
+		return err
 	}
 	pool, err := p.stage.openReadOnly(ctx, p.db)
 	if err != nil {

@@ -49,11 +49,11 @@ func (d *sourceDigest) hex() string {
 	return ""
 }
 
-// trailingDigest computes the SHA-256 of a file while it is being copied, on a
-// goroutine of its own behind the copying. It is still the slower of the two. A
-// nil one computes nothing.
+// trailingDigest computes the SHA-256 of a file while it is being copied, and after, on
+// a goroutine of its own: it is the slower of the two. A nil one computes nothing.
 type trailingDigest struct {
 	ready chan int64    // how far the file is there; the latest value counts
+	begun chan struct{} // closed when the beginning of the file has been read
 	done  chan struct{} // closed when sha and err are set
 	quit  chan struct{} // closed by stop
 	sha   []byte
@@ -64,7 +64,7 @@ func digestBehind(f *os.File, wanted bool) *trailingDigest {
 	if !wanted {
 		return nil
 	}
-	d := &trailingDigest{ready: make(chan int64, 1), done: make(chan struct{}), quit: make(chan struct{})}
+	d := &trailingDigest{ready: make(chan int64, 1), begun: make(chan struct{}), done: make(chan struct{}), quit: make(chan struct{})}
 	go d.run(f)
 	return d
 }
@@ -88,6 +88,9 @@ func (d *trailingDigest) run(f *os.File) {
 				if n == 0 {
 					d.err = err
 					return
+				}
+				if at == 0 {
+					close(d.begun)
 				}
 				hash.Write(buf[:n])
 				at += int64(n)
@@ -117,7 +120,17 @@ func (d *trailingDigest) upTo(end int64) {
 	d.ready <- end
 }
 
-// hex waits for the digest of all that upTo announced.
+// pastHeader waits until the file's header may be changed, of a file that has begun.
+func (d *trailingDigest) pastHeader() {
+	if d != nil {
+		select {
+		case <-d.begun:
+		case <-d.done: // it failed
+		}
+	}
+}
+
+// hex waits for the digest of all that upTo announced. It is called once.
 func (d *trailingDigest) hex(ctx context.Context) (string, error) {
 	if d == nil {
 		return "", nil

@@ -80,6 +80,7 @@ func (s *stage) asRollback() (head []byte, restore func() error, err error) {
 	if was.Rollback() {
 		return head, func() error { return nil }, nil
 	}
+	s.digest.pastHeader()
 	if err := sqlitefile.SetJournal(s.file, false); err != nil {
 		return nil, nil, failed("open the stage without a WAL", err)
 	}

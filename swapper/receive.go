@@ -32,9 +32,9 @@ func (p *push) receive(ctx context.Context, src io.Reader) (err error) {
 	}
 	switch src := src.(type) {
 	case transfer.FileSource:
-		p.report.SHA256, err = p.stage.receiveFile(ctx, src, p.opts, received)
+		err = p.stage.receiveFile(ctx, src, p.opts, received)
 	case transfer.PipeSource:
-		p.report.SHA256, err = p.stage.receivePipe(ctx, src, p.opts, received)
+		err = p.stage.receivePipe(ctx, src, p.opts, received)
 	default:
 		p.report.SHA256, err = p.stage.receive(ctx, src, p.opts, received)
 	}
@@ -130,65 +130,78 @@ func fill(src io.Reader, buf []byte) (n int, err error) {
 }
 
 // receiveFile fills the stage from a file. Its digest is of what the stage got,
-// since nobody knows what the source was at that moment.
-func (s *stage) receiveFile(ctx context.Context, src transfer.FileSource, opts PushOptions, progress func(int64)) (digest string, err error) {
+// since nobody knows what the source was at that moment, and goes on when it returns.
+func (s *stage) receiveFile(ctx context.Context, src transfer.FileSource, opts PushOptions, progress func(int64)) error {
 	total := src.Size()
 	if total == 0 {
-		return "", checkMagic(nil)
+		return checkMagic(nil)
 	}
 	if size := opts.Size; size > 0 && total != size {
-		return "", bad(completeHint, "the source is truncated: %d bytes were announced, the file has %d", size, total)
+		return bad(completeHint, "the source is truncated: %d bytes were announced, the file has %d", size, total)
 	}
 	if err := s.reserve(0, 0); err != nil {
-		return "", err
+		return err
 	}
 	cloned, err := src.CloneTo(ctx, s.file)
 	if err != nil {
-		return "", sourceFailed(err, 0)
+		return sourceFailed(err, 0)
 	}
 	if !cloned {
 		if err := s.reserve(0, total); err != nil {
-			return "", err
+			return err
 		}
 	}
-	d := digestBehind(s.file, opts.wantsDigest())
-	defer d.stop()
+	s.digest = digestBehind(s.file, opts.wantsDigest())
 	for s.size < total {
 		n := min(fileChunk, total-s.size)
 		if !cloned {
 			if n, err = src.CopyTo(ctx, s.file, s.size, n); err != nil {
-				return "", sourceFailed(err, s.size)
+				return sourceFailed(err, s.size)
 			}
 		} else if err := ctx.Err(); err != nil {
-			return "", err
+			return err
 		}
 		if n == 0 {
-			return "", bad(completeHint, "the source is truncated: it had %d bytes when it was opened, and %d when it was copied", total, s.size)
+			return bad(completeHint, "the source is truncated: it had %d bytes when it was opened, and %d when it was copied", total, s.size)
 		}
 		if s.size == 0 {
 			head := make([]byte, sqlitefile.HeaderSize)
 			m, err := s.file.ReadAt(head[:min(n, sqlitefile.HeaderSize)], 0)
 			if err != nil && err != io.EOF {
-				return "", failed("read the stage's header", err)
+				return failed("read the stage's header", err)
 			}
 			if err := checkMagic(head[:m]); err != nil {
-				return "", err
+				return err
 			}
 		}
 		if !s.passing {
 			startWriteback(s.file, s.size, n)
 		}
 		s.size += n
-		d.upTo(s.size)
+		s.digest.upTo(s.size)
 		progress(s.size)
 	}
 	if err := src.Unchanged(ctx); err != nil {
-		return "", sourceFailed(err, s.size)
+		return sourceFailed(err, s.size)
 	}
-	if digest, err = d.hex(ctx); err != nil {
-		return "", failed("read the stage", err)
+	return nil
+}
+
+// digested waits for the digest of what was received. To compute it takes a processor of
+// its own while the stage is checked.
+func (p *push) digested(ctx context.Context) error {
+	d := p.stage.digest
+	if d == nil {
+		return nil
 	}
-	return digest, nil
+	hex, err := d.hex(ctx)
+	if err != nil {
+		return failed("read the stage", err)
+	}
+	p.report.SHA256 = hex
+	d.stop()
+	p.stage.digest = nil
+	return nil
 }
 
 // sourceFailed sorts the error of a transfer.FileSource: what failed may be the stage's

@@ -9,30 +9,29 @@ import (
 )
 
 // receivePipe is receive from a pipe, whose bytes do not pass through the program. The
-// digest is of what the stage got.
-func (s *stage) receivePipe(ctx context.Context, src transfer.PipeSource, opts PushOptions, progress func(int64)) (digest string, err error) {
+// digest is of what the stage got, and goes on when it returns.
+func (s *stage) receivePipe(ctx context.Context, src transfer.PipeSource, opts PushOptions, progress func(int64)) (err error) {
 	size := opts.Size
 	if err := s.reserve(0, size); err != nil {
-		return "", err
+		return err
 	}
 	reserved := size
-	d := digestBehind(s.file, opts.wantsDigest())
-	defer d.stop()
+	s.digest = digestBehind(s.file, opts.wantsDigest())
 	var flushed int64
 	for checked := false; ; {
 		if s.size == reserved {
 			if reserved, err = s.reserveAhead(); err != nil {
-				return "", err
+				return err
 			}
 		}
 		n, err := src.MoveTo(ctx, s.file, s.size, min(fileChunk, reserved-s.size))
 		if err != nil {
-			return "", sourceFailed(err, s.size)
+			return sourceFailed(err, s.size)
 		}
 		s.size += n
 		if !checked && (s.size >= sqlitefile.HeaderSize || n == 0) {
 			if err := s.checkBeginning(); err != nil {
-				return "", err
+				return err
 			}
 			checked = true
 		}
@@ -43,20 +42,17 @@ func (s *stage) receivePipe(ctx context.Context, src transfer.PipeSource, opts P
 			startWriteback(s.file, flushed, s.size-flushed)
 			flushed = s.size
 		}
-		d.upTo(s.size)
+		s.digest.upTo(s.size)
 		progress(s.size)
 	}
 	if size > 0 && s.size != size {
-		return "", bad(completeHint, "the source is truncated: %d bytes were announced, %d arrived", size, s.size)
+		return bad(completeHint, "the source is truncated: %d bytes were announced, %d arrived", size, s.size)
 	}
 	// Gives back what was reserved and not needed.
 	if err := s.file.Truncate(s.size); err != nil {
-		return "", failed("truncate the stage", err)
+		return failed("truncate the stage", err)
 	}
-	if digest, err = d.hex(ctx); err != nil {
-		return "", failed("read the stage", err)
-	}
-	return digest, nil
+	return nil
 }
 
 // reserveAhead reserves space behind what there is, less as the disk fills up, and

@@ -27,8 +27,9 @@ type stage struct {
 	// passing says that the stage will not become the live file: nobody waits for its
 	// bytes to be on the disk, and if it is gone soon they never get there.
 	passing bool
-	taken   attributes // of the live file
-	state   fileState  // set by push.nameUndo
+	digest  *trailingDigest // of what was received, at work still; nil if that is known, or not wanted
+	taken   attributes      // of the live file
+	state   fileState       // set by push.nameUndo
 	leased  bool
 }
 
@@ -112,6 +113,8 @@ func (s *stage) endLease() {
 }
 
 func (s *stage) close() {
+	s.digest.stop()
+	s.digest = nil
 	if s.file != nil {
 		s.file.Close()
 		s.file = nil
