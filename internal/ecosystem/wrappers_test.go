@@ -3,9 +3,12 @@ package ecosystem
 import (
 	"context"
 	"database/sql"
+	sqldriver "database/sql/driver"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"contrib.go.opencensus.io/integrations/ocsql"
@@ -24,46 +27,56 @@ type silent struct{}
 
 func (silent) Log(context.Context, sqldblogger.Level, string, map[string]any) {}
 
-// wrappers are drivers around another one, by how they open a database.
-var wrappers = map[string]func(path string) (*sql.DB, error){
-	"XSAM/otelsql, Open": func(path string) (*sql.DB, error) { return otelsql.Open(driver.Name, path) },
-	"XSAM/otelsql, Register": func(path string) (*sql.DB, error) {
-		name, err := otelsql.Register(driver.Name)
+// wrappers are drivers around another one, which is given by its name and as itself, by
+// how they open a database.
+var wrappers = map[string]func(name string, d sqldriver.Driver, path string) (*sql.DB, error){
+	"XSAM/otelsql, Open": func(name string, _ sqldriver.Driver, path string) (*sql.DB, error) {
+		return otelsql.Open(name, path)
+	},
+	"XSAM/otelsql, Register": func(name string, _ sqldriver.Driver, path string) (*sql.DB, error) {
+		return registered(path)(otelsql.Register(name))
+	},
+	"nhat/otelsql": func(name string, _ sqldriver.Driver, path string) (*sql.DB, error) {
+		return registered(path)(nhat.Register(name))
+	},
+	"uptrace/otelsql": func(name string, _ sqldriver.Driver, path string) (*sql.DB, error) {
+		return uptrace.Open(name, path)
+	},
+	"sqldb-logger": func(_ string, d sqldriver.Driver, path string) (*sql.DB, error) {
+		return sqldblogger.OpenDriver(path, d, silent{}), nil
+	},
+	"ocsql": func(name string, _ sqldriver.Driver, path string) (*sql.DB, error) {
+		return registered(path)(ocsql.Register(name, ocsql.WithAllTraceOptions()))
+	},
+	"instrumentedsql": func(_ string, d sqldriver.Driver, path string) (*sql.DB, error) {
+		return register(path, instrumentedsql.WrapDriver(d))
+	},
+	"sqlmw, outside": func(_ string, d sqldriver.Driver, path string) (*sql.DB, error) {
+		return register(path, sqlmw.Driver(d, sqlmw.NullInterceptor{}))
+	},
+	"two of them": func(_ string, d sqldriver.Driver, path string) (*sql.DB, error) {
+		name := fmt.Sprint("two", names.Add(1))
+		sql.Register(name, sqlmw.Driver(instrumentedsql.WrapDriver(d), sqlmw.NullInterceptor{}))
+		return otelsql.Open(name, path)
+	},
+}
+
+// names numbers the drivers that are registered.
+var names atomic.Int64
+
+func register(path string, d sqldriver.Driver) (*sql.DB, error) {
+	name := fmt.Sprint("wrapped", names.Add(1))
+	sql.Register(name, d)
+	return sql.Open(name, path)
+}
+
+func registered(path string) func(name string, err error) (*sql.DB, error) {
+	return func(name string, err error) (*sql.DB, error) {
 		if err != nil {
 			return nil, err
 		}
 		return sql.Open(name, path)
-	},
-	"nhat/otelsql": func(path string) (*sql.DB, error) {
-		name, err := nhat.Register(driver.Name)
-		if err != nil {
-			return nil, err
-		}
-		return sql.Open(name, path)
-	},
-	"uptrace/otelsql": func(path string) (*sql.DB, error) { return uptrace.Open(driver.Name, path) },
-	"sqldb-logger": func(path string) (*sql.DB, error) {
-		return sqldblogger.OpenDriver(path, driver.New(), silent{}), nil
-	},
-	"ocsql": func(path string) (*sql.DB, error) {
-		name, err := ocsql.Register(driver.Name, ocsql.WithAllTraceOptions())
-		if err != nil {
-			return nil, err
-		}
-		return sql.Open(name, path)
-	},
-	"instrumentedsql": func(path string) (*sql.DB, error) {
-		sql.Register("instrumented", instrumentedsql.WrapDriver(driver.New()))
-		return sql.Open("instrumented", path)
-	},
-	"sqlmw, outside": func(path string) (*sql.DB, error) {
-		sql.Register("sqlmw-outside", sqlmw.Driver(driver.New(), sqlmw.NullInterceptor{}))
-		return sql.Open("sqlmw-outside", path)
-	},
-	"two of them": func(path string) (*sql.DB, error) {
-		sql.Register("two", sqlmw.Driver(instrumentedsql.WrapDriver(driver.New()), sqlmw.NullInterceptor{}))
-		return otelsql.Open("two", path)
-	},
+	}
 }
 
 // TestDriversAroundThisOneHideNothingOfIt: the database is managed, its swaps reach the
@@ -72,7 +85,7 @@ func TestDriversAroundThisOneHideNothingOfIt(t *testing.T) {
 	for name, open := range wrappers {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "live.db")
-			db, err := open(path)
+			db, err := open(driver.Name, driver.New(), path)
 			if err != nil {
 				t.Fatal(err)
 			}
