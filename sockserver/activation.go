@@ -3,11 +3,15 @@ package sockserver
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"net"
 	"os"
 	"strconv"
 	"strings"
 
+	"github.com/rs/zerolog"
+
+	"hotswap/internal/lognote"
 	"hotswap/internal/unix"
 )
 
@@ -35,9 +39,9 @@ func inherited(name string) (*listener, error) {
 		return nil, fmt.Errorf("take over the socket %s: LISTEN_FDS is %q, not a number", name, os.Getenv("LISTEN_FDS"))
 	}
 	var found []int
-	for i, given := range strings.Split(os.Getenv("LISTEN_FDNAMES"), ":") {
-		if given == name && i < count {
-			found = append(found, firstInherited+i)
+	for fd, given := range inheritedNames(count) {
+		if given == name {
+			found = append(found, fd)
 		}
 	}
 	switch len(found) {
@@ -81,4 +85,73 @@ func listenOn(name, path string, open bool) (*listener, error) {
 		return l, err
 	}
 	return listen(path, open)
+}
+
+// inheritedNames yields the descriptors that the process was started with, and their names.
+func inheritedNames(count int) iter.Seq2[int, string] {
+	return func(yield func(int, string) bool) {
+		names := strings.Split(os.Getenv("LISTEN_FDNAMES"), ":")
+		for i := range count {
+			name := ""
+			if i < len(names) {
+				name = names[i]
+			}
+			if !yield(firstInherited+i, name) {
+				return
+			}
+		}
+	}
+}
+
+// reportUnserved says which sockets the process was started with, if not both of the
+// server's are among them: one with another name is served by nobody, and clients would
+// wait at it. A program may have sockets for other purposes, which are most often TCP's.
+func reportUnserved(log zerolog.Logger, serves ...*listener) {
+	count, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
+	if err != nil || os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		return
+	}
+	var made []string
+	for _, l := range serves {
+		if l.lock != nil {
+			made = append(made, l.path)
+		}
+	}
+	if len(made) == 0 {
+		return
+	}
+	level, got := zerolog.InfoLevel, []string{}
+	for fd, name := range inheritedNames(count) {
+		if name == inheritedSocket || name == inheritedStderr {
+			continue
+		}
+		address := addressOf(fd)
+		if address == nil {
+			continue
+		}
+		if address.Network() == "unix" {
+			level = zerolog.WarnLevel
+		}
+		got = append(got, fmt.Sprintf("%s (%s)", name, address))
+	}
+	if len(got) > 0 {
+		lognote.Send(log.WithLevel(level).Strs("passed", got).Strs("expected", []string{inheritedSocket, inheritedStderr}).Strs("made", made),
+			"the service manager passed sockets that are served by nobody here: those for hotswap need FileDescriptorName=hotswap and FileDescriptorName=hotswap.stderr")
+	}
+}
+
+// addressOf returns where a descriptor listens; nil if it does not.
+func addressOf(fd int) net.Addr {
+	duplicate, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	file := os.NewFile(uintptr(duplicate), "")
+	defer file.Close()
+	l, err := net.FileListener(file)
+	if err != nil {
+		return nil
+	}
+	defer l.Close()
+	return l.Addr()
 }

@@ -2,7 +2,6 @@ package sockserver
 
 import (
 	"fmt"
-	"hotswap/internal/testenv"
 	"io"
 	"net"
 	"os"
@@ -10,6 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/rs/zerolog"
+
+	"hotswap/internal/testenv"
 )
 
 // listeningFiles makes sockets in dir and returns them as files to inherit.
@@ -33,8 +36,8 @@ func listeningFiles(t *testing.T, dir string, names ...string) (files []*os.File
 }
 
 // startInheriting runs this test again in a process that was handed files under
-// names, and returns its stdin, which ends it, and the first line that it prints.
-func startInheriting(t *testing.T, names string, files []*os.File) (end io.Closer, line string) {
+// names, and returns its stdin, which ends it, the line that says how it started, and all up to that.
+func startInheriting(t *testing.T, names string, files []*os.File) (end io.Closer, line string, said []string) {
 	t.Helper()
 	// Only the process itself can know its number; exec keeps it.
 	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
@@ -48,14 +51,15 @@ func startInheriting(t *testing.T, names string, files []*os.File) (end io.Close
 	})
 	for !strings.HasPrefix(line, "listening ") && !strings.HasPrefix(line, "refused ") {
 		line = child.Line()
+		said = append(said, line)
 	}
-	return child.In, line
+	return child.In, line, said
 }
 
 // inheriting is the other process: it serves, twice in a row, until its stdin ends.
 func inheriting() {
 	for range 2 {
-		s, err := Start(Config{})
+		s, err := Start(Config{Logger: zerolog.New(os.Stdout)})
 		if err != nil {
 			fmt.Printf("\nrefused %s\n", strings.ReplaceAll(err.Error(), " ", "_"))
 			return
@@ -83,9 +87,12 @@ func TestInheritedSocketsAreServedAndLeftInPlace(t *testing.T) {
 	}
 	dir := shortDir(t)
 	files := listeningFiles(t, dir, "other", "events", "commands")
-	end, line := startInheriting(t, "unrelated:hotswap.stderr:hotswap", files)
+	end, line, said := startInheriting(t, "unrelated:hotswap.stderr:hotswap", files)
 	if line != "listening "+dir+"/commands" {
 		t.Fatalf("the process says %q", line)
+	}
+	if text := strings.Join(said, "\n"); strings.Contains(text, "served by nobody") {
+		t.Errorf("it complains: %s", text)
 	}
 	c := NewClient(ClientConfig{SocketPath: dir + "/commands", StderrSocketPath: dir + "/events"})
 	defer c.Close()
@@ -140,7 +147,7 @@ func TestInheritedDescriptorThatIsNoSocketIsRefused(t *testing.T) {
 		{"hotswap", []*os.File{tcpFile}, "not_a_Unix_socket"},
 		{"hotswap:hotswap", []*os.File{file, file}, "has_2_of_that_name"},
 	} {
-		if _, line := startInheriting(t, test.names, test.files); !strings.Contains(line, test.words) {
+		if _, line, _ := startInheriting(t, test.names, test.files); !strings.Contains(line, test.words) {
 			t.Errorf("the process says %q, and nothing of %q", line, test.words)
 		}
 	}
@@ -152,5 +159,40 @@ func TestSocketsOfAnotherProcessAreNotTakenOver(t *testing.T) {
 	t.Setenv("LISTEN_FDNAMES", inheritedSocket)
 	if l, err := inherited(inheritedSocket); l != nil || err != nil {
 		t.Errorf("got %v, %v", l, err)
+	}
+}
+
+func TestSocketsWithOtherNamesAreReported(t *testing.T) {
+	if os.Getenv("HOTSWAP_TEST_INHERITING") != "" {
+		inheriting()
+		return
+	}
+	dir := shortDir(t)
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	http, err := tcp.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer http.Close()
+	unix := listeningFiles(t, dir, "commands", "events")
+	for _, test := range []struct {
+		names string
+		files []*os.File
+		level string
+		got   string
+	}{
+		{"app-hotswap.socket:hotswap.stderr", unix, "warn", `["app-hotswap.socket (` + dir + `/commands)"]`},
+		{"", unix, "warn", `[" (` + dir + `/commands)"," (` + dir + `/events)"]`},
+		{"http", []*os.File{http}, "info", `["http (` + tcp.Addr().String() + `)"]`},
+	} {
+		_, line, said := startInheriting(t, test.names, test.files)
+		text := strings.Join(said, "\n")
+		if !strings.HasPrefix(line, "listening ") || !strings.Contains(text, `"level":"`+test.level+`","passed":`+test.got+`,"expected":["hotswap","hotswap.stderr"],"made":["`) {
+			t.Errorf("%q: it says %s", test.names, text)
+		}
 	}
 }

@@ -85,6 +85,7 @@ func (a *api) start() (*Server, error) {
 		stopWatch: a.startWatch(),
 	}
 	lognote.Send(cfg.Logger.Info().Str(fieldSocket, commands.path), "listening")
+	reportUnserved(cfg.Logger, commands, events)
 	return s, nil
 }
 
