@@ -78,6 +78,25 @@
 // managed, and on Windows every database does.
 package driver
 
+// The files, in an order in which they can be read:
+//
+//	the driver     driver, options, connector, conn, stmt, rows, tx, values, raw, querylog:
+//	               what database/sql calls; stmtcache, writers, cancel, interrupt: what
+//	               makes that fast, and ends it early
+//	the gate       word, gate, waiting, filter, claim: the state of a connection, and who
+//	               waits; shut: opens and closes the gate of all
+//	a database     database, registry, names, stats, holders, onswap, errors, malformed
+//	a freeze       freeze, drain, quiet, turn, drainwrites, force, abandon, frozen;
+//	               close, descriptors, reopen, replay: a connection's part in it
+//	the session    record, replay, attach: what is told to a connection that reopens
+//	other files    watch, whole, adopt, settle, arrive, admit, replaced, anew: a file that
+//	               something else put at the path, or removed; leftbehind, leftwal: what
+//	               the old one leaves
+//	peers          peers, answerer: who they are; invite, host, draintogether: the one that
+//	               swaps; guest, guest_place: the one that takes part
+//	for swapper    inside, rehearse, openfile, opensqlite, exclusive, apart; overwriting,
+//	               retry: calls that meet a push's locks
+//
 // The locks, in order: whoever holds one takes only those below it. While any but the
 // first is held, nobody waits for the gate, runs a callback or writes to a log
 // (lognote.Send, which queues lines, may be called).

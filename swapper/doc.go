@@ -41,3 +41,19 @@
 // a lease on the file, on Linux and on local file systems; elsewhere a process that has
 // the file open and is idle may not be seen.
 package swapper
+
+// The files, in the order of the story:
+//
+//	to read first  swapper: a push, as one function; pull, snapshot: a pull
+//	the surface    options, report, errors, events, supported
+//	inspect        target, mount, identity, live, pragma, exclusive, lost, header: the live
+//	               database; claim, method, lease: who else has it
+//	receive        stage, receive, receivepipe, stagewriter, digest, header, foreign
+//	check          check, integrity, scan, verdict, schema
+//	rehearse       rehearse, seal, metadata
+//	freeze         visit, freeze, patience, attachers, peers, locked, shrink, rest
+//	replace        replace, guard, place, names, sidecars, unreadable, backup, disk
+//	in place       inplace, fits, writelock, writeahead
+//	afterwards     beside, orphans
+//
+// A file with a system's name behind it is that system's part of the same noun.
