@@ -183,20 +183,33 @@ func pingHook(ctx context.Context, pool *sql.DB) error {
 // (https://www.sqlite.org/mmap.html).
 func (s *stage) readQuickly() (pragma string) { return readQuickly(s.size, memory.Available()) }
 
-// checkCache is how much of a stage that is not mapped the check keeps in the program's
-// own memory; in a small container less, but never less than SQLite itself would.
+// mostCache is how much of a file that is not mapped SQLite keeps in the program's own
+// memory; in a small container less, but never less than it would of its own accord.
 const (
-	checkCache      = 64 << 20
-	checkCacheLeast = 2 << 20
+	mostCache  = 64 << 20
+	leastCache = 2 << 20
 )
 
 func readQuickly(size, available int64) (pragma string) {
-	if size <= available/4 {
-		return fmt.Sprintf("PRAGMA mmap_size=%d", size)
+	if pragma := mapping(size, available); pragma != "" {
+		return pragma
 	}
-	cache := int64(checkCache)
+	return largeCache(available)
+}
+
+// mapping is "" for what should not be mapped.
+func mapping(size, available int64) (pragma string) {
+	if size > available/4 {
+		return ""
+	}
+	return fmt.Sprintf("PRAGMA mmap_size=%d", size)
+}
+
+// largeCache has a connection keep more pages in the program's own memory.
+func largeCache(available int64) (pragma string) {
+	cache := int64(mostCache)
 	if available > 0 {
-		cache = max(checkCacheLeast, min(cache, available/8))
+		cache = max(leastCache, min(cache, available/8))
 	}
 	return fmt.Sprintf("PRAGMA cache_size=-%d", cache>>10) // KiB
 }

@@ -12,6 +12,7 @@ import (
 	"hotswap/internal/dbpath"
 	"hotswap/internal/door"
 	"hotswap/internal/inside"
+	"hotswap/internal/memory"
 	"hotswap/internal/sqlitefile"
 )
 
@@ -109,6 +110,9 @@ func (o *overwrite) openSource() error {
 		return failed("open the stage", err)
 	}
 	o.src = opened.(*sqlite3.SQLiteConn)
+	if _, err := o.src.Exec(mapping(o.stage.size, memory.Available()), nil); err != nil {
+		return failed("open the stage", err)
+	}
 	return nil
 }
 
@@ -127,7 +131,13 @@ func (o *overwrite) open(ctx context.Context, l *live) (err error) {
 		return failed("open the live database", err)
 	}
 	// Durable when the last step returns, in WAL mode too.
-	if _, err := o.dst.Exec("PRAGMA synchronous=EXTRA", nil); err != nil {
+	pragmas := "PRAGMA synchronous=EXTRA"
+	if !l.wal {
+		// Whenever the cache is full, the journal is synced before a page of the file is
+		// overwritten.
+		pragmas += "; " + largeCache(memory.Available())
+	}
+	if _, err := o.dst.Exec(pragmas, nil); err != nil {
 		return liveBusy("set up the live database's connection", err)
 	}
 	return nil
