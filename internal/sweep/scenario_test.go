@@ -27,8 +27,9 @@ type scenario struct {
 	backup  bool   // the replaced database is to be kept
 	slow    bool   // the disk is taken for a slow one, whatever it is; else for a fast one
 	do      func(*victim) (swapper.Report, error)
-	broken  bool // the operation is wrong on purpose
-	watched bool // somebody reads what there was before the program's writes, which can't be moved out of the WAL so
+	passes  passes // what is passed before; nil if nothing is
+	broken  bool   // the operation is wrong on purpose
+	watched bool   // somebody reads what there was before the program's writes, which can't be moved out of the WAL so
 	// leave lays out what a killed push of the database at path has left, which is
 	// live: the operation is the recovery.
 	leave func(f *fixture, path string) error
@@ -57,6 +58,9 @@ var scenarios = []scenario{
 	{name: "pull-DELETE", journal: "DELETE", pull: true, do: pull},
 	{name: "pull-WAL-file", journal: "WAL", pull: true, do: pullToFile},
 	{name: "pull-DELETE-file", journal: "DELETE", pull: true, do: pullToFile},
+	{name: "passed-file", journal: "WAL", passes: theImage, do: pushPassed},
+	{name: "passed-pipe", journal: "WAL", passes: fullPipe, do: pushPassed},
+	{name: "pull-passed-pipe", journal: "WAL", pull: true, passes: emptyPipe, do: pullPassed},
 }
 
 // adoptions are swept by kills and errors, but not by moves: each is one.

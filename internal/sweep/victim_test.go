@@ -76,6 +76,7 @@ type victim struct {
 	db     *driver.Database
 	image  []byte
 	pulled bytes.Buffer
+	passed passed
 	// watcher is a pool of another driver's, with a transaction open.
 	watcher *sql.DB
 	// Of an adoption alone.
@@ -132,6 +133,11 @@ func (v *victim) pulledPath() string {
 	return filepath.Join(filepath.Dir(filepath.Dir(v.path)), pulledFile)
 }
 
+// imagePath is beside it.
+func (v *victim) imagePath() string {
+	return filepath.Join(filepath.Dir(filepath.Dir(v.path)), imageFile)
+}
+
 func beVictim(s scenario, dir string) error {
 	// The operation's calls come from one thread; those of all others count, too.
 	runtime.LockOSThread()
@@ -155,6 +161,11 @@ func beVictim(s scenario, dir string) error {
 			}
 		}
 		if err := v.work(); err != nil {
+			return err
+		}
+	}
+	if s.passes != nil {
+		if err := v.pass(s.passes); err != nil {
 			return err
 		}
 	}
