@@ -62,7 +62,7 @@ func (dr *drain) closeAll(keep int) int {
 		}
 		if !c.closed {
 			dr.frozen.lost = append(dr.frozen.lost, c.losing()...)
-			c.recordDeferral()
+			c.recordDeferForeignKeys()
 		}
 		inner := c.detach()
 		if !c.closed {

@@ -124,9 +124,9 @@ func (c *conn) recordPragma(key string) {
 // (https://www.sqlite.org/pragma.html#pragma_defer_foreign_keys).
 const deferral = "pragma main.defer_foreign_keys"
 
-// recordDeferral records what has become of it, right before c is closed. The caller owns
+// recordDeferForeignKeys records what has become of that setting, right before c is closed. The caller owns
 // c.
-func (c *conn) recordDeferral() {
+func (c *conn) recordDeferForeignKeys() {
 	if c.inner != nil && c.session.Has(deferral) {
 		c.recordPragma(deferral)
 		c.publish()

@@ -31,7 +31,7 @@ type integrity struct {
 //   - if the first of the root pages that it collects is 0, of a view or a virtual
 //     table, it takes the check for one of a single table, and looks neither at
 //     the freelist nor for pages that belong to nothing, or to two. So it is run
-//     on a schema without those: see withoutRootless;
+//     on a schema without those: see hideViewsAndVirtualTables;
 //   - it looks at every attached database, so a hook that attaches another would
 //     have that one checked, too. So it names the main one.
 //
@@ -135,7 +135,7 @@ func (c *checkup) run(ctx context.Context, readQuickly string) error {
 	if err := c.exec(ctx, readQuickly); err != nil {
 		return err
 	}
-	virtual, rootless, err := c.rootless(ctx)
+	virtual, found, err := c.viewsAndVirtualTables(ctx)
 	if err != nil {
 		return err
 	}
@@ -145,8 +145,8 @@ func (c *checkup) run(ctx context.Context, readQuickly string) error {
 			return err
 		}
 	}
-	if rootless {
-		if err := c.withoutRootless(ctx); err != nil {
+	if found {
+		if err := c.hideViewsAndVirtualTables(ctx); err != nil {
 			return err
 		}
 	}
@@ -166,9 +166,9 @@ func (c *checkup) run(ctx context.Context, readQuickly string) error {
 	return c.verdict.err()
 }
 
-// rootless returns the virtual tables, and whether there are entries of the
+// viewsAndVirtualTables returns the virtual tables, and whether there are entries of the
 // schema without a root page that count among the tables.
-func (c *checkup) rootless(ctx context.Context) (virtual []string, some bool, err error) {
+func (c *checkup) viewsAndVirtualTables(ctx context.Context) (virtual []string, found bool, err error) {
 	rows, err := c.pool.QueryContext(ctx, "SELECT name, type = 'virtual' FROM pragma_table_list WHERE schema = 'main' AND type IN ('view', 'virtual')")
 	if err != nil {
 		return nil, false, c.verdict.sort(ctx, err)
@@ -180,21 +180,21 @@ func (c *checkup) rootless(ctx context.Context) (virtual []string, some bool, er
 		if err := rows.Scan(&name, &isVirtual); err != nil {
 			return nil, false, failed("read the list of tables", err)
 		}
-		if some = true; isVirtual {
+		if found = true; isVirtual {
 			virtual = append(virtual, name)
 		}
 	}
 	if err := rows.Err(); err != nil {
 		return nil, false, c.verdict.sort(ctx, err)
 	}
-	return virtual, some, nil
+	return virtual, found, nil
 }
 
-// withoutRootless makes the connection believe that the schema has no views and
+// hideViewsAndVirtualTables makes the connection believe that the schema has no views and
 // virtual tables. It deletes them, loads the schema, and rolls the deletion back:
 // as the schema's cookie has not moved, what was loaded stays. Nothing of it
 // reaches the file.
-func (c *checkup) withoutRootless(ctx context.Context) error {
+func (c *checkup) hideViewsAndVirtualTables(ctx context.Context) error {
 	for _, text := range []string{
 		"PRAGMA journal_mode=MEMORY", // nothing beside the stage
 		"PRAGMA cache_spill=OFF",     // nothing in it
@@ -209,7 +209,7 @@ func (c *checkup) withoutRootless(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, _, err := c.rootless(ctx); err != nil { // which loads it
+	if _, _, err := c.viewsAndVirtualTables(ctx); err != nil { // which loads it
 		return err
 	}
 	for _, text := range []string{"ROLLBACK", "PRAGMA query_only=ON"} {
@@ -217,7 +217,7 @@ func (c *checkup) withoutRootless(ctx context.Context) error {
 			return err
 		}
 	}
-	_, still, err := c.rootless(ctx)
+	_, still, err := c.viewsAndVirtualTables(ctx)
 	if err == nil && still {
 		return bad("drop its views and virtual tables and create them again; if the program's hook sets SQLite's defensive mode, push with --skip-integrity-check",
 			"%s can't be checked: its schema lists views or virtual tables under names that are not theirs", c.verdict.subject)

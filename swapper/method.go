@@ -113,7 +113,7 @@ func (p *push) nobodyElsewhere() error {
 		return nil
 	}
 	if others, apart := p.withoutPeers(others); len(others) > 0 {
-		return openElsewhere(others, apart...)
+		return errOpenElsewhere(others, apart...)
 	}
 	return nil
 }
@@ -149,8 +149,8 @@ const (
 	leaseTries = 25
 )
 
-// openElsewhere says who else has the live file open.
-func openElsewhere(others []openers.Process, apart ...driver.Peer) error {
+// errOpenElsewhere is the error that says who else has the live file open.
+func errOpenElsewhere(others []openers.Process, apart ...driver.Peer) error {
 	who := "a process that this one may not inspect"
 	if len(others) > 0 {
 		who = joinProcesses(others)

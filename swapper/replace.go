@@ -188,7 +188,7 @@ func (r *replacement) beAlone() error {
 			patience = preExecPatience // the next look may come between two of them
 		}
 		if len(others) > 0 || try >= leaseTries && time.Since(began) > patience {
-			return openElsewhere(others)
+			return errOpenElsewhere(others)
 		}
 		time.Sleep(time.Millisecond)
 	}
