@@ -92,8 +92,8 @@ package driver
 //	other files    watch, whole, adopt, settle, arrive, admit, replaced, anew: a file that
 //	               something else put at the path, or removed; leftbehind, leftwal: what
 //	               the old one leaves
-//	peers          peers, answerer: who they are; invite, host, draintogether: the one that
-//	               swaps; guest, guest_place: the one that takes part
+//	peers          peers, answerer: who they are; invite, silent, host, draintogether: the
+//	               one that swaps; guest, guest_place: the one that takes part
 //	for swapper    inside, rehearse, openfile, opensqlite, exclusive, apart; overwriting,
 //	               retry: calls that meet a push's locks
 //
@@ -118,7 +118,7 @@ package driver
 //	conn.step          a step of Rows without SQLite's mutex (_mutex=no)
 //	peers.Endpoint     of the process; opened and closed under the registry's lock
 //	watch.mu           which file the database has, and which one is to be adopted
-//	overwritings.mu, abandoned, and the locks of internal/door: leaves
+//	overwritings.mu, abandoned, silent, and the locks of internal/door: leaves
 //
 // What has no lock belongs to the connection: only whoever moved its word to busy
 // touches it.

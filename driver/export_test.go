@@ -87,6 +87,14 @@ func InterruptByForce(d *Database) {
 	}
 }
 
+// SetInvitePatience bounds the wait for those who are asked to join, until restore is
+// called.
+func SetInvitePatience(d time.Duration) (restore func()) {
+	was := invitePatience
+	invitePatience = d
+	return func() { invitePatience = was }
+}
+
 // AwaitOnSwap returns once the callbacks have run for all swaps so far, and for one more,
 // which is none.
 func AwaitOnSwap(d *Database) { <-d.notify(Swap{}) }

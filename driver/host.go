@@ -33,6 +33,7 @@ type member struct {
 	pending bool // a question is open
 	gone    bool // the connection has ended, most likely with the process
 	unheard bool // it has not even answered the invitation
+	silent  bool // nor the one before
 	dropped bool // in place: it has not answered, and is asked nothing more
 	held    []Holder
 	told    bool

@@ -10,12 +10,11 @@ import (
 	"hotswap/internal/peers"
 )
 
-const (
-	// invitePatience bounds the wait for those who are asked to join, with calls flowing.
-	invitePatience = peers.Silence
-	// lookEvery is how often it is looked whether they are stopped.
-	lookEvery = 50 * time.Millisecond
-)
+// invitePatience bounds the wait for those who are asked to join, with calls flowing.
+var invitePatience = peers.Silence // a variable for tests
+
+// lookEvery is how often it is looked whether they are stopped.
+const lookEvery = 50 * time.Millisecond
 
 // invite asks all other processes of the user whether they have the database's file, to
 // join a freeze or for their status. Who does not answer in time is left out; of what is
@@ -41,7 +40,7 @@ func (d *Database) invite(op peers.Op, inPlace bool) *host {
 			c.Close()
 			continue
 		}
-		m := &member{c: c, Peer: Peer{PID: c.Process.PID, Program: c.Process.Command()}, pending: true}
+		m := &member{c: c, Peer: Peer{PID: c.Process.PID, Program: c.Process.Command()}, pending: true, silent: silent.has(c.Name)}
 		all = append(all, m)
 		go h.hear(m)
 	}
@@ -62,40 +61,47 @@ func (d *Database) invite(op peers.Op, inPlace bool) *host {
 }
 
 // admitAll waits for the answers of those who were asked, but for that of nobody who is
-// stopped: most likely he has to do with another file.
+// stopped: most likely he has to do with another file. Nor does it wait twice for those who
+// do not answer: a push asks several times.
 func (h *host) admitAll(all []*member) {
 	late := time.NewTimer(invitePatience)
 	defer late.Stop()
+	brief := time.NewTimer(silentPatience)
+	defer brief.Stop()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
+	leaveOut := func(is func(*member) bool) {
+		for _, m := range all {
+			if m.pending && is(m) {
+				m.pending, m.unheard = false, true
+			}
+		}
+	}
 	for slices.ContainsFunc(all, func(m *member) bool { return m.pending }) {
 		select {
 		case e := <-h.inbox:
-			if !e.from.pending { // its connection has ended since
-				e.from.gone = true
+			m := e.from
+			if !m.pending && !m.unheard { // its connection has ended since
+				m.gone = true
 				continue
 			}
-			e.from.pending = false
+			m.pending, m.unheard = false, false
+			silent.forget(m.c.Name)
 			h.admit(e)
 		case <-look.C:
-			for _, m := range all {
-				if m.pending && m.c.Process.Stopped() {
-					m.pending, m.unheard = false, true
-				}
-			}
+			leaveOut(func(m *member) bool { return m.c.Process.Stopped() })
+		case <-brief.C:
+			leaveOut(func(m *member) bool { return m.silent })
 		case <-late.C:
-			for _, m := range all {
-				m.unheard = m.unheard || m.pending
-			}
-			return
+			leaveOut(func(m *member) bool { silent.note(m.c.Name); return true })
 		}
 	}
 }
 
-// hear passes on what a member says.
+// hear passes on what a member says. For how long its first answer may take admitAll says.
 func (h *host) hear(m *member) {
-	for {
-		msg, err := m.c.Receive(peers.Silence)
+	for patience := time.Duration(0); ; patience = peers.Silence {
+		msg, err := m.c.Receive(patience)
 		if err == nil && msg.Op == peers.Still {
 			continue
 		}

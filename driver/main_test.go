@@ -9,19 +9,14 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if path := os.Getenv(readerRole); path != "" {
-		if err := beReader(path); err != nil {
-			fmt.Println(err)
-			os.Exit(1)
+	for role, be := range map[string]func(path string) error{readerRole: beReader, peerRole: bePeer, silentRole: beSilent} {
+		if path := os.Getenv(role); path != "" {
+			if err := be(path); err != nil {
+				fmt.Println(err)
+				os.Exit(1)
+			}
+			os.Exit(0)
 		}
-		os.Exit(0)
-	}
-	if path := os.Getenv(peerRole); path != "" {
-		if err := bePeer(path); err != nil {
-			fmt.Println(err)
-			os.Exit(1)
-		}
-		os.Exit(0)
 	}
 	testenv.Parallel(6)
 	testenv.NoPeers()

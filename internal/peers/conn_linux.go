@@ -19,6 +19,7 @@ import (
 // Receive from one at a time.
 type Conn struct {
 	Process Process
+	Name    string // of the endpoint, if Find made the connection
 
 	c  stream
 	in *bufio.Reader

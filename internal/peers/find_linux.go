@@ -43,6 +43,7 @@ func Find(own string) []*Conn {
 			c.Close()
 			continue
 		}
+		conn.Name = name
 		conns = append(conns, conn)
 	}
 	return conns

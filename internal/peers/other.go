@@ -22,7 +22,10 @@ func (e *Endpoint) Name() string { return "" }
 func (e *Endpoint) Close() {}
 
 // Conn is a connection between two peers; here there is none.
-type Conn struct{ Process Process }
+type Conn struct {
+	Process Process
+	Name    string
+}
 
 func (c *Conn) Send(Message) error                     { return errors.ErrUnsupported }
 func (c *Conn) Receive(time.Duration) (Message, error) { return Message{}, errors.ErrUnsupported }
