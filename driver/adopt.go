@@ -88,14 +88,22 @@ func (d *Database) move(begin func()) {
 		d.reject(d.Path(), fileid.Of(d.Path()), why)
 		return
 	}
+	if !anew {
+		release, ok := d.lead(begin)
+		if !ok {
+			return
+		}
+		defer release()
+		defer time.AfterFunc(attacherPatience, begin).Stop() // who is asked to come along may not answer
+	}
 	if len(attachers) > 0 {
 		begin() // freezing those may take long
 	}
-	limit, force := adoptTimeout, true
+	limit := adoptTimeout
 	if anew {
-		limit, force = anewAttempt, false
+		limit = anewAttempt
 	}
-	drains, err := d.drainAll(attachers, begin, limit, force)
+	drains, err := d.drainAll(attachers, begin, limit, !anew)
 	if anew && err == nil && !d.watch.leaveGivenUp() {
 		err = ErrFreezing // nobody waits for it any more
 	}
@@ -125,14 +133,15 @@ const attacherPatience = 250 * time.Millisecond
 const anewAttempt = time.Second
 
 // drainAll drains d and its attachers. While one of them keeps the others waiting, the
-// gates of all stand open until it has drained; once the limit is over, force, if
-// it may be used, ends what it holds. The order of drains is that in which they are to be closed. On an error
-// those that are returned are still drained.
-func (d *Database) drainAll(attachers []*Database, begin func(), limit time.Duration, force bool) (drains []*drain, err error) {
+// gates of all stand open until it has drained. To a file that is there the peers come
+// along, and once the limit is over, what is still held is ended by force. The order of
+// drains is that in which they are to be closed. On an error those that are returned are
+// still drained.
+func (d *Database) drainAll(attachers []*Database, begin func(), limit time.Duration, there bool) (drains []*drain, err error) {
 	ctx, start := context.Background(), time.Now()
 	for {
 		left := max(limit-time.Since(start), time.Millisecond)
-		own, err := d.drain(ctx, FreezeOptions{Timeout: left, Force: force, adopts: true, Notify: func(e FreezeEvent) {
+		own, err := d.drain(ctx, FreezeOptions{Timeout: left, Force: there, Peers: there, adopts: true, Notify: func(e FreezeEvent) {
 			if e.Step == FreezeGateClosed {
 				begin()
 			}
@@ -144,7 +153,7 @@ func (d *Database) drainAll(attachers []*Database, begin func(), limit time.Dura
 		var held *Database
 		for _, other := range attachers {
 			last := time.Since(start) >= limit
-			dr, err := other.drain(ctx, FreezeOptions{Timeout: attacherPatience, MaxPause: attacherPatience, Force: last && force, adopts: true})
+			dr, err := other.drain(ctx, FreezeOptions{Timeout: attacherPatience, MaxPause: attacherPatience, Force: last && there, adopts: true})
 			if err != nil {
 				held = other
 				if !errors.As(err, new(*HeldError)) || last {

@@ -21,7 +21,7 @@ func (answerer) Serve(c *peers.Conn, first peers.Message) {
 	dir, base, mount := d.whereabouts()
 	answer := peers.Message{V: peers.Version, Op: peers.Joined, PID: os.Getpid(), Program: filepath.Base(os.Args[0]),
 		Dir: dir, Base: []byte(base), Mount: mount, Connections: d.Stats().Connections}
-	why := d.apart(first.InPlace)
+	why := d.apart(first)
 	switch {
 	case first.Op == peers.Status:
 		answer.Op, answer.Why, answer.Holders = peers.State, why, toWire(d.Holders())
@@ -33,7 +33,7 @@ func (answerer) Serve(c *peers.Conn, first peers.Message) {
 	default:
 		if c.Send(answer) == nil || first.InPlace {
 			c.SayStill()
-			(&guest{d: d, c: c, inPlace: first.InPlace, in: make(chan question), interrupt: func() {}}).run()
+			(&guest{d: d, c: c, inPlace: first.InPlace, adopts: first.Adopts, in: make(chan question), interrupt: func() {}}).run()
 		}
 	}
 }
@@ -52,12 +52,14 @@ func having(file peers.Inode) (d *Database, release func()) {
 }
 
 // apart says why the database can't be part of another process's swap; "" if it can.
-func (d *Database) apart(inPlace bool) string {
+func (d *Database) apart(first peers.Message) string {
 	switch {
-	case !inPlace && d.strangers() > 0:
+	case !first.InPlace && d.strangers() > 0:
 		return "has it open outside of the driver's connections, too"
-	case !inPlace && len(d.Attachers()) > 0:
+	case !first.InPlace && len(d.Attachers()) > 0:
 		return "has it attached to another database"
+	case first.Adopts:
+		return d.staysBehind()
 	case d.moved():
 		return "has the file open that was at its path before"
 	case d.refusing():

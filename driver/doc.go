@@ -67,7 +67,8 @@
 //
 // Twice a second the driver checks whether the file at a database's path, or where a
 // symlink on that path leads, is still the one that its connections have open. If not,
-// they move to the new one together, as in a swap (see [WithExternalReplace]). Until
+// they move to the new one together, as in a swap (see [WithExternalReplace]), with
+// those of the other processes that take part in swaps (see [WithPeers]). Until
 // then nothing in the process can open the new file beside the old one, not even plain
 // go-sqlite3: that gets SQLITE_CANTOPEN, while a call of this driver waits.
 //
@@ -92,8 +93,9 @@ package driver
 //	other files    watch, whole, adopt, settle, arrive, admit, replaced, anew: a file that
 //	               something else put at the path, or removed; leftbehind, leftwal: what
 //	               the old one leaves
-//	peers          peers, answerer: who they are; invite, silent, host, draintogether: the
-//	               one that swaps; guest, guest_place: the one that takes part
+//	peers          peers, answerer: who they are; invite, silent, host, host_thaw,
+//	               draintogether: the one that swaps; guest, guest_place: the one that
+//	               takes part; adopttogether: the one that leads to another's file
 //	for swapper    inside, rehearse, openfile, opensqlite, exclusive, apart; overwriting,
 //	               retry: calls that meet a push's locks
 //

@@ -49,7 +49,9 @@ func (dr *drain) forceTogether(ctx context.Context) error {
 		if theirErr = others.silent(); theirErr != nil {
 			return theirErr
 		}
-		return dr.heldBy(others.held())
+		if held := others.held(); held != nil { // else those who were silent are left out
+			return dr.heldBy(held)
+		}
 	}
 	return err
 }

@@ -100,7 +100,7 @@ func (d *Database) drain(ctx context.Context, opts FreezeOptions) (*drain, error
 		}
 	}()
 	if opts.Peers {
-		dr.frozen.others = d.invite(peers.Join, opts.swap.InPlace)
+		dr.frozen.others = d.invite(peers.Message{Op: peers.Join, InPlace: opts.swap.InPlace, Adopts: opts.adopts})
 	}
 	if err := dr.begin(ctx); err != nil {
 		return nil, err

@@ -78,6 +78,10 @@ func (f *Frozen) thawThen(opened func(inside.Thawed)) {
 	default:
 		f.OnSwapRuns = !f.db.awaitOnSwap(notified, log)
 	}
+	if f.adopts {
+		go f.noteBehind(patient)
+		return
+	}
 	f.Peers = f.others.report(f.replaced, f.arrived, patient)
 }
 

@@ -22,6 +22,7 @@ type guest struct {
 	d       *Database
 	c       *peers.Conn
 	inPlace bool
+	adopts  bool          // the new file is there, put by something else
 	over    bool          // thaw has been said
 	in      chan question // closed at the connection's end
 
@@ -107,7 +108,7 @@ func (g *guest) hear(gone <-chan struct{}) {
 func (g *guest) answer(q question) (goOn bool) {
 	g.lapse = nil
 	if g.dr == nil && q.Op != peers.Thaw {
-		dr, err := g.d.beginDrain(FreezeOptions{MaxPause: maxWindow, Timeout: maxWindow})
+		dr, err := g.d.beginDrain(FreezeOptions{MaxPause: maxWindow, Timeout: maxWindow, adopts: g.adopts})
 		if err != nil {
 			return g.say(q, peers.Message{Op: peers.Busy, Why: err.Error()})
 		}
@@ -218,8 +219,8 @@ func (g *guest) thaw(q question) {
 	if g.frozen == nil {
 		return // an attempt that came to nothing
 	}
-	f, now := g.frozen, inode(fileid.Of(g.d.Path()))
-	if q.Swapped && now == q.File {
+	f := g.frozen
+	if q.Swapped && !g.adopts && inode(fileid.Of(g.d.Path())) == q.File {
 		f.Replaced()
 		if q.Forgive {
 			f.forgives = true
@@ -228,7 +229,7 @@ func (g *guest) thaw(q question) {
 	g.frozen = nil
 	g.door()
 	thawed, told, log := f.thaw()
-	g.tell(q, peers.Message{Op: peers.Thawed, File: now, Pause: thawed.Pause, Generation: thawed.Generation}, told, log)
+	g.tell(q, peers.Message{Op: peers.Thawed, File: f.arrived, Pause: thawed.Pause, Generation: thawed.Generation}, told, log)
 }
 
 // tell says that calls flow again, and when the OnSwap callbacks, if there are any, have
@@ -261,7 +262,9 @@ func (g *guest) leave() {
 	if g.frozen == nil {
 		return
 	}
-	g.awaitFile()
+	if !g.adopts {
+		g.awaitFile()
+	}
 	g.door()
 	if _, told, log := g.frozen.thaw(); told != nil {
 		go g.d.awaitOnSwap(told, log)

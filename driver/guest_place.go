@@ -41,9 +41,10 @@ func (g *guest) hush(q question, most time.Duration) bool {
 // unlockedHere: see refuseUnlocked in package swapper.
 const unlockedHere = "it has connections with immutable=1 or nolock=1, which would take a write in place for damage"
 
-// shutDoor keeps the rest of the program from the path, for a rename.
+// shutDoor keeps the rest of the program from the path, for a rename. From a file that
+// something else put there it is kept anyway.
 func (g *guest) shutDoor(ctx context.Context) (open func(), err error) {
-	if g.inPlace {
+	if g.inPlace || g.adopts {
 		return func() {}, nil
 	}
 	return door.Shut(ctx, g.d.Path())

@@ -3,7 +3,6 @@ package driver
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
@@ -17,7 +16,9 @@ type host struct {
 	d       *Database
 	members []*member
 	apart   []Peer // who has the file and takes no part
-	inPlace bool   // nobody has to take part: who does not answer is left out
+	inPlace bool
+	adopts  bool // to a file that something else put at the path
+	file    peers.Inode
 	unheard []*member
 	inbox   chan heard
 	done    chan struct{} // closed by leave
@@ -34,7 +35,7 @@ type member struct {
 	gone    bool // the connection has ended, most likely with the process
 	unheard bool // it has not even answered the invitation
 	silent  bool // nor the one before
-	dropped bool // in place: it has not answered, and is asked nothing more
+	dropped bool // it did not have to take part, has not answered, and is asked nothing more
 	held    []Holder
 	told    bool
 	file    peers.Inode // at its path, after the swap
@@ -46,6 +47,9 @@ type heard struct {
 	peers.Message
 	err error
 }
+
+// optional reports whether nobody has to take part: who does not answer is left out.
+func (h *host) optional() bool { return h.inPlace || h.adopts }
 
 // answerSlack is how much later than the window's end an answer may come.
 const answerSlack = 5 * time.Millisecond
@@ -134,13 +138,16 @@ func (h *host) take(e heard) error {
 			m.held = h.fromWire(m, e.Holders)
 		}
 	case peers.Busy:
+		if h.adopts {
+			return h.fail(m, "can't move with it: "+e.Why)
+		}
 		m.Problem = "can't take part now: " + e.Why
 		return &PeerError{Path: h.d.Path(), Peer: m.Peer, busy: true}
 	case peers.Closed:
 		m.Connections = e.Connections
 	case peers.Thawed:
 		m.Pause, m.Generation, m.file = e.Pause, e.Generation, e.File
-		m.pending = true
+		m.pending, m.told = !h.adopts, h.adopts // then nobody waits for its callbacks
 	case peers.Told:
 		m.told = true
 	case peers.Drained, peers.Ready, peers.Rested:
@@ -150,10 +157,10 @@ func (h *host) take(e heard) error {
 	return nil
 }
 
-// fail is for one that can't go on. In place the others can, without it.
+// fail is for one that can't go on. The others can, without it, if nobody has to take part.
 func (h *host) fail(m *member, problem string) error {
-	m.Problem, m.pending = problem, false
-	if h.inPlace {
+	m.Problem, m.pending, m.held = problem, false, nil
+	if h.optional() {
 		m.dropped = true
 		return nil
 	}
@@ -240,50 +247,4 @@ func (h *host) close(ctx context.Context, maxPause time.Duration, own func()) er
 		return err
 	}
 	return h.silent()
-}
-
-// thaw lets the peers go on; with a file other than the zero Inode that is the new one.
-func (h *host) thaw(swapped bool, file peers.Inode, forgive bool) {
-	m := peers.Message{Op: peers.Thaw, Swapped: swapped, File: file, Forgive: forgive}
-	h.ask(m)
-	if h == nil {
-		return
-	}
-	for _, to := range h.unheard { // they may be stopped, and read it later
-		to.c.Send(m)
-	}
-}
-
-// report waits until the peers have thawed and told their programs, but not beyond end,
-// and says how that went.
-func (h *host) report(swapped bool, file peers.Inode, end time.Time) (all []Peer) {
-	if h == nil {
-		return nil
-	}
-	defer h.leave()
-	if swapped {
-		for h.pending() && time.Now().Before(end) {
-			// A silent one is no longer pending after its error.
-			h.await(context.Background(), time.Until(end))
-		}
-	}
-	for _, m := range h.members {
-		switch {
-		case !swapped || m.told && m.file == file:
-		case m.Problem != "" && h.inPlace:
-			m.Problem += ", and is told of the new content when it goes on"
-		case m.Problem != "":
-			m.Problem += ", and takes up the new file when it goes on"
-		case m.gone && m.Generation == 0:
-			m.Problem = "ended meanwhile"
-		case m.Generation == 0:
-			m.Problem = "has not said that it uses the new file"
-		case m.file != file:
-			m.Problem = "has another file at its path"
-		case !m.told:
-			m.Problem = fmt.Sprintf("has an OnSwap callback that has not returned after %v", onSwapPatience)
-		}
-		all = append(all, m.Peer)
-	}
-	return all
 }

@@ -19,15 +19,16 @@ const lookEvery = 50 * time.Millisecond
 // invite asks all other processes of the user whether they have the database's file, to
 // join a freeze or for their status. Who does not answer in time is left out; of what is
 // written in place it is told nonetheless, if it has the file.
-func (d *Database) invite(op peers.Op, inPlace bool) *host {
-	h := &host{d: d, inPlace: inPlace, inbox: make(chan heard), done: make(chan struct{})}
-	if h.wants = peers.Joined; op == peers.Status {
+func (d *Database) invite(first peers.Message) *host {
+	h := &host{d: d, inPlace: first.InPlace, adopts: first.Adopts, inbox: make(chan heard), done: make(chan struct{})}
+	if h.wants = peers.Joined; first.Op == peers.Status {
 		h.wants = peers.State
 	}
-	file := d.currentFile()
-	if !d.hasPeers() || file == (peers.Inode{}) {
+	h.file = d.currentFile()
+	if !d.hasPeers() || h.file == (peers.Inode{}) {
 		return h
 	}
+	first.V, first.File = peers.Version, h.file
 	registry.Lock()
 	own := ""
 	if registry.endpoint != nil {
@@ -36,7 +37,7 @@ func (d *Database) invite(op peers.Op, inPlace bool) *host {
 	registry.Unlock()
 	var all []*member
 	for _, c := range peers.Find(own) {
-		if c.Process.PID == os.Getpid() || c.Send(peers.Message{V: peers.Version, Op: op, File: file, InPlace: inPlace}) != nil {
+		if c.Process.PID == os.Getpid() || c.Send(first) != nil {
 			c.Close()
 			continue
 		}
@@ -48,11 +49,18 @@ func (d *Database) invite(op peers.Op, inPlace bool) *host {
 	for _, m := range all {
 		switch {
 		case slices.Contains(h.members, m):
-		case inPlace && m.unheard:
+		case h.inPlace && m.unheard:
 			h.unheard = append(h.unheard, m)
+		case h.adopts && m.unheard:
+			m.Problem = "does not answer"
+			h.apart = append(h.apart, m.Peer)
+			m.c.Close()
 		default:
 			m.c.Close()
 		}
+	}
+	if h.adopts {
+		h.apart = slices.DeleteFunc(h.apart, func(p Peer) bool { return !hasOpen(p, h.file) })
 	}
 	if !h.any() && len(h.unheard) == 0 {
 		h.leave()
@@ -137,7 +145,7 @@ func (h *host) admit(e heard) {
 	}
 	dir, base, mount := h.d.whereabouts()
 	switch {
-	case e.Op == peers.No || m.Problem != "" || h.inPlace:
+	case e.Op == peers.No || m.Problem != "" || h.optional():
 	case e.Mount && !mount:
 		m.Problem = "has it mounted as a file of its own, which a rename would leave behind"
 	case e.Dir != dir || !bytes.Equal(e.Base, []byte(base)):

@@ -96,7 +96,7 @@ func (i insider) HasPeers() bool { return i.hasPeers() }
 // Peers asks the other processes that have the database's file open through this driver
 // who they are. It waits for answers for two seconds at most.
 func (d *Database) Peers() []Peer {
-	h := d.invite(peers.Status, false)
+	h := d.invite(peers.Message{Op: peers.Status})
 	defer h.leave()
 	var all []Peer
 	for _, m := range h.members {

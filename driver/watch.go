@@ -255,6 +255,7 @@ type observation struct {
 	size     int64
 	modified time.Time
 	since    time.Time // when it was first seen like this
+	still    bool      // it was once found ready: who writes to it now is another process that uses it
 }
 
 // rejection is what the log says about a file that is not adopted.

@@ -62,16 +62,24 @@ func (d *Database) ready(path string, file fileid.ID) (ready bool, why string, s
 	now := observation{file: file, size: info.Size(), modified: info.ModTime(), since: time.Now()}
 	w := &d.watch
 	w.mu.Lock()
-	if was := w.seen; was.file == now.file && was.size == now.size && was.modified.Equal(now.modified) {
-		now.since = was.since
+	if was := w.seen; was.file == now.file {
+		now.still = was.still
+		if was.size == now.size && was.modified.Equal(now.modified) {
+			now.since = was.since
+		}
 	}
 	w.seen = now
 	w.mu.Unlock()
 	if err := checkWhole(path, file); err != nil {
 		return false, err.Error(), false
 	}
-	if time.Since(now.modified) < stillFor && time.Since(now.since) < stillFor {
+	if !now.still && time.Since(now.modified) < stillFor && time.Since(now.since) < stillFor {
 		return false, "it is still being written", true
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.seen.file == file {
+		w.seen.still = true
 	}
 	return true, "", false
 }

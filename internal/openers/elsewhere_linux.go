@@ -37,6 +37,12 @@ func Look(file Inode) (all []Process, preExec bool) {
 	return all, preExec
 }
 
+// Has reports whether a process has the file open, as far as this one may look at it.
+func Has(pid int, file Inode) bool {
+	open, err := hasOpen("/proc/"+strconv.Itoa(pid), file)
+	return err == nil && open
+}
+
 // hasOpen looks through a process's descriptors by stat, which opens nothing.
 func hasOpen(proc string, file Inode) (bool, error) {
 	dir, err := openDescriptors(proc)

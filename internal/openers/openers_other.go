@@ -25,5 +25,8 @@ func Blindness() string { return "" }
 // Look sees nobody here.
 func Look(Inode) (all []Process, preExec bool) { return nil, false }
 
+// Has sees nobody here.
+func Has(int, Inode) bool { return false }
+
 // IsPreExec is never so here.
 func IsPreExec(pid int) bool { return false }

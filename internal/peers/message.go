@@ -73,6 +73,7 @@ type Message struct {
 	Why         string          `json:"why,omitempty"`
 	For         time.Duration   `json:"for_ns,omitempty"`
 	InPlace     bool            `json:"in_place,omitempty"`
+	Adopts      bool            `json:"adopts,omitempty"`
 	Long        bool            `json:"long,omitempty"`
 	Swapped     bool            `json:"swapped,omitempty"`
 	Forgive     bool            `json:"forgive,omitempty"`

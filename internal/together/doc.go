@@ -18,10 +18,14 @@
 // TestKilledAtAnyCall goes through the system calls that a pusher, or its peer, makes from
 // the first message until the push has ended, and kills it before one of them each time.
 //
+// Files are also put at the path by rename, with nobody told; then the processes must move
+// to the new one together.
+//
 // The checker has tests of its own, which feed it histories with one thing wrong each.
 //
 //	go test ./internal/together
 //	go test ./internal/together -run Together -pushes 1000 -timeout 1h
 //	go test ./internal/together -run Kills -kills 300 -timeout 1h
+//	go test ./internal/together -run MovedThere -moves 100 -timeout 1h
 //	go test ./internal/together -run KilledAtAnyCall -every 1 -timeout 1h
 package together

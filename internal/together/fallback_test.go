@@ -109,6 +109,7 @@ func TestASecondPushIsRefusedByThePidOfTheFirst(t *testing.T) {
 // it does otherwise.
 type liar struct {
 	path string
+	file peers.Inode // that it says it has
 	at   peers.Op
 	how  string
 	met  chan struct{} // gets a value when it was asked that
@@ -117,7 +118,7 @@ type liar struct {
 var truths = map[peers.Op]peers.Op{peers.Join: peers.Joined, peers.Status: peers.State, peers.Shut: peers.Drained, peers.Filter: peers.Ready, peers.Open: peers.Rested, peers.Close: peers.Closed, peers.Hush: peers.Hushed}
 
 func (l *liar) Serve(c *peers.Conn, first peers.Message) {
-	if first.File != inodeOf(l.path) {
+	if first.File != l.file {
 		c.Send(peers.Message{V: peers.Version, Op: peers.No})
 		return
 	}
@@ -168,7 +169,7 @@ func TestAPeerThatLiesOrHangsMakesAPushGoInPlace(t *testing.T) {
 			if testenv.Sample(0, 1) == 0 && at != "" && rand.IntN(2) == 0 {
 				continue
 			}
-			l := &liar{path: w.path, at: at, how: how, met: make(chan struct{}, 1)}
+			l := &liar{path: w.path, file: inodeOf(w.path), at: at, how: how, met: make(chan struct{}, 1)}
 			e, err := peers.Listen(l)
 			if err != nil {
 				t.Fatal(err)
@@ -212,19 +213,19 @@ func TestWhoTalksNonsenseTakesNoPart(t *testing.T) {
 // host plays a pusher: it says these, one after another, and waits for their answers.
 func host(t *testing.T, c *child, ops ...peers.Op) (conn *peers.Conn) {
 	t.Helper()
-	return hostAs(t, c, false, ops...)
+	return hostAs(t, c, peers.Message{File: inodeOf(c.w.path)}, ops...)
 }
 
-func hostAs(t *testing.T, c *child, inPlace bool, ops ...peers.Op) (conn *peers.Conn) {
+func hostAs(t *testing.T, c *child, like peers.Message, ops ...peers.Op) (conn *peers.Conn) {
 	t.Helper()
 	testenv.Eventually(t, func() (err error) { // while another one's is not over yet
-		conn, err = tryHost(t, c, inPlace, ops...)
+		conn, err = tryHost(t, c, like, ops...)
 		return err
 	})
 	return conn
 }
 
-func tryHost(t *testing.T, c *child, inPlace bool, ops ...peers.Op) (conn *peers.Conn, err error) {
+func tryHost(t *testing.T, c *child, like peers.Message, ops ...peers.Op) (conn *peers.Conn, err error) {
 	for _, found := range peers.Find("") {
 		if found.Process.PID == c.Process.Pid {
 			conn = found
@@ -237,7 +238,8 @@ func tryHost(t *testing.T, c *child, inPlace bool, ops ...peers.Op) (conn *peers
 	}
 	t.Cleanup(conn.Close)
 	for i, op := range ops {
-		conn.Send(peers.Message{V: peers.Version, Op: op, N: uint64(i), File: inodeOf(c.w.path), For: 50 * time.Millisecond, InPlace: inPlace})
+		like.V, like.Op, like.N, like.For = peers.Version, op, uint64(i), 50*time.Millisecond
+		conn.Send(like)
 		for {
 			m, err := conn.Receive(time.Minute)
 			if err != nil {

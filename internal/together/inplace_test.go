@@ -99,7 +99,7 @@ func TestWritesOfAPeerWaitWhileAPushWritesInPlace(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "WAL")
 	a := w.add(settings{Idle: true})
-	conn := hostAs(t, a, true, peers.Join, peers.Hush)
+	conn := hostAs(t, a, peers.Message{File: inodeOf(w.path), InPlace: true}, peers.Join, peers.Hush)
 	if got := a.tell("exec INSERT INTO acked VALUES('held')"); got != "context deadline exceeded" {
 		t.Errorf("a write: %s", got)
 	}
@@ -131,7 +131,7 @@ func TestAPusherInPlaceThatDiesOrIsSilentLeavesItsPeersServing(t *testing.T) {
 		a := w.add(settings{Idle: true})
 		ops := append([]peers.Op{peers.Join}, then...)
 		for swaps, dies := range []bool{true, false} {
-			conn := hostAs(t, a, true, ops...)
+			conn := hostAs(t, a, peers.Message{File: inodeOf(w.path), InPlace: true}, ops...)
 			if dies {
 				conn.Close()
 			}

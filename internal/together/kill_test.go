@@ -6,8 +6,11 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -26,14 +29,19 @@ func init() {
 	installFilter = func() error { return seccomp.Install(socket) }
 }
 
-// scene is a push through two processes, of which one is to be killed.
+// scene is a push through two processes, or a move of both to a file that something else
+// put at the path. One of the two is to be killed.
 type scene struct {
 	journal string
 	method  swapper.Method
 	pusher  bool // the one that pushes, else its peer
+	moved   bool // nobody pushes; which one leads is left to chance
 }
 
 func (s scene) String() string {
+	if s.moved {
+		return fmt.Sprintf("mv-%s", s.journal)
+	}
 	who := "peer"
 	if s.pusher {
 		who = "pusher"
@@ -42,10 +50,11 @@ func (s scene) String() string {
 }
 
 var scenes = []scene{
-	{"WAL", swapper.MethodAuto, true}, {"WAL", swapper.MethodAuto, false},
-	{"DELETE", swapper.MethodAuto, true}, {"DELETE", swapper.MethodAuto, false},
-	{"WAL", swapper.MethodInPlace, false}, {"WAL", swapper.MethodInPlace, true},
-	{"DELETE", swapper.MethodInPlace, false}, {"DELETE", swapper.MethodInPlace, true},
+	{"WAL", swapper.MethodAuto, true, false}, {"WAL", swapper.MethodAuto, false, false},
+	{"DELETE", swapper.MethodAuto, true, false}, {"DELETE", swapper.MethodAuto, false, false},
+	{"WAL", swapper.MethodInPlace, false, false}, {"WAL", swapper.MethodInPlace, true, false},
+	{"DELETE", swapper.MethodInPlace, false, false}, {"DELETE", swapper.MethodInPlace, true, false},
+	{"WAL", "", false, true}, {"DELETE", "", false, true},
 }
 
 // TestKilledAtAnyCall kills the pusher, or its peer, before each system call that it makes
@@ -55,11 +64,11 @@ func TestKilledAtAnyCall(t *testing.T) {
 	for i, s := range scenes {
 		t.Run(s.String(), func(t *testing.T) {
 			if *every > 50 {
-				testenv.Every(t, i, 8)
+				testenv.Every(t, i, len(scenes))
 			}
 			t.Parallel()
 			w := newWorld(t, s.journal)
-			w.add(settings{})
+			w.add(settings{Moved: s.moved})
 			// How many calls there are is not the same in every run.
 			enough := 3
 			if *every > 50 {
@@ -98,6 +107,16 @@ func (w *world) killAt(s scene, point int) (calls int, killed bool) {
 		pusher = victim
 	}
 	v.armed.Store(true)
+	if s.moved {
+		w.move()
+		other.arrives()
+		testenv.Until(w.t, "it has arrived or is dead", func() bool {
+			io.WriteString(victim.In, "look\n")
+			return victim.Out.Scan() && strings.HasPrefix(victim.Out.Text(), w.live) || v.killed.Load()
+		})
+		v.over.Store(true)
+		return int(v.calls.Load()), v.killed.Load()
+	}
 	stamp := pusher.begin(order{Method: s.method, Timeout: 20 * time.Second})
 	var out outcome
 	said := pusher.Out.Scan() && json.Unmarshal(pusher.Out.Bytes(), &out) == nil
@@ -124,8 +143,8 @@ func (w *world) killAt(s scene, point int) (calls int, killed bool) {
 // supervisor lets a process make its calls up to a point.
 type supervisor struct {
 	seccomp.Listener
-	sealed      bool   // of a pusher by rename: its new file has been synced; what comes before is the same without peers
-	first       uint64 // the call with which the first message comes after that
+	sealed      bool     // of a pusher by rename: its new file has been synced; what comes before is the same without peers
+	first       []uint64 // the calls with which the first message comes after that
 	point       int64
 	armed, over atomic.Bool
 	killed      atomic.Bool
@@ -145,9 +164,12 @@ func (w *world) victim(s scene, point int) (*child, *supervisor) {
 	c := w.startAs(settings{Idle: true, Conns: 2}, cmd)
 	theirs.Close()
 	testenv.Until(w.t, "it has written", func() bool { return c.tell("exec UPDATE meta SET g=g") == "<nil>" })
-	v := &supervisor{sealed: true, first: unix.SYS_ACCEPT4, point: int64(point)}
-	if s.pusher {
-		v.sealed, v.first = s.method == swapper.MethodInPlace, unix.SYS_CONNECT
+	v := &supervisor{sealed: true, first: []uint64{unix.SYS_ACCEPT4}, point: int64(point)}
+	switch {
+	case s.pusher:
+		v.sealed, v.first = s.method == swapper.MethodInPlace, []uint64{unix.SYS_CONNECT}
+	case s.moved:
+		v.first = append(v.first, unix.SYS_CONNECT)
 	}
 	c.send("filter")
 	v.Listener, err = seccomp.Accept(pair[0])
@@ -182,7 +204,7 @@ func (v *supervisor) serve(process *os.Process) error {
 		}
 		nr := uint64(n.Nr)
 		v.sealed = v.sealed || v.armed.Load() && nr == unix.SYS_FSYNC
-		begun = begun || v.armed.Load() && v.sealed && nr == v.first
+		begun = begun || v.armed.Load() && v.sealed && slices.Contains(v.first, nr)
 		if begun && !v.over.Load() && v.calls.Add(1) == v.point {
 			v.killed.Store(true)
 			return process.Kill() // the call is never answered

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	sqlite3 "github.com/mattn/go-sqlite3"
 	"golang.org/x/sys/unix"
 
 	"hotswap/driver"
@@ -31,6 +32,7 @@ type settings struct {
 	Worker  bool   // it has only a worker's loop
 	Idle    bool   // nothing is at work in it
 	Alone   bool   // it is of a driver with WithPeers(false)
+	Moved   bool   // files are moved to the path: see loop
 	Slow    bool   // its OnSwap callback takes longer than anybody waits
 	Conns   int
 	Pause   time.Duration // between the calls of each loop
@@ -153,6 +155,8 @@ func (p *program) obey(line string) string {
 		return fmt.Sprint(err)
 	case "filter":
 		return fmt.Sprint(installFilter())
+	case "warning":
+		return p.db.Warning()
 	case "peers":
 		text, _ := json.Marshal(p.db.Peers())
 		return string(text)
@@ -210,7 +214,8 @@ func (p *program) push(text string) string {
 
 const readStamps = "SELECT (SELECT g FROM meta), min(stamp), max(stamp), count(*) FROM items"
 
-// loop makes calls of a kind until the end.
+// loop makes calls of a kind until the end. With a rollback journal SQLite lets nobody
+// write into a file that has lost its name, which a transaction then gets to know.
 func (p *program) loop(call func() error) {
 	p.done.Go(func() {
 		for {
@@ -219,7 +224,11 @@ func (p *program) loop(call func() error) {
 				return
 			case <-time.After(p.Pause):
 			}
-			if err := call(); err != nil {
+			err := call()
+			if se := (sqlite3.Error{}); p.Moved && errors.As(err, &se) && se.Code == sqlite3.ErrReadonly {
+				continue
+			}
+			if err != nil {
 				p.tell("failed", err.Error(), now())
 			}
 		}

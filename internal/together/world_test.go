@@ -111,7 +111,9 @@ func (w *world) startAs(s settings, cmd *exec.Cmd, env ...string) *child {
 		w.t.Fatal(err)
 	}
 	cmd.Env = append(append(os.Environ(), programRole+"="+string(text)), env...)
-	cmd.Stderr = os.Stderr
+	if cmd.Stderr == nil {
+		cmd.Stderr = os.Stderr
+	}
 	c := &child{Child: testenv.Start(w.t, cmd), w: w, settings: s}
 	if got := c.Line(); got != "ready" {
 		w.t.Fatal(got)
