@@ -57,7 +57,8 @@ func (d *Database) announce(s *Swap) {
 		return
 	}
 	d.mu.Lock()
-	d.counted.swapped(*s, time.Now(), false, 0)
+	s.At = time.Now()
+	d.swappedLocked(*s, 0)
 	d.mu.Unlock()
 	d.warnReplaced(0)
 	d.notify(*s)

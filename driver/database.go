@@ -61,7 +61,8 @@ type Database struct {
 	shut           bool               // new connections wait
 	reopened       chan struct{}      // closed and replaced whenever waiting calls should look again
 	frozen         bool
-	counted        Stats // of swaps; see swapped
+	counted        Stats  // of swaps; see swappedLocked
+	last           []Swap // the latest of them, at most keptSwaps
 	sightings      map[*conn]sighting
 	callbacks      map[int]func(Swap)
 	notices        []notice  // swaps that are to be reported to the callbacks

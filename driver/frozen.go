@@ -108,9 +108,9 @@ func (f *Frozen) thaw() (thawed inside.Thawed, notified <-chan struct{}, log *ze
 		thawed.WritesPause = max(pause, now.Sub(f.writesWait))
 	}
 	if f.replaced {
-		s := Swap{Path: d.Path(), Generation: thawed.Generation, Pause: pause, External: external}
+		s := Swap{Path: d.Path(), Generation: thawed.Generation, At: now, Pause: pause, WritesOnly: f.writesOnly, External: external}
 		d.mu.Lock()
-		d.counted.swapped(s, now, f.writesOnly, thawed.WritesPause)
+		d.swappedLocked(s, thawed.WritesPause)
 		d.mu.Unlock()
 		if external {
 			d.warnReplaced(pause)

@@ -119,8 +119,8 @@ func (g *guest) leaveInPlace() {
 func (d *Database) overwritten() (generation uint64, told <-chan struct{}) {
 	d.mu.Lock()
 	generation = d.generation.Add(1)
-	s := Swap{Path: d.Path(), Generation: generation}
-	d.counted.swapped(s, time.Now(), true, 0)
+	s := Swap{Path: d.Path(), Generation: generation, At: time.Now(), WritesOnly: true}
+	d.swappedLocked(s, 0)
 	d.mu.Unlock()
 	return generation, d.notify(s)
 }

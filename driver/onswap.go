@@ -11,18 +11,23 @@ import (
 	"hotswap/internal/lognote"
 )
 
-// Swap describes a swap to an OnSwap callback.
+// Swap describes a swap.
 type Swap struct {
 	// Path is the database's resolved real path.
-	Path string
+	Path string `json:"path"`
 	// Generation is the generation that the swap began.
-	Generation uint64
+	Generation uint64 `json:"generation"`
+	// At is when calls flowed again.
+	At time.Time `json:"at"`
 	// Pause is how long the gate was closed for the swap; 0 for a file that was put
 	// there while no connection was open.
-	Pause time.Duration
+	Pause time.Duration `json:"pause_ns"`
+	// WritesOnly is set if only writes and new transactions waited, and reads went on: in
+	// a push in place in WAL mode.
+	WritesOnly bool `json:"writes_only,omitempty"`
 	// External is set if something other than a swap replaced the file, and the
 	// connections have moved to the one that is there now.
-	External bool
+	External bool `json:"external,omitempty"`
 }
 
 // OnSwap calls fn after every swap: once calls flow again, and before the Push that

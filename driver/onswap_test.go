@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,4 +72,32 @@ func TestAnOnSwapThatDoesNotReturnIsNamedAfterAMoveToo(t *testing.T) {
 		mustExec(t, db, "SELECT 1")
 		return len(log.with("an OnSwap callback has not returned")) == 1
 	})
+}
+
+func TestTheLatestSwapsAreRememberedOldestFirst(t *testing.T) {
+	_, d := open(t, "", 1)
+	if last := d.LastSwaps(); len(last) != 0 {
+		t.Errorf("before the first: %+v", last)
+	}
+	mustFreeze(t, d, driver.FreezeOptions{}).Thaw() // replaced nothing
+	const swaps = 40
+	var pauses []time.Duration
+	for range swaps {
+		f := mustFreeze(t, d, driver.FreezeOptions{})
+		f.Replaced()
+		pauses = append(pauses, f.Thaw())
+	}
+	last, stats := d.LastSwaps(), d.Stats()
+	if len(last) != 32 || stats.Swaps != swaps {
+		t.Fatalf("%d of %d swaps", len(last), stats.Swaps)
+	}
+	for i, swap := range last {
+		n := swaps - len(last) + i
+		if swap.Generation != uint64(n+2) || swap.Pause != pauses[n] || swap.Path != d.Path() || i > 0 && swap.At.Before(last[i-1].At) {
+			t.Errorf("swap %d: %+v, with a pause of %s", n, swap, pauses[n])
+		}
+	}
+	if newest := last[len(last)-1]; !stats.LastSwap.Equal(newest.At) || stats.LastPause != newest.Pause || stats.LongestPause != slices.Max(pauses) {
+		t.Errorf("the counters %+v are not of %+v", stats, newest)
+	}
 }

@@ -1,6 +1,9 @@
 package driver
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Stats is a snapshot of a database's counters; see [Database.Stats].
 type Stats struct {
@@ -40,16 +43,31 @@ type Stats struct {
 	OnSwap time.Duration `json:"on_swap_ns"`
 }
 
-// swapped counts a swap: one for whose pause all calls waited, or writes alone, which may
-// have waited for longer.
-func (s *Stats) swapped(last Swap, at time.Time, writesOnly bool, writesPause time.Duration) {
+// swappedLocked counts a swap, in which writes may have waited for longer than its pause,
+// and remembers it. The caller holds d.mu.
+func (d *Database) swappedLocked(last Swap, writesPause time.Duration) {
+	s := &d.counted
 	s.Swaps++
-	s.LastSwap, s.LastPause = at, last.Pause
-	s.LastExternal, s.LastWritesOnly = last.External, writesOnly
+	s.LastSwap, s.LastPause = last.At, last.Pause
+	s.LastExternal, s.LastWritesOnly = last.External, last.WritesOnly
 	s.LongestWritesPause = max(s.LongestWritesPause, writesPause)
-	if !writesOnly {
+	if !last.WritesOnly {
 		s.LongestPause = max(s.LongestPause, last.Pause)
 	}
+	if len(d.last) == keptSwaps {
+		d.last = append(d.last[:0], d.last[1:]...)
+	}
+	d.last = append(d.last, last)
+}
+
+// keptSwaps is how many swaps a database remembers.
+const keptSwaps = 32
+
+// LastSwaps returns the latest swaps, at most 32, oldest first.
+func (d *Database) LastSwaps() []Swap {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.last)
 }
 
 // Stats returns the current counters. It does not wait at the gate.
