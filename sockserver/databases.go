@@ -46,6 +46,11 @@ type DatabaseInfo struct {
 	// its path, and of one for which OpenIn is not empty. Those that the kernel hides
 	// from this process, as in another container, are not in OpenIn.
 	Peers []driver.Peer `json:"peers"`
+	// Swaps are the latest ones, at most 32, oldest first.
+	Swaps []driver.Swap `json:"swaps"`
+	// Backup is the database that a push with the option backup replaced; nil if
+	// there is none.
+	Backup *BackupInfo `json:"backup,omitempty"`
 	// Warnings are for an operator: that the file is in memory only, say.
 	Warnings []string `json:"warnings"`
 }
@@ -105,6 +110,8 @@ func describe(m managed) DatabaseInfo {
 		Holders:     []driver.Holder{},
 		OpenIn:      openIn(m.path),
 		Peers:       []driver.Peer{},
+		Swaps:       []driver.Swap{},
+		Backup:      backupOf(m.path),
 		Warnings:    warnings(m.path),
 	}
 	if stat, err := os.Stat(m.path); err == nil {
@@ -117,6 +124,7 @@ func describe(m managed) DatabaseInfo {
 		info.Open = true
 		info.Stats = m.db.Stats()
 		info.Holders = append(info.Holders, m.db.Holders()...)
+		info.Swaps = append(info.Swaps, m.db.LastSwaps()...)
 		if lost := livefile.Lost(m.db); lost != nil {
 			info.Warnings = append(info.Warnings, lost.Error())
 		}
@@ -169,7 +177,7 @@ func BuildVersion() VersionInfo {
 }
 
 // protocol is the number of the protocol that this build speaks.
-const protocol = 2
+const protocol = 3
 
 // modulePath is this module's, as a program that imports it knows it.
 const modulePath = "hotswap"

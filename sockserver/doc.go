@@ -32,7 +32,8 @@
 // takes skip_integrity_check, skip_constraint_check, skip_schema_check,
 // skip_rehearsal, quick, force, backup, dry_run and digest (1 or 0), method
 // (auto, rename or in-place), timeout and max_pause ("1m30s"), source (a name
-// for the log), size (in bytes, if the body is chunked) and id (the command's);
+// for the log), size (in bytes, if the body is chunked), id (the command's) and
+// from ("backup", without a body: the backup beside the database is pushed);
 // and if_changed, the body's SHA-256 in hexadecimal: if the last push had the
 // same, and nothing has been written since, the answer is a Report with
 // unchanged set, and the body is not read.

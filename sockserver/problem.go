@@ -92,6 +92,8 @@ type Problem struct {
 	Command string `json:"command,omitempty"`
 	// Holders are what held the database, with ProblemHeld.
 	Holders []driver.Holder `json:"holders,omitempty"`
+	// Schema says how the schemas differ, with ProblemSchema.
+	Schema *swapper.SchemaError `json:"schema,omitempty"`
 	// Report says how far a push or a pull got; nil if it did not begin.
 	Report *swapper.Report `json:"report,omitempty"`
 }
@@ -213,6 +215,9 @@ func newProblem(err error, verb string) *Problem {
 	}
 	if held, ok := errors.AsType[*driver.HeldError](err); ok {
 		p.Holders = held.Holders
+	}
+	if differs, ok := errors.AsType[*swapper.SchemaError](err); ok {
+		p.Schema = differs
 	}
 	return p
 }

@@ -69,6 +69,14 @@ func TestOutcomeUnknownIsTheSwappersAtEitherEnd(t *testing.T) {
 	}
 }
 
+func TestSchemasThatDifferAreListedInTheProblem(t *testing.T) {
+	differs := &swapper.SchemaError{Differences: []swapper.SchemaDifference{{Name: "table t", Live: "CREATE TABLE t (a)"}}}
+	p := newProblem(fmt.Errorf("%w: %w", swapper.ErrSchema, differs), verbPush)
+	if p.Schema != differs {
+		t.Errorf("got %+v", p.Schema)
+	}
+}
+
 func TestDurabilityUnknownSaysThatItIsSwapped(t *testing.T) {
 	p := newProblem(swapper.ErrDurabilityUnknown, verbPush)
 	if want := "the new database IS live"; len(p.Hint) < len(want) || p.Hint[:len(want)] != want {

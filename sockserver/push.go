@@ -24,6 +24,9 @@ func (a *api) servePush(w http.ResponseWriter, r *http.Request, cmd *command) er
 		return err
 	}
 
+	if r.URL.Query().Get(paramFrom) != "" {
+		return a.pushBackup(w, r, cmd, db, opts)
+	}
 	if cmd.descriptor != nil && len(r.Header.Values(headerDigest)) == 0 { // the digest is a body's
 		return a.pushDescriptor(w, r, cmd, db, opts)
 	}
@@ -38,6 +41,26 @@ func (a *api) servePush(w http.ResponseWriter, r *http.Request, cmd *command) er
 		if failed := body.failure(); failed != nil && !errors.Is(err, failed) {
 			return fmt.Errorf("%w: %w", failed, err)
 		}
+		return causeOf(r.Context(), err)
+	}
+	cmd.succeed(report, swapper.StepPushComplete)
+	return answerJSON(w, report)
+}
+
+// pushBackup is servePush of the backup beside the database. There is no body.
+func (a *api) pushBackup(w http.ResponseWriter, r *http.Request, cmd *command, db *driver.Database, opts swapper.PushOptions) error {
+	source, err := findBackup(db.Path())
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	opts.Size = source.info.Size()
+	opts.Logger, opts.Notify = cmd.log, cmd.notify
+	cmd.operated = true
+	report, err := a.push(r.Context(), db, source, opts)
+	a.pushed.note(db.Path(), report)
+	cmd.report = &report
+	if err != nil {
 		return causeOf(r.Context(), err)
 	}
 	cmd.succeed(report, swapper.StepPushComplete)
@@ -69,7 +92,7 @@ func (a *api) pushDescriptor(w http.ResponseWriter, r *http.Request, cmd *comman
 
 // pushOptions reads the options of a push from the query.
 func (a *api) pushOptions(r *http.Request) (swapper.PushOptions, error) {
-	q, err := parseQuery(r, paramPath, paramID, paramSource, paramSize, paramSkipIntegrityCheck, paramSkipConstraintCheck, paramSkipSchemaCheck, paramSkipRehearsal,
+	q, err := parseQuery(r, paramPath, paramID, paramSource, paramFrom, paramSize, paramSkipIntegrityCheck, paramSkipConstraintCheck, paramSkipSchemaCheck, paramSkipRehearsal,
 		paramQuick, paramMethod, paramTimeout, paramMaxPause, paramForce, paramBackup, paramDryRun, paramDigest, paramIfChanged)
 	if err != nil {
 		return swapper.PushOptions{}, err
@@ -96,7 +119,14 @@ func (a *api) pushOptions(r *http.Request) (swapper.PushOptions, error) {
 	if q.err != nil {
 		return opts, q.err
 	}
-	if opts.Source == "" {
+	switch from := q.Get(paramFrom); {
+	case from != "" && from != fromBackup:
+		return opts, badRequest("parameter %q: %q is not %q", paramFrom, from, fromBackup)
+	case from != "" && (r.ContentLength != 0 || q.Has(paramSize) || q.Has(paramIfChanged) || r.Header.Get(headerDescriptor) != ""):
+		return opts, badRequest("parameter %q: no body, descriptor, %s or %s goes with it", paramFrom, paramSize, paramIfChanged)
+	case opts.Source == "" && from != "":
+		opts.Source = "the backup"
+	case opts.Source == "":
 		opts.Source = "the request's body"
 	}
 	if length := r.ContentLength; length > 0 {

@@ -17,6 +17,7 @@ const (
 	paramID                  = "id"
 	paramSize                = "size"
 	paramSource              = "source"
+	paramFrom                = "from"
 	paramDest                = "dest"
 	paramSkipIntegrityCheck  = "skip_integrity_check"
 	paramSkipSchemaCheck     = "skip_schema_check"

@@ -20,8 +20,8 @@ var (
 	// truncated, corrupt, of another schema, or refused by Prepare or Validate, or the
 	// program can't open it. Of a Pull with Check: the live database is damaged.
 	ErrBadDatabase = errors.New("bad database")
-	// ErrSchema: the schema differs from the live one. Such an error is an
-	// ErrBadDatabase too.
+	// ErrSchema: the schema differs from the live one; errors.As finds a *SchemaError
+	// that says how. Such an error is an ErrBadDatabase too.
 	ErrSchema = errors.New("schema differs")
 	// ErrConstraint: the database is not damaged, but has rows that break its own
 	// constraints. Such an error is an ErrBadDatabase too.

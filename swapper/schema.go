@@ -1,9 +1,9 @@
 package swapper
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -64,39 +64,34 @@ func readSchema(ctx context.Context, q interface {
 		if err := rows.Scan(&kind, &name, &text); err != nil {
 			return nil, err
 		}
-		s[kind+" "+name] = define(text)
+		s[kind+" "+name] = define(cmp.Or(text, "(no SQL text)"))
 	}
 	return s, rows.Err()
 }
 
 // compare returns the error that says how the new schema differs.
 func (live schema) compare(new schema) error {
-	var diffs []string
+	var diffs []SchemaDifference
 	for name, old := range live {
-		switch other, ok := new[name]; {
-		case !ok:
-			diffs = append(diffs, name+" is missing")
-		case other.tokens != old.tokens:
-			diffs = append(diffs, fmt.Sprintf("%s differs (live: %s) (new: %s)", name, old.shown, other.shown))
+		if other, ok := new[name]; !ok || other.tokens != old.tokens {
+			diffs = append(diffs, SchemaDifference{name, old.shown, other.shown})
 		}
 	}
-	for name := range new {
+	for name, other := range new {
 		if _, ok := live[name]; !ok {
-			diffs = append(diffs, name+" is not in the live database")
+			diffs = append(diffs, SchemaDifference{Name: name, New: other.shown})
 		}
 	}
 	if len(diffs) == 0 {
 		return nil
 	}
-	slices.Sort(diffs)
-	const most = 10
-	text := strings.Join(diffs[:min(len(diffs), most)], "; ")
-	if len(diffs) > most {
-		text += fmt.Sprintf("; and %d more", len(diffs)-most)
-	}
+	slices.SortFunc(diffs, func(a, b SchemaDifference) int { return strings.Compare(a.Name, b.Name) })
+	e := &SchemaError{Differences: diffs[:min(len(diffs), maxDifferences)]}
+	e.More = len(diffs) - len(e.Differences)
 	return &failure{
-		text:  "the schema differs from the live one: " + text,
+		text:  "the schema differs from the live one",
 		kinds: []error{ErrSchema, ErrBadDatabase},
+		cause: e,
 		hint:  "push with --skip-schema-check if that is meant",
 	}
 }

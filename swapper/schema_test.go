@@ -1,6 +1,9 @@
 package swapper
 
 import (
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -39,5 +42,36 @@ func TestSchemasAreComparedByTheirTokens(t *testing.T) {
 		if (err == nil) != same {
 			t.Errorf("%s: %v", text, err)
 		}
+	}
+}
+
+func TestWhatDiffersInTwoSchemasIsListedAndCounted(t *testing.T) {
+	t.Parallel()
+	live, new := schema{"table gone": define("CREATE TABLE gone (a)"), "table t": define("CREATE TABLE t (a)"), "index same": define("CREATE INDEX same ON t (a)")},
+		schema{"table t": define("CREATE TABLE t (a, b)"), "index same": define("CREATE INDEX same ON t(a)"), "view more": define("CREATE VIEW more AS SELECT 1")}
+	err := live.compare(new)
+	var differs *SchemaError
+	if !errors.Is(err, ErrSchema) || !errors.Is(err, ErrBadDatabase) || !errors.As(err, &differs) {
+		t.Fatalf("got %v", err)
+	}
+	want := []SchemaDifference{
+		{"table gone", "CREATE TABLE gone(a)", ""},
+		{"table t", "CREATE TABLE t(a)", "CREATE TABLE t(a,b)"},
+		{"view more", "", "CREATE VIEW more AS SELECT 1"},
+	}
+	if !slices.Equal(differs.Differences, want) || differs.More != 0 {
+		t.Errorf("got %+v", differs)
+	}
+	const text = "the schema differs from the live one: table gone is missing; " +
+		"table t differs (live: CREATE TABLE t(a)) (new: CREATE TABLE t(a,b)); view more is not in the live database"
+	if err.Error() != text {
+		t.Errorf("got %s", err)
+	}
+	for i := range 60 {
+		new[fmt.Sprintf("table z%02d", i)] = define("CREATE TABLE z (a)")
+	}
+	if err := live.compare(new); !errors.As(err, &differs) || len(differs.Differences) != 50 || differs.More != 13 ||
+		!strings.HasSuffix(err.Error(), "table z07 is not in the live database; and 53 more") {
+		t.Errorf("got %v", err)
 	}
 }

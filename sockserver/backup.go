@@ -1,0 +1,110 @@
+package sockserver
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"time"
+
+	"hotswap/internal/door"
+	"hotswap/internal/printable"
+	"hotswap/internal/sqlitefile"
+	"hotswap/internal/unix"
+)
+
+// BackupInfo is the backup of a database: the one that a push with the option
+// backup replaced.
+type BackupInfo struct {
+	Path string `json:"path"`
+	Size int64  `json:"size"`
+	// Modified is when the file was last written to.
+	Modified time.Time `json:"modified"`
+}
+
+func backupOf(path string) *BackupInfo {
+	name := sqlitefile.BackupPath(path)
+	info, err := os.Lstat(name)
+	if err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	return &BackupInfo{Path: name, Size: info.Size(), Modified: info.ModTime()}
+}
+
+// fromBackup is the value of the parameter from by which a push takes the backup
+// beside the database instead of a body.
+const fromBackup = "backup"
+
+// backupSource reads the backup of a database, for a push that takes it back. It has it
+// open only from its first Read to its end: a push whose own backup goes there refuses
+// what the program has open.
+type backupSource struct {
+	name string
+	info os.FileInfo
+	file *os.File
+}
+
+// findBackup finds the backup of the database at path. The caller closes it.
+func findBackup(path string) (*backupSource, error) {
+	name := sqlitefile.BackupPath(path)
+	info, err := os.Lstat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, noBackup("there is no backup %s", printable.Line(name))
+	case err != nil:
+		return nil, fmt.Errorf("examine the backup: %w", err)
+	case !info.Mode().IsRegular():
+		return nil, noBackup("%s is not a regular file (it is %s)", printable.Line(name), sqlitefile.KindOf(info.Mode()))
+	}
+	// Closing a descriptor of what SQLite has open would drop its locks.
+	for _, open := range door.Paths() {
+		if other, err := os.Stat(open); err == nil && os.SameFile(info, other) {
+			return nil, noBackup("the program has %s open", printable.Line(name))
+		}
+	}
+	suffix, err := sqlitefile.Pending(name)
+	if err != nil {
+		return nil, fmt.Errorf("examine the backup: %w", err)
+	}
+	if suffix != "" {
+		p := noBackup("%s has a %s, without which it is not complete", printable.Line(name), suffix)
+		p.Hint = "push it with `hotswap cp`, which reads both"
+		return nil, p
+	}
+	return &backupSource{name: name, info: info}, nil
+}
+
+func (s *backupSource) Read(p []byte) (n int, err error) {
+	if s.file == nil {
+		if s.file, err = os.OpenFile(s.name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0); err != nil {
+			return 0, fmt.Errorf("open the backup: %w", err)
+		}
+		if now, err := s.file.Stat(); err != nil || !os.SameFile(s.info, now) {
+			return 0, noBackup("%s is being replaced", printable.Line(s.name))
+		}
+	}
+	n, err = s.file.Read(p)
+	if err == io.EOF {
+		s.Close()
+	}
+	return n, err
+}
+
+// Close may be called again. A Read after the end fails, and opens nothing.
+func (s *backupSource) Close() {
+	if s.file != nil {
+		s.file.Close()
+	}
+}
+
+func noBackup(format string, args ...any) *Problem {
+	return &Problem{
+		Type:   ProblemTarget,
+		Title:  "no backup to go back to",
+		Status: http.StatusConflict,
+		Detail: fmt.Sprintf(format, args...),
+		Hint:   "push a database of your own",
+	}
+}
