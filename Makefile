@@ -111,7 +111,11 @@ plots: ## that the program that draws them builds
 
 # ---- elsewhere
 
-.PHONY: interop ecosystem ecosystem-all cross darwin arm64 windows
+.PHONY: page interop ecosystem ecosystem-all cross darwin arm64 windows
+# Debian's chromium takes longer to install than its tests to run: not part of .ci/run.
+page: ## the page, in Chromium; SHOTS=directory for pictures of it
+	cd internal/browser && go mod tidy -diff && go vet ./... && go test -count=1 . $(if $(SHOTS),-shots '$(abspath $(SHOTS))')
+
 interop: ## beside Litestream, and on FUSE
 	cd internal/interop && go mod tidy -diff && go vet ./... && go test -count=1 ./...
 

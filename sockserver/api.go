@@ -12,6 +12,7 @@ import (
 
 	"hotswap/internal/lognote"
 	"hotswap/internal/printable"
+	"hotswap/sockserver/page"
 	"hotswap/swapper"
 )
 
@@ -26,6 +27,8 @@ type api struct {
 	pull pullFunc
 
 	pushed lastPushes
+
+	guard browserGuard
 
 	// orphansMu guards orphansSeen, the databases beside which orphans have
 	// been looked for.
@@ -43,6 +46,7 @@ func newAPI(cfg Config) *api {
 	a := &api{
 		cfg:         cfg,
 		feed:        newFeed(),
+		guard:       newBrowserGuard(cfg.UI),
 		push:        swapper.Push,
 		pull:        swapper.Pull,
 		orphansSeen: make(map[string]bool),
@@ -55,11 +59,13 @@ func newAPI(cfg Config) *api {
 
 // Handler returns a handler of the protocol, with the status lines at /v1/events,
 // for a program to mount on a mux of its own; behind a prefix, wrap it in
-// [http.StripPrefix].
+// [http.StripPrefix]. A browser that opens it is answered with a page, which shows the
+// databases, pulls them, and with Config.UI.AllowPush pushes; see docs/page.md.
 //
 // It checks no peer: whoever reaches it may read and replace every managed
-// database, so the program must guard it. A mistake in cfg is the answer to each
-// request. There is nothing to close.
+// database, so the program must guard it. What a page of another site has a browser
+// do is refused. A mistake in cfg is the answer to each request. There is nothing to
+// close.
 func Handler(cfg Config) http.Handler {
 	return newAPI(cfg).handler()
 }
@@ -75,12 +81,8 @@ func (a *api) handler() http.Handler {
 	a.handle(mux, http.MethodGet, "/v1/events", "events", a.serveEvents)
 	a.handle(mux, http.MethodGet, "/v1/snapshot", verbPull, a.serveSnapshot)
 	a.handle(mux, http.MethodPut, "/v1/database", verbPush, a.servePush)
-	mux.Handle("/", a.endpoint("", func(w http.ResponseWriter, r *http.Request, _ *command) error {
-		p := badRequest("nothing is served at %s: there are %s", r.URL.Path,
-			"/v1/databases, /v1/database, /v1/snapshot, /v1/events, /v1/version and /metrics")
-		p.Status = http.StatusNotFound
-		return p
-	}))
+	a.handle(mux, http.MethodGet, "/v1/page", "page", a.servePageInfo)
+	mux.Handle("/", a.endpoint("page", a.servePage))
 	return mux
 }
 
@@ -112,6 +114,7 @@ func (a *api) handle(mux *http.ServeMux, method, path, verb string, e endpoint) 
 func (a *api) endpoint(verb string, e endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		cmd := newCommand(a, verb, r)
+		page.Protect(w.Header())
 		tracked := &responseWriter{ResponseWriter: w}
 		cmd.descriptor = takeDescriptor(r.Context())
 		defer cmd.descriptor.Close()
@@ -144,11 +147,14 @@ func (a *api) endpoint(verb string, e endpoint) http.Handler {
 	})
 }
 
-// authorize refuses a peer that may not use the socket, and every request of
-// a Handler whose configuration is wrong.
+// authorize refuses a peer that may not use the socket, what a browser may not do, and
+// every request of a Handler whose configuration is wrong.
 func (a *api) authorize(r *http.Request) error {
 	if refusal, refused := r.Context().Value(refusalKey{}).(*Problem); refused {
 		return refusal
+	}
+	if err := a.guard.refuse(r); err != nil {
+		return err
 	}
 	return a.cfg.validate()
 }

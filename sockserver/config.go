@@ -68,6 +68,10 @@ type Config struct {
 	AllowUIDs []uint32
 	AllowGIDs []uint32
 
+	// UI says what may be done from a browser, which opens the page that Handler
+	// serves. It does not concern other clients.
+	UI UI
+
 	// StallTimeout is how long a push may go without receiving a byte, or a
 	// pull without sending one, before it is aborted; 0 means a minute.
 	StallTimeout time.Duration

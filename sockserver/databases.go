@@ -50,7 +50,7 @@ type DatabaseInfo struct {
 	Swaps []driver.Swap `json:"swaps"`
 	// Backup is the database that a push with the option backup replaced; nil if
 	// there is none.
-	Backup *BackupInfo `json:"backup,omitempty"`
+	Backup *BackupInfo `json:"backup"`
 	// Warnings are for an operator: that the file is in memory only, say.
 	Warnings []string `json:"warnings"`
 }

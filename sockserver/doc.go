@@ -27,6 +27,8 @@
 //	GET /v1/version            a VersionInfo
 //	GET /metrics               the metrics, if the program serves any: see [Config.Metrics]
 //	GET /v1/events[?id=]       the status lines; on the stderr socket, at any path
+//	GET /                      for a browser, a page that shows and does all of this
+//	GET /v1/page               a PageInfo, what the page may do
 //
 // path is absolute, or the word "database" for the only managed one. A PUT
 // takes skip_integrity_check, skip_constraint_check, skip_schema_check,
@@ -71,7 +73,8 @@
 // Whoever is admitted may read and replace every managed database. A client
 // opens its files itself: the server reads and writes no file for it but the
 // managed databases, and files whose open descriptors it passes, as far as it
-// has opened them for that. [Handler] checks no peer.
+// has opened them for that. [Handler] checks no peer. A browser may push only with
+// [Config.UI], and does nothing that a page of another origin asks of it.
 //
 // # Life cycle
 //

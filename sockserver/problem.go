@@ -28,7 +28,7 @@ type ProblemType string
 const (
 	// The request can't be understood, or names nothing.
 	ProblemBadRequest ProblemType = "urn:hotswap:problem:bad-request"
-	// The peer's user is not admitted to the socket.
+	// The peer's user is not admitted to the socket, or a browser may not do this.
 	ProblemNotAllowed ProblemType = "urn:hotswap:problem:peer-not-allowed"
 	// The path is not one of a managed database.
 	ProblemUnmanaged ProblemType = "urn:hotswap:problem:not-managed"

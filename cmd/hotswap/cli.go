@@ -38,6 +38,7 @@ type cli struct {
 	Cp      cpCmd      `cmd:"" help:"Copy a database into a running program, or out of it."`
 	Status  statusCmd  `cmd:"" help:"Show the managed databases of the running program."`
 	Log     logCmd     `cmd:"" help:"Follow what pushes and pulls do in the running program."`
+	UI      uiCmd      `cmd:"" name:"ui" help:"Show the managed databases in a browser."`
 	Version versionCmd `cmd:"" help:"Show the version of this command and of the running program."`
 	Demo    demoCmd    `cmd:"" help:"Watch a small service keep serving while its database is swapped."`
 

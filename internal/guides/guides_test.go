@@ -189,6 +189,16 @@ func isStatic(t *testing.T) {
 	}
 }
 
+func TestCommandsOfTheGuideToThePageDoWhatItSays(t *testing.T) {
+	w := newWorld(t)
+	app := w.machine(t, "host", "db")
+	live := filepath.Join(app, "db/production.sqlite3")
+	makeDatabase(t, live, "old")
+	makeDatabase(t, filepath.Join(app, "new.sqlite3"), "new")
+	w.start(t, app, socket, "program", live)
+	walk{world: w, at: app}.through(t, "page.md")
+}
+
 func TestCommandsOfTheSystemdGuideDoWhatItSays(t *testing.T) {
 	for _, tool := range []string{"systemd-analyze", "systemd-socket-activate"} {
 		if _, err := exec.LookPath(tool); err != nil {

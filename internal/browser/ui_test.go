@@ -1,0 +1,64 @@
+package browser
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hotswap/sockserver"
+)
+
+// TestTheCommandServesThePageOfAProgramWithoutAMux: a push and a refusal go through it
+// as they do without it.
+func TestTheCommandServesThePageOfAProgramWithoutAMux(t *testing.T) {
+	p := start(t, "production.sqlite3", sockserver.Config{})
+	dir, err := os.MkdirTemp("", "hs") // a socket's path must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	server, err := sockserver.Start(sockserver.Config{SocketPath: filepath.Join(dir, "s.sock"), DatabasePaths: []string{p.path}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir, "./cmd/hotswap")
+	build.Dir = "../.."
+	if said, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "hotswap"), "ui", "--allow-push", "--socket", server.SocketPath())
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	url, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	b := open(t, strings.TrimSpace(url))
+	b.choose(p.notes(t))
+	b.press("Push to")
+	b.sees(".result", "Refused: the database is bad", "not an SQLite database")
+	b.choose(p.file(t, "new.sqlite3", "new"))
+	b.press("Push to")
+	b.sees(".result", "The new database is live")
+	b.sees("#log", "push complete")
+	if name := p.name(t); name != "new" {
+		t.Errorf("it holds %q", name)
+	}
+	if err := server.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b.sees("#state", "there is no such socket")
+}
