@@ -2,6 +2,7 @@ package sockserver
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -86,9 +87,7 @@ func TestWhatIsNoBackupIsNotTakenBack(t *testing.T) {
 				}
 			}
 			query := url.Values{paramPath: {TheDatabase}, paramFrom: {fromBackup}}
-			for name, value := range test.change {
-				query[name] = value
-			}
+			maps.Copy(query, test.change)
 			if p := assertProblem(t, put(t, c, query, test.body), test.typ); !strings.Contains(p.Detail, test.detail) {
 				t.Errorf("got %+v", p)
 			}
