@@ -49,7 +49,7 @@ package swapper
 //	inspect        target, mount, identity, live, pragma, exclusive, lost, header: the live
 //	               database; claim, method, lease: who else has it
 //	receive        stage, receive, receivepipe, stagewriter, digest, header, foreign
-//	check          check, integrity, scan, verdict, schema
+//	check          check, integrity, scan, verdict, schema, difference
 //	rehearse       rehearse, seal, metadata
 //	freeze         visit, freeze, patience, attachers, peers, locked, shrink, rest
 //	replace        replace, guard, place, names, sidecars, unreadable, backup, disk
