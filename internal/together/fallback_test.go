@@ -108,11 +108,12 @@ func TestASecondPushIsRefusedByThePidOfTheFirst(t *testing.T) {
 // liar is a peer that says what is expected of it and does nothing; and at one question
 // it does otherwise.
 type liar struct {
-	path string
-	file peers.Inode // that it says it has
-	at   peers.Op
-	how  string
-	met  chan struct{} // gets a value when it was asked that
+	path  string
+	file  peers.Inode // that it says it has
+	at    peers.Op
+	how   string
+	met   chan struct{}  // gets a value when it was asked that
+	heard func(peers.Op) // if set, gets all
 }
 
 var truths = map[peers.Op]peers.Op{peers.Join: peers.Joined, peers.Status: peers.State, peers.Shut: peers.Drained, peers.Filter: peers.Ready, peers.Open: peers.Rested, peers.Close: peers.Closed, peers.Hush: peers.Hushed}
@@ -126,6 +127,9 @@ func (l *liar) Serve(c *peers.Conn, first peers.Message) {
 	for m, err := first, error(nil); err == nil; m, err = c.Receive(time.Minute) {
 		if m.Op == peers.Still {
 			continue
+		}
+		if l.heard != nil {
+			l.heard(m.Op)
 		}
 		answer := peers.Message{V: peers.Version, Op: truths[m.Op], N: m.N, Dir: inodeOf(filepath.Dir(l.path)), Base: []byte(filepath.Base(l.path))}
 		if m.Op == l.at {

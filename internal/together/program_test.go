@@ -54,6 +54,7 @@ type program struct {
 	done    sync.WaitGroup
 	held    *sql.Tx
 	rows    *sql.Rows
+	pinned  *sql.Conn
 }
 
 func runProgram(text string) error {
@@ -153,6 +154,16 @@ func (p *program) obey(line string) string {
 			err = db.Ping()
 		}
 		return fmt.Sprint(err)
+	case "raw": // on the SQLite connection itself, of a pinned one
+		if p.pinned == nil {
+			var err error
+			if p.pinned, err = p.pool.Conn(context.Background()); err != nil {
+				return err.Error()
+			}
+		}
+		return fmt.Sprint(driver.Raw(p.pinned, func(c *sqlite3.SQLiteConn) error { _, err := c.Exec(arg, nil); return err }))
+	case "held": // how many connections are
+		return fmt.Sprint(p.db.Stats().Held)
 	case "filter":
 		return fmt.Sprint(installFilter())
 	case "warning":
