@@ -70,7 +70,8 @@ func (dr *drain) run(ctx context.Context) error {
 		f.writesWait = time.Time{}
 		began := time.Now()
 		ended := true
-		if (holders != nil || theirs != nil) && !(others.any() && onlyCalls(holders) && onlyCalls(theirs)) {
+		filters := (holders != nil || theirs != nil) && !(others.any() && onlyCalls(holders) && onlyCalls(theirs))
+		if filters {
 			others.ask(peers.Message{Op: peers.Filter, For: window / 2})
 			d.filterGate(newFilter(holders))
 			holding := dr.undrained()
@@ -86,7 +87,9 @@ func (dr *drain) run(ctx context.Context) error {
 		}
 		left := window
 		if ended {
-			filtered, waited := time.Since(began), d.waiting.Load() > 0
+			// Without a filter, what seems to wait has only not come to run since the gate was
+			// opened last.
+			filtered, waited := time.Since(began), filters && d.waiting.Load() > 0
 			if !others.any() {
 				if err := dr.quieten(ctx, holders, window); err != nil {
 					return err

@@ -55,6 +55,26 @@ func TestInQuietReadsGoOnAndWritesWait(t *testing.T) {
 	})
 }
 
+// TestACallThatDoesNotComeToRunIsNotWaitingForTheNextSwap: it was let go by the one
+// before, or by a pause of writes, while others have the processors.
+func TestACallThatDoesNotComeToRunIsNotWaitingForTheNextSwap(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		db, d := open(t, "", 10)
+		driver.LeaveWaiting(d, 1)
+		defer driver.LeaveWaiting(d, -1)
+		f := mustFreeze(t, d, inside.Extend(driver.FreezeOptions{}, inside.FreezeOptions{Quiet: func(context.Context, func() bool) error {
+			time.Sleep(100 * time.Millisecond)
+			return nil
+		}}))
+		time.Sleep(time.Millisecond)
+		if pause := f.Thaw(); pause != time.Millisecond {
+			t.Errorf("the pause is %v", pause)
+		}
+		db.Close()
+	})
+}
+
 func TestMaxPauseBoundsTheWaitOfWritesInQuiet(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
