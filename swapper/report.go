@@ -54,7 +54,7 @@ type Report struct {
 	// went on.
 	Pause time.Duration `json:"pause_ns"`
 	// WritesPause is the pause as writes and new transactions felt it. In a push by
-	// rename on a slow disk, one that takes 2 ms or more for a sync, they begin to
+	// rename on a slow disk, one that takes 1 ms or more for a sync, they begin to
 	// wait before reads do: the WAL is emptied, or the end of the journal synced, with reads
 	// going on.
 	WritesPause time.Duration `json:"writes_pause_ns,omitempty"`
