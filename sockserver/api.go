@@ -35,9 +35,7 @@ type api struct {
 	orphansMu   sync.Mutex
 	orphansSeen map[string]bool
 
-	// runningMu guards running, the ids of the commands under way.
-	runningMu sync.Mutex
-	running   map[string]bool
+	running running
 
 	pulls chan struct{} // one value for each pull under way
 }
@@ -50,7 +48,7 @@ func newAPI(cfg Config) *api {
 		push:        swapper.Push,
 		pull:        swapper.Pull,
 		orphansSeen: make(map[string]bool),
-		running:     make(map[string]bool),
+		running:     running{commands: make(map[string]*CommandInfo)},
 		pulls:       make(chan struct{}, cfg.maxPulls()),
 	}
 	a.bindMetrics()

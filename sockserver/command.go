@@ -37,6 +37,7 @@ type command struct {
 	verb string
 	path string
 	log  zerolog.Logger
+	info CommandInfo // of its beginning, for others to see
 	// descriptor is what came with the request; nil if nothing did.
 	descriptor *fdpass.File
 	// found is set once path is that of a managed database.
@@ -64,8 +65,10 @@ func newCommand(a *api, verb string, r *http.Request) *command {
 	if verb == verbPush || verb == verbPull {
 		level = zerolog.InfoLevel
 	}
+	cmd.info = CommandInfo{ID: cmd.id, Verb: verb, Since: time.Now(), Source: values.Get(paramSource), Dest: values.Get(paramDest)}
 	line := cmd.log.WithLevel(level)
 	if peer, ok := r.Context().Value(peerKey{}).(peer); ok && peer.known {
+		cmd.info.PID, cmd.info.UID, cmd.info.Command = peer.pid, &peer.uid, peer.command
 		line = line.Uint32(fieldUID, peer.uid).Uint32(fieldGID, peer.gid).Int(fieldPID, peer.pid).Str(fieldComm, peer.command)
 	}
 	lognote.Send(line.Str(fieldVerb, verb).Str(fieldPath, cmd.path), "command")
@@ -85,6 +88,7 @@ func (c *command) open() (db *driver.Database, done func(), err error) {
 		return nil, nil, err
 	}
 	c.path, c.found = found.path, true
+	c.api.running.on(c.id, found.path)
 	c.api.meet(found.path)
 	db, unmanage, err := found.open()
 	if err != nil {
@@ -94,28 +98,13 @@ func (c *command) open() (db *driver.Database, done func(), err error) {
 	return db, func() { unmanage(); release() }, nil
 }
 
-// begin claims the command's id: two commands of one id would be
-// indistinguishable in the feed. The caller calls release at its end.
+// begin claims the command's id. The caller calls release at its end.
 func (c *command) begin() (release func(), err error) {
-	c.api.runningMu.Lock()
-	defer c.api.runningMu.Unlock()
-	if c.api.running[c.id] {
+	if !c.api.running.add(c.info) {
 		c.listed = false
 		return nil, badRequest("parameter %q: a command %q is in progress", paramID, c.id)
 	}
-	c.api.running[c.id] = true
-	return func() {
-		c.api.runningMu.Lock()
-		defer c.api.runningMu.Unlock()
-		delete(c.api.running, c.id)
-	}, nil
-}
-
-// underWay reports whether a push or a pull of that id is.
-func (a *api) underWay(id string) bool {
-	a.runningMu.Lock()
-	defer a.runningMu.Unlock()
-	return a.running[id]
+	return func() { c.api.running.remove(c.id) }, nil
 }
 
 // notify passes the operation's events on to the feed. Its failure comes as
@@ -124,6 +113,7 @@ func (c *command) notify(event swapper.Event) {
 	if event.Step == swapper.StepPushFailed || event.Step == swapper.StepPullFailed {
 		return
 	}
+	c.api.running.at(c.id, event)
 	c.api.feed.publish(c.line(event))
 }
 

@@ -51,6 +51,8 @@ type DatabaseInfo struct {
 	// Backup is the database that a push with the option backup replaced; nil if
 	// there is none.
 	Backup *BackupInfo `json:"backup"`
+	// Commands are the pushes and pulls of it that are under way, oldest first.
+	Commands []CommandInfo `json:"commands"`
 	// Warnings are for an operator: that the file is in memory only, say.
 	Warnings []string `json:"warnings"`
 }
@@ -93,6 +95,7 @@ func (a *api) serveDatabases(w http.ResponseWriter, r *http.Request, cmd *comman
 	infos := make([]DatabaseInfo, len(list))
 	for i, m := range list {
 		infos[i] = describe(m)
+		infos[i].Commands = a.running.of(m.path)
 		if m.db != nil && (len(list) == 1 || len(infos[i].OpenIn) > 0) {
 			infos[i].Peers = append(infos[i].Peers, m.db.Peers()...)
 		}

@@ -53,7 +53,7 @@ func TestAStatusHasEveryKeyWhateverTheDatabase(t *testing.T) {
 	if err := json.Unmarshal(body, &list); err != nil || len(list) != 2 {
 		t.Fatalf("%v of %s", err, body)
 	}
-	want := []string{"backup", "holders", "journal_mode", "open", "open_in", "path", "peers", "size", "stats", "swaps", "wal_size", "warnings"}
+	want := []string{"backup", "commands", "holders", "journal_mode", "open", "open_in", "path", "peers", "size", "stats", "swaps", "wal_size", "warnings"}
 	for _, db := range list {
 		if got := slices.Sorted(maps.Keys(db)); !slices.Equal(got, want) {
 			t.Errorf("%s has %q", db["path"], got)

@@ -41,7 +41,7 @@ func (a *api) serveEvents(w http.ResponseWriter, r *http.Request, cmd *command) 
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Cache-Control", "no-store")
 	if sub.id != "" {
-		w.Header().Set(headerUnderWay, strconv.FormatBool(a.underWay(sub.id)))
+		w.Header().Set(headerUnderWay, strconv.FormatBool(a.running.has(sub.id)))
 	}
 	w.WriteHeader(http.StatusOK)
 	rc := http.NewResponseController(w)

@@ -27,7 +27,7 @@ func claim(db *driver.Database, source string) (release func(), err error) {
 			other = " (of " + printable.Line(other) + ")"
 		}
 		f := &failure{text: "another push" + other + " is in progress", kinds: []error{ErrBusy},
-			hint: "wait for it to end and try again"}
+			hint: "wait for it to end and try again; `hotswap status` says whose it is and how far"}
 		if since := db.Stats().OnSwap; since > 0 {
 			f.text += fmt.Sprintf(": it has swapped, and waits for the program's OnSwap callbacks, which have been running for %s", human(since))
 		}
@@ -52,7 +52,7 @@ func (p *push) claimFile() (release func(), err error) {
 	release, err = peers.Claim(p.target.id)
 	var claimed *peers.ClaimedError
 	if errors.As(err, &claimed) {
-		return nil, &failure{text: "another push is in progress", cause: err, kinds: []error{ErrBusy}, hint: "wait for it to end and try again"}
+		return nil, &failure{text: "another push is in progress", cause: err, kinds: []error{ErrBusy}, hint: "wait for it to end and try again; `hotswap status` with that process's socket says whose it is"}
 	}
 	if err != nil {
 		return none, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cheggaaa/pb/v3"
@@ -138,6 +139,9 @@ func printStatus(w io.Writer, list []sockserver.DatabaseInfo, now time.Time) {
 		} else {
 			row("connections", "not open: managed because it matches Config.DatabasePaths")
 		}
+		for _, command := range db.Commands {
+			row(command.Verb, "%s", underWay(command, now))
+		}
 		for _, holder := range db.Holders {
 			if holder.For >= longHold {
 				row("held by", "%s", holder)
@@ -205,6 +209,25 @@ func journal(db sockserver.DatabaseInfo) string {
 	default:
 		return "not known: no connection of the program has the file open at the moment"
 	}
+}
+
+// underWay describes a push or a pull that is under way.
+func underWay(c sockserver.CommandInfo, now time.Time) string {
+	line := "id " + c.ID
+	switch {
+	case c.Source != "":
+		line += ", of " + printable.Line(c.Source)
+	case c.Dest != "":
+		line += ", to " + printable.Line(c.Dest)
+	}
+	if c.PID != 0 {
+		line += fmt.Sprintf(", by process %d (%s)", c.PID, printable.Line(c.Command))
+	}
+	line += fmt.Sprintf(", for %s", max(now.Sub(c.Since), 0).Round(time.Second/10))
+	if status, _, _ := strings.Cut(c.Status, "\n"); status != "" {
+		line += ": " + printable.Line(status)
+	}
+	return line
 }
 
 // peerLine describes another process that takes part in swaps.
