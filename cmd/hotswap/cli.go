@@ -48,6 +48,8 @@ type cli struct {
 
 	ShowVersion versionFlag `name:"version" hidden:""`
 
+	DemoWorker demoWorkerCmd `cmd:"" hidden:""`
+
 	Mv onlyCp `cmd:"" hidden:""`
 	Rm onlyCp `cmd:"" hidden:""`
 	Ln onlyCp `cmd:"" hidden:""`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -26,7 +27,7 @@ type demoCmd struct{}
 
 // Help is the long description on the command line.
 func (demoCmd) Help() string {
-	return "Makes a temporary database, serves it under load, and pushes five new ones over it, with a corrupt one and a pull in between. " +
+	return "Makes a temporary database, serves it under load from two processes, a service and its worker, and pushes five new ones over it, with a corrupt one and a pull in between. " +
 		"Fails if a call failed, a read saw two databases at once or a write is missing."
 }
 
@@ -43,6 +44,21 @@ func (demoCmd) Run(ctx context.Context, stdio *streams) error {
 	return err
 }
 
+// demoWorkerCmd is the second process of the demo: the job queue.
+type demoWorkerCmd struct {
+	Path string `arg:""`
+}
+
+// Run works until its standard input ends.
+func (c demoWorkerCmd) Run(ctx context.Context, stdio *streams) error {
+	return testapp.Work(ctx, demoConfig(c.Path), stdio.in, stdio.out)
+}
+
+// demoConfig is what both processes open the database with.
+func demoConfig(path string) testapp.Config {
+	return testapp.Config{Path: path, JournalMode: "wal", JobsElsewhere: true}
+}
+
 // demo is one run of it.
 type demo struct {
 	*demoPrinter
@@ -52,6 +68,7 @@ type demo struct {
 	live    string        // the database that is served
 	socket  string
 	svc     *testapp.Service
+	worker  *testapp.Elsewhere
 	history *testapp.History
 	trail   *testapp.Trail
 
@@ -80,6 +97,7 @@ func runDemo(ctx context.Context, exe string, out *demoPrinter, pause time.Durat
 		history:     new(testapp.History),
 	}
 	d.title("hotswap demo: five databases pushed under a program at work")
+	defer func() { d.worker.Kill() }()
 	if err := d.start(ctx); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
@@ -114,21 +132,23 @@ func (d *demo) start(ctx context.Context) error {
 	}
 	d.step("made %s: %s, %d tables", filepath.Base(d.live), formatSize(&size), sum.Tables)
 	d.note("in %s, removed at the end", d.dir)
-	d.svc, err = testapp.Start(ctx, testapp.Config{
-		Path:        d.live,
-		JournalMode: "wal",
-		History:     d.history,
-		Samples:     1 << 18,
-		Socket:      &testapp.Socket{Path: d.socket, StderrPath: filepath.Join(d.dir, "hotswap.stderr.sock")},
-	})
-	if err != nil {
+	cfg := demoConfig(d.live)
+	cfg.History, cfg.Samples = d.history, 1<<18
+	cfg.Socket = &testapp.Socket{Path: d.socket, StderrPath: filepath.Join(d.dir, "hotswap.stderr.sock")}
+	if d.svc, err = testapp.Start(ctx, cfg); err != nil {
 		return err
+	}
+	cmd := exec.CommandContext(ctx, d.exe, "demo-worker", d.live)
+	cmd.Stderr = os.Stderr
+	if d.worker, err = testapp.StartElsewhere(cmd); err != nil {
+		return errors.Join(err, d.svc.Close(ctx))
 	}
 	d.trail = testapp.NewTrail(d.live, d.dir, 1, "")
 	d.step("serving it on %s, with a load:", d.svc.URL())
-	d.note("4 readers and 2 writers over HTTP, a job queue, a loop that queries")
-	d.note("inside open Rows, a worker that says BEGIN IMMEDIATE on a pinned")
-	d.note("connection, a statement that was prepared once, and a cache")
+	d.note("4 readers and 2 writers over HTTP, a loop that queries inside open")
+	d.note("Rows, a worker that says BEGIN IMMEDIATE on a pinned connection, a")
+	d.note("statement that was prepared once, and a cache; and on the same file,")
+	d.note("in a process of its own (%d), a job queue", d.worker.PID())
 	return nil
 }
 
@@ -136,10 +156,16 @@ func (d *demo) start(ctx context.Context) error {
 func (d *demo) verdict(ctx context.Context, loadEnded time.Time) error {
 	m := d.svc.Meter()
 	d.timeline(m, d.loadBegan, loadEnded, d.marks)
+	worked, err := d.worker.End(d.history)
+	if err != nil {
+		return err
+	}
 	total := m.Total()
 	d.result("%s calls served, %s failed", demoNumber(total.Served), demoNumber(total.Failed))
 	d.result("half of them took %s or less, 99 %% %s, the longest %s",
 		demoDuration(m.Quantile(0.5)), demoDuration(m.Quantile(0.99)), demoDuration(total.Longest))
+	d.result("in the worker's process %s calls served, %s failed; it was told of %d swaps",
+		demoNumber(worked.Calls.Served), demoNumber(worked.Calls.Failed), worked.Swaps)
 	v, err := testapp.Check(ctx, d.trail.Files(), d.history)
 	if err != nil {
 		return err
@@ -153,7 +179,13 @@ func (d *demo) verdict(ctx context.Context, loadEnded time.Time) error {
 	if total.Failed != 0 {
 		errs = append(errs, fmt.Errorf("%d calls failed: %s", total.Failed, strings.Join(m.Errors(), "; ")))
 	}
-	if total.Served == 0 {
+	if worked.Calls.Failed != 0 {
+		errs = append(errs, fmt.Errorf("%d calls of the worker's process failed: %s", worked.Calls.Failed, strings.Join(worked.Errors, "; ")))
+	}
+	if int(worked.Swaps) != d.pushes {
+		errs = append(errs, fmt.Errorf("the worker's process was told of %d swaps, and there were %d", worked.Swaps, d.pushes))
+	}
+	if total.Served == 0 || worked.Calls.Served == 0 {
 		errs = append(errs, errors.New("no call was served"))
 	}
 	return errors.Join(append(errs, v.Err())...)

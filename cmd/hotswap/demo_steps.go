@@ -80,6 +80,9 @@ func (d *demo) push(ctx context.Context, file, base, what string) error {
 	}
 	d.note("OK after %s · generation %d → %d · calls paused for %s",
 		demoDuration(ended.Sub(began)), before, after, demoDuration(stats.LastPause))
+	if too := fmt.Sprintf("swapped in process %d", d.worker.PID()); strings.Contains(stderr, too) {
+		d.note("%s, the worker's, too", too)
+	}
 	d.waits(d.svc.Meter().During(stats.LastSwap.Add(-stats.LastPause), stats.LastSwap))
 	d.counts()
 	return nil

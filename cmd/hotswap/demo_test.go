@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,7 +17,6 @@ import (
 	"go.uber.org/goleak"
 
 	"hotswap/internal/testapp"
-	"hotswap/internal/testenv"
 )
 
 // command is the path of the scripts' hotswap, which is this test's binary under
@@ -69,6 +69,8 @@ func TestDemoPushesPullsAndCleansUp(t *testing.T) {
 		"generation 1 → 2", "generation 5 → 6",
 		"with exit code 65 · generation 3 as before",
 		"of generation 4, with",
+		"the worker's, too\n",
+		" calls served, 0 failed; it was told of 5 swaps\n",
 		" calls served, 0 failed\n",
 		"each is in the file that was live then",
 		"each saw one database, none went back",
@@ -119,12 +121,13 @@ func TestDemoCleansUpWhenItIsInterrupted(t *testing.T) {
 }
 
 func TestDemoFailsIfThePushDidNothing(t *testing.T) {
-	nothing, err := exec.LookPath("true")
-	if err != nil {
-		testenv.Skip(t, "%v", err)
+	nothing := filepath.Join(t.TempDir(), "hotswap") // but the worker
+	script := fmt.Sprintf("#!/bin/sh\n[ \"$1\" = cp ] || exec '%s' \"$@\"\n", command(t))
+	if err := os.WriteFile(nothing, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
 	}
 	dir := demoTempDir(t)
-	err = runDemo(t.Context(), nothing, &demoPrinter{out: new(bytes.Buffer), began: time.Now()}, 0)
+	err := runDemo(t.Context(), nothing, &demoPrinter{out: new(bytes.Buffer), began: time.Now()}, 0)
 	if err == nil || !strings.Contains(err.Error(), "generation 1 follows generation 1") {
 		t.Errorf("it ended with %v", err)
 	}
@@ -151,8 +154,10 @@ func TestDemoFailsIfACallFailedOrAReadWasMixed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := demoTempDir(t)
+			exe := command(t)
 			d := &demo{
 				demoPrinter: &demoPrinter{out: new(bytes.Buffer), began: time.Now()},
+				exe:         exe,
 				dir:         dir,
 				live:        filepath.Join(dir, "shop.db"),
 				socket:      filepath.Join(dir, "hotswap.sock"),

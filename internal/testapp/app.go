@@ -39,6 +39,8 @@ type Config struct {
 	WriteConns int
 	// Interval is how long each worker rests between two rounds; 0 means 5 ms.
 	Interval time.Duration
+	// JobsElsewhere leaves the job queue to another process, which calls Work.
+	JobsElsewhere bool
 	// Samples is how many latencies the Meter keeps; 0 means 65536.
 	Samples int
 	// History, if set, records every call. It grows as long as the service
@@ -84,14 +86,7 @@ type Service struct {
 
 // Start opens the database and serves until Close. ctx bounds the start only.
 func Start(ctx context.Context, cfg Config) (_ *Service, err error) {
-	cfg.Driver = cmp.Or(cfg.Driver, driver.Name)
-	cfg.Addr = cmp.Or(cfg.Addr, "127.0.0.1:0")
-	cfg.WriteConns = cmp.Or(cfg.WriteConns, 2)
-	cfg.Interval = cmp.Or(cfg.Interval, 5*time.Millisecond)
-	cfg.Samples = cmp.Or(cfg.Samples, 1<<16)
-	s := &Service{cfg: cfg, log: cfg.Logger, instance: rand.Text(), meter: newMeter(cfg.Samples)}
-	s.stopping, s.stop = context.WithCancel(context.WithoutCancel(ctx))
-	s.calls, s.giveUp = context.WithCancel(context.WithoutCancel(ctx))
+	s := newService(ctx, cfg)
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("start the service on %s: %w", cfg.Path, errors.Join(err, s.shutdown(ctx)))
@@ -113,11 +108,25 @@ func Start(ctx context.Context, cfg Config) (_ *Service, err error) {
 	if err := s.listen(); err != nil {
 		return nil, err
 	}
-	s.workers.Go(func() { s.runJobs(s.calls) })
+	if !cfg.JobsElsewhere {
+		s.workers.Go(func() { s.runJobs(s.calls) })
+	}
 	s.workers.Go(func() { s.runPinned(s.calls, pinned) })
 	s.workers.Go(func() { s.runNested(s.calls) })
 	s.log.Info().Str("url", s.URL()).Str("database", s.db.Path()).Msg("service started")
 	return s, nil
+}
+
+func newService(ctx context.Context, cfg Config) *Service {
+	cfg.Driver = cmp.Or(cfg.Driver, driver.Name)
+	cfg.Addr = cmp.Or(cfg.Addr, "127.0.0.1:0")
+	cfg.WriteConns = cmp.Or(cfg.WriteConns, 2)
+	cfg.Interval = cmp.Or(cfg.Interval, 5*time.Millisecond)
+	cfg.Samples = cmp.Or(cfg.Samples, 1<<16)
+	s := &Service{cfg: cfg, log: cfg.Logger, instance: rand.Text(), meter: newMeter(cfg.Samples)}
+	s.stopping, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	s.calls, s.giveUp = context.WithCancel(context.WithoutCancel(ctx))
+	return s
 }
 
 func (s *Service) onClose(fn func() error) { s.closers = append(s.closers, fn) }
