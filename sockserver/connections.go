@@ -5,29 +5,51 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
+
+	"hotswap/internal/reserve"
 )
 
-// maxConnections bounds the connections of each socket: what they use up are the
-// program's own descriptors, and its databases need some.
-const maxConnections = 256
+// bounds are how many connections a socket has at most: what they use up are the
+// program's own descriptors, and its databases need some. Of the two sockets together
+// clients get a quarter of them, and those who are being refused an eighth.
+type bounds struct {
+	clients int
+	// ofOneUser and ofOthers are how many of those users other than the program's own and
+	// root may have: each user, and all of them together. The rest is for operators.
+	ofOneUser, ofOthers int
+	// refusals are the connections of users who are not admitted, beside clients. They
+	// are kept only to have their request answered with the refusal; beyond the bound a
+	// connection is answered at once.
+	refusals int
+}
 
-// How many of those users other than the program's own and root may have: each
-// user, and all of them together. The rest is for operators.
 const (
-	maxOfOneUser = maxConnections / 4
-	maxOfOthers  = maxConnections * 3 / 4
+	maxConnections = 256
+	maxRefusals    = 16
 )
 
-// maxRefusals bounds the connections of users who are not admitted, beside
-// maxConnections. They are kept only to have their request answered with the
-// refusal; beyond the bound a connection is answered at once.
-const maxRefusals = 16
+// boundsOf are those of a process that may have so many descriptors.
+func boundsOf(limit uint64) bounds {
+	clients := int(min(maxConnections, max(limit/8, 1)))
+	return bounds{
+		clients:   clients,
+		ofOneUser: max(clients/4, 1),
+		ofOthers:  clients * 3 / 4,
+		refusals:  int(min(maxRefusals, max(limit/16, 1))),
+	}
+}
+
+// idlePatience is how long a client that asks for nothing is left alone while
+// descriptors are scarce.
+const idlePatience = time.Second
 
 // connections tracks the peer and the state of each connection of a server, so
 // that stopping waits only for connections with a request. (http.Server.Shutdown
 // would wait five seconds for one that never sent any.)
 type connections struct {
-	cfg Config
+	cfg    Config
+	bounds bounds
 
 	mu       sync.Mutex // guards what follows
 	all      map[net.Conn]*connection
@@ -37,18 +59,19 @@ type connections struct {
 
 type connection struct {
 	state   http.ConnState
+	since   time.Time // when it got into it
 	peer    peer
 	refusal *Problem // nil for a peer that is admitted
 }
 
 func newConnections(cfg Config) *connections {
-	return &connections{cfg: cfg, all: make(map[net.Conn]*connection), quiet: make(chan struct{})}
+	return &connections{cfg: cfg, bounds: boundsOf(reserve.Limit()), all: make(map[net.Conn]*connection), quiet: make(chan struct{})}
 }
 
 // enter admits a new connection, if only to answer it with a refusal. A problem
 // that it returns is to be answered at once: there is no room.
 func (c *connections) enter(conn net.Conn) *Problem {
-	entered := &connection{state: http.StateNew}
+	entered := &connection{state: http.StateNew, since: time.Now()}
 	entered.peer, entered.refusal = c.cfg.admit(conn)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -75,15 +98,15 @@ func (c *connections) noRoomLocked(entered *connection) *Problem {
 		admitted++
 	}
 	switch {
-	case entered.refusal != nil && refused >= maxRefusals:
+	case entered.refusal != nil && refused >= c.bounds.refusals:
 		return entered.refusal
 	case entered.refusal != nil:
 		return nil
-	case admitted >= maxConnections:
+	case admitted >= c.bounds.clients:
 		return tooMany("%d clients are connected, which is the limit", admitted)
-	case !entered.peer.ours() && same >= maxOfOneUser:
+	case !entered.peer.ours() && same >= c.bounds.ofOneUser:
 		return tooMany("%d clients of user %d are connected, which is the limit", same, entered.peer.uid)
-	case !entered.peer.ours() && others >= maxOfOthers:
+	case !entered.peer.ours() && others >= c.bounds.ofOthers:
 		return tooMany("%d clients of other users are connected, which is the limit", others)
 	}
 	return nil
@@ -118,10 +141,21 @@ func (c *connections) track(conn net.Conn, state http.ConnState) {
 		return
 	}
 	if one := c.all[conn]; one != nil {
-		one.state = state
+		one.state, one.since = state, time.Now()
 	}
 	if c.stopping && state != http.StateActive {
 		conn.Close()
+	}
+}
+
+// closeIdle makes room for the program's own files.
+func (c *connections) closeIdle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for conn, one := range c.all {
+		if one.state != http.StateActive && time.Since(one.since) > idlePatience {
+			conn.Close()
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"hotswap/internal/fdpass"
+	"hotswap/internal/reserve"
 	"hotswap/internal/sqlitefile"
 )
 
@@ -65,7 +66,7 @@ func listen(path string, open bool) (*listener, error) {
 }
 
 func newListener(inner *net.UnixListener, path string) *listener {
-	l := &listener{UnixListener: inner, path: path, files: fdpass.NewReceiver(), refusing: make(chan struct{}, maxRefusals)}
+	l := &listener{UnixListener: inner, path: path, files: fdpass.NewReceiver(), refusing: make(chan struct{}, boundsOf(reserve.Limit()).refusals)}
 	l.spare.open()
 	return l
 }

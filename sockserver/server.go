@@ -82,8 +82,8 @@ func (a *api) start() (*Server, error) {
 	}
 	s := &Server{
 		api: a, socket: serve(cfg, commands, a.handler()), events: serve(cfg, events, a.eventsHandler()),
-		stopWatch: a.startWatch(),
 	}
+	s.stopWatch = a.startWatch(s.socket.conns, s.events.conns)
 	lognote.Send(cfg.Logger.Info().Str(fieldSocket, commands.path), "listening")
 	reportUnserved(cfg.Logger, commands, events)
 	return s, nil

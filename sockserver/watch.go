@@ -5,19 +5,27 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/reserve"
 )
 
-// watchEvery is how often the server checks what holds its databases.
+// watchEvery is how often the server checks what holds its databases, and whether the
+// program is short of descriptors.
 const watchEvery = time.Second
 
-// watchHolders checks what is held until ctx ends. Calls read no clock, so only
-// an observer that saw a holder before knows for how long it has held.
-func (a *api) watchHolders(ctx context.Context) {
+// watch checks what is held until ctx ends. Calls read no clock, so only an observer that
+// saw a holder before knows for how long it has held. While descriptors are scarce, it
+// closes connections of clients that ask for nothing.
+func (a *api) watch(ctx context.Context, clients []*connections) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for {
 		for _, db := range driver.Databases() {
 			db.Holders()
+		}
+		if reserve.Scarce() {
+			for _, c := range clients {
+				c.closeIdle()
+			}
 		}
 		select {
 		case <-ticker.C:
@@ -27,14 +35,14 @@ func (a *api) watchHolders(ctx context.Context) {
 	}
 }
 
-// startWatch runs watchHolders until stop, which waits for its end and may be
+// startWatch runs watch until stop, which waits for its end and may be
 // called again.
-func (a *api) startWatch() (stop func()) {
+func (a *api) startWatch(clients ...*connections) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		a.watchHolders(ctx)
+		a.watch(ctx, clients)
 	}()
 	return func() { cancel(); <-done }
 }

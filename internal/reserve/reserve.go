@@ -4,6 +4,7 @@
 package reserve
 
 import (
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -23,17 +24,45 @@ const many = 8192
 // MayBeNeeded reports whether fewer descriptors may be free than could be taken in the
 // meantime.
 func MayBeNeeded() bool {
-	// FDSize is the size of the process's descriptor table, which grows but never
-	// shrinks (proc_pid_status(5)).
+	size, ok := tableSize()
+	return !ok || size+many > Limit()
+}
+
+// Limit is how many descriptors the process may have.
+func Limit() uint64 {
 	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return many // whatever it is, it is not unlimited
+	}
+	return uint64(limit.Cur)
+}
+
+// tableSize is the size of the process's descriptor table, which grows but never shrinks
+// (FDSize in proc_pid_status(5)).
+func tableSize() (n uint64, ok bool) {
 	status, err := os.ReadFile("/proc/self/status")
-	if err != nil || unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
-		return true
+	if err != nil {
+		return 0, false
 	}
 	_, after, _ := strings.Cut(string(status), "\nFDSize:")
 	size, _, _ := strings.Cut(after, "\n")
-	n, err := strconv.ParseUint(strings.TrimSpace(size), 10, 64)
-	return err != nil || n+many > uint64(limit.Cur)
+	n, err = strconv.ParseUint(strings.TrimSpace(size), 10, 64)
+	return n, err == nil
+}
+
+// Scarce reports whether fewer than a quarter of the descriptors that the process may
+// have are free; false where that can't be seen.
+func Scarce() bool {
+	limit := Limit()
+	enough := limit - limit/4
+	if size, ok := tableSize(); ok && size <= enough {
+		return false
+	}
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return errors.Is(err, syscall.EMFILE)
+	}
+	return uint64(len(open)) > enough
 }
 
 // Prepare opens the descriptor of which the others are copies, and is to be called
