@@ -90,6 +90,8 @@ func (c *cpCmd) copy(ctx context.Context, out *output) error {
 	}
 	client := c.client()
 	defer client.Close()
+	out.still = &stillness{client: client, say: out.say, copies: true}
+	defer out.still.watch(ctx)()
 	list, err := client.Databases(ctx, "")
 	if err != nil {
 		return err

@@ -91,6 +91,10 @@ func (c *cpCmd) openDestination(ctx context.Context, src, dst side, list []socks
 	case c.DryRun:
 		return nowhere{io.Discard, "would have been written to " + printable.Line(dst.arg)}, nil
 	}
+	if info.Mode()&fs.ModeNamedPipe != 0 {
+		out.still.waits("nobody reads from %s yet", printable.Line(dst.arg))
+		defer out.still.waits("")
+	}
 	device, err := await(ctx, func() (*os.File, error) { return os.OpenFile(dst.path, os.O_WRONLY, 0) })
 	if err != nil {
 		return nil, fileFailure(fmt.Errorf("open the destination: %w", err))

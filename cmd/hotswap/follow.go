@@ -50,6 +50,7 @@ func (f *follower) read(out *output) {
 		if err != nil {
 			return
 		}
+		out.still.reached(line.Step)
 		if line.Dropped > 0 {
 			out.say("(%d status lines dropped)", line.Dropped)
 		}

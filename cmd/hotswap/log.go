@@ -38,7 +38,9 @@ func (logCmd) Help() string {
 func (c *logCmd) Run(ctx context.Context, stdio *streams) error {
 	client := c.client()
 	defer client.Close()
+	stop := stdio.stillness(client).watch(ctx)
 	sub, err := client.Subscribe(ctx, c.ID)
+	stop()
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ type output struct {
 	copying     transfer  // of the program's, for a snapshot; its bar is nil before
 	report      *os.File  // where OK or the report goes: stderr if stdout takes the database
 	announcing  sync.Once
+	still       *stillness
 	// pulled is the program's word that it has sent everything: until the destination
 	// has taken that, it is not to be read as a success.
 	pulled string

@@ -36,7 +36,7 @@ func (c *cpCmd) pushFromFile(ctx context.Context, client *sockserver.Client, src
 	}
 	defer source.Close()
 	c.begin(out)
-	if err := source.waitForData(ctx); err != nil {
+	if err := source.waitForData(ctx, out); err != nil {
 		return err
 	}
 	return c.push(ctx, client, source, dst, out)

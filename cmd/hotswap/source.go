@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"hotswap/internal/fdpass"
+	"hotswap/internal/printable"
 	"hotswap/internal/sqlitefile"
 )
 
@@ -62,6 +63,10 @@ func openSource(ctx context.Context, src side, out *output) (*source, error) {
 		if err := refuseKind(src.arg, info.Mode()); err != nil {
 			return nil, err
 		}
+	}
+	if info, err := os.Stat(src.path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
+		out.still.waits("nobody writes to %s yet", printable.Line(src.arg))
+		defer out.still.waits("")
 	}
 	file, err := await(ctx, src.open)
 	if ours, is := errors.AsType[*failure](err); is {
@@ -196,10 +201,12 @@ func refuseUnread(stdin *os.File) error {
 
 // waitForData waits for the first bytes of a stream, so that a slow source
 // does not keep the server waiting, and an empty one never reaches it.
-func (s *source) waitForData(ctx context.Context) error {
+func (s *source) waitForData(ctx context.Context, out *output) error {
 	if s.size > 0 {
 		return nil
 	}
+	out.still.waits("nothing has come from %s yet", printable.Line(s.name))
+	defer out.still.waits("")
 	if pipe := fdpass.Source(s.Reader); pipe != nil && fdpass.IsPipe(pipe) {
 		err := fdpass.Await(ctx, pipe)
 		switch {

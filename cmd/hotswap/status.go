@@ -40,8 +40,10 @@ func (statusCmd) Help() string {
 func (c *statusCmd) Run(ctx context.Context, stdio *streams) error {
 	client := c.client()
 	defer client.Close()
+	still := stdio.stillness(client)
+	defer still.watch(ctx)()
 	if c.Watch != 0 {
-		return c.watch(ctx, client, stdio)
+		return c.watch(ctx, client, stdio, still)
 	}
 	block, err := c.block(ctx, client)
 	if err != nil {
@@ -68,12 +70,13 @@ func (c *statusCmd) block(ctx context.Context, client *sockserver.Client) ([]byt
 
 // watch shows the status until the context ends: in a terminal over the one
 // before, else one after another.
-func (c *statusCmd) watch(ctx context.Context, client *sockserver.Client, stdio *streams) error {
+func (c *statusCmd) watch(ctx context.Context, client *sockserver.Client, stdio *streams, still *stillness) error {
 	screen := !c.JSON && isatty.IsTerminal(stdio.out.Fd())
 	ticker := time.NewTicker(time.Duration(c.Watch))
 	defer ticker.Stop()
 	for first := true; ; first = false {
 		block, err := c.block(ctx, client)
+		still.moves.Add(1)
 		if ctx.Err() != nil {
 			return nil // a watch has no other end
 		}

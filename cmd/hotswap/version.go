@@ -31,6 +31,7 @@ func (c *versionCmd) Run(ctx context.Context, stdio *streams) error {
 	client := c.client()
 	defer client.Close()
 	info := versions{Client: sockserver.BuildVersion()}
+	defer stdio.stillness(client).watch(ctx)()
 	server, err := client.Version(ctx)
 	if err == nil {
 		info.Server = &server

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -58,6 +59,13 @@ func ours(uid uint32) bool {
 
 // overflowUID: /proc/sys/kernel/overflowuid, which nobody changes.
 var overflowUID = func() uint32 { return 65534 }
+
+// Of returns the process at the other end of a connection, or that listened there; the zero
+// Process if that can't be told.
+func Of(c *net.UnixConn) Process {
+	p, _ := processOf(c)
+	return p
+}
 
 func processOf(c stream) (p Process, err error) {
 	raw, err := c.SyscallConn()

@@ -4,6 +4,7 @@ package peers
 
 import (
 	"errors"
+	"net"
 	"time"
 
 	"hotswap/internal/fileid"
@@ -31,6 +32,9 @@ func (c *Conn) Send(Message) error                     { return errors.ErrUnsupp
 func (c *Conn) Receive(time.Duration) (Message, error) { return Message{}, errors.ErrUnsupported }
 func (c *Conn) SayStill()                              {}
 func (c *Conn) Close()                                 {}
+
+// Of returns nobody.
+func Of(*net.UnixConn) Process { return Process{} }
 
 // Command returns "".
 func (p Process) Command() string { return "" }

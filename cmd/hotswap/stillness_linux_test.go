@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"hotswap/internal/testenv"
+	"hotswap/sockserver"
+)
+
+func TestACopyThatStandsStillSaysOnceWhatItWaitsFor(t *testing.T) {
+	defer func(was time.Duration) { stillAfter = was }(stillAfter)
+	stillAfter = 20 * time.Millisecond
+	for _, test := range []struct {
+		name, hook string
+		args       []string
+		stop       bool
+		says       string // "": nothing
+	}{
+		{"stopped", "-stop-in-validate", []string{"new.db", "database"}, true, "hotswap: still waiting: process PID (server) is stopped; `kill -CONT PID` lets it go on\n"},
+		{"stopped, report", "-stop-in-validate", []string{"--json", "new.db", "database"}, true, "hotswap: still waiting: process PID (server) is stopped; `kill -CONT PID` lets it go on\n"},
+		{"stopped, quiet", "-stop-in-validate", []string{"-q", "new.db", "database"}, true, ""},
+		{"OnSwap", "-stop-after-swap", []string{"new.db", "database"}, false, "hotswap: still waiting: for OnSwap callbacks of the program, which run after the swap\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir, _ := program(t, test.hook)
+			t.Chdir(dir)
+			client := sockserver.NewClient(sockserver.ClientConfig{})
+			defer client.Close()
+			server, err := client.Version(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			says := strings.ReplaceAll(test.says, "PID", fmt.Sprint(server.PID))
+			ended, stdout, stderr := runBeside(t, append([]string{"cp"}, test.args...)...)
+			entered(t, dir)
+			if test.stop {
+				syscall.Kill(server.PID, syscall.SIGSTOP)
+				defer syscall.Kill(server.PID, syscall.SIGCONT)
+			}
+			if says != "" {
+				testenv.Until(t, "it says what it waits for", func() bool { return strings.Contains(stderr(), says) })
+			}
+			if test.stop {
+				syscall.Kill(server.PID, syscall.SIGCONT)
+			}
+			leave(t, dir)
+			if code := <-ended; code != exitOK {
+				t.Errorf("exit %d: %s", code, stderr())
+			}
+			if n := strings.Count(stderr(), "still waiting"); says == "" && n > 0 || n > 1 {
+				t.Errorf("it says %s", stderr())
+			}
+			if report := strings.HasPrefix(stdout(), "{\n"); report != (test.args[0] == "--json") {
+				t.Errorf("stdout has %s", stdout())
+			}
+		})
+	}
+}
+
+func TestACommandSaysThatTheProgramDoesNotAnswer(t *testing.T) {
+	defer func(was time.Duration) { stillAfter = was }(stillAfter)
+	stillAfter = 20 * time.Millisecond
+	dir, _ := program(t)
+	t.Chdir(dir)
+	client := sockserver.NewClient(sockserver.ClientConfig{})
+	defer client.Close()
+	server, err := client.Version(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	syscall.Kill(server.PID, syscall.SIGSTOP)
+	defer syscall.Kill(server.PID, syscall.SIGCONT)
+	ended, _, stderr := runBeside(t, "status")
+	says := fmt.Sprintf("process %d (server) is stopped", server.PID)
+	testenv.Until(t, "it says what it waits for", func() bool { return strings.Contains(stderr(), says) })
+	syscall.Kill(server.PID, syscall.SIGCONT)
+	if code := <-ended; code != exitOK {
+		t.Errorf("exit %d: %s", code, stderr())
+	}
+}
+
+// runBeside runs the command line; stdout and stderr are what it has written so far.
+func runBeside(t *testing.T, args ...string) (ended <-chan int, stdout, stderr func() string) {
+	t.Helper()
+	out, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	errs, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan int, 1)
+	go func() {
+		defer out.Close()
+		defer errs.Close()
+		done <- run(t.Context(), args, &streams{in: os.Stdin, out: out, err: errs})
+	}()
+	read := func(name string) func() string {
+		return func() string {
+			content, _ := os.ReadFile(name)
+			return string(content)
+		}
+	}
+	return done, read(out.Name()), read(errs.Name())
+}
