@@ -153,5 +153,5 @@ func (d *Database) forgoRemoved(file fileid.ID) {
 	w.before, w.file, w.givenUp, w.leaving, w.warning = file, fileid.None, fileid.None, false, ""
 	door.Expect(d.Path(), fileid.None)
 	w.mu.Unlock()
-	lognote.Send(w.warn(d.Path()), "the database file was removed, and a pool made since then begins a new database there: the program's other pools use that one, too; what the old one contained is gone")
+	lognote.Send(w.warn(d.Path()), "the database file was removed, and a pool opened since then has begun a new database there: the program's other pools use it, too; what the old one contained is gone")
 }

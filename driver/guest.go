@@ -288,7 +288,7 @@ func (g *guest) awaitFile() {
 		if !warned && time.Since(began) > peers.Silence {
 			warned = true
 			lognote.Send(g.d.warn().Int("pid", g.c.Process.PID).Str("program", g.c.Process.Command()),
-				"the process that is replacing the database file does not go on, and keeps it: calls wait until it goes on or is ended")
+				"the process that is replacing the database file makes no progress: calls wait until it continues or is killed")
 		}
 	}
 }

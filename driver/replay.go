@@ -26,7 +26,7 @@ func (c *conn) replay(inner *sqlite3.SQLiteConn) error {
 				c.session.Forget(schema)
 			}
 			c.publish()
-			lognote.Send(c.db.warn().Str(fieldQuery, o.What).Err(err), "a setting could not be replayed on a reopened connection, which goes on without it")
+			lognote.Send(c.db.warn().Str(fieldQuery, o.What).Err(err), "a setting could not be replayed on a reopened connection: the connection goes on without it")
 		case !c.session.Has(o.Key): // forgotten with its schema
 		default:
 			return replayFailed(o, err)

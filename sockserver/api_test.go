@@ -68,7 +68,7 @@ func TestWrongConfigurationIsAProblemOfEachRequest(t *testing.T) {
 		t.Errorf("got %+v", p)
 	}
 	if _, err := Start(Config{DatabasePaths: []string{"["}}); err == nil {
-		t.Error("Start took a pattern that is none")
+		t.Error("Start took a pattern that is not one")
 	}
 }
 

@@ -110,7 +110,7 @@ func TestAPushWhoseClientLeavesLetsGoOfThePipe(t *testing.T) {
 	if err := <-pushed; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	testenv.Until(t, "nobody reads from the pipe", func() bool {
+	testenv.Until(t, "the pipe has no reader", func() bool {
 		_, err := w.Write([]byte("x"))
 		return errors.Is(err, syscall.EPIPE)
 	})

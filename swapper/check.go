@@ -125,7 +125,7 @@ func (s *stage) prepare(ctx context.Context, db *driver.Database, fn func(contex
 	}
 	info, err := os.Stat(s.path)
 	if err != nil {
-		return failed("look at the stage after Prepare", err)
+		return failed("inspect the stage after Prepare", err)
 	}
 	s.size = info.Size()
 	return s.assertAlone()

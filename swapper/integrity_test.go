@@ -121,7 +121,7 @@ func TestRowsThatBreakAConstraintAreToldFromDamage(t *testing.T) {
 					t.Errorf("it does not say %q: %v", says, err)
 				}
 			}
-			for _, wrong := range []string{"corrupt", "sound copy", ".recover"} {
+			for _, wrong := range []string{"corrupt", "copy the source again", ".recover"} {
 				if strings.Contains(err.Error(), wrong) {
 					t.Errorf("it says %q: %v", wrong, err)
 				}
@@ -154,7 +154,7 @@ func TestDamageBehindAHundredBrokenConstraintsIsSeen(t *testing.T) {
 			t.Errorf("skipped %v: %v", skip, err)
 		}
 		if !strings.Contains(err.Error(), "REINDEX") {
-			t.Errorf("it does not say what mends an index: %v", err)
+			t.Errorf("it does not say how to fix an index: %v", err)
 		}
 	}
 }

@@ -89,7 +89,7 @@ func TestALiveFileThatSomebodyRemovedIsNotOneThatIsNotThereYet(t *testing.T) {
 			if lost := livefile.Lost(s.db); lost == nil || !strings.Contains(lost.Error(), "removed or moved away") {
 				t.Errorf("got %v", lost)
 			}
-			// A push mends it.
+			// A push fixes it.
 			s.mustPush(source(t, "new"), swapper.PushOptions{})
 			if s.stamp() != "new" || livefile.Lost(s.db) != nil {
 				t.Error(s.stamp(), livefile.Lost(s.db))

@@ -64,7 +64,7 @@ func (s *stage) take(a attributes) error {
 func (s *stage) takeAs(path string, a attributes) error {
 	own, err := lookThrough(s.file)
 	if err != nil {
-		return failed("look at the stage", err)
+		return failed("inspect the stage", err)
 	}
 	if own.uid != a.uid || own.gid != a.gid {
 		if err := s.file.Chown(int(a.uid), int(a.gid)); err != nil {

@@ -63,7 +63,7 @@ func (r *replacement) stillAlone() error {
 func (r *replacement) verify() error {
 	old, err := lookAt(r.undo)
 	if err != nil {
-		return failed("look at the replaced file", err)
+		return failed("inspect the replaced file", err)
 	}
 	if err := r.target.same(old); err != nil {
 		return err

@@ -78,10 +78,10 @@ func (p *pull) run(ctx context.Context, dst io.Writer) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return &failure{text: "the database does not exist yet", kinds: []error{ErrNotExist},
-			hint: "the program's first use of it creates it, and so does a push"}
+			hint: "the program creates it on first use, and so does a push"}
 	}
 	if err != nil {
-		return failed("look at the database", err)
+		return failed("inspect the database", err)
 	}
 	p.phases.begin("snapshot")
 	p.events.plain(StepSnapshot)

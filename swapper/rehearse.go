@@ -97,7 +97,7 @@ func (s *stage) copyTo(ctx context.Context, other *stage) error {
 	}
 }
 
-const rehearsalHint = "send a database that the program can open, or mend what fails in the program (DETACH what is gone, say); to push anyway: --skip-rehearsal"
+const rehearsalHint = "push a database that the program can open, or fix what fails in the program (DETACH a missing file, say); to push anyway: --skip-rehearsal"
 
 func (p *push) rehearsalFailed(ctx context.Context, err error) error {
 	var failing *inside.RehearsalError

@@ -164,7 +164,7 @@ func (r *replacement) beAlone() error {
 	// connection that is not ours.
 	open, err := openers.Here(r.target.state.inode())
 	if err != nil {
-		return failed("look through the program's descriptors", err)
+		return failed("inspect the program's descriptors", err)
 	}
 	if open || len(door.Open(r.target.path)) > 0 {
 		return &failure{
@@ -205,7 +205,7 @@ func (r *replacement) guards() error {
 		r.rest = r.push.rest.lasts()
 	}
 	if r.guard.unfenced {
-		r.push.events.warn("the live file is read-only, so there is no fence: whoever opens it at the moment of the swap reads the replaced one until it opens the file again", nil)
+		r.push.events.warn("the live file is read-only, so there is no fence: a process that opens it at the moment of the swap reads the replaced file until it opens the path again", nil)
 	}
 	return nil
 }
@@ -267,7 +267,7 @@ func (r *replacement) cleanUp() (err error) {
 	}
 	if r.guard != nil && r.push.report.Swapped {
 		r.guard.lift(r.push.opts.Backup, func() {
-			r.push.events.warn("somebody opened the replaced file at the moment of the swap: SQLite tells them that it is busy until they open the database again", nil)
+			r.push.events.warn("a process opened the replaced file at the moment of the swap: it gets SQLITE_BUSY until it opens the database again", nil)
 		})
 	}
 	return err

@@ -92,6 +92,6 @@ func (live schema) compare(new schema) error {
 		text:  "the schema differs from the live one",
 		kinds: []error{ErrSchema, ErrBadDatabase},
 		cause: e,
-		hint:  "push with --skip-schema-check if that is meant",
+		hint:  "if this is intended, push with --skip-schema-check",
 	}
 }

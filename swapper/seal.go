@@ -56,7 +56,7 @@ func (p *push) seal(ctx context.Context) error {
 func (p *push) nameUndo() error {
 	own, err := lookThrough(p.stage.file)
 	if err != nil {
-		return failed("look at the stage", err)
+		return failed("inspect the stage", err)
 	}
 	p.stage.state = own
 	b := beside{id: p.stage.id, kind: kindUndo, a: own.ino, b: p.target.state.ino}

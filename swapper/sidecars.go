@@ -23,7 +23,7 @@ func (t *target) clearSidecars(wal, readOnly bool) error {
 			continue
 		}
 		if err != nil {
-			return failed("look at "+name, err)
+			return failed("inspect "+name, err)
 		}
 		if !info.Mode().IsRegular() {
 			return &failure{text: fmt.Sprintf("%s is not a regular file (it is %s)", name, sqlitefile.KindOf(info.Mode())), kinds: []error{ErrTarget},

@@ -76,7 +76,7 @@ func (p *pull) snapshot(ctx context.Context, s *stage, size int64) error {
 	}
 	info, err := s.file.Stat()
 	if err != nil {
-		return failed("look at the snapshot", err)
+		return failed("inspect the snapshot", err)
 	}
 	s.size = info.Size()
 	return s.assertAlone()

@@ -178,7 +178,7 @@ func (p *push) fail(err error) error {
 	case errors.Is(err, ErrOutcomeUnknown):
 		e.Hint = "the live database is the old one or the new one, whole"
 	case p.target != nil && p.target.exists && p.gone():
-		e.Hint = "somebody removed or moved away the live file meanwhile, and the push changed nothing"
+		e.Hint = "something else removed or moved the live file meanwhile; the push changed nothing"
 	}
 	if h := hintOf(err); h != "" {
 		e.Hint += ": " + h

@@ -75,7 +75,7 @@ func (p *push) findTarget(ctx context.Context) (err error) {
 			return nil
 		}
 	}
-	return &failure{text: "somebody else keeps replacing the live file", kinds: []error{ErrBusy}, hint: "find out who does, and try again"}
+	return &failure{text: "something else keeps replacing the live file", kinds: []error{ErrBusy}, hint: "find out what does, and try again"}
 }
 
 // target is the live database's file as a push found it.
@@ -119,7 +119,7 @@ func inspectTarget(path string) (*target, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return t, nil
 	case err != nil:
-		return nil, failed("look at the target", err)
+		return nil, failed("inspect the target", err)
 	case !state.mode.IsRegular():
 		return nil, &failure{text: fmt.Sprintf("the target is not a regular file (it is %s)", sqlitefile.KindOf(state.mode)), kinds: []error{ErrTarget},
 			hint: "name a database file"}
@@ -156,12 +156,12 @@ func (t *target) oneName(state fileState) error {
 // longer, or that the database's names don't lead to.
 func (t *target) still() (fileState, error) {
 	if t.leads != nil && !t.leads(t.path) {
-		return fileState{}, &failure{text: "somebody else replaced the live file meanwhile: a symlink on its path was pointed at another one",
-			kinds: []error{ErrBusy}, hint: "find out who did, and try again"}
+		return fileState{}, &failure{text: "something else replaced the live file meanwhile: a symlink on its path was pointed at another one",
+			kinds: []error{ErrBusy}, hint: "find out what did, and try again"}
 	}
 	state, err := lookAt(t.path)
 	if err != nil {
-		return state, failed("look at the live file", err)
+		return state, failed("inspect the live file", err)
 	}
 	return state, t.same(state)
 }
@@ -178,7 +178,7 @@ func (t *target) same(state fileState) error {
 var errOvertaken = errors.New("overtaken")
 
 func errReplaced() error {
-	return &failure{text: "somebody else replaced the live file meanwhile", kinds: []error{ErrBusy, errOvertaken}, hint: "find out who did, and try again"}
+	return &failure{text: "something else replaced the live file meanwhile", kinds: []error{ErrBusy, errOvertaken}, hint: "find out what did, and try again"}
 }
 
 // overtaken makes the error of a push say that somebody else has put another file at the
@@ -197,7 +197,7 @@ func (p *push) overtaken(err error) error {
 // compared, since it had none.
 func (t *target) stillEmpty(size int64) error {
 	if t.empty() && size > 0 {
-		return &failure{text: "the live database was empty at first and no longer is", kinds: []error{ErrBusy}, hint: "try again"}
+		return &failure{text: "the live database was empty and no longer is", kinds: []error{ErrBusy}, hint: "try again"}
 	}
 	return nil
 }

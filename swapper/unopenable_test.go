@@ -39,7 +39,7 @@ func TestASourceThatSQLiteCannotEvenOpenIsBad(t *testing.T) {
 				t.Errorf("%s, %s: %v", what, how, err)
 				continue
 			}
-			for _, says := range []string{"the source", "the live database is unchanged", "sound copy"} {
+			for _, says := range []string{"the source", "the live database is unchanged", "copy the source again"} {
 				if !strings.Contains(err.Error(), says) {
 					t.Errorf("%s, %s: it does not say %q: %v", what, how, says, err)
 				}

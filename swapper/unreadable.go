@@ -75,7 +75,7 @@ func (r *replacement) keepAside() (err error) {
 			cause = os.Rename(r.aside(suffix), r.push.backupPath()+suffix)
 		}
 		if cause != nil {
-			err = errors.Join(err, &failure{text: "swapped, but what was beside the old database could not be put beside its backup", cause: cause,
+			err = errors.Join(err, &failure{text: "swapped, but the old database's log could not be moved beside its backup", cause: cause,
 				hint: "the log is kept as " + r.aside(suffix)})
 		}
 	}

@@ -101,7 +101,7 @@ func (v *verdict) err() error {
 		return &failure{
 			text:  v.subject + " is not damaged, but has rows that break its own schema's rules: " + some(rules, "rule"),
 			kinds: []error{ErrConstraint, ErrBadDatabase},
-			hint:  "mend those rows, or push with --skip-constraint-check if they should stay as they are",
+			hint:  "fix those rows, or push with --skip-constraint-check to keep them as they are",
 		}
 	}
 	return nil
@@ -152,12 +152,12 @@ func tellsOfIO(line string) bool {
 }
 
 const (
-	corruptHint = "take a sound copy of the source, or rescue what is readable in it with: sqlite3 FILE .recover"
-	indexHint   = "its tables are whole: rebuild its indexes with: sqlite3 FILE REINDEX"
-	freeHint    = `what is in its tables is whole: make a sound copy with: sqlite3 FILE "VACUUM INTO 'sound.sqlite3'"`
+	corruptHint = "copy the source again, or recover what is readable in it with: sqlite3 FILE .recover"
+	indexHint   = "its tables are intact: rebuild its indexes with: sqlite3 FILE REINDEX"
+	freeHint    = `the content of its tables is intact: make a clean copy with: sqlite3 FILE "VACUUM INTO 'sound.sqlite3'"`
 )
 
-// remedy suggests the least that mends all of the damage.
+// remedy suggests the least that fixes all of the damage.
 func remedy(damage []string) string {
 	only := func(kinds ...string) bool {
 		return !slices.ContainsFunc(damage, func(line string) bool {

@@ -18,7 +18,7 @@ import (
 	"hotswap/sockserver"
 )
 
-const purpose = `Swap the SQLite database under a running program, or copy it out, with cp.`
+const purpose = `Replace the SQLite database of a running program, or copy it, while the program serves.`
 
 // description is the text of --help.
 func description() string {

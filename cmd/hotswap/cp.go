@@ -18,20 +18,20 @@ type cpCmd struct {
 
 	SkipIntegrityCheck  bool          `help:"Push without PRAGMA integrity_check and without checking constraints; the length and the header are still checked."`
 	SkipConstraintCheck bool          `help:"Accept rows that violate a constraint of their own table (NOT NULL, CHECK, UNIQUE, a column's type); damage is still refused."`
-	Check               bool          `help:"Run PRAGMA integrity_check on the copy of a pull before it is written to DST; without it a damaged live database makes a damaged copy, and OK. A push is checked without this flag."`
+	Check               bool          `help:"Run PRAGMA integrity_check on the copy of a pull before it is written to DST; without it, a damaged live database yields a damaged copy, and OK. A push is checked without this flag."`
 	SkipSchemaCheck     bool          `help:"Push a database whose schema differs from the live one's, or replace a live one that can't be read (keep that with --backup)."`
-	SkipRehearsal       bool          `help:"Push without opening the new database as the program's own connections will (connect hook, PRAGMA, ATTACH). Settings that can't be replayed are then lost, and where a hook fails, so do the program's calls."`
+	SkipRehearsal       bool          `help:"Push without opening the new database as the program's own connections will (connect hook, PRAGMA, ATTACH). Settings that can't be replayed are then lost, and if a hook fails, so do the program's calls."`
 	Quick               bool          `help:"Check with PRAGMA quick_check instead: faster, but blind to corrupt indexes."`
-	Method              string        `default:"auto" enum:"auto,rename,in-place" help:"How a push replaces the database: rename drains the program's connections and those of its peers, and needs the file to itself otherwise; in-place writes over it through SQLite, for when another process or a long reader has it open; auto renames if it can."`
-	Timeout             time.Duration `placeholder:"30s" help:"How long a push waits in all for transactions and open rows to end, and for locks, by rename and in place together; not for the transfer, checks and copying. By default the program's setting, or 30s. It can't be 0."`
+	Method              string        `default:"auto" enum:"auto,rename,in-place" help:"How a push replaces the database. rename drains the connections of the program and its peers; nobody else may have the file open. in-place writes over the file through SQLite, even while another process or a long reader has it open. auto renames if it can."`
+	Timeout             time.Duration `placeholder:"30s" help:"How long a push may wait in total, by rename and in place together, for transactions and open rows to end and for locks. The transfer, the checks and the copying don't count. By default the program's setting, or 30s. It can't be 0."`
 	MaxPause            time.Duration `placeholder:"1s" help:"The longest that a single attempt of a push may hold up the program's calls; by default the program's setting, or 1s. It can't be 0."`
 	Force               bool          `help:"When a push reaches its timeout, interrupt what is still running and roll its transactions back."`
 	Backup              bool          `short:"b" help:"Keep the replaced file beside the new one, as DST~; DST must be a database or a file."`
-	IfChanged           bool          `help:"Push nothing, and say unchanged, if the last push to DST had the same bytes and nothing has been written to DST since. The program remembers this until it ends."`
+	IfChanged           bool          `help:"Print unchanged, and push nothing, if the last push to DST had the same bytes and nothing has been written to DST since. The program remembers this until it exits."`
 	DryRun              bool          `short:"n" help:"Check everything, replace nothing."`
 	Quiet               bool          `short:"q" help:"Print nothing but errors."`
-	Progress            string        `enum:"auto,always,never" default:"auto" help:"Show progress on stderr: auto, always or never. With auto, if that is a terminal; never with --quiet."`
-	JSON                bool          `name:"json" help:"Print a report as a JSON object instead of OK, also on failure; on stderr if stdout takes the database."`
+	Progress            string        `enum:"auto,always,never" default:"auto" help:"Show progress on stderr: auto, always or never. auto shows it if stderr is a terminal; --quiet never does."`
+	JSON                bool          `name:"json" help:"Print a report as a JSON object instead of OK, also on failure; on stderr if the database goes to stdout."`
 
 	Src string `arg:"" name:"SRC" help:"A file, a managed database, or - for standard input."`
 	Dst string `arg:"" name:"DST" help:"A managed database, a file, a directory, or - for standard output."`
@@ -58,7 +58,7 @@ func (cpCmd) Help() string {
 		`A push is checked before it goes live; a pull copies what is there, and checks the copy with --check only.` +
 		"\n\n" + examples(
 		"push, and keep the replaced file as db/production.sqlite3~", "hotswap cp --backup new.sqlite3 db/production.sqlite3",
-		"roll back: push what that has kept, and keep what it replaces", "hotswap cp --backup db/production.sqlite3~ db/production.sqlite3",
+		"roll back: push the kept file, and keep the one it replaces", "hotswap cp --backup db/production.sqlite3~ db/production.sqlite3",
 		"look first: check everything, replace nothing", "hotswap cp --dry-run new.sqlite3 db/production.sqlite3",
 		"a copy that has been checked", "hotswap cp --check db/production.sqlite3 copy.sqlite3",
 		"from a timer: push only if the file has changed", "hotswap cp --if-changed -q reference.sqlite3 database",
@@ -80,7 +80,7 @@ func (c *cpCmd) Run(ctx context.Context, stdio *streams) error {
 	if printErr := printJSON(out.report, reportOfFailure(err, out.id, c.Src, c.Dst)); printErr != nil || out.report != stdio.err {
 		return err
 	}
-	return printedError{err} // words would be in the object's way
+	return printedError{err} // text would spoil the object
 }
 
 // copy decides what the two sides are and copies one to the other.

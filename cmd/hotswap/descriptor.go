@@ -106,7 +106,7 @@ func openDescriptor(arg string, fd int) (*os.File, error) {
 }
 
 // errNameless: what a path leads to can't be reached by the path that its links say.
-var errNameless = errors.New("it has been deleted, or belongs to another process's view of the files, and has no name here")
+var errNameless = errors.New("it has been deleted, or is in another mount namespace, and has no name here")
 
 // realName is dbpath.Real, of what has a name.
 func realName(path string) (string, error) {

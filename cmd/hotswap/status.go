@@ -30,7 +30,7 @@ type statusCmd struct {
 // Help is the text below the flags.
 func (statusCmd) Help() string {
 	return `Connections held for a second or more are listed with their query: a push would wait for them. ` +
-		`While another process has the file open that is no peer (one with the same driver and user), a push goes in place.` + "\n\n" + examples(
+		`A push goes in place while a process that is not a peer has the file open; peers use this driver, as the same user.` + "\n\n" + examples(
 		"in a terminal of its own, beside a push", "hotswap status --watch",
 		"for a monitor", "hotswap status --json | jq '.[].stats.longest_pause_ns'",
 	)

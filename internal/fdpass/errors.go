@@ -10,10 +10,10 @@ var ErrStalled = errors.New("the file system did not answer in time")
 
 // ErrPipeStalled: a pipe brought nothing, or took nothing, for longer than the limit that
 // was set for it.
-var ErrPipeStalled = errors.New("the pipe stood still for too long")
+var ErrPipeStalled = errors.New("no data moved through the pipe in time")
 
 // ErrNoReader: nobody has the pipe's other end open any more.
-var ErrNoReader = errors.New("nobody reads from the pipe any more")
+var ErrNoReader = errors.New("the pipe has no reader any more")
 
 // UnusableError says why what came with a connection can't be used. Its text
 // is fit for the client.

@@ -49,7 +49,7 @@ func newConn(c stream) (*Conn, error) {
 	return &Conn{Process: who, c: c, in: bufio.NewReaderSize(c, maxLine)}, nil
 }
 
-var errStranger = errors.New("it is of another user")
+var errStranger = errors.New("it runs as another user")
 
 // ours reports whether a uid is this process's own, or root's. One that the kernel can't
 // translate into this user namespace may be anybody's.

@@ -87,7 +87,7 @@ func (e *ClaimedError) Error() string {
 const claimPrefix = "@hotswap-push/"
 
 // errUnclaimable: somebody of another user has the name.
-var errUnclaimable = errors.New("another user's process has taken the name of the file's pushes")
+var errUnclaimable = errors.New("another user's process holds the name that pushes to this file claim")
 
 // Claim makes this process the only one of its user's that replaces the file, until
 // release is called. A *ClaimedError says which process does so already. A new file may
@@ -112,7 +112,7 @@ func Claim(file fileid.ID) (release func(), err error) {
 			// Gone, or not yet listening; or released, and a child that was just started
 			// still has a copy of the descriptor.
 			if time.Since(began) > preExecPatience {
-				return nil, errors.New("the name of the file's pushes stays taken")
+				return nil, errors.New("the name that pushes to this file claim stays taken")
 			}
 			pause()
 			continue

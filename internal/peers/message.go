@@ -131,7 +131,7 @@ func decode(line []byte) (m Message, err error) {
 	}
 	for i := range m.Holders {
 		if h := &m.Holders[i]; h.For < 0 || len(h.Kind) > maxText {
-			return Message{}, fmt.Errorf("a %q with a holder that is none", clip(string(m.Op)))
+			return Message{}, fmt.Errorf("a %q with an invalid holder", clip(string(m.Op)))
 		}
 	}
 	return m, nil

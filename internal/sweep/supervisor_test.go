@@ -233,7 +233,7 @@ func (s *supervisor) describe(n seccomp.Notification) (c call, counts bool) {
 	return c, counts
 }
 
-// unopened is a descriptor that is none, which with /dev/null, the driver's reserve
+// unopened is a descriptor that is not one, which with /dev/null, the driver's reserve
 // of descriptors, comes and goes beside the operation.
 var unopened = regexp.MustCompile(`^fd -?\d+$`)
 

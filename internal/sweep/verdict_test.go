@@ -92,7 +92,7 @@ func (f *fixture) inspectMoved(path string, o *outcome) (s state, wrong []string
 	if o.Swapped {
 		s = stateNew
 	}
-	if !o.Swapped && !strings.Contains(o.Error, "somebody else replaced the live file meanwhile") {
+	if !o.Swapped && !strings.Contains(o.Error, "something else replaced the live file meanwhile") {
 		wrong = append(wrong, fmt.Sprintf("it does not say why it was refused: %q", o.Error))
 	}
 	if got, err := digestFile(path); err != nil || got != f.movedDigest {

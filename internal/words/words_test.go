@@ -22,6 +22,11 @@ var unwanted = []struct{ not, but string }{
 	{`\bafterglow\b`, "the fence's grace"},
 	{`\bnewborn\b`, "a pre-exec child"},
 	{`\bfile (?:that )?(?:was|is) cut\b`, "truncated"},
+	{`\bmends?\b`, "fix"},
+	{`\bis of another user\b`, "runs as another user"},
+	{`\bthat is none\b`, "that is not one"},
+	{`\bif that is meant\b`, "if this is intended"},
+	{`\bwhat is gone\b`, "a missing file, what no longer exists"},
 }
 
 // TestTheWordListIsKept in Markdown and in Go, but for the list itself.
