@@ -65,7 +65,7 @@ func TestAPoolMadeAfterTheFileWasRemovedBeginsANewDatabase(t *testing.T) {
 					t.Error("it is another Database")
 				}
 				testenv.Eventually(t, func() error {
-					if log := r.log.String(); !strings.Contains(log, "was removed, and a pool made since then") {
+					if log := r.log.String(); !strings.Contains(log, "was removed, and a pool opened since then") {
 						return fmt.Errorf("the log says nothing of it: %s", log)
 					}
 					return nil
