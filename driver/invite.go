@@ -41,7 +41,8 @@ func (d *Database) invite(first peers.Message) *host {
 			c.Close()
 			continue
 		}
-		m := &member{c: c, Peer: Peer{PID: c.Process.PID, Program: c.Process.Command()}, pending: true, silent: silent.has(c.Name)}
+		m := &member{c: c, Peer: Peer{PID: c.Process.PID, Program: c.Process.Command()}, pending: true}
+		m.silent = !h.adopts && silent.has(c.Name) // who is left behind there loses what it writes
 		all = append(all, m)
 		go h.hear(m)
 	}
@@ -69,8 +70,8 @@ func (d *Database) invite(first peers.Message) *host {
 }
 
 // admitAll waits for the answers of those who were asked, but for that of nobody who is
-// stopped: most likely he has to do with another file. Nor does it wait twice for those who
-// do not answer: a push asks several times.
+// stopped: most likely he has to do with another file. Nor does it wait twice, as a rule, for
+// those who do not answer: a push asks several times.
 func (h *host) admitAll(all []*member) {
 	late := time.NewTimer(invitePatience)
 	defer late.Stop()
