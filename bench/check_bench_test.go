@@ -69,6 +69,18 @@ func checkOn(dsn string, mmap int64, pragmas <-chan string) error {
 	return nil
 }
 
+// checkAlone is one check of SQLite's as a push runs it, and nothing else.
+func checkAlone(path, pragma string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	pragmas := make(chan string, 1)
+	pragmas <- pragma
+	close(pragmas)
+	return checkOn("file:"+path+"?mode=rw&nolock=1&_query_only=1", info.Size(), pragmas)
+}
+
 func openMapped(dsn string, mmap int64) (*sql.DB, error) {
 	db, err := sql.Open("sqlite3", dsn)
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 )
 
 var (
-	large     = flag.Bool("large", false, "also run the benchmarks on 1 GB")
+	large     = flag.Bool("large", false, "also run the benchmarks on 1 GB, and the command's on 400 MB and 2 GB")
+	sampleDir = flag.String("samples", "", "make the databases that are copied and checked in this `directory`, and leave them for the next run")
 	recordDir = flag.String("record", "", "write what BenchmarkTimeline and BenchmarkPause see to this `directory`, as CSV for bench/plot")
 )
 

@@ -29,6 +29,9 @@ func sample(tb testing.TB, mb int) string {
 	if path, ok := samples.paths[mb]; ok {
 		return path
 	}
+	if samples.dir == "" && *sampleDir != "" {
+		samples.dir, samples.paths = *sampleDir, map[int]string{}
+	}
 	if samples.dir == "" {
 		dir, err := os.MkdirTemp("", "hotswap-bench-")
 		if err != nil {
@@ -37,6 +40,10 @@ func sample(tb testing.TB, mb int) string {
 		samples.dir, samples.paths = dir, map[int]string{}
 	}
 	path := filepath.Join(samples.dir, fmt.Sprint(mb, "MB.sqlite3"))
+	if _, err := os.Stat(path); err == nil { // of an earlier run
+		samples.paths[mb] = path
+		return path
+	}
 	db, err := sql.Open("sqlite3", "file:"+path+"?_journal=OFF&_sync=OFF&_locking=EXCLUSIVE&_cache_size=-200000")
 	if err != nil {
 		tb.Fatal(err)
@@ -59,7 +66,7 @@ func sample(tb testing.TB, mb int) string {
 }
 
 func removeSamples() error {
-	if samples.dir == "" {
+	if samples.dir == "" || samples.dir == *sampleDir {
 		return nil
 	}
 	return os.RemoveAll(samples.dir)
