@@ -152,3 +152,17 @@ func TestAPushInPlaceNeedsItsSpaceTwice(t *testing.T) {
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// TestAFullDiskOfACopyIsNotTakenForTheDatabasesOwn: it is the other one that needs room.
+func TestAFullDiskOfACopyIsNotTakenForTheDatabasesOwn(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), "")
+	_, err := swapper.Pull(t.Context(), s.db, fullDisk{}, swapper.PullOptions{})
+	if !errors.Is(err, swapper.ErrNoSpace) || !strings.Contains(err.Error(), "make room where the copy goes") {
+		t.Errorf("got %v", err)
+	}
+}
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }

@@ -190,7 +190,7 @@ func (p *pull) send(ctx context.Context, s *stage, dst io.Writer) error {
 		if n > 0 {
 			hash.Write(buf[:n])
 			if _, err := dst.Write(buf[:n]); err != nil {
-				return failed("send the snapshot", err)
+				return notSent(err)
 			}
 			p.report.Bytes += int64(n)
 			p.events.progress(StepSending, fmt.Sprintf("sent %d of %d bytes", p.report.Bytes, s.size), p.report.Bytes, s.size)
@@ -213,7 +213,7 @@ func (p *pull) send(ctx context.Context, s *stage, dst io.Writer) error {
 func (p *pull) sendFile(ctx context.Context, s *stage, dst transfer.FileDest) error {
 	cloned, err := dst.CloneFrom(ctx, s.file)
 	if err != nil {
-		return failed("send the snapshot", err)
+		return notSent(err)
 	}
 	d := digestBehind(s.file, dst.WantsDigest())
 	defer d.stop()
@@ -221,7 +221,7 @@ func (p *pull) sendFile(ctx context.Context, s *stage, dst transfer.FileDest) er
 		n := min(fileChunk, s.size-p.report.Bytes)
 		if !cloned {
 			if n, err = dst.CopyFrom(ctx, s.file, p.report.Bytes, n); err != nil {
-				return failed("send the snapshot", err)
+				return notSent(err)
 			}
 		} else if err := ctx.Err(); err != nil {
 			return err
@@ -234,7 +234,7 @@ func (p *pull) sendFile(ctx context.Context, s *stage, dst transfer.FileDest) er
 		p.events.progress(StepSending, fmt.Sprintf("sent %d of %d bytes", p.report.Bytes, s.size), p.report.Bytes, s.size)
 	}
 	if err := dst.Truncate(ctx, s.size); err != nil {
-		return failed("send the snapshot", err)
+		return notSent(err)
 	}
 	if p.report.SHA256, err = d.hex(ctx); err != nil {
 		return failed("read the snapshot", err)
@@ -250,7 +250,7 @@ func (p *pull) sendPipe(ctx context.Context, s *stage, dst transfer.PipeDest) (e
 	for p.report.Bytes < s.size {
 		n, err := dst.MoveFrom(ctx, s.file, p.report.Bytes, min(fileChunk, s.size-p.report.Bytes))
 		if err != nil {
-			return failed("send the snapshot", err)
+			return notSent(err)
 		}
 		if n == 0 {
 			return failed("read the snapshot", fmt.Errorf("%d bytes of %d", p.report.Bytes, s.size))
@@ -262,4 +262,13 @@ func (p *pull) sendPipe(ctx context.Context, s *stage, dst transfer.PipeDest) (e
 		return failed("read the snapshot", err)
 	}
 	return nil
+}
+
+// notSent is the error of a destination that takes no more.
+func notSent(err error) error {
+	f := failed("send the snapshot", err).(*failure)
+	if errors.Is(f, ErrNoSpace) {
+		f.hint = "make room where the copy goes, which may be another disk than the database's, and try again"
+	}
+	return f
 }

@@ -148,7 +148,7 @@ func (t *target) oneName(state fileState) error {
 	return &failure{
 		text:  fmt.Sprintf("the target has %d hard links, and a rename would replace only this one", state.nlink),
 		kinds: []error{ErrTarget},
-		hint:  fmt.Sprintf("find the others with: find %s -xdev -inum %d", mountOf(t.dir), state.ino),
+		hint:  fmt.Sprintf("find the others with: find %s -xdev -inum %d, remove them, and try again", mountOf(t.dir), state.ino),
 	}
 }
 

@@ -53,6 +53,9 @@ type cli struct {
 	Mv onlyCp `cmd:"" hidden:""`
 	Rm onlyCp `cmd:"" hidden:""`
 	Ln onlyCp `cmd:"" hidden:""`
+
+	Rollback backWithCp `cmd:"" hidden:""`
+	Restore  backWithCp `cmd:"" hidden:""`
 }
 
 // sockets are the flags that say which program.
@@ -73,6 +76,16 @@ type onlyCp struct {
 func (onlyCp) Run() error {
 	return usagef("there is only cp: a live database can be replaced or copied, " +
 		"not moved, removed or linked while its program runs; use `hotswap cp SRC DST`, then remove SRC yourself")
+}
+
+// backWithCp answers users who want the database before a push again.
+type backWithCp struct {
+	Args []string `arg:"" optional:"" passthrough:"all"`
+}
+
+func (backWithCp) Run() error {
+	return usagef("there is only cp, also for the way back").
+		withHint("push what `cp --backup` has kept, or any copy: `hotswap cp --backup DB~ DB`, where DB is what `hotswap status` shows")
 }
 
 // printJSON prints one JSON object.

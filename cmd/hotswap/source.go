@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 
 	"hotswap/internal/fdpass"
@@ -76,6 +77,9 @@ func openSource(ctx context.Context, src side, out *output) (*source, error) {
 		f := fileFailure(fmt.Errorf("open the source: %w", err))
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 			f.hint = "check the name, which is relative to the current directory"
+			if strings.HasSuffix(src.path, "~") {
+				f.hint += "; a push or a pull keeps what it replaces under that name with --backup only"
+			}
 		}
 		return nil, f
 	}
