@@ -52,9 +52,14 @@ func (d *Database) invite(first peers.Message) *host {
 		case slices.Contains(h.members, m):
 		case h.inPlace && m.unheard:
 			h.unheard = append(h.unheard, m)
-		case h.adopts && m.unheard:
+		case m.unheard && (h.adopts || first.Op == peers.Status):
 			m.Problem = "does not answer"
-			h.apart = append(h.apart, m.Peer)
+			if m.c.Process.Stopped() {
+				m.Problem = "is stopped (SIGSTOP)"
+			}
+			if hasOpen(m.Peer, h.file) {
+				h.apart = append(h.apart, m.Peer)
+			}
 			m.c.Close()
 		default:
 			m.c.Close()

@@ -52,10 +52,13 @@ func TestAStoppedPeerMakesAPushGoInPlace(t *testing.T) {
 	w := newWorld(t, "WAL")
 	a, b := w.add(settings{Idle: true}), w.add(settings{Idle: true})
 	b.Process.Signal(syscall.SIGSTOP)
-	a.inPlace(b.process())
+	a.inPlace(b.process(), "is stopped")
 	out, _ := a.push(order{Method: swapper.MethodRename})
-	if !out.Busy || !strings.Contains(out.Err, b.process()) {
+	if !out.Busy || !strings.Contains(out.Err, b.process()) || !strings.Contains(out.Err, "is stopped") {
 		t.Errorf("by rename: %s", out.Err)
+	}
+	if got := a.tell("peers"); !strings.Contains(got, "is stopped") {
+		t.Errorf("its peers: %s", got)
 	}
 	a.sees()
 	b.Process.Signal(syscall.SIGCONT)
