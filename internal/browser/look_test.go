@@ -6,15 +6,18 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"hotswap/driver"
 	"hotswap/internal/testenv"
 	"hotswap/sockserver"
 )
@@ -183,4 +186,56 @@ func TestAProgramThatGoesAwayAndComesBackIsNoticed(t *testing.T) {
 	go server.ListenAndServe()
 	defer server.Close()
 	b.sees("#state", "live")
+}
+
+func TestWhoElseHasItOpenAndWhatIsWrongIsShown(t *testing.T) {
+	p := start(t, "production.sqlite3", mayPush)
+	if err := os.WriteFile(filepath.Join(p.dir, "broken.sqlite3"), []byte("this is no database"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, ok := driver.Lookup(p.path)
+	if !ok {
+		t.Fatal("it is not managed")
+	}
+	for i := range 14 {
+		f, err := d.Freeze(t.Context(), driver.FreezeOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(i*7%11) * 200 * time.Microsecond) // for the chart to have a shape
+		f.Replaced()
+		f.Thaw()
+	}
+	reader := exec.CommandContext(t.Context(), "sh", "-c", "exec 3<\"$1\"; echo; cat", "sh", p.path)
+	in, err := reader.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := reader.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := reader.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Wait()
+	defer in.Close()
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, p.url())
+	b.sees("article[aria-label='broken.sqlite3']", "it is damaged", "Not open")
+	live := "article[aria-label='production.sqlite3'] "
+	b.sees(live+".openers", "Also open in", "sh", fmt.Sprint(reader.Process.Pid), "no peer: a push goes in place")
+	b.sees(live+".chart", "ms")
+	if bars := eval[int](b, `document.querySelectorAll(".chart rect").length`); bars != 14 {
+		t.Errorf("%d bars", bars)
+	}
+	b.do(chromedp.Click(chromedp.CSS(live + ".swaps summary")))
+	b.sees(live+".swaps table", "15", "2", "µs")
+	b.do(chromedp.Click(chromedp.CSS(live + ".swaps summary")))
+	b.picture("busy")
+	in.Close()
+	b.gone(live + ".openers table")
+	b.silent()
 }

@@ -108,6 +108,14 @@ func (b *tab) sees(selector string, words ...string) {
 	})
 }
 
+// gone waits until there is no such element.
+func (b *tab) gone(selector string) {
+	b.t.Helper()
+	testenv.Until(b.t, "there is no "+selector, func() bool {
+		return eval[bool](b, fmt.Sprintf("document.querySelector(%q) === null", selector))
+	})
+}
+
 // press presses the button with that text, once there is one that can be pressed.
 func (b *tab) press(text string) {
 	b.t.Helper()

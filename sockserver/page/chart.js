@@ -14,15 +14,20 @@ function svg(name, attributes, ...children) {
 }
 
 function describe(swap) {
-  const how = swap.external ? "put there by something else" : "swapped";
-  return `generation ${swap.generation}, ${how} at ${date(swap.at)}, pause ${duration(swap.pause_ns)}`;
+  return `generation ${swap.generation}, ${date(swap.at)}, pause ${duration(swap.pause_ns)}${remark(swap) && `, ${remark(swap)}`}`;
+}
+
+// remark says what is not as in most swaps.
+function remark(swap) {
+  if (swap.external) return "put there by something else";
+  return swap.writes_only ? "only writes waited" : "";
 }
 
 export function chart(swaps) {
   const longest = Math.max(...swaps.map((swap) => swap.pause_ns), 1);
   const bars = swaps.map((swap, i) => {
     const high = Math.max(2, (swap.pause_ns / longest) * height);
-    return svg("rect", { x: i * step, y: height - high, width, height: high, class: swap.external ? "external" : "swap" },
+    return svg("rect", { x: i * step, y: height - high, width, height: high, class: swap.external ? "external" : swap.writes_only ? "writes" : "swap" },
       svg("title", {}, describe(swap)));
   });
   const across = Math.max(swaps.length, 12) * step;
@@ -40,6 +45,6 @@ export function chart(swaps) {
 export function table(swaps) {
   const rows = swaps.toReversed().map((swap) => el("tr", {},
     el("td", {}, String(swap.generation)), el("td", {}, date(swap.at)), el("td", {}, duration(swap.pause_ns)),
-    el("td", {}, swap.external ? "by something else" : "")));
+    el("td", {}, remark(swap))));
   return el("table", {}, el("thead", {}, el("tr", {}, ...["Generation", "At", "Pause", ""].map((head) => el("th", { scope: "col" }, head)))), el("tbody", {}, ...rows));
 }

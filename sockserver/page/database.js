@@ -20,12 +20,14 @@ export class Database {
     this.pushButton = this.opener("Push a database…", () => this.panel.useFile());
     this.backButton = this.opener("Go back to the backup…", () => this.panel.useBackup());
     this.backupText = el("p", { class: "quiet backup" });
+    this.unopened = el("p", { class: "quiet", hidden: true }, "Not open: managed because it matches Config.DatabasePaths.");
     const title = shown(baseName(path));
     this.element = el("article", { "aria-label": title, dragover: (event) => this.dragged(event), dragleave: () => this.element.classList.remove("target"), drop: (event) => this.dropped(event) },
       el("h2", {}, title, " ", this.badge),
       el("p", { class: "path quiet" }, shown(directory(path))),
       this.parts.get("warnings"),
       el("dl", { class: "figures" }, ...figures.map((name) => el("div", {}, el("dt", {}, name), this.figures.get(name)))),
+      this.unopened,
       this.parts.get("holders"),
       this.parts.get("openers"),
       this.parts.get("swaps"),
@@ -93,20 +95,23 @@ export class Database {
 
   updateFigures(info) {
     const s = info.stats;
+    this.unopened.hidden = info.open;
+    for (const [name, figure] of this.figures) figure.parentElement.hidden = !info.open && name !== "Size";
     const set = (name, text, attention = false) => {
       setText(this.figures.get(name), text);
       this.figures.get(name).classList.toggle("attention", attention);
     };
     set("Size", info.size === undefined ? "no file" : size(info.size) + (info.wal_size ? ` + ${size(info.wal_size)} WAL` : ""));
     set("Journal", info.journal_mode);
-    set("Generation", info.open ? String(s.generation) : "not open");
+    set("Generation", String(s.generation));
     set("Connections", String(s.connections));
     set("Busy", String(s.busy));
     set("Held", String(s.held));
     set("Waiting", String(s.waiting), s.waiting > 0);
     set("Last swap", s.swaps ? ago(s.last_swap) : "none yet");
-    set("Last pause", s.swaps ? duration(s.last_pause_ns) : "–");
-    set("Longest pause", s.swaps ? duration(s.longest_pause_ns) : "–");
+    set("Last pause", s.swaps ? duration(s.last_pause_ns) + (s.last_writes_only ? ", of writes" : "") : "–");
+    const ofWrites = s.longest_writes_pause_ns > s.longest_pause_ns ? `; of writes ${duration(s.longest_writes_pause_ns)}` : "";
+    set("Longest pause", s.swaps ? duration(s.longest_pause_ns) + ofWrites : "–");
     const badge = s.frozen ? "swap in progress" : s.on_swap_ns ? `OnSwap callbacks running for ${duration(s.on_swap_ns)}` : "";
     this.badge.hidden = badge === "";
     setText(this.badge, badge);
