@@ -26,7 +26,8 @@ import (
 //	kubectl     exec [-i] POD [-c CONTAINER] -- COMMAND..., without a shell
 //	fly         ssh console -C COMMAND, split into words and without a shell
 //	sudo        runs the command as it is
-//	systemctl   start UNIT: its ExecStart
+//	systemctl   start UNIT...: the ExecStart of each, in the background if the unit has
+//	            a socket (HOTSWAP_SOCKET), until stop UNIT...
 //	journalctl  what the program has logged
 //	litestream  replicate, which reads the database until it is told to stop; start,
 //	            which only says so; restore, from a file
@@ -143,13 +144,17 @@ func runContainer(name, volume, at string) {
 	if err := os.WriteFile(filepath.Join(dir, "pid"), fmt.Append(nil, cmd.Process.Pid), 0o644); err != nil {
 		fail(125, "%v", err)
 	}
+	awaitSocket(name, socket)
+}
+
+func awaitSocket(name, socket string) {
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if conn, err := net.Dial("unix", socket); err == nil {
 			conn.Close()
 			return
 		}
 		if time.Now().After(deadline) {
-			fail(125, "the program in %s does not start", name)
+			fail(125, "the program of %s does not start", name)
 		}
 	}
 }
@@ -186,26 +191,6 @@ func sudoMain() {
 		fail(1, "usage: sudo -u USER COMMAND...")
 	}
 	become(".", nil, os.Args[3:]...)
-}
-
-// systemctlMain is "systemctl start UNIT".
-func systemctlMain() {
-	if len(os.Args) != 3 || os.Args[1] != "start" {
-		fail(1, "usage: systemctl start UNIT")
-	}
-	dir := machineDir("host")
-	unit, err := os.ReadFile(filepath.Join(dir, os.Args[2]))
-	if err != nil {
-		fail(5, "Unit %s not found.", os.Args[2])
-	}
-	for line := range strings.Lines(string(unit)) {
-		if text, ok := strings.CutPrefix(line, "ExecStart="); ok {
-			// What systemd makes of a line before it splits it, which the shell does
-			// here (systemd.service(5)).
-			become(dir, nil, "sh", "-c", strings.NewReplacer("%%", "%", "$$", "$").Replace(below(dir, text)))
-		}
-	}
-	fail(1, "%s has no ExecStart", os.Args[2])
 }
 
 // below puts the absolute paths of the guide on systemd below dir.

@@ -85,6 +85,34 @@ func stop(cmd *exec.Cmd) {
 	}
 }
 
+// stopUnits has the units that the stand-in for systemctl has started end with the test.
+func (w world) stopUnits(t *testing.T, dir string) {
+	t.Cleanup(func() {
+		names, _ := filepath.Glob(filepath.Join(dir, "*.pid"))
+		for _, name := range names {
+			if err := stopUnit(dir, strings.TrimSuffix(filepath.Base(name), ".pid")); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// startContained starts the program in a container of a pod: in the pod's network, and
+// with processes of its own if this user may have that.
+func (w world) startContained(t *testing.T, name, volume string) {
+	t.Helper()
+	dir := w.machine(t, name, "run")
+	if err := os.Symlink(filepath.Join(w.dir, volume), filepath.Join(dir, "data")); err != nil {
+		t.Fatal(err)
+	}
+	words := []string{"HOTSWAP_SOCKET=" + filepath.Join(dir, "run/hotswap.sock")}
+	if exec.Command("unshare", "--pid", "--fork", "--mount-proc", "true").Run() == nil {
+		words = append(words, "unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+	}
+	cmd := w.start(t, dir, "run/hotswap.sock", "env", append(words, "program", filepath.Join(dir, "data/production.sqlite3"))...)
+	t.Cleanup(func() { cmd.Process.Kill() }) // unshare heeds no other signal
+}
+
 // read starts another process that says that it reads a database, and does so
 // until the test ends.
 func (w world) read(t *testing.T, command ...string) {
