@@ -133,7 +133,7 @@ func TestWhoCannotComeAlongToAFileThatWasMovedThereIsNamed(t *testing.T) {
 	b.Process.Signal(syscall.SIGSTOP)
 	w.move()
 	a.arrives()
-	named(b.Process.Pid, "does not answer")
+	named(b.Process.Pid, "is stopped")
 	b.Process.Signal(syscall.SIGCONT)
 	b.arrives()
 	for _, at := range []peers.Op{peers.Join, peers.Shut, peers.Close} {
