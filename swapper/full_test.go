@@ -53,7 +53,7 @@ func TestADiskThatFillsUpWhileTheContentIsWrittenLeavesTheOldOne(t *testing.T) {
 		says       string
 	}{
 		{"between two steps", int64(*large) << 20, int64(*large) << 19, "the disk is filling up"},
-		{"in a step", 8 << 20, 6 << 20, "database or disk is full"},
+		{"in a step", 7 << 20, 6 << 20, "database or disk is full"}, // the second of two
 	} {
 		data := sourceWith(t, "new", int(c.size))
 		for _, mode := range []string{"WAL", "DELETE"} {

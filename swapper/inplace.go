@@ -224,10 +224,12 @@ func (o *overwrite) write(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err // up to the step that commits
 		}
-		if _, err := o.target.still(); err != nil {
+		state, err := o.target.still()
+		if err != nil {
 			return err
 		}
-		if free, headroom, err := space(o.target.dir); err == nil && free < headroom/2 {
+		copied := o.stage.size - int64(o.copy.Remaining())*pageSize
+		if free, headroom, err := space(o.target.dir); err == nil && free-o.cached(copied, state.size) < headroom/2 {
 			return &failure{text: "the disk is filling up", kinds: []error{ErrNoSpace}, hint: "make room on the disk and try again"}
 		}
 		pages := max(1, stepBytes/int(max(1, pageSize)))
@@ -243,7 +245,7 @@ func (o *overwrite) write(ctx context.Context) error {
 		}
 		ahead.start()
 		total := o.stage.size
-		copied := total - int64(o.copy.Remaining())*pageSize
+		copied = total - int64(o.copy.Remaining())*pageSize
 		o.push.events.progress(StepOverwriting, fmt.Sprintf("wrote %d of %d bytes", copied, total), copied, total)
 		if done {
 			err := o.rollback() // there is nothing left to undo: it ends the copy
@@ -257,6 +259,15 @@ func (o *overwrite) write(ctx context.Context) error {
 			return o.writerElsewhere() // something keeps it from the commit
 		}
 	}
+}
+
+// cached is by how much the file, of that size, will grow for what was copied. The log
+// and the journal are written at once.
+func (o *overwrite) cached(copied, size int64) int64 {
+	if o.push.wal {
+		return 0
+	}
+	return max(0, copied-size)
 }
 
 // undo rolls the copy back, and finds out what the database holds then.
