@@ -129,7 +129,7 @@ func TestAPushIsStopped(t *testing.T) {
 	b.press("Push to")
 	<-validating
 	b.press("Stop")
-	b.sees(".result", "Refused: ", "unchanged")
+	b.sees(".result", "Failed: ", "unchanged")
 	if name := p.name(t); name != "old" {
 		t.Errorf("it holds %q", name)
 	}

@@ -29,13 +29,22 @@ export function outcome(report) {
   ].filter(Boolean);
 }
 
+// unplanned are the problems that are nobody's refusal.
+const unplanned = ["interrupted", "internal", "outcome-unknown"].map((word) => `urn:hotswap:problem:${word}`);
+
+// verdict tells a database that is live from one that was turned away.
+function verdict(problem) {
+  if (problem.report?.swapped) return "The new database is live, but";
+  return !problem.type || unplanned.includes(problem.type) ? "Failed" : "Refused";
+}
+
 // refusal describes a problem. What differs in the schemas is shown apart, so the text
 // need not repeat it.
 export function refusal(problem) {
   const differs = problem.schema?.differences?.length > 0;
   const detail = differs ? problem.detail.slice(0, problem.detail.indexOf("differs from the live one") + "differs from the live one".length) : problem.detail;
   return [
-    el("h3", {}, shown(`Refused: ${problem.title}`)),
+    el("h3", {}, shown(`${verdict(problem)}: ${problem.title}`)),
     el("p", {}, shownLines(detail)),
     problem.hint ? el("p", { class: "hint" }, shownLines(problem.hint)) : null,
     differs ? differences(problem.schema) : null,
