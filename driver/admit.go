@@ -3,6 +3,7 @@ package driver
 import (
 	"hotswap/internal/door"
 	"hotswap/internal/fileid"
+	"hotswap/internal/sqlitefile"
 )
 
 // mayOpen returns an error while the file at the path is not the one that is, or was
@@ -31,6 +32,11 @@ func (d *Database) mayOpen() error {
 		}
 		if known.file != fileid.None && known.file != now {
 			if ready, why, _ := d.ready(path, now); !ready {
+				return &replacedError{path, why}
+			}
+		}
+		if known.file != now && (known.file != fileid.None || sqlitefile.LeftBeside(path) != "") {
+			if why := d.awaitsPeers(path, now); why != "" {
 				return &replacedError{path, why}
 			}
 		}

@@ -10,8 +10,9 @@ import (
 )
 
 // arrive ends a freeze, with no connection open: it records which file is at the path,
-// and reports whether something other than a swap put it there.
-func (d *Database) arrive(swapped bool) (external bool) {
+// and reports whether something other than a swap put it there. If all who have the old one
+// open have left it together, it may be opened.
+func (d *Database) arrive(swapped, together bool) (external bool) {
 	if target, ok := d.repointedTo(); ok && !swapped && d.watch.idle() && door.File(d.Path()) == fileid.None {
 		if ready, _, _ := d.ready(target, fileid.Of(target)); !ready || d.moveTo(target) != nil {
 			return false
@@ -31,7 +32,7 @@ func (d *Database) arrive(swapped bool) (external bool) {
 	if !swapped {
 		// If the file is not complete yet, the first call checks again, for as long as
 		// it may wait.
-		if ready, _, _ := d.ready(path, now); !ready {
+		if ready, _, _ := d.ready(path, now); !ready || !together && d.awaitsPeers(path, now) != "" {
 			return false
 		}
 	}

@@ -93,7 +93,7 @@ package driver
 //	other files    watch, whole, adopt, settle, arrive, admit, replaced, anew: a file that
 //	               something else put at the path, or removed; leftbehind, leftwal: what
 //	               the old one leaves
-//	peers          peers, answerer: who they are; invite, silent, host, host_thaw,
+//	peers          peers, answerer, behind: who they are; invite, silent, host, host_thaw,
 //	               draintogether: the one that swaps; guest, guest_place: the one that
 //	               takes part; adopttogether: the one that leads to another's file
 //	for swapper    inside, rehearse, openfile, opensqlite, exclusive, apart; overwriting,

@@ -90,7 +90,7 @@ func (f *Frozen) thawThen(opened func(inside.Thawed)) {
 func (f *Frozen) thaw() (thawed inside.Thawed, notified <-chan struct{}, log *zerolog.Logger) {
 	f.thawed = true
 	d := f.db
-	external := d.arrive(f.replaced)
+	external := d.arrive(f.replaced, f.adopts)
 	if f.replaced = f.replaced || external; f.replaced {
 		d.forgives.Store(f.forgives)
 		thawed.Generation = d.generation.Add(1)       // before any call can see the new file,

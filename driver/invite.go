@@ -29,14 +29,8 @@ func (d *Database) invite(first peers.Message) *host {
 		return h
 	}
 	first.V, first.File = peers.Version, h.file
-	registry.Lock()
-	own := ""
-	if registry.endpoint != nil {
-		own = registry.endpoint.Name()
-	}
-	registry.Unlock()
 	var all []*member
-	for _, c := range peers.Find(own) {
+	for _, c := range peers.Find(ownEndpoint()) {
 		if c.Process.PID == os.Getpid() || c.Send(first) != nil {
 			c.Close()
 			continue

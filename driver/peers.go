@@ -89,6 +89,16 @@ func (d *Database) listen() {
 	}
 }
 
+// ownEndpoint returns the name of this process's; "" for none.
+func ownEndpoint() string {
+	registry.Lock()
+	defer registry.Unlock()
+	if registry.endpoint == nil {
+		return ""
+	}
+	return registry.endpoint.Name()
+}
+
 func (d *Database) hasPeers() bool { return !d.alone.Load() && !peersOff() }
 
 func (i insider) HasPeers() bool { return i.hasPeers() }

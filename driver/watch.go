@@ -42,6 +42,7 @@ type watch struct {
 	seen     observation // the file that is to be adopted, as last seen
 	warning  string      // why it is not adopted
 	rejected rejection
+	behind   behind
 	log      *zerolog.Logger
 }
 

@@ -43,6 +43,38 @@ func Has(pid int, file Inode) bool {
 	return err == nil && open
 }
 
+// Behind reports whether a process has a database open that was at the path before: one over
+// which another was moved, or one whose WAL is still beside the path, though it has what is
+// there now not open.
+func Behind(pid int, path string) bool {
+	dir, err := openDescriptors("/proc/" + strconv.Itoa(pid))
+	if err != nil {
+		return false
+	}
+	defer unix.Close(dir)
+	now, _ := InodeOf(path)
+	wal, walThere := InodeOf(path + "-wal")
+	hasNow, hasWAL := false, false
+	names, _ := namesIn(dir)
+	link := make([]byte, len(path)+len(deleted)+1)
+	for _, name := range names {
+		var st unix.Stat_t
+		if unix.Fstatat(dir, name, &st, 0) != nil {
+			continue
+		}
+		has := Inode{Dev: uint64(st.Dev), Ino: st.Ino}
+		hasNow = hasNow || has == now
+		hasWAL = hasWAL || walThere && has == wal
+		if n, err := unix.Readlinkat(dir, name, link); err == nil && string(link[:n]) == path+deleted {
+			return true
+		}
+	}
+	return hasWAL && !hasNow
+}
+
+// deleted follows the path in the link of a descriptor whose file has lost that name.
+const deleted = " (deleted)"
+
 // hasOpen looks through a process's descriptors by stat, which opens nothing.
 func hasOpen(proc string, file Inode) (bool, error) {
 	dir, err := openDescriptors(proc)

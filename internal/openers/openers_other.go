@@ -28,5 +28,8 @@ func Look(Inode) (all []Process, preExec bool) { return nil, false }
 // Has sees nobody here.
 func Has(int, Inode) bool { return false }
 
+// Behind is never so here.
+func Behind(int, string) bool { return false }
+
 // IsPreExec is never so here.
 func IsPreExec(pid int) bool { return false }

@@ -162,6 +162,9 @@ func (p *program) obey(line string) string {
 			}
 		}
 		return fmt.Sprint(driver.Raw(p.pinned, func(c *sqlite3.SQLiteConn) error { _, err := c.Exec(arg, nil); return err }))
+	case "idle": // has no connection open any more
+		p.pool.SetMaxIdleConns(-1)
+		return "<nil>"
 	case "held": // how many connections are
 		return fmt.Sprint(p.db.Stats().Held)
 	case "filter":
