@@ -2,6 +2,7 @@
 package dsn
 
 import (
+	"encoding/hex"
 	"errors"
 	"net/url"
 	"path/filepath"
@@ -83,14 +84,14 @@ func Parse(name string) *Name {
 	}
 	d.SetsJournal = params.Get("_journal") != "" || params.Get("_journal_mode") != ""
 	d.NoMutex = strings.EqualFold(params.Get("_mutex"), "no")
-	if vfs := params.Get("vfs"); vfs != "" && vfs != "unix" || unix.Supported() != nil {
+	if vfs := last(params["vfs"]); vfs != "" && vfs != "unix" || unix.Supported() != nil {
 		return d
 	}
 
 	uri, isURI := strings.CutPrefix(base, "file:")
 	file := base
 	if isURI {
-		if params.Get("mode") == "memory" {
+		if last(params["mode"]) == "memory" {
 			return d
 		}
 		if file, err = PathOfURI(uri); err != nil {
@@ -112,7 +113,7 @@ func Parse(name string) *Name {
 		d.Given = real // the name alone does not tell what ".." after a symlink is
 	}
 	d.uri = isURI
-	d.Shared = isURI && params.Get("cache") == "shared"
+	d.Shared = isURI && last(params["cache"]) == "shared"
 	d.Unlocked = isURI && (isTrue(params.Get("immutable")) || isTrue(params.Get("nolock")))
 	if _, fragment, ok := strings.Cut(base, "#"); ok && isURI {
 		d.tail = "#" + fragment
@@ -121,6 +122,14 @@ func Parse(name string) *Name {
 		d.tail += "?" + query
 	}
 	return d.At(real)
+}
+
+// last is the value that counts where SQLite takes the last one of a parameter.
+func last(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[len(values)-1]
 }
 
 // isTrue reads a parameter as sqlite3_uri_boolean does.
@@ -169,5 +178,23 @@ func PathOfURI(uri string) (path string, err error) {
 		}
 		uri = "/" + p
 	}
-	return url.PathUnescape(uri)
+	return unescape(uri), nil
+}
+
+// unescape decodes a URI's path as sqlite3ParseUri does: a % without two hexadecimal
+// digits stands for itself, and what follows a %00 is ignored.
+func unescape(uri string) string {
+	var path strings.Builder
+	for i := 0; i < len(uri); i++ {
+		c := uri[i]
+		if c == '%' && i+2 < len(uri) {
+			if octet, err := hex.DecodeString(uri[i+1 : i+3]); err == nil {
+				if c, i = octet[0], i+2; c == 0 {
+					break
+				}
+			}
+		}
+		path.WriteByte(c)
+	}
+	return path.String()
 }
