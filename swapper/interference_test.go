@@ -53,7 +53,7 @@ func TestAPushThatMeetsAFileReplacedMeanwhileLeavesThatOne(t *testing.T) {
 			r, err := s.push(source(t, "new"), swapper.PushOptions{Method: method, Validate: func(context.Context, *sql.DB) error {
 				return os.Rename(faster, s.path)
 			}})
-			if !errors.Is(err, swapper.ErrBusy) || !strings.Contains(err.Error(), "somebody else replaced") || r.Swapped {
+			if !errors.Is(err, swapper.ErrBusy) || !strings.Contains(err.Error(), "something else replaced") || r.Swapped {
 				t.Errorf("%+v, %v", r, err)
 			}
 			testenv.Eventually(t, func() error {

@@ -68,7 +68,7 @@ func TestAFileMovedThereAtTheEndOfAnUploadStaysWhole(t *testing.T) {
 						t.Error(err)
 					}
 				}}, swapper.PushOptions{Method: method})
-				if !errors.Is(err, swapper.ErrBusy) || !strings.Contains(err.Error(), "somebody else replaced") || r.Swapped {
+				if !errors.Is(err, swapper.ErrBusy) || !strings.Contains(err.Error(), "something else replaced") || r.Swapped {
 					t.Errorf("%+v, %v", r, err)
 				}
 				testenv.Until(t, "the moved file is adopted", func() bool { return s.db.Generation() == 2 })
