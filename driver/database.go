@@ -94,10 +94,10 @@ func newDatabase(path string) *Database {
 func (d *Database) Path() string { return *d.path.Load() }
 
 // Generation counts the databases that have been live at the path, starting at 1. It
-// advances before the first call reaches a new file. After new content is written in
-// place it advances right afterwards, so the first calls may see that with the old
-// number. Data read after a number was obtained is never older than that number, except
-// through Rows and transactions that were already open.
+// advances before the first call reaches a new file. When new content is written in
+// place, it advances right afterwards: the first calls may see the new content with the
+// old number. Data read after a number was obtained is never older than that number,
+// except through Rows and transactions that were already open.
 func (d *Database) Generation() uint64 { return d.generation.Load() }
 
 // warn begins a warning, on the logger of the freeze in progress if there is one.

@@ -43,15 +43,15 @@
 //
 // What is in no file is lost: TEMP tables, views and triggers, and in-memory databases
 // (':memory:' and an empty name), which are attached again, empty. A swap that loses
-// any logs that. What was registered or attached through [Raw] is lost, too; the
-// settings of a schema attached that way can't be replayed, which is logged when they
-// are made. Use a connect hook for these: it runs on every reopen.
+// any of these logs it. What was registered or attached through [Raw] is lost, too.
+// The settings of a schema attached that way can't be replayed, and a warning is logged
+// when they are made. Use a connect hook for all of this: it runs on every reopen.
 //
-// The SQL functions changes, total_changes and last_insert_rowid start afresh. An
-// Exec's Result describes its own statement as ever. But the LastInsertId of a
-// statement that inserts nothing is that of an earlier INSERT, and the RowsAffected of
-// one that is no INSERT, UPDATE or DELETE is that of an earlier one: after a swap those
-// are 0 until there is one.
+// The SQL functions changes, total_changes and last_insert_rowid start afresh. The
+// Result of an Exec describes its own statement, as always. But a statement that inserts
+// nothing reports the LastInsertId of an earlier INSERT, and one that is not an INSERT,
+// UPDATE or DELETE the RowsAffected of an earlier one: after a swap these are 0 until
+// there is one.
 //
 // # Where it differs from go-sqlite3
 //
@@ -61,9 +61,9 @@
 // (_txlock=immediate) take turns in the program before they meet SQLite's lock, whose
 // waiters sleep. With cache=shared a kept statement may run while another connection
 // changes the schema, which keeps others from being compiled. An Exec whose context has
-// already ended does not run; in go-sqlite3 that is left to chance.
+// already ended does not run; in go-sqlite3 it may or may not.
 //
-// # Files that others put at the path
+// # Files that something else puts at the path
 //
 // Twice a second the driver checks whether the file at a database's path, or where a
 // symlink on that path leads, is still the one that its connections have open. If not,

@@ -101,7 +101,7 @@ func (p PushParams) query(path string) url.Values {
 //
 // If src is an *os.File, of a regular file at its beginning or of a pipe, it is passed
 // to the server, which copies the file, or reads the pipe to its end, if both ends are on
-// Linux; src is not read here then, and a file keeps its offset.
+// Linux; this process then does not read src, and a file keeps its offset.
 //
 // The report is what the server reported. After an error the live database is
 // unchanged, unless the error wraps [swapper.ErrOutcomeUnknown] or

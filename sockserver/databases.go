@@ -39,7 +39,7 @@ type DatabaseInfo struct {
 	// checks every second, and Holder.For counts from when it first saw one.
 	Holders []driver.Holder `json:"holders"`
 	// OpenIn are the other processes that have the file open, as far as this one
-	// may see. While there are any that are no peers, a push goes in place.
+	// may see. While there are any that are not peers, a push goes in place.
 	OpenIn []Opener `json:"open_in"`
 	// Peers are those other processes that have the file open through the driver, too,
 	// and take part in its swaps or say why not: of a database that was asked for by

@@ -69,7 +69,7 @@
 // # Access
 //
 // The sockets have mode 0600, in a directory that is created with 0700, and a
-// peer must be of the process's own user or root, unless [Config] admits others.
+// peer must run as the process's own user or as root, unless [Config] admits others.
 // Whoever is admitted may read and replace every managed database. A client
 // opens its files itself: the server reads and writes no file for it but the
 // managed databases, and files whose open descriptors it passes, as far as it

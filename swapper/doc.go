@@ -37,9 +37,9 @@
 //
 // # Caveats
 //
-// The driver knows the connections of its own process. Of others the kernel tells, by
-// a lease on the file, on Linux and on local file systems; elsewhere a process that has
-// the file open and is idle may not be seen.
+// The driver knows the connections of its own process. Other processes are known from the
+// kernel, by a lease on the file, on Linux and on local file systems; elsewhere an idle
+// process that has the file open may go unnoticed.
 package swapper
 
 // The files, in the order of the story:

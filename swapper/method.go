@@ -17,9 +17,9 @@ type Method string
 const (
 	// MethodRename drains and closes the program's connections and renames the new
 	// file into place. The pause does not depend on the size of either database. The
-	// push needs the file to itself, but for peers ([driver.WithPeers]), which drain and
-	// close their connections, too: while another process has it open it is refused with
-	// ErrBusy.
+	// push needs the file to itself, except for peers ([driver.WithPeers]), which drain
+	// and close their connections, too: while any other process has it open, the push is
+	// refused with ErrBusy.
 	MethodRename Method = "rename"
 	// MethodInPlace writes the new content over the old one through SQLite, in one
 	// transaction. Other processes and long readers may have the file open, and each

@@ -54,9 +54,9 @@ type PushOptions struct {
 	// peer that hangs to answer. 0 means 30 s.
 	Timeout time.Duration
 	// MaxPause bounds how long calls wait in one attempt to drain what is held; 0
-	// means 1 s. For writes, which in a rename on a slow disk begin to wait before reads do
-	// (Report.WritesPause), it bounds both waits together, but for a sync of the disk that
-	// takes longer. While a push in place copies, writes wait for longer.
+	// means 1 s. In a rename on a slow disk writes begin to wait before reads do (see
+	// Report.WritesPause), and it bounds their whole wait, unless a single sync of the
+	// disk takes longer. Writes wait for longer while a push in place copies.
 	MaxPause time.Duration
 	// Force interrupts what has not drained by the timeout, and rolls its
 	// transactions back: their owners get an error that wraps driver.ErrForced. With
