@@ -25,6 +25,9 @@ var unwanted = []struct{ not, but string }{
 	{`\bmends?\b`, "fix"},
 	{`\bis of another user\b`, "runs as another user"},
 	{`\bthat is none\b`, "that is not one"},
+	{`\bsuch (?:a one|ones)\b`, "the noun: a peer"},
+	{`\bwho is (?:no|none of)\b`, "a process that is not"},
+	{`\bthat (?:is|are) no (?:peers?)\b`, "that is not a peer"},
 	{`\bif that is meant\b`, "if this is intended"},
 	{`\bwhat is gone\b`, "a missing file, what no longer exists"},
 }
