@@ -236,7 +236,7 @@ func (r *replacement) clearSidecars() error {
 	if err := r.setAside(); err != nil {
 		return err
 	}
-	if err := r.target.clearSidecars(r.push.wal, r.guard != nil && r.guard.unfenced && r.guard.leased); err != nil {
+	if err := r.target.clearSidecars(r.push.wal, r.guard != nil && r.guard.leased); err != nil {
 		return err
 	}
 	if r.rest == atRest {

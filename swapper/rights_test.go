@@ -182,6 +182,30 @@ func TestAReadOnlyFileOfTheProgramsOwnIsReplacedByRename(t *testing.T) {
 	}
 }
 
+// TestAProgramThatOnlyReadsIsPushedToByRename: the last of its connections leaves a -shm
+// behind, which it may not remove.
+func TestAProgramThatOnlyReadsIsPushedToByRename(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "live.sqlite3")
+	makeDatabase(t, path, "live", 200)
+	wal, err := sql.Open("sqlite3", "file:"+path+"?_journal=WAL")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(wal.Ping(), wal.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, path, "mode=ro")
+	for _, stamp := range []string{"a", "b", "c", "d", "e", "f"} {
+		s.stamp() // has it open
+		r := s.mustPush(source(t, stamp), swapper.PushOptions{Method: swapper.MethodRename, Backup: true})
+		if r.Method != swapper.MethodRename || s.stamp() != stamp {
+			t.Errorf("%+v, %s", r, s.stamp())
+		}
+		s.onlyFiles("live.sqlite3~")
+	}
+}
+
 // TestANameAsLongAsSQLiteTakesCanBePushedTo: the stage must not be what it fails
 // for.
 func TestANameAsLongAsSQLiteTakesCanBePushedTo(t *testing.T) {

@@ -14,8 +14,9 @@ import (
 // clearSidecars proves that the live database's sidecars hold nothing, and
 // removes them: a WAL that stayed would be replayed into the new file. After the
 // last close of a database in WAL mode there are none, unless another process
-// has it open, or ours may not write it.
-func (t *target) clearSidecars(wal, readOnly bool) error {
+// has it open, or the last connection was one that may not write it (mode=ro). alone says
+// that a lease proves that nobody has it open.
+func (t *target) clearSidecars(wal, alone bool) error {
 	for _, suffix := range sqlitefile.Sidecars {
 		name := t.path + suffix
 		info, err := os.Lstat(name)
@@ -32,9 +33,8 @@ func (t *target) clearSidecars(wal, readOnly bool) error {
 		holds := info.Size() > 0
 		switch suffix {
 		case "-shm":
-			// Only an index of the WAL, but somebody's; or of a connection of ours that
-			// may not write the database, and so leaves it behind.
-			holds = wal && !readOnly
+			// Only an index of the WAL, but somebody's, who has the database open as well.
+			holds = wal && !alone
 		case "-journal":
 			if holds {
 				if holds, err = hotJournal(name); err != nil {
