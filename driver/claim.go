@@ -1,7 +1,7 @@
 package driver
 
 // What others than a connection's user do with it: a freeze marks it and takes the mark
-// away, a reconnect or a forced freeze claims it.
+// away, a reconnect, a copy of a file that is gone, or a forced freeze claims it.
 
 // want waits until nobody holds mu of c, which is already marked, and sees to holdRaw.
 func (c *conn) want() {

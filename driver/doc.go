@@ -91,8 +91,8 @@ package driver
 //	               close, descriptors, reopen, replay: a connection's part in it
 //	the session    record, replay, attach: what is told to a connection that reopens
 //	other files    watch, whole, adopt, settle, arrive, admit, replaced, anew: a file that
-//	               something else put at the path, or removed; leftbehind, leftwal: what
-//	               the old one leaves
+//	               something else put at the path, or removed; lend: to copy the old one;
+//	               leftbehind, leftwal: what that leaves
 //	peers          peers, answerer, behind: who they are; invite, silent, host, host_thaw,
 //	               draintogether: the one that swaps; guest, guest_place: the one that
 //	               takes part; adopttogether: the one that leads to another's file

@@ -83,6 +83,9 @@ func (d *Database) Freeze(ctx context.Context, opts FreezeOptions) (*Frozen, err
 	if opts.swap.WritesOnly {
 		return dr.frozen, nil
 	}
+	if err := dr.beforeClose(); err != nil {
+		return nil, err
+	}
 	return dr.close()
 }
 

@@ -148,7 +148,7 @@ func (c *conn) repeatable(but *rows, err sqlite3.Error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.reopening != nil {
-		return true // Reconnect has it, so it holds nothing
+		return true // Reconnect has it, or it is lent, so it holds nothing
 	}
 	if state := c.state.load().state(); state == stateBusy || but != nil && state != stateHeld {
 		return false
@@ -165,7 +165,7 @@ func (c *conn) transacting(but *rows) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.reopening != nil {
-		return false // Reconnect has it, so it holds nothing
+		return false // Reconnect has it, or it is lent, so it holds nothing
 	}
 	switch state := c.state.load().state(); {
 	case but == nil && state != stateIdle && state != stateFrozen, but != nil && state != stateHeld:

@@ -132,7 +132,7 @@ func describe(m managed) DatabaseInfo {
 			info.Warnings = append(info.Warnings, lost.Error())
 		}
 		if why := m.db.Warning(); why != "" {
-			info.Warnings = append(info.Warnings, "another file was put at the path and is not used ("+why+"): move a whole database there with mv, or move this file away and push; "+
+			info.Warnings = append(info.Warnings, "another file was put at the path and is not used ("+why+"): move a whole database there with mv, or move this file away and push; a pull copies what the program serves; "+
 				"until then the program keeps using the old file, which no longer has a name, or its calls fail if no connection has that open any more")
 		}
 	}

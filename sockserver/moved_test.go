@@ -121,7 +121,7 @@ func TestAFileThatIsKeptOutIsGotRidOfAsThePushSays(t *testing.T) {
 				return err
 			}
 			p, ok := errors.AsType[*Problem](push())
-			if !ok || !p.Type.Temporary() || !strings.Contains(p.Hint, "the live database is unchanged: move a whole database there with mv") || !strings.Contains(p.Hint, "or move this file away, and push") {
+			if !ok || p.Type != ProblemTarget || !strings.Contains(p.Hint, "the live database is unchanged: move a whole database there with mv") || !strings.Contains(p.Hint, "or move this file away, and push") {
 				t.Fatalf("a push: %+v", p)
 			}
 			if n := rowsIn(t, pool); n != 3 {

@@ -57,9 +57,13 @@ func (p *push) check(ctx context.Context) error {
 	if err != nil {
 		return badIfCorrupt(ctx, "read the source's schema", "the source's schema can't be read", err)
 	}
-	if !p.opts.SkipSchemaCheck && !p.target.empty() {
+	if !p.opts.SkipSchemaCheck && (!p.target.empty() || p.removed.open) {
 		p.events.plain(StepSchema)
-		if err := p.compareSchema(ctx, staged); err != nil {
+		compare := p.compareSchema
+		if !p.target.exists {
+			compare = p.compareRemoved
+		}
+		if err := compare(ctx, staged); err != nil {
 			return err
 		}
 		p.events.plain(StepSchemaPassed)

@@ -27,7 +27,7 @@ var (
 	// constraints. Such an error is an ErrBadDatabase too.
 	ErrConstraint = errors.New("constraint violated")
 	// ErrBusy: try again later. Another push is in progress, another process has the
-	// database open or locked, the file at the path was replaced by somebody else, or
+	// database open or locked, the file at the path is being replaced by somebody else, or
 	// the program held something longer than the timeout (then errors.As finds a
 	// *driver.HeldError).
 	ErrBusy = errors.New("database is busy")
@@ -38,10 +38,12 @@ var (
 	ErrNoSpace = errors.New("not enough space")
 	// ErrTarget: the live database can't be replaced, or read, as it is. It has several
 	// hard links, is a mount point or not a regular file, is damaged, has lost its WAL,
-	// is kept locked by the program itself, or something is in the way beside it.
+	// is kept locked by the program itself, or something is in the way beside it; or
+	// something that is no whole database was put at its path, or it was removed and the
+	// backup that was asked for can't be made.
 	ErrTarget = errors.New("target can't be replaced")
-	// ErrNotExist: the database to pull has no file yet, or its file was removed while
-	// the program has it open.
+	// ErrNotExist: the database to pull has no file yet, or its file was removed and the
+	// program has it open no longer.
 	ErrNotExist = errors.New("database does not exist yet")
 	// ErrDurabilityUnknown: the swap is done, the new database is live, and
 	// the disk did not confirm it: a power loss may bring the old one back.

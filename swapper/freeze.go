@@ -31,14 +31,21 @@ func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
 	if err != nil {
 		return nil, err
 	}
+	swap := inside.FreezeOptions{InTurn: true, Quiet: p.rest.quiet()}
+	keeps := p.keepsRemoved()
+	if keeps {
+		swap.BeforeClose = p.keepRemoved(ctx)
+	}
 	opts := inside.Extend(driver.FreezeOptions{
-		MaxPause: p.opts.MaxPause, Force: p.opts.Force,
-		Peers:  p.wantLease, // which proves that they have closed it
-		Logger: &p.opts.Logger,
-		Notify: p.freezeStep,
-	}, inside.FreezeOptions{InTurn: true, Quiet: p.rest.quiet()})
+		MaxPause: p.opts.MaxPause,
+		Force:    p.opts.Force && !keeps, // which closes connections, perhaps the last one on the file
+		Peers:    p.wantLease,            // which proves that they have closed it
+		Logger:   &p.opts.Logger,
+		Notify:   p.freezeStep,
+	}, swap)
 	frozen, err := p.freezePatiently(ctx, opts, p.attemptRename())
 	if err != nil {
+		p.dropKept()
 		return nil, p.freezeFailed(err)
 	}
 	p.phases.begin("swap")
@@ -150,6 +157,10 @@ func (p *push) freezeAll(ctx context.Context) (frozen *driver.Frozen, others att
 func (p *push) freezeFailed(err error) error {
 	var held *driver.HeldError
 	switch {
+	case errors.Is(err, inside.ErrNoneOpen):
+		return noneOpen(removedText)
+	case errors.Is(err, inside.ErrUnread):
+		return servedFailed(context.Background(), "copy the live database to its backup", err)
 	case errors.As(err, new(*driver.PeerError)):
 		// One that is told of another swap just now would not be told of this one in place.
 		f := &failure{cause: err, kinds: []error{ErrBusy}, inPlace: !errors.Is(err, driver.ErrFreezing),

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"hotswap/driver"
+	"hotswap/internal/inside"
 	"hotswap/internal/livefile"
 )
 
@@ -21,15 +22,19 @@ func lost(db *driver.Database) error {
 }
 
 // strange is the error of a file at the path that is not the program's.
-func strange(err error) error {
+func strange(db *driver.Database, err error) error {
 	if !errors.Is(err, driver.ErrReplaced) {
 		return failed("see whether the program uses the file at the path", err)
 	}
-	return &failure{text: "the program does not use the file at the path", cause: err, kinds: []error{ErrBusy}, hint: strangeHint}
+	f := &failure{text: "the program does not use the file at the path", cause: err, kinds: []error{ErrTarget}, hint: strangeHint}
+	if inside.Of(db).Whole() { // and it may yet
+		f.kinds = []error{ErrBusy}
+	}
+	return f
 }
 
 // strangeHint says how to go on with a file that the program does not use: there can be
-// no push or pull before it is gone or replaced. A program that refuses the files of
-// others (driver.RefuseReplaced) wants the old one.
+// no push before it is gone or replaced, and the old one lasts as long as the program. A
+// program that refuses the files of others (driver.RefuseReplaced) wants the old one.
 const strangeHint = "move a whole database there with mv, and the program goes on with that; or move this file away, and push; " +
-	"or, if the program refuses what others put there, move the old one back or restart it"
+	"a pull copies the old file, which the program goes on with until then; or, if the program refuses what others put there, move the old one back or restart it"

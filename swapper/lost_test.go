@@ -79,12 +79,9 @@ func TestALiveFileThatSomebodyRemovedIsNotOneThatIsNotThereYet(t *testing.T) {
 	for _, mode := range []string{"WAL", "DELETE"} {
 		t.Run(mode, func(t *testing.T) {
 			s := start(t, t.TempDir(), "&_journal="+mode)
+			s.stamp()
 			for _, suffix := range []string{"", "-wal", "-shm"} {
 				os.Remove(s.path + suffix)
-			}
-			_, err := swapper.Pull(context.Background(), s.db, &bytes.Buffer{}, swapper.PullOptions{})
-			if !errors.Is(err, swapper.ErrNotExist) || !strings.Contains(err.Error(), "removed or moved away") {
-				t.Errorf("a pull: %v", err)
 			}
 			if lost := livefile.Lost(s.db); lost == nil || !strings.Contains(lost.Error(), "removed or moved away") {
 				t.Errorf("got %v", lost)

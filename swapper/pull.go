@@ -26,6 +26,10 @@ import (
 // up to their busy timeout. On Linux it is copied as the file system copies a file;
 // elsewhere, and where that can't be, by SQLite's backup API.
 //
+// If the database's file was removed, or something that is no database was put at its
+// path, the copy is of the file that the program still has open, by one of its own
+// connections: calls on that one wait meanwhile.
+//
 // A copy of a damaged database is damaged, too, which goes unnoticed unless opts.Check
 // is set.
 //
@@ -67,43 +71,25 @@ type pull struct {
 }
 
 func (p *pull) run(ctx context.Context, dst io.Writer) error {
-	if err := inside.Of(p.db).CheckFile(ctx); err != nil {
-		return strange(err)
+	what, err := p.notServed(ctx)
+	if err != nil {
+		return err
 	}
 	p.report.Source = p.db.Path() // a symlink may have been turned
-	if err := lost(p.db); err != nil {
-		return err
-	}
-	path := p.db.Path()
-	info, err := os.Stat(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return &failure{text: "the database does not exist yet", kinds: []error{ErrNotExist},
-			hint: "the program creates it on first use, and so does a push"}
-	}
-	if err != nil {
-		return failed("inspect the database", err)
-	}
 	p.phases.begin("snapshot")
-	p.events.plain(StepSnapshot)
-	if file, ok := dst.(transfer.FileDest); ok && !p.opts.Check && !file.WantsDigest() && file.Beside(info) {
-		if err := p.direct(ctx, file); !notDirectly(err) {
-			return err
+	var s *stage
+	if what == "" {
+		done := false
+		if s, done, err = p.snapshotAt(ctx, dst); done {
+			return nil
 		}
+	} else if err = p.mayStage(); err == nil {
+		s, err = p.snapshotServed(ctx, what)
 	}
-	if err := checkDir(filepath.Dir(path), "a pull first copies the database to a file beside it"); err != nil {
-		return err
-	}
-	s, err := createStage(path, kindPull, private)
 	if err != nil {
 		return err
 	}
 	defer s.discard()
-	if err := s.reserve(0, info.Size()); err != nil {
-		return err
-	}
-	if err := p.snapshot(ctx, s, info.Size()); err != nil {
-		return err
-	}
 	p.taken(s.size)
 	if p.opts.Check {
 		if err := p.check(ctx, s); err != nil {
@@ -121,6 +107,47 @@ func (p *pull) run(ctx context.Context, dst io.Writer) error {
 		return p.sendPipe(ctx, s, dst)
 	}
 	return p.send(ctx, s, dst)
+}
+
+// snapshotAt copies the database at its path into a new stage; or, and then it is done, to
+// dst itself.
+func (p *pull) snapshotAt(ctx context.Context, dst io.Writer) (s *stage, done bool, err error) {
+	if err := lost(p.db); err != nil {
+		return nil, false, err
+	}
+	path := p.db.Path()
+	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, false, &failure{text: "the database does not exist yet", kinds: []error{ErrNotExist},
+			hint: "the program creates it on first use, and so does a push"}
+	}
+	if err != nil {
+		return nil, false, failed("inspect the database", err)
+	}
+	p.events.plain(StepSnapshot)
+	if file, ok := dst.(transfer.FileDest); ok && !p.opts.Check && !file.WantsDigest() && file.Beside(info) {
+		if err := p.direct(ctx, file); !notDirectly(err) {
+			return nil, err == nil, err
+		}
+	}
+	if err := p.mayStage(); err != nil {
+		return nil, false, err
+	}
+	if s, err = createStage(path, kindPull, private); err != nil {
+		return nil, false, err
+	}
+	if err = s.reserve(0, info.Size()); err == nil {
+		err = p.snapshot(ctx, s, info.Size())
+	}
+	if err != nil {
+		s.discard()
+		return nil, false, err
+	}
+	return s, false, nil
+}
+
+func (p *pull) mayStage() error {
+	return checkDir(filepath.Dir(p.db.Path()), "a pull first copies the database to a file beside it")
 }
 
 // direct copies the database to dst, an empty file in the database's own file system:

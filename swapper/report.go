@@ -113,7 +113,8 @@ const (
 
 	StepPullStarted  Step = "pull started"
 	StepSnapshot     Step = "taking a snapshot"
-	StepCopying      Step = "copying" // progress only: not logged
+	StepServed       Step = "copying what has no name" // a warning
+	StepCopying      Step = "copying"                  // progress only: not logged
 	StepSnapshotDone Step = "snapshot taken"
 	StepSending      Step = "sending" // progress only: not logged
 	StepPullComplete Step = "pull complete"

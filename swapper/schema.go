@@ -4,8 +4,13 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	sqldriver "database/sql/driver"
+	"fmt"
+	"io"
 	"slices"
 	"strings"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/internal/sqltext"
 )
@@ -47,13 +52,15 @@ func define(text string) definition {
 	return d
 }
 
+const selectSchema = `SELECT type, name, coalesce(sql, '') FROM main.sqlite_schema
+	WHERE name NOT LIKE 'sqlite\_%' ESCAPE '\'`
+
 // readSchema reads what a program made: not sqlite_sequence, sqlite_stat1 and
 // their like, which SQLite makes by itself.
 func readSchema(ctx context.Context, q interface {
 	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
 }) (schema, error) {
-	rows, err := q.QueryContext(ctx, `SELECT type, name, coalesce(sql, '') FROM sqlite_schema
-		WHERE name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
+	rows, err := q.QueryContext(ctx, selectSchema)
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +74,26 @@ func readSchema(ctx context.Context, q interface {
 		s[kind+" "+name] = define(cmp.Or(text, "(no SQL text)"))
 	}
 	return s, rows.Err()
+}
+
+// schemaOf is readSchema of a connection of SQLite's.
+func schemaOf(c *sqlite3.SQLiteConn) (schema, error) {
+	rows, err := c.Query(selectSchema, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	s := schema{}
+	for row := make([]sqldriver.Value, 3); ; {
+		err := rows.Next(row)
+		if err == io.EOF {
+			return s, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		s[fmt.Sprint(row[0], " ", row[1])] = define(fmt.Sprint(row[2]))
+	}
 }
 
 // compare returns the error that says how the new schema differs.

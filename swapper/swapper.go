@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"hotswap/driver"
+	"hotswap/internal/fileid"
 	"hotswap/internal/inside"
 	"hotswap/internal/printable"
 )
@@ -64,8 +65,9 @@ type push struct {
 	phases phases
 	patience
 
-	target *target // the live file, as inspect found it
-	stage  *stage  // the new one, from receive on
+	target  *target // the live file, as inspect found it
+	removed removed // what was there before, if nothing is
+	stage   *stage  // the new one, from receive on
 
 	// What readLive and later visits found of the live database.
 	readable bool  // it is one
@@ -159,7 +161,7 @@ func (p *push) byRename(ctx context.Context) error {
 	}
 	r.openDoor()
 	p.thaw(frozen, others.thaw)
-	return errors.Join(err, r.cleanUp(), r.keepAside())
+	return errors.Join(err, r.cleanUp(), r.keepAside(), p.nameKept())
 }
 
 // gone reports whether nothing is at the target any more.
@@ -179,6 +181,9 @@ func (p *push) fail(err error) error {
 		e.Hint = "the live database is the old one or the new one, whole"
 	case p.target != nil && p.target.exists && p.gone():
 		e.Hint = "something else removed or moved the live file meanwhile; the push changed nothing"
+	}
+	if !p.report.Swapped && p.removed.file != fileid.None {
+		e.Hint = p.stateOfRemoved()
 	}
 	if h := hintOf(err); h != "" {
 		e.Hint += ": " + h

@@ -21,7 +21,7 @@ import (
 // can be refused before the upload.
 func (p *push) inspect(ctx context.Context) (err error) {
 	if err := inside.Of(p.db).CheckFile(ctx); err != nil {
-		return strange(err)
+		return strange(p.db, err)
 	}
 	p.report.Target = p.db.Path() // a symlink may have been turned
 	if err := checkDir(filepath.Dir(p.db.Path()), "a push puts the new file beside the live one"); err != nil {
@@ -36,9 +36,12 @@ func (p *push) inspect(ctx context.Context) (err error) {
 		return err
 	}
 	if p.target.exists {
-		if err := lost(p.db); err != nil {
-			return err
-		}
+		err = lost(p.db)
+	} else {
+		err = p.findRemoved()
+	}
+	if err != nil {
+		return err
 	}
 	if p.opts.Backup {
 		if info, err := os.Lstat(p.backupPath()); err == nil && !info.Mode().IsRegular() {
@@ -69,7 +72,7 @@ func (p *push) findTarget(ctx context.Context) (err error) {
 		}
 		p.target.leads = inside.Of(p.db).LeadsTo
 		if err := inside.Of(p.db).CheckFile(ctx); err != nil {
-			return strange(err)
+			return strange(p.db, err)
 		}
 		if p.db.Generation() == generation {
 			return nil

@@ -61,6 +61,11 @@ type FreezeOptions struct {
 	// snapshot, which lasts as long as any of them reads.
 	CloseShared bool
 
+	// BeforeClose, if set and WritesOnly is not, is called once all has drained, with the
+	// gate closed, before any connection is closed. An error ends the freeze, as do
+	// ErrNoneOpen and ErrUnread. A forced freeze has closed some.
+	BeforeClose Use
+
 	// WritesWait, if set, is called as soon as writes wait, with WritesOnly. It must
 	// return at once.
 	WritesWait func()

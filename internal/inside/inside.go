@@ -6,6 +6,12 @@ package inside
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"time"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/internal/fileid"
 )
 
 // Of returns the inside of a database, which is a *driver.Database. Package driver sets
@@ -44,6 +50,14 @@ type Database interface {
 	// wait at the gate and skips connections in use.
 	Reconnect() (n int, err error)
 
+	// Missing returns the file that the database has open, or last had, if nothing is at
+	// its path now, and whether it is open still; fileid.None for none.
+	Missing() (file fileid.ID, open bool)
+
+	// Whole reports whether the file at the path, which is not the one that is open, is
+	// one that the connections could move to, or may become that in a moment.
+	Whole() bool
+
 	// Visit is for callers about to open the database's file briefly with a connection
 	// of their own. Until ended is called, which is once that is closed, a call that
 	// gets SQLITE_BUSY waits, and is then retried.
@@ -63,6 +77,17 @@ type Connections interface {
 	// microseconds.
 	Exclusive() (how string)
 
+	// Borrow is for callers that are to read a file which is no longer at its path. It
+	// calls use with a connection of the program's that has it open and is idle; until use
+	// returns, calls on that connection wait. If all are in use it waits, and for a freeze,
+	// too. The error is that of use; ErrNoneOpen; a *driver.HeldError if none was idle for
+	// that long, or ErrUnread if none was used; or ctx.Err().
+	Borrow(ctx context.Context, patience time.Duration, use Use) error
+
+	// Strangers counts what else in the process has the file open: connections of other
+	// databases that have it attached, or of other drivers.
+	Strangers() int
+
 	// Unlocked reports whether a connection of the process, as far as those can be
 	// seen, has the file open without SQLite's locks (immutable=1 or nolock=1). To such
 	// a connection a database written in place looks malformed. If closed is set the
@@ -73,6 +98,17 @@ type Connections interface {
 	// path through a shared cache (cache=shared).
 	SharesCache(path string) bool
 }
+
+// Use is what is done with a connection that is lent: it leaves everything on it as it
+// was. If it returns false, another connection is tried.
+type Use func(*sqlite3.SQLiteConn) (used bool, err error)
+
+var (
+	// ErrNoneOpen: no connection of the database has its file open.
+	ErrNoneOpen = errors.New("no connection of the program has the file open any longer")
+	// ErrUnread: some have, and none of them was used.
+	ErrUnread = errors.New("the program has read nothing from the file since it was opened, and SQLite can't begin to without its name")
+)
 
 // Rehearsals show whether the program's connections will open on a new file.
 type Rehearsals interface {

@@ -42,7 +42,7 @@ func Lost(db *driver.Database) error {
 	}
 	return &LostError{
 		What: "its file was removed or moved away while the program has it open: what the program writes is lost when it ends",
-		Hint: fmt.Sprintf("move it back, or copy it and its -wal from /proc/%d/fd, where they are marked (deleted); or push another", os.Getpid()),
+		Hint: "move it back; or pull it, which still works, and push that copy; or push another, with --backup to keep this one",
 	}
 }
 

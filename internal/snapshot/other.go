@@ -19,6 +19,9 @@ func readWALIndexHead(*sqlite3.SQLiteConn) (walIndexHead, error) {
 	return walIndexHead{}, unable("this system is not Linux")
 }
 
+// LacksLog is not for this system.
+func LacksLog(*sqlite3.SQLiteConn) bool { return false }
+
 func checkFile(int, string) error { return unable("this system is not Linux") }
 
 type descriptor int

@@ -1,0 +1,320 @@
+package swapper_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"hotswap/driver"
+	"hotswap/internal/testenv"
+	"hotswap/swapper"
+)
+
+// displacements are the ways in which the program's file loses its name.
+var displacements = map[string]func(t testing.TB, s *service){
+	"removed":              func(t testing.TB, s *service) { remove(t, s.path) },
+	"removed with its log": func(t testing.TB, s *service) { remove(t, s.path, s.path+"-wal", s.path+"-shm") },
+	"no database":          func(t testing.TB, s *service) { moveOver(t, s.path, "this is no database, and long enough") },
+	"empty":                func(t testing.TB, s *service) { moveOver(t, s.path, "") },
+	"truncated":            func(t testing.TB, s *service) { moveOver(t, s.path, string(source(t, "cut")[:5000])) },
+}
+
+func remove(t testing.TB, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func moveOver(t testing.TB, path, content string) {
+	t.Helper()
+	other := path + ".other"
+	if err := os.WriteFile(other, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(other, path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pulled pulls, and returns the stamps of the copy and the steps.
+func (s *service) pulled() (stamps string, steps []swapper.Step, err error) {
+	s.t.Helper()
+	var copied bytes.Buffer
+	_, err = swapper.Pull(s.t.Context(), s.db, &copied, swapper.PullOptions{Check: true, Notify: func(e swapper.Event) { steps = append(steps, e.Step) }})
+	if err != nil {
+		return "", steps, err
+	}
+	path := filepath.Join(s.t.TempDir(), "copy.sqlite3")
+	if err := os.WriteFile(path, copied.Bytes(), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	return stampsIn(s.t.(*testing.T), path), steps, nil
+}
+
+// TestAPullCopiesWhatTheProgramServesThoughItsFileIsGone: that is when a copy is needed
+// most.
+func TestAPullCopiesWhatTheProgramServesThoughItsFileIsGone(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"WAL", "DELETE"} {
+		for name, displace := range displacements {
+			t.Run(mode+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				s := start(t, t.TempDir(), "&_journal="+mode)
+				s.pool.SetMaxOpenConns(1)
+				s.exec("UPDATE items SET stamp = 'acknowledged'; CREATE TEMP TABLE own (v)")
+				displace(t, s)
+				for range 2 {
+					stamps, steps, err := s.pulled()
+					if err != nil || stamps != "acknowledged" || !slices.Contains(steps, swapper.StepServed) {
+						t.Errorf("got %q, %v, %q", stamps, err, steps)
+					}
+				}
+				if s.stamp() != "acknowledged" {
+					t.Error(s.stamp())
+				}
+				s.exec("SELECT * FROM own") // the connection is as it was
+			})
+		}
+	}
+}
+
+// refused is refuses while the program's own calls can't be made.
+func (s *service) refused(opts swapper.PushOptions, kind error, says string) {
+	s.t.Helper()
+	r, err := swapper.Push(s.t.Context(), s.db, bytes.NewReader(source(s.t, "new")), opts)
+	if !errors.Is(err, kind) || !strings.Contains(fmt.Sprint(err), says) || r.Swapped {
+		s.t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// TestAPushOverWhatIsNoDatabaseIsRefusedForGood: to try again does not help.
+func TestAPushOverWhatIsNoDatabaseIsRefusedForGood(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	s.exec("UPDATE items SET stamp = 'acknowledged'")
+	displacements["no database"](t, s)
+	s.refuses(swapper.PushOptions{Backup: true}, swapper.ErrTarget, "a pull copies the old file")
+	if _, err := swapper.Push(t.Context(), s.db, bytes.NewReader(source(t, "new")), swapper.PushOptions{}); errors.Is(err, swapper.ErrBusy) {
+		t.Error(err)
+	}
+	if s.stamp() != "acknowledged" {
+		t.Error(s.stamp())
+	}
+}
+
+// TestABackupOfARemovedFileHasEveryAcknowledgedWrite: the program writes until the gate
+// closes.
+func TestABackupOfARemovedFileHasEveryAcknowledgedWrite(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"removed", "removed with its log"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, t.TempDir(), "&_journal=WAL&_busy_timeout=10000")
+			s.exec("CREATE TABLE acks (seq INTEGER PRIMARY KEY)")
+			var acknowledged atomic.Int64
+			stop := make(chan struct{})
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				for seq := int64(1); ; seq++ {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					_, err := s.pool.Exec("INSERT INTO acks VALUES (?)", seq)
+					if err != nil {
+						return // the new database has no such table
+					}
+					acknowledged.Store(seq)
+				}
+			})
+			testenv.Until(t, "there are writes", func() bool { return acknowledged.Load() > 20 })
+			displacements[name](t, s)
+			r := s.mustPush(source(t, "new"), swapper.PushOptions{Backup: true, SkipSchemaCheck: true})
+			close(stop)
+			wg.Wait()
+			if r.BackupPath != s.path+"~" || s.stamp() != "new" {
+				t.Fatalf("%+v, %s", r, s.stamp())
+			}
+			db, err := sql.Open("sqlite3", r.BackupPath)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			var n int64
+			if err := db.QueryRow("SELECT count(*) FROM acks").Scan(&n); err != nil || n != acknowledged.Load() {
+				t.Errorf("%d of %d writes (%v)", n, acknowledged.Load(), err)
+			}
+			if stamps := stampsIn(t, r.BackupPath); stamps != "live" {
+				t.Error(stamps)
+			}
+			db.Close()
+			s.onlyFiles("live.sqlite3~")
+		})
+	}
+}
+
+// TestTheSchemaOfARemovedFileIsCompared with that of the new one, in a dry run, too.
+func TestTheSchemaOfARemovedFileIsCompared(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"WAL", "DELETE"} {
+		s := start(t, t.TempDir(), "&_journal="+mode)
+		s.pool.SetMaxOpenConns(1)
+		s.exec("CREATE TABLE more (v)")
+		displacements["removed with its log"](t, s)
+		for _, dry := range []bool{true, false} {
+			s.refuses(swapper.PushOptions{Backup: true, DryRun: dry}, swapper.ErrSchema, "table more is missing")
+		}
+		_, err := swapper.Push(t.Context(), s.db, bytes.NewReader(source(t, "new")), swapper.PushOptions{})
+		if !strings.Contains(fmt.Sprint(err), "the live database is unchanged: the program goes on with the removed file") {
+			t.Error(err)
+		}
+		s.exec("SELECT * FROM more")
+		s.onlyFiles()
+		if r := s.mustPush(source(t, "new"), swapper.PushOptions{SkipSchemaCheck: true}); r.BackupPath != "" || s.stamp() != "new" {
+			t.Errorf("%+v, %s", r, s.stamp())
+		}
+	}
+}
+
+// TestARemovedFileThatNothingHasOpenIsSaidToBeGone.
+func TestARemovedFileThatNothingHasOpenIsSaidToBeGone(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	s.pool.SetMaxIdleConns(-1)
+	displacements["removed with its log"](t, s)
+	if _, _, err := s.pulled(); !errors.Is(err, swapper.ErrNotExist) || !strings.Contains(err.Error(), "is gone") {
+		t.Errorf("a pull: %v", err)
+	}
+	s.refused(swapper.PushOptions{Backup: true}, swapper.ErrTarget, "nothing to make a backup of")
+	s.mustPush(source(t, "new"), swapper.PushOptions{})
+	if s.stamp() != "new" {
+		t.Error(s.stamp())
+	}
+}
+
+// TestARemovedFileThatIsInUseIsNotForced: what is interrupted loses its connection, which
+// may be the last one that has the file.
+func TestARemovedFileThatIsInUseIsNotForced(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	s.pool.SetMaxOpenConns(1)
+	s.stamp()
+	tx, err := s.pool.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	displacements["removed with its log"](t, s)
+	opts := swapper.PushOptions{Backup: true, Force: true, Timeout: 30 * time.Millisecond}
+	s.refused(opts, swapper.ErrBusy, "read the schema")
+	opts.SkipSchemaCheck = true
+	s.refused(opts, swapper.ErrBusy, "an open transaction")
+	if _, err := tx.Exec("UPDATE items SET stamp = 'held'"); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if r := s.mustPush(source(t, "new"), opts); stampsIn(t, r.BackupPath) != "held" {
+		t.Error(stampsIn(t, r.BackupPath))
+	}
+}
+
+// TestABackupOfARemovedFileIsRefusedWhileOthersMayWriteToIt: another process, or another
+// database's connection.
+func TestABackupOfARemovedFileIsRefusedWhileOthersMayWriteToIt(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	s.stamp()
+	other := startOther(t, "file:"+s.path)
+	other.must(readStamps)
+	displacements["removed"](t, s)
+	s.refuses(swapper.PushOptions{Backup: true}, swapper.ErrBusy, "could write to it after the backup was made")
+	s.refuses(swapper.PushOptions{Backup: true, DryRun: true}, swapper.ErrBusy, "could write to it after the backup was made")
+	other.quit()
+	s.mustPush(source(t, "new"), swapper.PushOptions{Backup: true})
+}
+
+// TestAPushThatFailsAfterARemovedFileWasClosedKeepsItsContent.
+func TestAPushThatFailsAfterARemovedFileWasClosedKeepsItsContent(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	s.exec("UPDATE items SET stamp = 'acknowledged'")
+	displacements["removed with its log"](t, s)
+	if err := os.MkdirAll(s.path+"-journal/full", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r, err := swapper.Push(context.Background(), s.db, bytes.NewReader(source(t, "new")), swapper.PushOptions{Backup: true})
+	if err == nil || r.Swapped || r.BackupPath != s.path+"~" || !strings.Contains(err.Error(), "what the removed file held is kept as") {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if stamps := stampsIn(t, r.BackupPath); stamps != "acknowledged" {
+		t.Error(stamps)
+	}
+	if err := os.RemoveAll(s.path + "-journal"); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(r.BackupPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.mustPush(content, swapper.PushOptions{})
+	if s.stamp() != "acknowledged" {
+		t.Error(s.stamp())
+	}
+}
+
+// TestABackupOfARemovedFileOutlastsItsProcess, which is killed once it has swapped and
+// before it has named the backup. Then the copy is all that there is.
+func TestABackupOfARemovedFileOutlastsItsProcess(t *testing.T) {
+	t.Parallel()
+	const role = "HOTSWAP_TEST_REMOVED_VICTIM"
+	if dir := os.Getenv(role); dir != "" {
+		s := start(t, dir, "&_journal=WAL")
+		s.exec("UPDATE items SET stamp = 'acknowledged'")
+		displacements["removed with its log"](t, s)
+		s.db.OnSwap(func(driver.Swap) {
+			fmt.Println("swapped")
+			select {}
+		})
+		t.Fatal(s.push(source(t, "new"), swapper.PushOptions{Backup: true}))
+	}
+	dir := t.TempDir()
+	child := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$")
+	child.Env = append(os.Environ(), role+"="+dir)
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said, err := bufio.NewReader(out).ReadString('\n')
+	if killErr := child.Process.Kill(); err != nil || killErr != nil || said != "swapped\n" {
+		t.Errorf("%q, %v, %v", said, err, killErr)
+	}
+	child.Wait()
+	live := filepath.Join(dir, "live.sqlite3")
+	done, err := swapper.RemoveOrphans(live)
+	if err != nil || done.Backup != live+"~" || len(done.Removed) > 0 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	if old, now := stampsIn(t, done.Backup), stampsIn(t, live); old != "acknowledged" || now != "new" {
+		t.Errorf("the backup has %s, the live database %s", old, now)
+	}
+}
