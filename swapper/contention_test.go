@@ -241,25 +241,30 @@ func TestAPushThatGoesInPlaceAtTheTimeoutDoesNotWaitForThatOnceMore(t *testing.T
 // rename, and then of writing in place.
 func TestTheTimeoutBoundsBothMethodsTogether(t *testing.T) {
 	t.Parallel()
-	s := start(t, t.TempDir(), "&_journal=WAL")
-	tx := s.openTx("INSERT INTO items (stamp) VALUES ('half')")
-	defer tx.Rollback()
 	const timeout = time.Second
-	r, err := s.push(source(t, "new"), swapper.PushOptions{Timeout: timeout})
-	held, ok := errors.AsType[*driver.HeldError](err)
-	if !ok || !errors.Is(err, swapper.ErrBusy) || r.InPlaceBecause == "" {
-		t.Fatalf("%+v: %v", r, err)
-	}
-	if held.Waited < timeout {
-		t.Errorf("it says that it waited for %s, not for all of the %s", held.Waited, timeout)
-	}
-	var waited time.Duration
-	for _, phase := range r.Phases {
-		if phase.Name == "wait" || phase.Name == "copy" {
-			waited += phase.Took
-		}
-	}
-	if waited > timeout*3/2 {
-		t.Errorf("with a timeout of %s it waited for %s", timeout, waited)
+	for _, method := range []swapper.Method{swapper.MethodAuto, swapper.MethodRename, swapper.MethodInPlace} {
+		t.Run(string(method), func(t *testing.T) {
+			t.Parallel()
+			s := start(t, t.TempDir(), "&_journal=WAL")
+			tx := s.openTx("INSERT INTO items (stamp) VALUES ('half')")
+			defer tx.Rollback()
+			r, err := s.push(source(t, "new"), swapper.PushOptions{Timeout: timeout, Method: method})
+			held, ok := errors.AsType[*driver.HeldError](err)
+			if !ok || !errors.Is(err, swapper.ErrBusy) || (r.InPlaceBecause == "") != (method == swapper.MethodRename) {
+				t.Fatalf("%+v: %v", r, err)
+			}
+			if held.Waited < timeout {
+				t.Errorf("it says that it waited for %s, not for all of the %s", held.Waited, timeout)
+			}
+			var waited time.Duration
+			for _, phase := range r.Phases {
+				if phase.Name == "wait" || phase.Name == "copy" {
+					waited += phase.Took
+				}
+			}
+			if waited > timeout*3/2 {
+				t.Errorf("with a timeout of %s it waited for %s", timeout, waited)
+			}
+		})
 	}
 }

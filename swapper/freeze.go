@@ -173,6 +173,7 @@ func (p *push) freezeFailed(err error) error {
 		if f := lockedElsewhere(p.db, held.Holders...); f != nil {
 			return f
 		}
+		held.Waited = p.waited() // by the whole push
 		p.report.Attempts, p.report.Holders = held.Attempts, held.Holders
 		f := &failure{cause: held, kinds: []error{ErrBusy},
 			hint: "try again, or wait longer with --timeout",
