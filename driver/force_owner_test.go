@@ -114,3 +114,41 @@ func TestARollbackThatIsInterruptedEndsTheTransaction(t *testing.T) {
 		})
 	}
 }
+
+// A COMMIT that does nothing for the same reason is an error, and nothing is committed.
+func TestACommitThatIsInterruptedCommitsNothing(t *testing.T) {
+	db, d := open(t, "", 10)
+	for name, begin := range map[string]func(*sql.Conn) (commit func() error){
+		"Tx": func(conn *sql.Conn) func() error {
+			tx, err := conn.BeginTx(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return tx.Commit
+		},
+		"SQL": func(conn *sql.Conn) func() error {
+			mustExec(t, conn, "BEGIN")
+			return func() error { _, err := conn.ExecContext(t.Context(), "COMMIT"); return err }
+		},
+	} {
+		conn := connect(t, db)
+		rows, err := conn.QueryContext(t.Context(), "SELECT id FROM t")
+		if err != nil || !rows.Next() {
+			t.Fatal(err)
+		}
+		commit := begin(conn)
+		mustExec(t, conn, "INSERT INTO t (v) VALUES ('lost')")
+		driver.InterruptByForce(d)
+		if err := commit(); !errors.Is(err, driver.ErrForced) {
+			t.Errorf("%s: %v", name, err)
+		}
+		rows.Close()
+		mustExec(t, conn, "BEGIN IMMEDIATE")
+		var n int
+		if err := conn.QueryRowContext(t.Context(), "SELECT count(*) FROM t").Scan(&n); err != nil || n != 10 {
+			t.Errorf("%s: %d rows, %v", name, n, err)
+		}
+		mustExec(t, conn, "ROLLBACK")
+		conn.Close()
+	}
+}
