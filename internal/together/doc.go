@@ -27,5 +27,6 @@
 //	go test ./internal/together -run Together -pushes 1000 -timeout 1h
 //	go test ./internal/together -run Kills -kills 300 -timeout 1h
 //	go test ./internal/together -run MovedThere -moves 100 -timeout 1h
+//	go test ./internal/together -run RollbackJournalCalls -wait 20s -v
 //	go test ./internal/together -run KilledAtAnyCall -every 1 -timeout 1h
 package together

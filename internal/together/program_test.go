@@ -33,6 +33,7 @@ type settings struct {
 	Idle    bool   // nothing is at work in it
 	Alone   bool   // it is of a driver with WithPeers(false)
 	Moved   bool   // files are moved to the path: see loop
+	Raw     bool   // on go-sqlite3 itself
 	Slow    bool   // its OnSwap callback takes longer than anybody waits
 	Conns   int
 	Pause   time.Duration // between the calls of each loop
@@ -71,6 +72,9 @@ func runProgram(text string) error {
 		name = "alone"
 		sql.Register(name, driver.New(driver.WithPeers(false)))
 	}
+	if p.Raw {
+		name = "sqlite3"
+	}
 	p.pool, err = sql.Open(name, "file:"+p.Path+"?_busy_timeout=60000&_txlock=immediate&_journal="+p.Journal)
 	if err != nil {
 		return err
@@ -83,13 +87,15 @@ func runProgram(text string) error {
 	if err := p.pool.Ping(); err != nil {
 		return err
 	}
-	p.db, _ = driver.Lookup(p.Path)
-	p.db.OnSwap(func(s driver.Swap) {
-		p.swaps.Add(1)
-		if p.Slow {
-			time.Sleep(time.Minute)
-		}
-	})
+	if !p.Raw {
+		p.db, _ = driver.Lookup(p.Path)
+		p.db.OnSwap(func(s driver.Swap) {
+			p.swaps.Add(1)
+			if p.Slow {
+				time.Sleep(time.Minute)
+			}
+		})
+	}
 	switch {
 	case p.Idle:
 	case p.Worker:
