@@ -39,7 +39,8 @@
 //
 // Session settings made by PRAGMA, and ATTACH, executed as SQL text, are replayed in
 // order when a connection reopens. A file is attached by its absolute path, and not
-// created if it is gone: calls then fail, and say so, until it is back.
+// created if it is gone: calls then fail, and say so, until it is back. If somebody has
+// it locked, the connection's next call waits, until it is unlocked or its context ends.
 //
 // What is in no file is lost: TEMP tables, views and triggers, and in-memory databases
 // (':memory:' and an empty name), which are attached again, empty. A swap that loses

@@ -20,7 +20,7 @@ func (c *conn) replay(inner *sqlite3.SQLiteConn) error {
 		case err == nil:
 		case errors.Is(err, fs.ErrNotExist) && isManaged(o.File): // the next one may be on its way
 			return &refusedError{paths: []string{o.File}, err: replayFailed(o, err)}
-		case c.db != nil && c.db.forgives.Load() && forgivable(err):
+		case c.db != nil && c.db.forgives.Load() && (forgivable(err) || isBusy(err) && !c.mayRetry()):
 			c.session.Remove(o.Key)
 			if schema, ok := o.Attaches(); ok {
 				c.session.Forget(schema)
@@ -28,12 +28,23 @@ func (c *conn) replay(inner *sqlite3.SQLiteConn) error {
 			c.publish()
 			lognote.Send(c.db.warn().Str(fieldQuery, o.What).Err(err), "a setting could not be replayed on a reopened connection: the connection goes on without it")
 		case !c.session.Has(o.Key): // forgotten with its schema
+		case isBusy(err):
+			return &lockedError{replayFailed(o, err)}
 		default:
 			return replayFailed(o, err)
 		}
 	}
 	return nil
 }
+
+// lockedError is of a replay that met a lock: that of an attached database, since
+// opening the connection would have met the main one's. The call that needs the
+// connection may have nothing to do with the attached one, and would not have met its
+// lock but for the swap: it waits instead of failing.
+type lockedError struct{ err error }
+
+func (e *lockedError) Error() string { return e.err.Error() }
+func (e *lockedError) Unwrap() error { return e.err }
 
 func replayFailed(o session.Setting, err error) error {
 	return fmt.Errorf("hotswap: could not replay a setting on a reopened connection: %s: %w", o.What, err)

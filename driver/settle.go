@@ -9,6 +9,7 @@ import (
 
 	"hotswap/internal/door"
 	"hotswap/internal/fileid"
+	"hotswap/internal/lognote"
 )
 
 // settle waits, if err is from an open that was refused, until it may be retried; any
@@ -17,6 +18,10 @@ import (
 func (c *conn) settle(ctx context.Context, err error) error {
 	if isBusy(err) && c.sitOut(ctx, "connect") {
 		return nil
+	}
+	var locked *lockedError
+	if errors.As(err, &locked) {
+		return c.awaitUnlocked(ctx, locked)
 	}
 	if !errors.Is(err, ErrReplaced) {
 		return err
@@ -55,6 +60,20 @@ func (c *conn) settle(ctx context.Context, err error) error {
 		}
 	}
 	return nil
+}
+
+// awaitUnlocked waits before the next try to attach a database that somebody has
+// locked, which has already taken the busy timeout.
+func (c *conn) awaitUnlocked(ctx context.Context, locked *lockedError) error {
+	if c.db != nil && c.disturbedSince.CompareAndSwap(0, time.Now().UnixNano()) {
+		lognote.Send(c.db.warn().Err(locked), "a connection that a swap has closed can't be opened again while this is locked: its next call waits")
+	}
+	select {
+	case <-time.After(settleEvery):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // settle waits until a connection may be opened again, after an open that failed. It
