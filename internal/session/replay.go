@@ -14,8 +14,8 @@ import (
 // Replay applies the setting to another connection. It returns an fs.ErrNotExist for an
 // attached file that is gone, which SQLite would create anew, empty.
 func (o Setting) Replay(inner *sqlite3.SQLiteConn) error {
-	if strings.HasSuffix(o.Key, ".journal_mode") {
-		if mode, _ := Pragma(inner, "main.journal_mode"); mode == "wal" {
+	if schema, name, ok := o.sets(); ok && name == "journal_mode" {
+		if mode, _ := Pragma(inner, Quote(schema)+".journal_mode"); mode == "wal" {
 			return nil // on a WAL file it would not be a setting but a conversion
 		}
 	}

@@ -54,6 +54,16 @@ func pragmaKey(st *sqltext.Statement) (string, bool) {
 	return "pragma " + schema + "." + name, true
 }
 
+// sets returns the schema and the name of the pragma that the setting is; false if it
+// is an ATTACH.
+func (o *Setting) sets() (schema, name string, ok bool) {
+	if _, attaches := o.Attaches(); attaches {
+		return "", "", false
+	}
+	schema, name = SplitPragmaKey(o.Key)
+	return schema, name, true
+}
+
 // SplitPragmaKey returns the schema and the name in the key of a pragma's setting.
 func SplitPragmaKey(key string) (schema, name string) {
 	key = strings.TrimPrefix(key, "pragma ")
