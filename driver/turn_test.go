@@ -139,3 +139,14 @@ func TestFreezeThatWaitsItsTurnClosesNoGateAndHeedsItsContext(t *testing.T) {
 	frozen[0].Thaw()
 	mustFreeze(t, d, inTurn(driver.FreezeOptions{})).Thaw()
 }
+
+func TestAFreezeInTurnNeedsNoTimeIfItIsItsTurn(t *testing.T) {
+	_, d := open(t, "", 1)
+	for range 50 {
+		f, err := d.Freeze(t.Context(), inTurn(driver.FreezeOptions{Timeout: time.Nanosecond, Force: true}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Thaw()
+	}
+}
