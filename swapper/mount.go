@@ -1,20 +1,29 @@
 package swapper
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"strings"
+
+	"hotswap/internal/unix"
 )
 
-// checkMountPoint refuses a file that is itself mounted, as containers do with
-// a single file: the kernel can't rename over it.
-func checkMountPoint(path string) error {
+// checkReplaceable refuses a file that the kernel won't rename over: one that is itself
+// mounted, as containers do with a single file, or marked immutable.
+func checkReplaceable(path, what string) error {
 	if slices.Contains(mountPoints(), path) {
 		return &failure{
-			text:  "the target is a mount point of its own, and can't be renamed over",
+			text:  what + " is a mount point of its own, and can't be renamed over",
 			kinds: []error{ErrTarget},
 			hint:  "mount its directory instead of the file",
 		}
+	}
+	// access(2): EPERM, unlike EACCES, is the immutable flag's. Not Faccessat with
+	// AT_EACCESS, which takes EPERM for a system call that a sandbox forbids.
+	if err := unix.Access(path, unix.W_OK); errors.Is(err, unix.EPERM) {
+		return &failure{text: what + " is marked immutable", cause: err, kinds: []error{ErrNotPermitted},
+			hint: "clear the mark with: chattr -i " + path}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -206,26 +207,35 @@ func TestAnImmutableTargetIsRefused(t *testing.T) {
 	if os.Getuid() != 0 {
 		testenv.Skip(t, "must be root to mark a file")
 	}
+	for _, suffix := range []string{"", "~"} { // the target, and the backup before this one
+		refusesImmutable(t, suffix)
+	}
+}
+
+func refusesImmutable(t *testing.T, suffix string) {
 	s := start(t, t.TempDir(), "&_journal=MEMORY")
-	f, err := os.Open(s.path)
-	if err != nil {
-		t.Fatal(err)
+	s.mustPush(source(t, "new"), swapper.PushOptions{Backup: true})
+	// The program must not have the file open outside of the driver meanwhile.
+	mark := func(change func(flags int) int) {
+		t.Helper()
+		f, err := os.Open(s.path + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		flags, err := unix.IoctlGetInt(int(f.Fd()), unix.FS_IOC_GETFLAGS)
+		if err == nil {
+			err = unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, change(flags))
+		}
+		if err != nil {
+			testenv.Skip(t, "this file system has no such mark: %v", err)
+		}
 	}
-	defer f.Close()
-	flags, err := unix.IoctlGetInt(int(f.Fd()), unix.FS_IOC_GETFLAGS)
-	if err != nil {
-		testenv.Skip(t, "this file system has no marks: %v", err)
-	}
-	mark := func(flags int) error { return unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, flags) }
-	defer mark(flags)
 	const immutable = 0x10 // FS_IMMUTABLE_FL
-	if err := mark(flags | immutable); err != nil {
-		testenv.Skip(t, "this file system has no such mark: %v", err)
-	}
-	s.refuses(swapper.PushOptions{}, swapper.ErrNotPermitted, "immutable", "chattr -i")
-	if err := mark(flags); err != nil {
-		t.Fatal(err)
-	}
-	f.Close() // the program must not have the file open outside of the driver
-	s.mustPush(source(t, "new"), swapper.PushOptions{})
+	mark(func(flags int) int { return flags | immutable })
+	unmark := sync.OnceFunc(func() { mark(func(flags int) int { return flags &^ immutable }) })
+	defer unmark()
+	s.refuses(swapper.PushOptions{Backup: suffix != ""}, swapper.ErrNotPermitted, "immutable", "chattr -i")
+	unmark()
+	s.mustPush(source(t, "new"), swapper.PushOptions{Backup: true})
 }

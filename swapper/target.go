@@ -53,6 +53,9 @@ func (p *push) inspect(ctx context.Context) (err error) {
 				return &failure{text: fmt.Sprintf("the program has %s open, where the backup goes", p.backupPath()), kinds: []error{ErrTarget},
 					hint: "push without --backup, or have the program close it"}
 			}
+			if err := checkReplaceable(p.backupPath(), p.backupPath()+", where the backup goes,"); err != nil {
+				return err
+			}
 		}
 	}
 	if p.opts.method() == MethodRename {
@@ -130,14 +133,8 @@ func inspectTarget(path string) (*target, error) {
 	if err := t.oneName(state); err != nil {
 		return nil, err
 	}
-	if err := checkMountPoint(path); err != nil {
+	if err := checkReplaceable(path, "the target"); err != nil {
 		return nil, err
-	}
-	// access(2): EPERM, unlike EACCES, is the immutable flag's. Not Faccessat with
-	// AT_EACCESS, which takes EPERM for a system call that a sandbox forbids.
-	if err := unix.Access(path, unix.W_OK); errors.Is(err, unix.EPERM) {
-		return nil, &failure{text: "the target is marked immutable", cause: err, kinds: []error{ErrNotPermitted},
-			hint: "clear the mark with: chattr -i " + path}
 	}
 	t.exists, t.state, t.id = true, state, fileid.Of(path)
 	return t, nil
