@@ -81,9 +81,12 @@ type conn struct {
 	step        sync.Mutex // held by a step of Rows without SQLite's mutex (_mutex=no)
 	// interrupted is set while a forced freeze interrupts what runs.
 	interrupted atomic.Bool
-	// lost says that a forced freeze took a transaction whose owner does not
-	// know it yet: lostTx or lostRaw.
+	// lost says that a forced freeze took a transaction whose owner has not ended it
+	// yet: lostTx, lostRaw or lostTold.
 	lost atomic.Int32
+	// savepoints are those open in the transaction, or the lost one; see
+	// noteSavepoints. Its user's.
+	savepoints []string
 }
 
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
@@ -123,9 +126,10 @@ func (c *conn) execContext(ctx context.Context, query string, args []driver.Name
 		res, err := c.inner.ExecContext(call, query, args)
 		return res, c.conclude(c.unwatch(ctx, stop, err))
 	}
+	in := c.inTransaction()
 	res, err := attaching(c, func() (driver.Result, error) { return c.inner.ExecContext(call, query, args) })
 	err = c.unwatch(ctx, stop, err)
-	c.recordSession(query, args, err)
+	c.recordSession(query, args, in, err)
 	return c.result(res, err, query)
 }
 
@@ -140,6 +144,7 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 
 func (c *conn) queryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	if err := c.enter(ctx, query); err != nil {
+		c.endsLost(err, query)
 		return nil, err
 	}
 	defer c.exit()
@@ -158,8 +163,9 @@ func (c *conn) queryContext(ctx context.Context, query string, args []driver.Nam
 		}
 		return c.openRows(inner, nil, query), nil
 	}
+	in := c.inTransaction()
 	inner, err := attaching(c, func() (driver.Rows, error) { return c.inner.QueryContext(ctx, query, args) })
-	c.recordSession(query, args, err)
+	c.recordSession(query, args, in, err)
 	if err != nil {
 		return nil, c.conclude(err)
 	}
@@ -179,6 +185,7 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 
 func (c *conn) prepareContext(ctx context.Context, query string) (driver.Stmt, error) {
 	if err := c.enter(ctx, query); err != nil {
+		c.endsLost(err, query)
 		return nil, err
 	}
 	defer c.exit()

@@ -88,8 +88,9 @@ package driver
 //	the gate       word, gate, waiting, filter, claim: the state of a connection, and who
 //	               waits; shut: opens and closes the gate of all
 //	a database     database, registry, names, stats, holders, onswap, errors, malformed
-//	a freeze       freeze, drain, quiet, turn, drainwrites, force, abandon, frozen;
-//	               close, descriptors, reopen, replay: a connection's part in it
+//	a freeze       freeze, drain, quiet, turn, drainwrites, force, savepoints,
+//	               abandon, frozen; close, descriptors, reopen, replay: a connection's
+//	               part in it
 //	the session    record, replay, attach: what is told to a connection that reopens
 //	other files    watch, whole, adopt, settle, arrive, admit, replaced, anew: a file that
 //	               something else put at the path, or removed; lend: to copy the old one;

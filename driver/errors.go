@@ -15,7 +15,12 @@ var (
 	// them: a forced swap, at its timeout (FreezeOptions.Force), and, when something
 	// else has put another file at the database's path, the move of all connections to
 	// that file (AdoptReplaced), which gives work in progress on the old one 5 s to
-	// end. For an interrupted call, errors.As still finds SQLite's own error.
+	// end. On a connection whose transaction began by SQL text every call gets it until
+	// that transaction's end: COMMIT, or RELEASE of the outermost savepoint, gets it for
+	// the last time; ROLLBACK, and ROLLBACK TO the outermost savepoint, succeed, the
+	// latter with that savepoint made anew. After it has been returned once, BEGIN
+	// succeeds, too, and so does the SAVEPOINT that began the transaction. For an
+	// interrupted call, errors.As still finds SQLite's own error.
 	ErrForced = errors.New("hotswap: interrupted and rolled back, by a forced swap or because the database file was replaced; run it again")
 	// ErrFreezing is returned by Freeze while another Freeze of the same database waits
 	// for it or holds it, or while OnSwap callbacks run.

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
-
-	"hotswap/internal/sqltext"
 )
 
 // forceGrace bounds the wait for interrupted calls to return, as MaxPause does, too.
@@ -123,8 +121,9 @@ func (dr *drain) killAll(left map[*conn]word) bool {
 
 // What a forced freeze took away without its owner knowing it yet.
 const (
-	lostTx  = 1 // a Tx: reported by Commit, Rollback, or a call in between
-	lostRaw = 2 // a transaction begun by SQL text: reported until COMMIT or ROLLBACK
+	lostTx   = 1 // a Tx: reported by Commit, Rollback, or a call in between
+	lostRaw  = 2 // a transaction begun by SQL text: reported until its end
+	lostTold = 3 // the same, and reported by a call
 )
 
 // kill ends everything that c holds, and returns what is still to be closed. The caller
@@ -160,6 +159,7 @@ func (c *conn) giveIn() {
 	}
 	c.mu.Lock()
 	finish := c.endHolds()
+	c.lost.CompareAndSwap(lostRaw, lostTold) // by the call's error
 	c.mu.Unlock()
 	finish()
 }
@@ -199,23 +199,6 @@ func (d *Database) takeForced() forcedOut {
 	taken := d.forced
 	d.forced = forcedOut{}
 	return taken
-}
-
-// lostError is returned by a call whose transaction a forced freeze took.
-func (c *conn) lostError() error { return ErrForced }
-
-// endsLost reports whether err says that the transaction is lost and query is its
-// ROLLBACK, which then succeeds, as there is nothing left to do. A COMMIT fails. After
-// either the connection is usable again.
-func (c *conn) endsLost(err error, query string) bool {
-	if !errors.Is(err, ErrForced) || c.lost.Load() != lostRaw {
-		return false
-	}
-	ends := sqltext.Classify(query).First & (sqltext.Commits | sqltext.RollsBack)
-	if ends != 0 {
-		c.lost.Store(0)
-	}
-	return ends == sqltext.RollsBack
 }
 
 // conclude ends a call that returned err. One that a forced freeze interrupted gets
@@ -259,6 +242,7 @@ func (c *conn) concludeStep(err error) error {
 		return &forcedError{err}
 	}
 	finish := c.endHolds()
+	c.lost.CompareAndSwap(lostRaw, lostTold) // by the step's error
 	c.unclaim(stateIdle)
 	c.mu.Unlock()
 	finish()

@@ -102,7 +102,9 @@ func (c *conn) enterSlow(ctx context.Context, query string) error {
 		}
 		c.mu.Unlock()
 		if c.lost.Load() != 0 {
-			return c.lostError()
+			if err := c.lostError(query); err != nil {
+				return err
+			}
 		}
 		if c.db.refusing() {
 			return ErrReplaced

@@ -10,14 +10,17 @@ import (
 )
 
 // recordSession records what a call set on its connection, and whether that is now in a
-// transaction. The caller owns c.
-func (c *conn) recordSession(query string, args []driver.NamedValue, err error) {
+// transaction, as it was before if in. The caller owns c.
+func (c *conn) recordSession(query string, args []driver.NamedValue, in bool, err error) {
 	c.raw = c.inTransaction()
+	does := sqltext.Classify(query).All
+	if does&(sqltext.Begins|sqltext.Savepoint) != 0 {
+		c.noteSavepoints(query, in, err)
+	}
 	if err != nil {
 		c.recordCurrent(query, args)
 		return
 	}
-	does := sqltext.Classify(query).All
 	if does&sqltext.MakesTemp != 0 {
 		c.session.Temp = true
 	}

@@ -16,7 +16,7 @@ import (
 // revive completes enter for a connection that a swap has closed. On an error it ends
 // the call.
 func (c *conn) revive(ctx context.Context, query string) error {
-	err := c.reopen(ctx)
+	err := c.reopen(ctx, query)
 	if err == nil {
 		return nil
 	}
@@ -26,21 +26,29 @@ func (c *conn) revive(ctx context.Context, query string) error {
 	return c.enter(ctx, query)
 }
 
-func (c *conn) reopen(ctx context.Context) error {
+func (c *conn) reopen(ctx context.Context, query string) error {
 	opened := false
 	defer func() {
 		if !opened { // an error, or a panic of the connect hook
 			c.exit()
 		}
 	}()
-	if c.lost.Load() != 0 {
-		return c.lostError()
+	lost := c.lost.Load() != 0
+	if lost {
+		if err := c.lostError(query); err != nil {
+			return err
+		}
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if err := c.open(ctx); err != nil {
 		return err
+	}
+	if lost {
+		if err := c.resume(query); err != nil {
+			return err
+		}
 	}
 	opened = true
 	return nil

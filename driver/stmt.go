@@ -56,9 +56,10 @@ func (s *stmt) execContext(ctx context.Context, args []driver.NamedValue) (drive
 		res, err := s.inner.ExecContext(call, args)
 		return res, c.conclude(c.unwatch(ctx, stop, err))
 	}
+	in := c.inTransaction()
 	res, err := attaching(c, func() (driver.Result, error) { return s.inner.ExecContext(call, args) })
 	err = c.unwatch(ctx, stop, err)
-	c.recordSession(s.query, args, err)
+	c.recordSession(s.query, args, in, err)
 	return c.result(res, err, s.query)
 }
 
@@ -74,12 +75,14 @@ func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driv
 func (s *stmt) queryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
 	c := s.conn
 	if err := s.enter(ctx); err != nil {
+		c.endsLost(err, s.query)
 		return nil, err
 	}
 	defer c.exit()
+	in := s.session && c.inTransaction()
 	inner, err := s.inner.QueryContext(ctx, args)
 	if s.session {
-		c.recordSession(s.query, args, err)
+		c.recordSession(s.query, args, in, err)
 	}
 	if err != nil {
 		return nil, c.conclude(err)
