@@ -246,3 +246,23 @@ func TestANameAsLongAsSQLiteTakesCanBePushedTo(t *testing.T) {
 		}
 	}
 }
+
+// TestADirectoryThatWasRenamedIsNoMatterOfRights: the program goes on with the files that
+// it has open, and a push says what happened.
+func TestADirectoryThatWasRenamedIsNoMatterOfRights(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "db")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, dir, "&_journal=WAL")
+	s.stamp() // has its files open
+	if err := os.Rename(dir, dir+"-moved"); err != nil {
+		t.Fatal(err)
+	}
+	s.refuses(swapper.PushOptions{}, swapper.ErrTarget, "is gone", "move it back")
+	if err := os.Rename(dir+"-moved", dir); err != nil {
+		t.Fatal(err)
+	}
+	s.mustPush(source(t, "new"), swapper.PushOptions{})
+}

@@ -105,6 +105,10 @@ func checkDir(dir, why string) error {
 	if err == nil {
 		return nil
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return &failure{text: "the directory " + dir + " is gone: it was renamed or removed while the program runs", cause: err, kinds: []error{ErrTarget},
+			hint: "move it back; the program still has its files open, and uses them"}
+	}
 	hint := "give the program's user the right to write there"
 	if errors.Is(err, unix.EROFS) {
 		hint = "remount " + mountOf(dir) + " for reading and writing"
