@@ -28,7 +28,7 @@ var (
 )
 
 // HeldError is returned by Freeze when the database did not drain within the timeout.
-// The database goes on as before.
+// The database continues as before.
 type HeldError struct {
 	Path     string
 	Waited   time.Duration // since Freeze was called

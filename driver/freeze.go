@@ -25,7 +25,7 @@ type FreezeOptions struct {
 	// Peers makes the freeze span the other processes that have the file open through
 	// this driver (see [WithPeers]): they drain in the same attempts, and their
 	// connections are closed, too. Freeze returns a *PeerError if one of them does not
-	// answer any more.
+	// answer.
 	Peers bool
 	// Logger, if set, gets a line for every call that is queued and one when it
 	// resumes, unless the driver has a logger of its own.

@@ -53,7 +53,7 @@ func (p Peer) String() string {
 }
 
 // PeerError is returned by Freeze when a peer that takes part in it does not answer any
-// more, or can't go on. The database goes on as before.
+// more, or can't continue. The database continues as before.
 type PeerError struct {
 	Path string
 	Peer Peer // and its Problem

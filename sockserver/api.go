@@ -37,7 +37,7 @@ type api struct {
 
 	running running
 
-	pulls chan struct{} // one value for each pull under way
+	pulls chan struct{} // one value for each pull in progress
 }
 
 func newAPI(cfg Config) *api {

@@ -51,7 +51,7 @@ type DatabaseInfo struct {
 	// Backup is the database that a push with the option backup replaced; nil if
 	// there is none.
 	Backup *BackupInfo `json:"backup"`
-	// Commands are the pushes and pulls of it that are under way, oldest first.
+	// Commands are the pushes and pulls of it in progress, oldest first.
 	Commands []CommandInfo `json:"commands"`
 	// Warnings are for an operator: that the file is in memory only, say.
 	Warnings []string `json:"warnings"`

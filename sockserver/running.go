@@ -9,7 +9,7 @@ import (
 	"hotswap/swapper"
 )
 
-// CommandInfo is a push or a pull that is under way.
+// CommandInfo is a push or a pull in progress.
 type CommandInfo struct {
 	// ID is what the command's lines in the log have.
 	ID string `json:"id"`
@@ -31,7 +31,7 @@ type CommandInfo struct {
 	path string
 }
 
-// running has the commands under way by their ids. Two of one id would be
+// running has the commands in progress by their ids. Two of one id would be
 // indistinguishable in the feed.
 type running struct {
 	sync.Mutex

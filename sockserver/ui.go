@@ -12,7 +12,7 @@ import (
 
 // UI says what may be done from a browser; see [Config.UI].
 type UI struct {
-	// AllowPush lets the page push. Without it a browser can look and pull only.
+	// AllowPush enables pushes from the page. Without it a browser can only look and pull.
 	AllowPush bool
 }
 

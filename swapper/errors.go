@@ -27,7 +27,7 @@ var (
 	// constraints. Such an error is an ErrBadDatabase too.
 	ErrConstraint = errors.New("constraint violated")
 	// ErrBusy: try again later. Another push is in progress, another process has the
-	// database open or locked, the file at the path is being replaced by somebody else, or
+	// database open or locked, the file at the path is being replaced by something else, or
 	// the program held something longer than the timeout (then errors.As finds a
 	// *driver.HeldError).
 	ErrBusy = errors.New("database is busy")
@@ -39,7 +39,7 @@ var (
 	// ErrTarget: the live database can't be replaced, or read, as it is. It has several
 	// hard links, is a mount point or not a regular file, is damaged, has lost its WAL,
 	// is kept locked by the program itself, or something is in the way beside it; or
-	// something that is no whole database was put at its path, or it was removed and the
+	// something that is not a complete database was put at its path, or it was removed and the
 	// backup that was asked for can't be made.
 	ErrTarget = errors.New("target can't be replaced")
 	// ErrNotExist: the database to pull has no file yet, or its file was removed and the

@@ -159,7 +159,7 @@ func errOpenElsewhere(others []openers.Process, apart ...driver.Peer) error {
 		who += "; " + peer.String() + " " + printable.Line(peer.Problem)
 	}
 	return &failure{text: "the database is open in " + who, kinds: []error{ErrBusy},
-		hint:    "stop the other process from using it, since it would go on with the replaced file, and try again, or push in place (--method=in-place)",
+		hint:    "stop the other process from using it, since it would keep using the replaced file, and try again, or push in place (--method=in-place)",
 		inPlace: true,
 	}
 }

@@ -52,8 +52,8 @@ func (o Orphans) Log(log zerolog.Logger, path string) {
 // does neither may call it. It may run beside anything, be killed at any moment, and be
 // called again.
 //
-// It touches only regular files that have no other name and that this process has not
-// open, since anybody who may write to the directory can give anything such a name.
+// It touches only regular files that have no other name and that this process does not
+// have open, since anyone who can write to the directory can give any file such a name.
 func RemoveOrphans(path string) (done Orphans, err error) {
 	dir := filepath.Dir(path)
 	entries, err := os.ReadDir(dir)

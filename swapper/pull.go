@@ -26,7 +26,7 @@ import (
 // up to their busy timeout. On Linux it is copied as the file system copies a file;
 // elsewhere, and where that can't be, by SQLite's backup API.
 //
-// If the database's file was removed, or something that is no database was put at its
+// If the database's file was removed, or something that is not a database was put at its
 // path, the copy is of the file that the program still has open, by one of its own
 // connections: calls on that one wait meanwhile.
 //

@@ -16,7 +16,7 @@ import (
 )
 
 // The file that the program serves may have no name any more: it was removed, or something
-// that is no database was put in its place. Then what it holds ends with the program's
+// that is not a database was put in its place. Then what it holds ends with the program's
 // connections, and only they can read it.
 
 const removedText = "the live file was removed or moved away"

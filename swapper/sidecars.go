@@ -28,7 +28,7 @@ func (t *target) clearSidecars(wal, alone bool) error {
 		}
 		if !info.Mode().IsRegular() {
 			return &failure{text: fmt.Sprintf("%s is not a regular file (it is %s)", name, sqlitefile.KindOf(info.Mode())), kinds: []error{ErrTarget},
-				hint: "find out who put it there, and move it away"}
+				hint: "find out what put it there, and move it away"}
 		}
 		holds := info.Size() > 0
 		switch suffix {
