@@ -79,7 +79,9 @@ func (f *Frozen) noteBehind(patient time.Time) {
 			behind = append(behind, p.String()+" "+p.Problem)
 		}
 	}
-	if f.replaced && len(behind) > 0 {
+	// Whether another file is there, not whether the database has moved to it by now: its
+	// first call may have to see to that.
+	if len(behind) > 0 && inode(fileid.Of(f.db.Path())) != f.others.file {
 		lognote.Send(f.db.watch.warn(f.db.Path()).Str("processes", strings.Join(behind, "; ")),
 			"the database file was replaced by something other than a swap, and not all processes that have the old one open have left it together with this one: what they write before they do is in the old one only")
 	}

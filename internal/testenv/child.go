@@ -36,6 +36,8 @@ func Start(t testing.TB, cmd *exec.Cmd) *Child {
 	c := &Child{Cmd: cmd, In: in, Out: bufio.NewScanner(out), t: t}
 	c.end = sync.OnceValue(func() error {
 		c.In.Close()
+		late := time.AfterFunc(time.Minute, func() { c.Process.Kill() }) // it may be stopped
+		defer late.Stop()
 		return c.Wait()
 	})
 	t.Cleanup(func() { c.End() })
@@ -55,5 +57,6 @@ func (c *Child) Line() string {
 }
 
 // End closes its stdin and waits until it has ended. Its error is Wait's: nil if
-// the child ended with success. It may be called again, for the same error.
+// the child ended with success. One that has not ended within a minute is killed. It may
+// be called again, for the same error.
 func (c *Child) End() error { return c.end() }
