@@ -19,7 +19,7 @@ import (
 )
 
 // attached lists the schemas of a connection and their files.
-func attached(t *testing.T, conn *sql.Conn) string {
+func attached(t testing.TB, conn *sql.Conn) string {
 	t.Helper()
 	rows, err := conn.QueryContext(context.Background(), "PRAGMA database_list")
 	if err != nil {

@@ -87,7 +87,11 @@ func (c *conn) recordAttachment(t *session.Statement, there []session.Schema, an
 	name, ok := a.Schema(c.inner)
 	if a.Detaches() {
 		if anew && ok {
+			spills := c.session.Has(session.PragmaKey(sqltext.Lower(name), "cache_spill"))
 			c.session.Forget(name)
+			if spills {
+				c.recordSpilling()
+			}
 		}
 		return
 	}
@@ -101,12 +105,25 @@ func (c *conn) recordAttachment(t *session.Statement, there []session.Schema, an
 	}
 	if found && (anew || !c.session.Has(session.AttachKey(made.Name))) {
 		c.session.Set(a.Setting(c.inner, made))
+		for _, name := range sqltext.InheritedPragmas() {
+			if c.session.HasPragma(name) {
+				c.recordPragma(session.PragmaKey(sqltext.Lower(made.Name), name))
+			}
+		}
 	}
 }
 
-// recordPragma records the current value of a pragma, if it returns one.
+// recordPragma records the current value of a pragma, if it returns one; of each schema,
+// if the key names none.
 func (c *conn) recordPragma(key string) {
 	schema, name := session.SplitPragmaKey(key)
+	if schema == "" {
+		c.recordPragma(session.PragmaKey("main", name))
+		for _, s := range session.Schemas(c.inner) {
+			c.recordPragma(session.PragmaKey(sqltext.Lower(s.Name), name))
+		}
+		return
+	}
 	pragma := session.Quote(schema) + "." + name
 	value, ok := session.Pragma(c.inner, pragma)
 	if name == "case_sensitive_like" {
@@ -119,8 +136,21 @@ func (c *conn) recordPragma(key string) {
 		c.session.Remove(key) // a property of the file, which the swap keeps
 		return
 	}
+	if name == "secure_delete" && value == int64(2) {
+		value = "fast" // as a number it would be taken for true
+	}
 	text := fmt.Sprintf("PRAGMA %s = %v", pragma, value)
 	c.setPragma(session.Setting{Key: key, What: text, Query: text})
+}
+
+// recordSpilling records whether caches spill, which cache_spill sets for all schemas
+// beside the size of its own.
+func (c *conn) recordSpilling() {
+	text := "PRAGMA cache_spill = on"
+	if value, _ := session.Pragma(c.inner, "main.cache_spill"); value == int64(0) {
+		text = "PRAGMA cache_spill = off"
+	}
+	c.session.Set(session.Setting{Key: session.PragmaKey("", "cache_spill"), What: text, Query: text})
 }
 
 // deferral is the key of a setting that SQLite ends itself, with the next transaction
@@ -139,8 +169,10 @@ func (c *conn) recordDeferForeignKeys() {
 // setPragma records a pragma. The first time for a schema that neither SQL text nor the
 // connect hook attached, it warns that the pragma can't be replayed.
 func (c *conn) setPragma(o session.Setting) {
-	schema, _ := session.SplitPragmaKey(o.Key)
-	if schema != "main" && schema != "temp" && c.db != nil && !c.session.Has(o.Key) && !c.session.Has(session.AttachKey(schema)) {
+	schema, name := session.SplitPragmaKey(o.Key)
+	if schema == "" {
+		c.session.RemovePragma(name)
+	} else if schema != "main" && schema != "temp" && c.db != nil && !c.session.Has(o.Key) && !c.session.Has(session.AttachKey(schema)) {
 		if _, hooked := session.Find(c.hooked, schema); !hooked {
 			c.db.watch.warn(c.db.Path()).Str(fieldQuery, o.What).Str("schema", schema).
 				Msg("this setting can't be replayed when a swap reopens the connection: its schema was attached through driver.Raw, and will be lost; attach it by SQL text or in a connect hook")

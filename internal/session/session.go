@@ -55,6 +55,22 @@ func (s *Session) Remove(key string) {
 	s.settings = slices.DeleteFunc(s.settings, func(o Setting) bool { return o.Key == key })
 }
 
+// RemovePragma drops the settings of a pragma for all schemas.
+func (s *Session) RemovePragma(name string) {
+	s.settings = slices.DeleteFunc(s.settings, func(o Setting) bool {
+		_, its, ok := o.sets()
+		return ok && its == name
+	})
+}
+
+// HasPragma reports whether there is a setting of a pragma for any schema.
+func (s *Session) HasPragma(name string) bool {
+	return slices.ContainsFunc(s.settings, func(o Setting) bool {
+		_, its, ok := o.sets()
+		return ok && its == name
+	})
+}
+
 // Has reports whether there is a setting with the key.
 func (s *Session) Has(key string) bool {
 	return slices.ContainsFunc(s.settings, func(o Setting) bool { return o.Key == key })

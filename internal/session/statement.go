@@ -48,10 +48,17 @@ func pragmaKey(st *sqltext.Statement) (string, bool) {
 	if !ok || value == "" || !sqltext.SessionPragma(name) {
 		return "", false
 	}
-	if schema == "" || name == "foreign_keys" || name == "defer_foreign_keys" { // which apply to all schemas
+	switch {
+	case !sqltext.SchemaPragma(name):
+		if schema != "" { // which may be detached, with the setting still there
+			dot := slices.IndexFunc(st.Tokens, func(t sqltext.Token) bool { return t.IsOp(".") })
+			st.Text = "PRAGMA " + st.Text[st.Tokens[dot+1].Pos-st.Tokens[0].Pos:]
+		}
+		schema = "main"
+	case schema == "" && !sqltext.AllSchemasPragma(name):
 		schema = "main"
 	}
-	return "pragma " + schema + "." + name, true
+	return PragmaKey(schema, name), true
 }
 
 // sets returns the schema and the name of the pragma that the setting is; false if it
@@ -63,6 +70,9 @@ func (o *Setting) sets() (schema, name string, ok bool) {
 	schema, name = SplitPragmaKey(o.Key)
 	return schema, name, true
 }
+
+// PragmaKey returns the key of a pragma's setting, or of all schemas' if schema is "".
+func PragmaKey(schema, name string) string { return "pragma " + schema + "." + name }
 
 // SplitPragmaKey returns the schema and the name in the key of a pragma's setting.
 func SplitPragmaKey(key string) (schema, name string) {

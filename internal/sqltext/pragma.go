@@ -1,5 +1,7 @@
 package sqltext
 
+import "slices"
+
 // is reports whether the token names one of these, which are in capitals.
 func is(t Token, names []string) bool {
 	word := t.Text
@@ -38,6 +40,30 @@ func ofConnection(name Token) bool {
 func SessionPragma(name string) bool {
 	return is(Token{Kind: Word, Text: name}, connectionPragmas)
 }
+
+// SchemaPragma reports whether the session pragma of this name, in lower case, sets
+// something of the schema that it names. The others set the connection, whichever they
+// name. cache_spill does both.
+func SchemaPragma(name string) bool {
+	return is(Token{Kind: Word, Text: name}, schemaPragmas)
+}
+
+var schemaPragmas = []string{
+	"CACHE_SIZE", "CACHE_SPILL", "JOURNAL_MODE", "JOURNAL_SIZE_LIMIT", "LOCKING_MODE",
+	"MAX_PAGE_COUNT", "MMAP_SIZE", "SECURE_DELETE", "SYNCHRONOUS",
+}
+
+// AllSchemasPragma reports whether the pragma of this name, in lower case, sets all
+// schemas if it names none.
+func AllSchemasPragma(name string) bool {
+	return name == "journal_mode" || slices.Contains(inheritedPragmas, name)
+}
+
+// InheritedPragmas lists, in lower case, those with whose latest value a schema starts
+// that is attached later.
+func InheritedPragmas() []string { return slices.Clone(inheritedPragmas) }
+
+var inheritedPragmas = []string{"locking_mode", "mmap_size", "secure_delete"}
 
 var connectionPragmas = []string{
 	"ANALYSIS_LIMIT", "AUTOMATIC_INDEX", "BUSY_TIMEOUT", "CACHE_SIZE", "CACHE_SPILL",
