@@ -30,13 +30,15 @@ func TestAProgramWithoutADescriptorLeftTellsEachClient(t *testing.T) {
 	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &low))
 	defer unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
 	var filled []int
-	for {
-		fd, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err == unix.EMFILE {
-			break
+	fill := func() {
+		for {
+			fd, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			if err == unix.EMFILE {
+				return
+			}
+			must(t, err)
+			filled = append(filled, fd)
 		}
-		must(t, err)
-		filled = append(filled, fd)
 	}
 	ask := func(client *os.File) string {
 		t.Helper()
@@ -50,6 +52,7 @@ func TestAProgramWithoutADescriptorLeftTellsEachClient(t *testing.T) {
 		return string(answer[:n])
 	}
 	for _, client := range clients[:2] {
+		fill() // again, too: what an earlier test has left may have been closed
 		if got := ask(client); !strings.HasPrefix(got, "HTTP/1.1 503 ") || !strings.Contains(got, "as many files open as it may") {
 			t.Errorf("got %q", got)
 		}

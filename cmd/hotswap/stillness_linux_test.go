@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"hotswap/internal/peers"
 	"hotswap/internal/testenv"
 	"hotswap/sockserver"
 )
@@ -40,7 +41,7 @@ func TestACopyThatStandsStillSaysOnceWhatItWaitsFor(t *testing.T) {
 			ended, stdout, stderr := runBeside(t, append([]string{"cp"}, test.args...)...)
 			entered(t, dir)
 			if test.stop {
-				syscall.Kill(server.PID, syscall.SIGSTOP)
+				suspend(t, server.PID)
 				defer syscall.Kill(server.PID, syscall.SIGCONT)
 			}
 			if says != "" {
@@ -74,7 +75,7 @@ func TestACommandSaysThatTheProgramDoesNotAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	syscall.Kill(server.PID, syscall.SIGSTOP)
+	suspend(t, server.PID)
 	defer syscall.Kill(server.PID, syscall.SIGCONT)
 	ended, _, stderr := runBeside(t, "status")
 	says := fmt.Sprintf("process %d (server) is stopped", server.PID)
@@ -83,6 +84,13 @@ func TestACommandSaysThatTheProgramDoesNotAnswer(t *testing.T) {
 	if code := <-ended; code != exitOK {
 		t.Errorf("exit %d: %s", code, stderr())
 	}
+}
+
+// suspend stops a process, and returns once it is: a signal takes its time.
+func suspend(t *testing.T, pid int) {
+	t.Helper()
+	syscall.Kill(pid, syscall.SIGSTOP)
+	testenv.Until(t, "the process has stopped", peers.Process{PID: pid}.Stopped)
 }
 
 // runBeside runs the command line; stdout and stderr are what it has written so far.
