@@ -134,6 +134,7 @@ func (w *world) disturbed(random *rand.Rand, counts map[string]int) (what string
 	if died >= 0 {
 		w.all[died].End()
 		w.all[died] = w.start(settings{Worker: w.all[died].Worker})
+		w.all[died].fresh = true
 	}
 	w.settle(what, stamp, said, out)
 	return what
@@ -174,19 +175,21 @@ func (w *world) settle(what, pushed string, said bool, out outcome) {
 	} else if _, err := os.Lstat(w.path + "~"); !errors.Is(err, os.ErrNotExist) {
 		os.Remove(w.path + "~") // of a push in place that did not commit
 	}
-	// Whoever was away may have been told later, or of a swap in place not at all; from
-	// here on the counts must be right again.
+	// Whoever was away may be told later, but is told of a swap once. If the pusher is gone,
+	// the others may begin a generation for nothing.
 	for _, c := range w.all {
 		var stamp string
 		var generation, swaps int
-		fmt.Sscan(c.tell("look"), &stamp, &generation, &swaps)
-		c.told = swaps
 		testenv.Eventually(w.t, func() error {
 			fmt.Sscan(c.tell("look"), &stamp, &generation, &swaps)
-			if c.told = swaps; generation != swaps+1 {
+			if generation != swaps+1 {
 				return fmt.Errorf("generation %d, and OnSwap ran %d times", generation, swaps)
+			}
+			if said && out.Report.Swapped && !c.fresh && swaps != c.told+1 {
+				return fmt.Errorf("after %s process %d was told of %d swaps; want %d", what, c.Process.Pid, swaps, c.told+1)
 			}
 			return nil
 		})
+		c.told, c.fresh = swaps, false
 	}
 }

@@ -49,7 +49,8 @@ type child struct {
 	*testenv.Child
 	w *world
 	settings
-	told int // of how many swaps its OnSwap must have been
+	fresh bool // started since the latest swap
+	told  int  // of how many swaps its OnSwap must have been
 }
 
 func newWorld(t *testing.T, journal string) *world {
