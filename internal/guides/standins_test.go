@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -29,8 +28,8 @@ import (
 //	systemctl   start UNIT...: the ExecStart of each, in the background if the unit has
 //	            a socket (HOTSWAP_SOCKET), until stop UNIT...
 //	journalctl  what the program has logged
-//	litestream  replicate, which reads the database until it is told to stop; start,
-//	            which only says so; restore, from a file
+//	litestream  replicate, which reads the database and does not stop; restore,
+//	            from a file
 //
 // An absolute path in a container's command is below its directory.
 const envWorld = "HOTSWAP_GUIDES_WORLD"
@@ -206,24 +205,10 @@ func journalctlMain() { become(machineDir("host"), nil, "cat", "app.log") }
 func litestreamMain() {
 	switch {
 	case len(os.Args) == 3 && os.Args[1] == "replicate":
-		pid := strconv.Itoa(os.Getpid())
-		if err := os.WriteFile(filepath.Join(os.Getenv(envWorld), "litestream.pid"), []byte(pid), 0o644); err != nil {
-			fail(1, "%v", err)
-		}
 		readOn(os.Args[2])
-	case len(os.Args) == 3 && os.Args[1] == "stop":
-		pid, err := os.ReadFile(filepath.Join(os.Getenv(envWorld), "litestream.pid"))
-		if err != nil {
-			fail(1, "%v", err)
-		}
-		// It has let go of the database once its descriptors are closed, before its
-		// parent has waited for it.
-		become(".", nil, "sh", "-c", "kill "+string(pid)+"; while [ -n \"$(ls /proc/"+string(pid)+"/fd 2>/dev/null)\" ]; do :; done; echo state: stopped")
-	case len(os.Args) == 3 && os.Args[1] == "start":
-		fmt.Println("state: running")
 	case len(os.Args) == 5 && os.Args[1] == "restore" && os.Args[2] == "-o":
 		become(".", nil, "cp", filepath.Join(machineDir("replica"), filepath.Base(os.Args[4])), os.Args[3])
 	default:
-		fail(1, "usage: litestream restore -o FILE DB, start DB or stop DB")
+		fail(1, "usage: litestream restore -o FILE DB")
 	}
 }

@@ -20,8 +20,6 @@ type litestream struct {
 	command string
 	config  string
 	log     string
-	path    string // of the database
-	socket  string // by which it is controlled
 	cmd     *exec.Cmd
 }
 
@@ -40,9 +38,9 @@ func build(t *testing.T) *litestream {
 func (l *litestream) configure(database string) {
 	l.t.Helper()
 	dir := l.t.TempDir()
-	l.config, l.log, l.path, l.socket = filepath.Join(dir, "litestream.yml"), filepath.Join(dir, "log"), database, filepath.Join(dir, "socket")
-	config := fmt.Sprintf("logging: {level: debug}\nsocket: {enabled: true, path: %s}\ndbs:\n  - path: %s\n    monitor-interval: 100ms\n    checkpoint-interval: 1s\n"+
-		"    replica: {type: file, path: %s, sync-interval: 100ms}\n", l.socket, database, filepath.Join(dir, "replica"))
+	l.config, l.log = filepath.Join(dir, "litestream.yml"), filepath.Join(dir, "log")
+	config := fmt.Sprintf("logging: {level: debug}\ndbs:\n  - path: %s\n    monitor-interval: 100ms\n    checkpoint-interval: 1s\n"+
+		"    replica: {type: file, path: %s, sync-interval: 100ms}\n", database, filepath.Join(dir, "replica"))
 	if err := os.WriteFile(l.config, []byte(config), 0o600); err != nil {
 		l.t.Fatal(err)
 	}
@@ -79,14 +77,6 @@ func (l *litestream) stop() {
 	}
 	if err := l.cmd.Wait(); err != nil {
 		l.t.Error(err)
-	}
-}
-
-// control is "litestream start" or "litestream stop" of the one that runs.
-func (l *litestream) control(verb string) {
-	l.t.Helper()
-	if out, err := exec.Command(l.command, verb, "-socket", l.socket, l.path).CombinedOutput(); err != nil {
-		l.t.Fatalf("litestream %s: %v: %s", verb, err, out)
 	}
 }
 
