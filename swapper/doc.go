@@ -44,7 +44,7 @@ package swapper
 
 // The files, in the order of the story:
 //
-//	to read first  swapper: a push, as one function; pull, snapshot: a pull
+//	to read first  swapper: a push, as one function; pull, snapshot, send: a pull
 //	the surface    options, report, errors, events, supported
 //	inspect        target, mount, identity, live, pragma, exclusive, lost, header: the live
 //	               database; served: one that has lost its name; claim, method, lease: who else has it
