@@ -1,8 +1,12 @@
 package driver
 
 import (
+	"context"
+	"time"
+
 	"hotswap/internal/door"
 	"hotswap/internal/fileid"
+	"hotswap/internal/lognote"
 	"hotswap/internal/sqlitefile"
 )
 
@@ -52,38 +56,6 @@ func (d *Database) mayOpen() error {
 	}
 }
 
-// known is what a look at the path is compared with.
-type known struct {
-	file    fileid.ID // open in the connections, or the last one that was
-	before  fileid.ID // the same, from before the database was last unmanaged
-	refuses bool
-	warning string
-}
-
-func (w *watch) known() known {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return known{w.file, w.before, w.refuses, w.warning}
-}
-
-// last returns the last known file.
-func (k known) last() fileid.ID {
-	if k.file == fileid.None {
-		return k.before
-	}
-	return k.file
-}
-
-func (k known) refusal(path string, now fileid.ID) error {
-	switch {
-	case k.warning != "":
-		return &replacedError{path, k.warning}
-	case now == fileid.None:
-		return &replacedError{path, "no file is there"}
-	}
-	return ErrReplaced
-}
-
 // admitAfter makes the file at the path, if there is one, the database's. It does
 // nothing, and returns false, if another file was admitted or the path has changed
 // since before was taken.
@@ -128,22 +100,110 @@ func (d *Database) admitLocked(path string, file fileid.ID) (external *Swap) {
 	return external
 }
 
-// checkClosed is insider.CheckFile while no connection is open: a file that replaced the last
-// one must be complete, and without the WAL of that.
-func (d *Database) checkClosed() error {
-	if err := d.clearLeft(); err != nil {
-		return err
+// noteOpened counts a connection, and records which file it has open.
+func (d *Database) noteOpened(path string, file fileid.ID) {
+	d.admit(path, file)
+	w := &d.watch
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.open++
+	d.watchLocked()
+}
+
+// noteAttached records that a connection of another database has the file open. If that
+// is the first to have a file of the database open, the file is admitted.
+func (d *Database) noteAttached(path string, file fileid.ID) {
+	w := &d.watch
+	w.mu.Lock()
+	first := w.file == fileid.None
+	w.mu.Unlock()
+	if first {
+		d.admit(path, file)
 	}
-	known, path := d.watch.known(), d.Path()
-	now := fileid.Of(path)
-	if known.last() == fileid.None || now == known.last() || door.File(path) != fileid.None {
-		return nil
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	d.watchLocked()
+}
+
+// watchLocked schedules the next tick. The caller holds watch.mu.
+func (d *Database) watchLocked() {
+	if w := &d.watch; w.timer == nil {
+		w.timer = time.AfterFunc(watchEvery, d.tick)
 	}
-	if known.file != fileid.None {
-		if now == fileid.None {
-			return nil
+}
+
+// arrive ends a freeze, with no connection open: it records which file is at the path,
+// and reports whether something other than a swap put it there. If all who have the old one
+// open have left it together, it may be opened.
+func (d *Database) arrive(swapped, together bool) (external bool) {
+	if target, ok := d.repointedTo(); ok && !swapped && d.watch.idle() && door.File(d.Path()) == fileid.None {
+		if ready, _, _ := d.ready(target, fileid.Of(target)); !ready || d.moveTo(target) != nil {
+			return false
 		}
-		d.awaitReady()
 	}
-	return d.mayOpen()
+	path := d.Path()
+	now := fileid.Of(path)
+	w := &d.watch
+	was := w.known().file
+	if left := w.takeLeft(); left && now == fileid.None {
+		d.forgoRemoved(was)
+		return false
+	}
+	if !w.idle() || now == fileid.None || !swapped && (was == fileid.None || was == now) {
+		return false
+	}
+	if !swapped {
+		// If the file is not complete yet, the first call checks again, for as long as
+		// it may wait.
+		if ready, _, _ := d.ready(path, now); !ready || !together && d.awaitsPeers(path, now) != "" {
+			return false
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.file != was {
+		return false // admitted by a connection that attached it
+	}
+	w.file, w.warning, w.seen = now, "", observation{}
+	return !swapped
+}
+
+// announce reports that a file was put there while no connection was open; nil means
+// none was.
+func (d *Database) announce(s *Swap) {
+	if s == nil {
+		return
+	}
+	d.mu.Lock()
+	s.At = time.Now()
+	d.swappedLocked(*s, 0)
+	d.mu.Unlock()
+	d.warnReplaced(0)
+	d.notify(*s)
+}
+
+func (d *Database) warnReplaced(pause time.Duration) {
+	lognote.Send(d.watch.warn(d.Path()).Uint64("generation", d.Generation()).Dur("pause", pause), "the database file was replaced by something other than a swap: all connections now use the new one")
+}
+
+// openFirst is for connections whose DSN sets a journal mode: converting a file to that
+// mode needs the file exclusively. It lets one connection be the first on a file, and
+// makes others wait until opened is called.
+func (d *Database) openFirst(ctx context.Context, patience time.Duration) (opened func()) {
+	if !d.watch.idle() {
+		return func() {}
+	}
+	late := time.NewTimer(patience) // a hook may itself open another connection
+	defer late.Stop()
+	select {
+	case d.first <- struct{}{}:
+		if !d.watch.idle() {
+			<-d.first
+			return func() {}
+		}
+		return func() { <-d.first }
+	case <-late.C:
+	case <-ctx.Done():
+	}
+	return func() {}
 }

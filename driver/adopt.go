@@ -3,7 +3,6 @@ package driver
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -11,15 +10,6 @@ import (
 	"hotswap/internal/fileid"
 	"hotswap/internal/lognote"
 )
-
-// adoption is one move of a database's connections to a file that something else put at
-// its path, or a check that finds none. It has its own goroutine: the caller's may hold
-// Rows that the move waits for, or the pool's only connection, which an OnSwap callback
-// needs.
-type adoption struct {
-	begun chan struct{} // closed once calls wait for it at the gate, or it has ended
-	ended chan struct{}
-}
 
 // adopt begins an adoption, or returns the one in progress.
 func (d *Database) adopt() *adoption {
@@ -247,12 +237,4 @@ func (d *Database) awaitGate(ctx context.Context) {
 			return
 		}
 	}
-}
-
-// pushing reports whether a push has the database's file open.
-func (d *Database) pushing() bool {
-	return slices.ContainsFunc(door.Open(d.Path()), func(h door.Handle) bool {
-		_, ok := h.Opener.(*ownConn)
-		return ok
-	})
 }

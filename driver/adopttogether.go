@@ -2,15 +2,15 @@ package driver
 
 import (
 	"errors"
+	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"hotswap/internal/door"
 	"hotswap/internal/fileid"
-	"hotswap/internal/lognote"
 	"hotswap/internal/openers"
 	"hotswap/internal/peers"
+	"hotswap/internal/printable"
 )
 
 // A file that something else put at the path is moved to by all processes together: the
@@ -19,10 +19,6 @@ import (
 // as much as can be had: nothing keeps the file from those who do not answer, and who
 // waited for them would serve a database that is gone. So they are left out, and the log
 // names them.
-
-// leadPatience bounds how long another process may take that leads: as long as it may wait
-// for what is held, and for who does not answer.
-const leadPatience = adoptTimeout + 2*peers.Silence
 
 // lead makes this process the one that leads the others to the file at the path, until
 // release is called. If another one does, or has a push in progress, it waits until that
@@ -65,24 +61,44 @@ func (d *Database) staysBehind() string {
 	return ""
 }
 
-// hasOpen reports whether a peer has the file open, or may have: of one in another
-// namespace that can't be told.
-func hasOpen(p Peer, file peers.Inode) bool {
-	return p.PID == 0 || openers.Has(p.PID, openers.Inode{Dev: file.Dev, Ino: file.Ino})
+// A file that something else put at the path is not opened while peers have the one open
+// that was there before: its log is at the path still, and SQLite would take it for the new
+// file's. Whoever has the old one open leaves it with them; whoever has nothing open waits
+// for them, but no longer than one of them may take who leads.
+
+// awaitsPeers says why the file at the path is not opened yet; "" if it may be. A look
+// serves all who ask within lookEvery.
+func (d *Database) awaitsPeers(path string, now fileid.ID) (why string) {
+	if !d.hasPeers() {
+		return ""
+	}
+	w := &d.watch
+	w.mu.Lock()
+	b := w.behind
+	w.mu.Unlock()
+	if b.file != now {
+		b = behind{file: now, since: time.Now()}
+	}
+	if time.Since(b.looked) > lookEvery {
+		b.why = d.peerBehind(path)
+		b.looked = time.Now()
+	}
+	if time.Since(b.since) > leadPatience {
+		b.why = ""
+	}
+	w.mu.Lock()
+	w.behind = b
+	w.mu.Unlock()
+	return b.why
 }
 
-// noteBehind waits for the peers that were led to another file, and logs who was not.
-func (f *Frozen) noteBehind(patient time.Time) {
-	var behind []string
-	for _, p := range f.others.report(f.replaced, f.arrived, patient) {
-		if p.Problem != "" {
-			behind = append(behind, p.String()+" "+p.Problem)
+// peerBehind names a peer that has a file open which was at the path before.
+func (d *Database) peerBehind(path string) string {
+	for _, c := range peers.Find(ownEndpoint()) {
+		c.Close()
+		if p := c.Process; p.PID != os.Getpid() && openers.Behind(p.PID, path) {
+			return fmt.Sprintf("%s has the one open that was there before", Peer{PID: p.PID, Program: printable.Line(p.Command())})
 		}
 	}
-	// Whether another file is there, not whether the database has moved to it by now: its
-	// first call may have to see to that.
-	if len(behind) > 0 && inode(fileid.Of(f.db.Path())) != f.others.file {
-		lognote.Send(f.db.watch.warn(f.db.Path()).Str("processes", strings.Join(behind, "; ")),
-			"the database file was replaced by something other than a swap, and not all processes that have the old one open have left it together with this one: what they write before they do is in the old one only")
-	}
+	return ""
 }

@@ -29,19 +29,6 @@ type anew struct {
 	why   string    // the old file is not given up
 }
 
-// missing returns the file that the database had open, or last had, if nothing is at its
-// path now.
-func (d *Database) missing() fileid.ID {
-	path := d.Path()
-	if fileid.Of(path) != fileid.None {
-		return fileid.None
-	}
-	if opened := door.File(path); opened != fileid.None {
-		return opened
-	}
-	return d.watch.known().file
-}
-
 // look gives the old file up once nothing has been at its path for a moment: a new one
 // may be on its way.
 func (a *anew) look() {
@@ -86,60 +73,6 @@ func (a *anew) err(err error) error {
 
 // end leaves the old file in use if its connections have not begun to leave it.
 func (a *anew) end() { a.d.watch.keepOld(a.gone) }
-
-// giveUp lets the connections leave a file that was removed, for none.
-func (w *watch) giveUp(file fileid.ID) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.file == file {
-		w.givenUp = file
-	}
-}
-
-func (w *watch) keepOld(file fileid.ID) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if file != fileid.None && w.givenUp == file && !w.leaving {
-		w.givenUp, w.warning = fileid.None, ""
-	}
-}
-
-// givesUp reports whether a pool waits for the connections to leave that file for none.
-func (w *watch) givesUp(file fileid.ID) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return file != fileid.None && w.givenUp == file
-}
-
-// leaveGivenUp makes it final that the connections leave the file, unless nobody waits
-// for that any more.
-func (w *watch) leaveGivenUp() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.leaving = w.givenUp != fileid.None
-	return w.leaving
-}
-
-// takeLeft reports, once, whether the connections have left the file.
-func (w *watch) takeLeft() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	left := w.leaving
-	if left {
-		w.givenUp, w.leaving = fileid.None, false
-	}
-	return left
-}
-
-// stay ends an attempt to leave the file, and records what failed it.
-func (w *watch) stay(err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.leaving = false
-	if err != nil && !errors.Is(err, ErrFreezing) && w.givenUp != fileid.None {
-		w.warning = "the file was removed, but the connections can't leave it: " + err.Error()
-	}
-}
 
 // forgoRemoved makes the database one of no file, with nothing open: the next one who
 // opens it begins the new file, and with that a generation.

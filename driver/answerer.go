@@ -11,6 +11,19 @@ import (
 // answerer serves the process's endpoint.
 type answerer struct{}
 
+// listen opens the process's endpoint, if it is not open. Where there can be none, as in
+// a sandbox without sockets, the process has no peers.
+func (d *Database) listen() {
+	if !d.hasPeers() {
+		return
+	}
+	registry.Lock()
+	defer registry.Unlock()
+	if registry.endpoint == nil && registry.managed > 0 {
+		registry.endpoint, _ = peers.Listen(answerer{})
+	}
+}
+
 func (answerer) Serve(c *peers.Conn, first peers.Message) {
 	d, release := having(first.File)
 	if d == nil {
@@ -66,11 +79,4 @@ func (d *Database) apart(first peers.Message) string {
 		return "refuses all calls, since the file was replaced"
 	}
 	return ""
-}
-
-func toWire(all []Holder) (out []peers.Holder) {
-	for _, h := range all {
-		out = append(out, peers.Holder{Kind: string(h.Kind), Query: h.Query, For: h.For, Tx: h.tx})
-	}
-	return out
 }

@@ -1,9 +1,6 @@
 package driver
 
 import (
-	"slices"
-	"strings"
-
 	"hotswap/internal/door"
 	"hotswap/internal/session"
 )
@@ -34,38 +31,6 @@ func (c *conn) watchAttached() {
 			release()
 		}
 	}
-}
-
-// Attachers returns the other managed databases of which a connection has this one
-// attached, by whatever means, sorted by path. Those connections have its file open,
-// too, and Freeze does not close them: whoever replaces the file freezes these
-// databases as well. A push does.
-func (d *Database) Attachers() []*Database {
-	var all []*Database
-	for _, h := range door.Open(d.Path()) {
-		if c, ok := h.Opener.(*conn); ok && c.db != nil && c.db != d && !slices.Contains(all, c.db) {
-			all = append(all, c.db)
-		}
-	}
-	slices.SortFunc(all, func(a, b *Database) int { return strings.Compare(a.Path(), b.Path()) })
-	return all
-}
-
-// strangers counts the opens of the database's file in this process that belong to no
-// managed connection, and so can't be closed.
-func (d *Database) strangers() (n int) {
-	for _, h := range door.Open(d.Path()) {
-		switch o := h.Opener.(type) {
-		case *conn:
-			if o.db == nil {
-				n++
-			}
-		case *ownConn: // a push's own, closed soon
-		default:
-			n++
-		}
-	}
-	return n
 }
 
 // attaching runs what may attach a file, so that the door attributes the file to c. If

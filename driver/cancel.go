@@ -15,6 +15,8 @@ import (
 // (https://www.sqlite.org/c3ref/interrupt.html). So it is sent under mu, and only while
 // the call runs.
 type canceller struct {
+	interrupter interrupter
+
 	fire func()      // interruptUntilEnded, bound once
 	stop func() bool // of the watched call; nil for none; its user's
 
@@ -33,46 +35,46 @@ const (
 
 // watch begins a call that is interrupted when ctx ends. The call must run with the
 // context that watch returns, and end with unwatch.
-func (c *conn) watch(ctx context.Context) (call context.Context, stop func() bool) {
-	if ctx.Done() == nil || !c.interrupter.known {
+func (cl *canceller) watch(ctx context.Context) (call context.Context, stop func() bool) {
+	if ctx.Done() == nil || !cl.interrupter.known {
 		return ctx, nil // where we can't interrupt, go-sqlite3 does
 	}
-	if c.cancel.fire == nil {
-		c.cancel.fire = c.interruptUntilEnded
-		c.cancel.ended = make(chan struct{})
+	if cl.fire == nil {
+		cl.fire = cl.interruptUntilEnded
+		cl.ended = make(chan struct{})
 	}
-	c.cancel.running = true
-	c.cancel.stop = context.AfterFunc(ctx, c.cancel.fire)
-	return context.Background(), c.cancel.stop
+	cl.running = true
+	cl.stop = context.AfterFunc(ctx, cl.fire)
+	return context.Background(), cl.stop
 }
 
 // unwatch ends the call and returns its error. As with go-sqlite3, that is ctx.Err()
 // only if an interrupt hit: what completed anyway is done. When it returns, no
 // interrupt of this call is pending.
-func (c *conn) unwatch(ctx context.Context, stop func() bool, err error) error {
-	c.cancel.stop = nil
+func (cl *canceller) unwatch(ctx context.Context, stop func() bool, err error) error {
+	cl.stop = nil
 	if stop == nil || stop() {
 		return err
 	}
-	c.cancel.mu.Lock()
-	c.cancel.running = false
-	c.cancel.mu.Unlock()
-	c.cancel.ended <- struct{}{}
+	cl.mu.Lock()
+	cl.running = false
+	cl.mu.Unlock()
+	cl.ended <- struct{}{}
 	if isInterrupt(err) {
 		return ctx.Err()
 	}
 	return err
 }
 
-func (c *conn) interruptUntilEnded() {
+func (cl *canceller) interruptUntilEnded() {
 	for repeat := firstRepeat; ; repeat = min(2*repeat, lastRepeat) {
-		c.cancel.mu.Lock()
-		if c.cancel.running {
-			c.interrupt()
+		cl.mu.Lock()
+		if cl.running {
+			cl.interrupter.interrupt()
 		}
-		c.cancel.mu.Unlock()
+		cl.mu.Unlock()
 		select {
-		case <-c.cancel.ended:
+		case <-cl.ended:
 			return
 		case <-time.After(repeat):
 		}

@@ -1,9 +1,6 @@
 package driver
 
 import (
-	"cmp"
-	"slices"
-
 	sqlite3 "github.com/mattn/go-sqlite3"
 )
 
@@ -34,61 +31,16 @@ func (c *conn) Close() error {
 	return err
 }
 
-// closeAll closes the SQLite connections, all drained, one after another: if two closed
-// at once, neither might be the last, which has to remove the WAL. It holds no lock
-// meanwhile. It leaves so many open as keep says.
-func (dr *drain) closeAll(keep int) int {
-	d := dr.d
+func (d *Database) remove(c *conn) {
 	d.mu.Lock()
-	all := make([]*conn, 0, len(d.conns))
-	for c := range d.conns {
-		if dr.concerns(c) {
-			all = append(all, c)
-		}
-	}
+	_, ok := d.conns[c]
+	delete(d.conns, c)
+	delete(d.sightings, c)
 	d.mu.Unlock()
-	slices.SortFunc(all, func(a, b *conn) int { return cmp.Compare(a.number, b.number) }) // for a deterministic order
-	var each, shared int
-	if dr.scarce {
-		each, shared = descriptorsOf(d.Path())
+	if ok {
+		d.signal()
+		d.release()
 	}
-	var closed []*conn
-	for _, c := range all {
-		c.mu.Lock()
-		if keep > 0 && c.inner != nil {
-			keep--
-			c.mu.Unlock()
-			continue
-		}
-		if !c.closed {
-			dr.frozen.lost = append(dr.frozen.lost, c.losing()...)
-			c.recordDeferForeignKeys()
-		}
-		inner := c.detach()
-		if !c.closed {
-			w := c.state.load()
-			c.state.mustSwap(w, w.with(stateFrozen))
-		}
-		byPool := c.closing // being closed at the same time
-		c.mu.Unlock()
-		if inner != nil {
-			closed = append(closed, c)
-			c.closeSQLite(inner)
-			c.keepDescriptors(each)
-		}
-		if byPool != nil {
-			<-byPool
-		}
-	}
-	for _, c := range closed {
-		c.keepDescriptors(each) // SQLite keeps some until a file's last lock is released
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(closed) > 0 {
-		d.reserve.Fill(shared)
-	}
-	return len(closed)
 }
 
 // detach takes the SQLite connection from c, to be closed, after finalizing every
@@ -107,7 +59,7 @@ func (c *conn) detach() (inner *sqlite3.SQLiteConn) {
 	}
 	c.cache.close()
 	c.control.close()
-	c.interrupter.clear()
+	c.cancel.interrupter.clear()
 	inner, c.inner = c.inner, nil
 	c.holds = 0
 	c.raw = false
@@ -140,4 +92,13 @@ func (c *conn) closeSQLite(inner *sqlite3.SQLiteConn) error {
 		c.db.watch.noteClosed()
 	}
 	return err
+}
+
+// losing lists the schemas whose content is lost when c, which is about to be closed,
+// closes. The caller owns c.
+func (c *conn) losing() []string {
+	if c.inner == nil {
+		return nil
+	}
+	return c.session.Losing(c.inner)
 }

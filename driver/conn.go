@@ -1,8 +1,8 @@
 package driver
 
 import (
-	"context"
 	"database/sql/driver"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -12,7 +12,6 @@ import (
 	"hotswap/internal/fileid"
 	"hotswap/internal/reserve"
 	"hotswap/internal/session"
-	"hotswap/internal/sqltext"
 )
 
 var (
@@ -77,8 +76,6 @@ type conn struct {
 	// lock held, and closed when that is done.
 	closing chan struct{}
 
-	interrupter interrupter
-	step        sync.Mutex // held by a step of Rows without SQLite's mutex (_mutex=no)
 	// interrupted is set while a forced freeze interrupts what runs.
 	interrupted atomic.Bool
 	// lost says that a forced freeze took a transaction whose owner has not ended it
@@ -89,191 +86,41 @@ type conn struct {
 	savepoints []string
 }
 
-func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	if len(args) == 1 {
-		if req, ok := args[0].Value.(*rawRequest); ok {
-			req.conn = c
-			return driver.RowsAffected(0), nil
-		}
-	}
-	for {
-		res, err := c.execContext(ctx, query, args)
-		if err == nil || !c.awaitRetry(ctx, query, err, nil) {
-			return res, err
-		}
-	}
+// tx is a hold on its connection from BeginTx until Commit or Rollback,
+// whatever those return: database/sql considers it ended then.
+type tx struct{ conn *conn }
+
+// noteQuery records the query of the call that follows those counted in w. There are
+// two places, for even and odd counts: an observer finds the latest call's query where
+// its word says, while this one is written to the other.
+func (c *conn) noteQuery(w word, query string) {
+	c.queries[(w.calls()+1)%2] = query
 }
 
-func (c *conn) execContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	if err := c.enter(ctx, query); err != nil {
-		if c.endsLost(err, query) {
-			return driver.RowsAffected(0), nil
-		}
-		return nil, err
-	}
-	defer c.exit()
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	call, stop := c.watch(ctx)
-	if s := c.cachedStmt(query, args, true); s != nil {
-		res, err := s.inner.ExecContext(call, args)
-		err = c.unwatch(ctx, stop, err)
-		c.cache.put(s, err == nil)
-		return res, c.conclude(err)
-	}
-	if !sqltext.MayChangeSession(query) {
-		res, err := c.inner.ExecContext(call, query, args)
-		return res, c.conclude(c.unwatch(ctx, stop, err))
-	}
-	in := c.inTransaction()
-	res, err := attaching(c, func() (driver.Result, error) { return c.inner.ExecContext(call, query, args) })
-	err = c.unwatch(ctx, stop, err)
-	c.recordSession(query, args, in, err)
-	return c.result(res, err, query)
-}
-
-func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	for {
-		rows, err := c.queryContext(ctx, query, args)
-		if err == nil || !c.awaitRetry(ctx, query, err, nil) {
-			return rows, err
-		}
-	}
-}
-
-func (c *conn) queryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if err := c.enter(ctx, query); err != nil {
-		c.endsLost(err, query)
-		return nil, err
-	}
-	defer c.exit()
-	if s := c.cachedStmt(query, args, false); s != nil {
-		inner, err := s.inner.QueryContext(ctx, args)
-		if err != nil {
-			c.cache.put(s, false)
-			return nil, c.conclude(err)
-		}
-		return c.openRows(inner, s, query), nil
-	}
-	if !sqltext.MayChangeSession(query) {
-		inner, err := c.inner.QueryContext(ctx, query, args)
-		if err != nil {
-			return nil, c.conclude(err)
-		}
-		return c.openRows(inner, nil, query), nil
-	}
-	in := c.inTransaction()
-	inner, err := attaching(c, func() (driver.Rows, error) { return c.inner.QueryContext(ctx, query, args) })
-	c.recordSession(query, args, in, err)
-	if err != nil {
-		return nil, c.conclude(err)
-	}
-	r := c.openRows(inner, nil, query)
-	r.attaches = true
-	return r, nil
-}
-
-func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	for {
-		s, err := c.prepareContext(ctx, query)
-		if err == nil || !c.awaitRetry(ctx, query, err, nil) {
-			return s, err
-		}
-	}
-}
-
-func (c *conn) prepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	if err := c.enter(ctx, query); err != nil {
-		c.endsLost(err, query)
-		return nil, err
-	}
-	defer c.exit()
-	inner, err := c.inner.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, c.conclude(err)
-	}
-	s := c.handOut(query, inner)
-	if s.session {
-		c.recordCurrent(query, nil)
-	}
-	return s, nil
-}
-
-// Prepare is PrepareContext without a context; database/sql does not call it.
-func (c *conn) Prepare(query string) (driver.Stmt, error) {
-	return c.PrepareContext(context.Background(), query)
-}
-
-// BeginTx ignores the isolation level and ReadOnly, as go-sqlite3 does.
-func (c *conn) BeginTx(ctx context.Context, _ driver.TxOptions) (driver.Tx, error) {
-	for {
-		queued, err := c.queueForWriting(ctx)
-		if err != nil {
-			return nil, err
-		}
-		tx, err := c.beginTx(ctx, queued)
-		if err == nil || !c.awaitRetry(ctx, "BEGIN", err, nil) {
-			return tx, err
-		}
-	}
-}
-
-func (c *conn) beginTx(ctx context.Context, queued bool) (driver.Tx, error) {
-	begun := false
-	defer func() {
-		if queued && !begun { // an error, or a panic of the connect hook
-			c.db.writers.leave()
-		}
-	}()
-	if err := c.enter(ctx, "BEGIN"); err != nil {
-		return nil, err
-	}
-	defer c.exit()
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	call, stop := c.watch(ctx)
-	err := c.control.begin.run(call, c)
-	if err = c.unwatch(ctx, stop, err); err != nil {
-		return nil, c.conclude(err)
-	}
-	c.tx.conn = c
-	c.writing, begun = queued, true
-	c.holds++
-	return &c.tx, nil
-}
-
-// Begin is BeginTx without a context; database/sql does not call it.
-func (c *conn) Begin() (driver.Tx, error) {
-	return c.BeginTx(context.Background(), driver.TxOptions{})
-}
-
-func (c *conn) Ping(ctx context.Context) error {
-	if err := c.enter(ctx, "ping"); err != nil {
-		return err
-	}
-	defer c.exit()
-	return c.inner.Ping(ctx)
-}
-
-// ResetSession runs when the pool hands the connection to its next user, who is not the
-// one that lost a transaction to a forced freeze.
+// latestQuery returns the query of the call that made the word w; false if the word has
+// changed, and then what was read may not even be a whole string. Any goroutine may
+// call it. The place is next written by the call after next, which an unchanged word
+// rules out; the race detector can't know that.
 //
-// It is also a connection's first use after it was idle: the time to check whether its
-// file is still the one at the path.
-func (c *conn) ResetSession(ctx context.Context) error {
-	if c.lost.Load() != 0 {
-		c.lost.Store(0)
+//go:norace
+func (c *conn) latestQuery(w word) (string, bool) {
+	q := c.queries[w.calls()%2]
+	if !c.state.swap(w, w) {
+		return "", false
 	}
-	if c.disturbedSince.Load() != 0 {
-		c.disturbedSince.Store(0)
+	return strings.Clone(q), true
+}
+
+// inTransaction reports whether SQLite has a transaction open on c, however it was
+// begun. The caller owns c, or holds mu while c is idle.
+func (c *conn) inTransaction() bool {
+	return c.inner != nil && !c.inner.AutoCommit()
+}
+
+// endWriting is the end of a transaction, however it ended.
+func (c *conn) endWriting() {
+	if c.writing {
+		c.writing = false
+		c.db.writers.leave()
 	}
-	if c.db != nil {
-		if ticks := c.db.ticks.Load(); ticks != c.seenTick {
-			c.seenTick = ticks
-			c.db.awaitGate(ctx)
-		}
-	}
-	return nil
 }

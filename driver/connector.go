@@ -11,7 +11,44 @@ import (
 	"hotswap/internal/dsn"
 	"hotswap/internal/fileid"
 	"hotswap/internal/lognote"
+
+	"github.com/ngrok/sqlmw"
 )
+
+// OpenConnector makes the database of the name a managed one until the connector is
+// closed, which sql.DB.Close does. It opens nothing yet: whatever is wrong with the
+// name or the file is reported by the first connection.
+func (d *Driver) OpenConnector(name string) (driver.Connector, error) {
+	c := &connector{drv: d, dsn: dsn.Parse(name)}
+	c.outer = (*baseConnector)(c)
+	if d.interceptor != nil {
+		wrapped, err := sqlmw.Driver(baseDriver{d, (*baseConnector)(c)}, d.interceptor).(driver.DriverContext).OpenConnector(name)
+		if err != nil {
+			return nil, err
+		}
+		c.outer = wrapped
+	}
+	c.manage()
+	return c, nil
+}
+
+// Open opens one connection. sql.Open uses OpenConnector instead.
+func (d *Driver) Open(name string) (driver.Conn, error) {
+	c, err := d.OpenConnector(name)
+	if err != nil {
+		return nil, err
+	}
+	defer c.(*connector).Close() // the connection keeps the database managed
+	return c.Connect(context.Background())
+}
+
+// baseDriver is what sqlmw wraps: a driver with the one connector.
+type baseDriver struct {
+	*Driver
+	connector driver.Connector
+}
+
+func (b baseDriver) OpenConnector(string) (driver.Connector, error) { return b.connector, nil }
 
 var (
 	_ driver.Connector = (*connector)(nil)

@@ -1,14 +1,20 @@
 package driver
 
 import (
-	"context"
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"hotswap/internal/dsn"
 	"hotswap/internal/reserve"
+	"hotswap/internal/session"
 )
 
 // Database is one managed database file: managed from sql.Open until the last pool that
@@ -30,8 +36,7 @@ type Database struct {
 	alone atomic.Bool
 
 	writers writerQueue
-	// damage is the first that a call has met; nil if none has.
-	damage atomic.Pointer[damage]
+	damages damages // that calls have met
 
 	// freezing is held by the one Freeze that waits for or holds the database.
 	freezing sync.Mutex
@@ -51,27 +56,27 @@ type Database struct {
 	clearing    sync.Mutex
 	overwriting overwritings
 	// gateLog is the logger of the freeze in progress, for queued calls.
-	gateLog atomic.Pointer[zerolog.Logger]
+	gateLog   atomic.Pointer[zerolog.Logger]
+	callbacks callbacks // of OnSwap
 
 	// mu guards what follows.
-	mu             sync.Mutex
-	conns          map[*conn]struct{}
-	added          uint64             // connections ever added
-	pools          map[*kind]struct{} // the open ones, by how they open connections
-	shut           bool               // new connections wait
-	reopened       chan struct{}      // closed and replaced whenever waiting calls should look again
-	frozen         bool
-	counted        Stats  // of swaps; see swappedLocked
-	last           []Swap // the latest of them, at most keptSwaps
-	sightings      map[*conn]sighting
-	callbacks      map[int]func(Swap)
-	notices        []notice  // swaps that are to be reported to the callbacks
-	notifying      bool      // a goroutine is reporting them
-	notifyingSince time.Time // when it began with the latest
-	nextID         int
-	forced         forcedOut
-	reserve        reserve.Reserve // for what the first connection opens for all of them
+	mu        sync.Mutex
+	conns     map[*conn]struct{}
+	added     uint64             // connections ever added
+	pools     map[*kind]struct{} // the open ones, by how they open connections
+	shut      bool               // new connections wait
+	reopened  chan struct{}      // closed and replaced whenever waiting calls should look again
+	frozen    bool
+	counted   Stats  // of swaps; see swappedLocked
+	last      []Swap // the latest of them, at most keptSwaps
+	sightings map[*conn]sighting
+	forced    forcedOut
+	reserve   reserve.Reserve // for what the first connection opens for all of them
 }
+
+// insider is a Database with the methods that only package swapper needs, each beside
+// what it is about. Their docs are at inside.Database.
+type insider struct{ *Database }
 
 func newDatabase(path string) *Database {
 	d := &Database{
@@ -82,11 +87,32 @@ func newDatabase(path string) *Database {
 		conns:     map[*conn]struct{}{},
 		reopened:  make(chan struct{}),
 		sightings: map[*conn]sighting{},
-		callbacks: map[int]func(Swap){},
 	}
 	d.path.Store(&path)
 	d.generation.Store(1)
 	return d
+}
+
+// forcedOut is what a forced freeze has ended.
+type forcedOut struct {
+	connections int
+	lost        []string // as in Frozen
+}
+
+func (d *Database) noteForced(lost []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.forced.connections++
+	d.forced.lost = append(d.forced.lost, lost...)
+}
+
+// takeForced returns what was ended since the last time.
+func (d *Database) takeForced() forcedOut {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	taken := d.forced
+	d.forced = forcedOut{}
+	return taken
 }
 
 // Path returns the real path of the file. It changes if the database was opened by a
@@ -100,6 +126,13 @@ func (d *Database) Path() string { return *d.path.Load() }
 // except through Rows and transactions that were already open.
 func (d *Database) Generation() uint64 { return d.generation.Load() }
 
+// Damage returns the first error of the current generation with which SQLite reported a
+// damaged file ("database disk image is malformed", "file is not a database" or the
+// like), and when; "" if there was none. The damaged file may be an attached one.
+func (d *Database) Damage() (text string, at time.Time) {
+	return d.damages.of(d.Generation())
+}
+
 // warn begins a warning, on the logger of the freeze in progress if there is one.
 func (d *Database) warn() *zerolog.Event { return d.warnOn(d.gateLog.Load()) }
 
@@ -110,58 +143,49 @@ func (d *Database) warnOn(log *zerolog.Logger) *zerolog.Event {
 	return d.watch.warn(d.Path())
 }
 
-// add makes c one of the connections once the gate is open.
-func (d *Database) add(ctx context.Context, c *conn) error {
-	var waited *wait
-	for {
-		d.mu.Lock()
-		if f := d.filter.Load(); !d.shut && !(f != nil && f.shared && c.dsn.Shared) {
-			if f != nil && f.stopsAny() {
-				c.state.mark()
-			}
-			d.added++
-			c.number = d.added
-			d.conns[c] = struct{}{}
-			d.mu.Unlock()
-			waited.end()
-			d.keep()
-			return nil
-		}
-		reopened := d.reopened
-		d.mu.Unlock()
-		if d.refusing() {
-			return ErrReplaced
-		}
-		if waited == nil {
-			waited = d.beginWait(c, "connect")
-		}
-		if err := d.await(ctx, reopened); err != nil {
-			return err
-		}
-	}
-}
-
-func (d *Database) remove(c *conn) {
+// connections returns those of the pools, in the order in which they were added.
+func (d *Database) connections() []*conn {
 	d.mu.Lock()
-	_, ok := d.conns[c]
-	delete(d.conns, c)
-	delete(d.sightings, c)
+	all := slices.Collect(maps.Keys(d.conns))
 	d.mu.Unlock()
-	if ok {
-		d.signal()
-		d.release()
-	}
+	slices.SortFunc(all, func(a, b *conn) int { return cmp.Compare(a.number, b.number) })
+	return all
 }
 
-// signal tells a waiting freeze that a connection has drained.
-func (d *Database) signal() {
-	select {
-	case d.drainage <- struct{}{}:
-	default:
-	}
+// kind is one way of opening connections of the database.
+type kind struct {
+	drv      *Driver
+	dsn      *dsn.Name
+	settings []session.Setting
 }
 
-const (
-	fieldDatabase = "database"
-	fieldQuery    = "query"
-)
+// special reports whether such a connection may fail to open where a plain one does
+// not.
+func (k *kind) special() bool {
+	return k.drv.sqlite.ConnectHook != nil || len(k.drv.sqlite.Extensions) > 0 || len(k.settings) > 0
+}
+
+func (k *kind) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%p %s", k.drv, k.dsn.Raw)
+	for _, o := range k.settings {
+		fmt.Fprintf(&b, "\n%s %v", o.Query, o.Args)
+	}
+	return b.String()
+}
+
+// addPool records that a pool opens connections of this kind, until it is closed.
+func (d *Database) addPool(drv *Driver, dsn *dsn.Name) (remove func()) {
+	k := &kind{drv: drv, dsn: dsn}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.pools == nil {
+		d.pools = map[*kind]struct{}{}
+	}
+	d.pools[k] = struct{}{}
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.pools, k)
+	}
+}

@@ -80,26 +80,33 @@
 // managed, and on Windows every database does.
 package driver
 
-// The files, in an order in which they can be read:
+// The files, in floors, from the ground up. One names what stands before it, and nothing
+// that comes after, but for what says (also X):
 //
-//	the driver     driver, options, connector, conn, stmt, rows, tx, values, raw, querylog:
-//	               what database/sql calls; stmtcache, writers, cancel, interrupt: what
-//	               makes that fast, and ends it early
-//	the gate       word, gate, waiting, filter, claim: the state of a connection, and who
-//	               waits; shut: opens and closes the gate of all
-//	a database     database, registry, names, stats, holders, onswap, errors, malformed
-//	a freeze       freeze, drain, quiet, turn, drainwrites, force, savepoints,
-//	               abandon, frozen; close, descriptors, reopen, replay: a connection's
-//	               part in it
-//	the session    record, replay, attach: what is told to a connection that reopens
-//	other files    watch, whole, adopt, settle, arrive, admit, replaced, anew: a file that
-//	               something else put at the path, or removed; lend: to copy the old one;
-//	               leftbehind, leftwal: what that leaves
-//	peers          peers, answerer, behind: who they are; invite, silent, host, host_thaw,
-//	               draintogether: the one that swaps; guest, guest_place: the one that
-//	               takes part; adopttogether: the one that leads to another's file
-//	for swapper    inside, rehearse, openfile, opensqlite, exclusive, apart; overwriting,
-//	               retry: calls that meet a push's locks
+//	parts          word, control, codes, interrupt, cancel, overwriting, writers, panics,
+//	               leftwal, silent: small things that need nothing else here
+//	told           replaced, driver, options, querylog, holder, errors, onswap, stats, turn:
+//	               what a program sets, and what it is told
+//	a connection   conn (also rows, stmt, stmtcache and database, whose types it has),
+//	               rows (also stmt), stmt, stmtcache, claim
+//	a database     filter, watch, database, sightings, swapped; shut: the gate of all its
+//	               connections; descriptors
+//	the registry   registry, names: which database has which path
+//	SQLite's own   leftbehind, opensqlite: its connections are closed so that no WAL is left
+//	               behind, and opened
+//	a file         moved, openers, whole: what is at the path, and who has it open; peers,
+//	               host, invite, adopttogether: also in other processes; anew, admit (also
+//	               tick): which file may be opened
+//	a call         waiting, close, abandon, disturbed, attach, lost, record, replay,
+//	               conclude: what a call can meet, and what it leaves; gate (also reopen):
+//	               how it begins and ends; raw
+//	a freeze       freezeoptions, frozen, drain, force, drainwrites, attempts, closeall,
+//	               lend, freeze: from the parts to the whole
+//	other files    adopt, tick: the connections move to a file that something else put there
+//	the calls      retry, reopen, calls, values, steps, tx: what database/sql calls
+//	a guest        guest_place (also guest), guest, answerer: in the freeze of another process
+//	the doors      manage, connector: how a database comes to be managed, and a connection
+//	               to be; rehearse, openfile, inside: for package swapper
 //
 // The locks, in order: whoever holds one takes only those below it. While any but the
 // first is held, nobody waits for the gate, runs a callback or writes to a log
@@ -110,7 +117,7 @@ package driver
 //	connector.mu       the pool's data source name and database
 //	registry           which database has which path; for every Database refs, name,
 //	                   names and unguard
-//	Database.mu        the gate: conns, shut, reopened; sightings, callbacks, counters
+//	Database.mu        the gate: conns, shut, reopened; sightings, counters
 //	conn.mu            every move of the state word that is not a call's own (word.go),
 //	                   closed, reopening, closing, and the list of statements. A step of
 //	                   Rows may run meanwhile, with SQLite's mutex of the connection: so
@@ -119,10 +126,10 @@ package driver
 //	                   closing by force
 //	canceller.mu       whether the call that is to be interrupted is running
 //	interrupter.mu     the SQLite connection, shared by goroutines other than its call's
-//	conn.step          a step of Rows without SQLite's mutex (_mutex=no)
+//	interrupter.step   a step of Rows without SQLite's mutex (_mutex=no)
 //	peers.Endpoint     of the process; opened and closed under the registry's lock
 //	watch.mu           which file the database has, and which one is to be adopted
-//	overwritings.mu, abandoned, silent, and the locks of internal/door: leaves
+//	overwritings.mu, callbacks.mu, abandoned, silent, and the locks of internal/door: leaves
 //
 // What has no lock belongs to the connection: only whoever moved its word to busy
 // touches it.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"time"
-
-	"hotswap/internal/peers"
 )
 
 const (
@@ -19,8 +17,8 @@ const (
 	lockSleep = 150 * time.Millisecond
 )
 
-// drain is the wait of one Freeze. It goes through attempts, each with a window
-// twice as long as the last:
+// drain is the wait of one Freeze. It goes through attempts (attempts.go), each with a
+// window twice as long as the last:
 //
 //	gate closed ------ all drained ---------------------------> done
 //	   ^     |
@@ -56,88 +54,12 @@ type drain struct {
 
 var errTimeout = errors.New("timeout")
 
-// run returns nil with the gate closed and every connection drained.
-func (dr *drain) run(ctx context.Context) error {
-	d, f, others := dr.d, dr.frozen, dr.frozen.others
-	dr.opts.Notify(FreezeEvent{Step: FreezeWaiting, Count: len(d.Holders())})
-	window := min(firstWindow, dr.opts.MaxPause)
-	var holders, theirs []Holder // of the attempt before; theirs are in other processes
-	for {
-		if err := dr.takeTurn(ctx, dr.remaining()); err != nil {
-			return err
-		}
-		f.Attempts++
-		f.writesWait = time.Time{}
-		began := time.Now()
-		ended := true
-		filters := (holders != nil || theirs != nil) && !(others.any() && onlyCalls(holders) && onlyCalls(theirs))
-		if filters {
-			others.ask(peers.Message{Op: peers.Filter, For: window / 2})
-			d.filterGate(newFilter(holders))
-			holding := dr.undrained()
-			if err := dr.wait(ctx, window/2, holding, false); err != nil {
-				return err
-			}
-			ended = !dr.anyHeld(holding)
-			theyEnded, err := others.await(ctx, window/2-time.Since(began)+answerSlack)
-			if err != nil {
-				return err
-			}
-			ended = ended && theyEnded
-		}
-		left := window
-		if ended {
-			// Without a filter, what seems to wait has only not come to run since the gate was
-			// opened last.
-			filtered, waited := time.Since(began), filters && d.waiting.Load() > 0
-			if !others.any() {
-				if err := dr.quieten(ctx, holders, window); err != nil {
-					return err
-				}
-			}
-			f.closedAt = time.Now()
-			if waited {
-				f.closedAt = began
-			}
-			shut := time.Now()
-			left = min(window-filtered, dr.opts.MaxPause-shut.Sub(began))
-			others.ask(peers.Message{Op: peers.Shut, For: max(left, time.Millisecond)})
-			d.shutGate()
-			dr.opts.Notify(FreezeEvent{Step: FreezeGateClosed, Window: left})
-			err := dr.drained(ctx, left)
-			if err != nil && err != errTimeout {
-				return err
-			}
-			all, theirErr := others.await(ctx, left-time.Since(shut)+answerSlack)
-			if err == nil && all || theirErr != nil {
-				return theirErr
-			}
-		}
-		holding := dr.undrained()
-		holders, theirs = dr.holders(), others.held()
-		f.Holders = mergeHolders(mergeHolders(f.Holders, holders), theirs)
-		dr.opts.Notify(FreezeEvent{Step: FreezeGateReopened, Holders: append(holders[:len(holders):len(holders)], theirs...)})
-		if !ended || window > eagerWindow || window == dr.opts.MaxPause || others.any() && others.pending() {
-			d.openGate(holding)
-			f.endTurn()
-			long := ended && window > lockSleep
-			if others.any() {
-				long = ended && left > 2*lockSleep
-			}
-			if err := dr.restTogether(ctx, holding, 2*time.Since(began), long); err != nil {
-				return err
-			}
-			theirs = others.held() // also of those whose answers were late
-			f.Holders = mergeHolders(f.Holders, theirs)
-		}
-		if dr.remaining() <= 0 {
-			if dr.opts.Force {
-				return dr.forceTogether(ctx)
-			}
-			return dr.heldBy(mergeHolders(dr.blame(holding), theirs))
-		}
-		window = min(2*window, dr.opts.MaxPause)
+// takeTurn waits, if the freeze is one in turn, until it may close the gate.
+func (dr *drain) takeTurn(ctx context.Context, most time.Duration) error {
+	if !dr.opts.swap.InTurn {
+		return nil
 	}
+	return dr.frozen.turn.take(ctx, dr.d.Path(), most)
 }
 
 func (dr *drain) remaining() time.Duration { return dr.opts.Timeout - time.Since(dr.start) }
@@ -265,3 +187,24 @@ next:
 	}
 	return all
 }
+
+// undrained returns the connections that the freeze still waits for, each with its
+// current period; nil if there are none.
+func (dr *drain) undrained() map[*conn]word {
+	d := dr.d
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var left map[*conn]word
+	for c := range d.conns {
+		if w := c.state.load(); !w.drained() && dr.concerns(c) {
+			if left == nil {
+				left = map[*conn]word{}
+			}
+			left[c] = w.period()
+		}
+	}
+	return left
+}
+
+// concerns reports whether the connection is to be drained.
+func (dr *drain) concerns(c *conn) bool { return !dr.shared || c.dsn.Shared }

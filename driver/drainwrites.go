@@ -8,40 +8,8 @@ import (
 	"hotswap/internal/peers"
 )
 
-// A freeze of writes only (inside.FreezeOptions.WritesOnly) closes no connection but those with a
-// shared cache. It has one attempt: writes wait at the gate until the thaw.
-
-// concerns reports whether the connection is to be drained.
-func (dr *drain) concerns(c *conn) bool { return !dr.shared || c.dsn.Shared }
-
-// closeShared drains and closes the connections with a shared cache.
-func (dr *drain) closeShared(ctx context.Context) error {
-	dr.shared = true
-	defer func() { dr.shared = false }()
-	if !dr.anyConcerned() {
-		return nil
-	}
-	others := dr.frozen.others // each of which does this for itself
-	dr.frozen.others = nil
-	err := dr.run(ctx)
-	dr.frozen.others = others
-	if err != nil {
-		return err
-	}
-	dr.frozen.Connections = dr.killed + dr.closeAll(0)
-	return nil
-}
-
-func (dr *drain) anyConcerned() bool {
-	dr.d.mu.Lock()
-	defer dr.d.mu.Unlock()
-	for c := range dr.d.conns {
-		if dr.concerns(c) {
-			return true
-		}
-	}
-	return false
-}
+// A freeze of writes only (inside.FreezeOptions.WritesOnly) closes no connection but
+// those with a shared cache. It has one attempt: writes wait at the gate until the thaw.
 
 // writers makes new writes wait, and waits up to MaxPause until no transaction is open;
 // in the processes of the peers, too.
@@ -92,4 +60,43 @@ func (dr *drain) transactions() []Holder {
 	return slices.DeleteFunc(all, func(h Holder) bool {
 		return !h.tx && (h.Kind != HoldCall || h.Query == rawCall || readsOnly(h.Query))
 	})
+}
+
+// quieten calls Quiet, an option of swaps, before the gate closes to everything.
+//
+// All that writes wait for in an attempt is bounded by MaxPause: the time until the
+// attempt began to close the gate counts, and what Quiet takes is taken from the window
+// if need be.
+func (dr *drain) quieten(ctx context.Context, holders []Holder, window time.Duration) error {
+	if dr.opts.swap.Quiet == nil {
+		return nil
+	}
+	quiet, cancel := context.WithTimeout(ctx, max(dr.opts.MaxPause-window, dr.opts.MaxPause/2))
+	defer cancel()
+	return dr.opts.swap.Quiet(quiet, func() bool { return dr.holdWrites(quiet, holders, window) })
+}
+
+// holdWrites has writes wait, with reads flowing, and reports whether no transaction is
+// open any more. If one stays open for the window, the attempt will fail or not
+// without Quiet.
+func (dr *drain) holdWrites(ctx context.Context, holders []Holder, window time.Duration) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	f := newFilter(holders)
+	f.writes = true
+	dr.frozen.writesWait = time.Now()
+	dr.d.filterGate(f)
+	end := time.NewTimer(window)
+	defer end.Stop()
+	for len(dr.transactions()) > 0 {
+		select {
+		case <-dr.d.drainage:
+		case <-end.C:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }

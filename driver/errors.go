@@ -49,40 +49,6 @@ func (e *HeldError) Error() string {
 	return b.String()
 }
 
-// String describes the holder for people: what it is, for how long, and its query.
-func (h Holder) String() string {
-	kind := string(h.Kind)
-	switch h.Kind {
-	case HoldCall:
-		kind = "a running call"
-	case HoldRows:
-		kind = "open Rows"
-	case HoldTx:
-		kind = "an open transaction"
-	case HoldRaw:
-		kind = "a transaction begun by SQL text"
-	}
-	if h.For > 0 {
-		kind += fmt.Sprintf(" for at least %v", h.For.Round(time.Millisecond))
-	}
-	if h.Program != "" {
-		kind += " in " + Peer{PID: h.PID, Program: h.Program}.String()
-	}
-	if h.Query != "" {
-		kind += fmt.Sprintf(" (%s)", shorten(h.Query))
-	}
-	return kind
-}
-
-// shorten puts a query on one line of at most 120 characters.
-func shorten(query string) string {
-	query = strings.Join(strings.Fields(query), " ")
-	if r := []rune(query); len(r) > 120 {
-		query = string(r[:119]) + "…"
-	}
-	return query
-}
-
 // forcedError is SQLite's error from a call that a forced freeze interrupted.
 type forcedError struct{ err error }
 

@@ -4,60 +4,8 @@ import (
 	"context"
 	"time"
 
-	"github.com/rs/zerolog"
-
-	"hotswap/internal/inside"
 	"hotswap/internal/peers"
 	"hotswap/internal/reserve"
-)
-
-// FreezeOptions are the settings of [Database.Freeze]. The zero value is ready to use.
-type FreezeOptions struct {
-	// Timeout bounds the wait for holds to end; 0 means 30 s.
-	Timeout time.Duration
-	// MaxPause bounds the window of one attempt, during which new calls wait; 0 means
-	// 1 s. The first window is 5 ms, and each is twice the last.
-	MaxPause time.Duration
-	// Force, at the timeout, interrupts running calls, closes Rows and rolls
-	// transactions back; their owners get ErrForced. The program's own SQL functions
-	// can't be interrupted.
-	Force bool
-	// Peers makes the freeze span the other processes that have the file open through
-	// this driver (see [WithPeers]): they drain in the same attempts, and their
-	// connections are closed, too. Freeze returns a *PeerError if one of them does not
-	// answer.
-	Peers bool
-	// Logger, if set, gets a line for every call that is queued and one when it
-	// resumes, unless the driver has a logger of its own.
-	Logger *zerolog.Logger
-	// Notify, if set, is called at each step of the freeze. It runs while calls wait:
-	// it must return at once, and must not use the database.
-	Notify func(FreezeEvent)
-
-	swap   inside.FreezeOptions
-	adopts bool // moves to a file that something else put there
-}
-
-// FreezeEvent is one step of a freeze.
-type FreezeEvent struct {
-	Step FreezeStep
-	// Count is the number of holds at FreezeWaiting, and of connections at
-	// FreezeClosed.
-	Count int
-	// Window is how long the gate stays closed at most, at FreezeGateClosed.
-	Window time.Duration
-	// Holders are those that made the attempt fail, at FreezeGateReopened.
-	Holders []Holder
-}
-
-// FreezeStep names a step of a freeze.
-type FreezeStep int
-
-const (
-	FreezeWaiting      FreezeStep = iota // what is held has been counted; once, at the start
-	FreezeGateClosed                     // an attempt begins
-	FreezeGateReopened                   // it failed
-	FreezeClosed                         // it succeeded: every connection is closed
 )
 
 // Freeze drains the database: new calls wait in the driver, work in progress ends, and
@@ -132,7 +80,7 @@ func (d *Database) beginDrain(opts FreezeOptions) (*drain, error) {
 		}
 		return nil, ErrFreezing
 	}
-	if err := d.errOnSwap(); err != nil && !opts.adopts { // perhaps by a callback, for which it would wait
+	if err := d.callbacks.err(); err != nil && !opts.adopts { // perhaps by a callback, for which it would wait
 		d.freezing.Unlock()
 		return nil, err
 	}
@@ -155,6 +103,24 @@ func (dr *drain) begin(ctx context.Context) error {
 	}
 	dr.frozen.overwrites()
 	return dr.writers(ctx)
+}
+
+// beforeClose calls what a swap wants to have done with the drained connections, before
+// the last of them closes. On an error calls flow as before.
+func (dr *drain) beforeClose() error {
+	use := dr.opts.swap.BeforeClose
+	if use == nil {
+		return nil
+	}
+	succeeded := false
+	defer func() {
+		if !succeeded {
+			dr.giveUp()
+		}
+	}()
+	err := dr.d.lend(use, true)
+	succeeded = err == nil
+	return err
 }
 
 // close is the second half of Freeze. On an error calls flow as before.

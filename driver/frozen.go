@@ -10,6 +10,7 @@ import (
 	"hotswap/internal/door"
 	"hotswap/internal/fileid"
 	"hotswap/internal/inside"
+	"hotswap/internal/lognote"
 	"hotswap/internal/peers"
 )
 
@@ -40,7 +41,7 @@ type Frozen struct {
 	thawed     bool
 	adopts     bool     // as of FreezeOptions
 	lost       []string // schemas whose content, in no file, a closed connection had
-	turn       bool     // has one of the turns
+	turn       turn
 	arrived    peers.Inode
 	others     *host // nil without FreezeOptions.Peers
 }
@@ -134,7 +135,7 @@ func (f *Frozen) open() {
 	f.db.mu.Unlock()
 	f.over.finish()
 	f.db.openGate(nil)
-	f.endTurn()
+	f.turn.end()
 }
 
 func (f *Frozen) end() {
@@ -144,14 +145,18 @@ func (f *Frozen) end() {
 	f.db.release()
 }
 
-func (d *Database) setFrozen() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.frozen = true
-}
-
-func (d *Database) isFrozen() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.frozen
+// noteBehind waits for the peers that were led to another file, and logs who was not.
+func (f *Frozen) noteBehind(patient time.Time) {
+	var behind []string
+	for _, p := range f.others.report(f.replaced, f.arrived, patient) {
+		if p.Problem != "" {
+			behind = append(behind, p.String()+" "+p.Problem)
+		}
+	}
+	// Whether another file is there, not whether the database has moved to it by now: its
+	// first call may have to see to that.
+	if len(behind) > 0 && inode(fileid.Of(f.db.Path())) != f.others.file {
+		lognote.Send(f.db.watch.warn(f.db.Path()).Str("processes", strings.Join(behind, "; ")),
+			"the database file was replaced by something other than a swap, and not all processes that have the old one open have left it together with this one: what they write before they do is in the old one only")
+	}
 }

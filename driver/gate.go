@@ -3,7 +3,6 @@ package driver
 import (
 	"context"
 	"database/sql/driver"
-	"strings"
 )
 
 // The gate is not a lock that calls pass through: it is the sum of the state
@@ -26,27 +25,6 @@ func (c *conn) enter(ctx context.Context, query string) error {
 	return c.revive(ctx, query)
 }
 
-// noteQuery records the query of the call that follows those counted in w. There are
-// two places, for even and odd counts: an observer finds the latest call's query where
-// its word says, while this one is written to the other.
-func (c *conn) noteQuery(w word, query string) {
-	c.queries[(w.calls()+1)%2] = query
-}
-
-// latestQuery returns the query of the call that made the word w; false if the word has
-// changed, and then what was read may not even be a whole string. Any goroutine may
-// call it. The place is next written by the call after next, which an unchanged word
-// rules out; the race detector can't know that.
-//
-//go:norace
-func (c *conn) latestQuery(w word) (string, bool) {
-	q := c.queries[w.calls()%2]
-	if !c.state.swap(w, w) {
-		return "", false
-	}
-	return strings.Clone(q), true
-}
-
 // exit ends a call. It is deferred, and so ends one that panics, too.
 func (c *conn) exit() {
 	if p := recover(); p != nil {
@@ -57,6 +35,16 @@ func (c *conn) exit() {
 	if w.wanted() || !c.state.swap(w, w.ended(c.holds > 0)) {
 		c.exitSlow()
 	}
+}
+
+// exitPanicking is exit during a panic.
+func (c *conn) exitPanicking() {
+	if throughSQLite() {
+		c.abandon()
+		return
+	}
+	c.cancel.unwatch(context.Background(), c.cancel.stop, nil)
+	c.exit()
 }
 
 // enterSlow is enter for everything but an open gate.
@@ -118,12 +106,6 @@ func (c *conn) enterSlow(ctx context.Context, query string) error {
 	}
 }
 
-// admits reports whether a marked connection may be used for the query.
-func (d *Database) admits(query string) bool {
-	f := d.filter.Load()
-	return f != nil && !f.stops(query)
-}
-
 // exitSlow is exit for a connection that a freeze wants.
 func (c *conn) exitSlow() {
 	// Under mu, so that no observer sees a state that is still to be corrected.
@@ -156,10 +138,4 @@ func (c *conn) enterHold(query string) bool {
 			return true
 		}
 	}
-}
-
-// inTransaction reports whether SQLite has a transaction open on c, however it was
-// begun. The caller owns c, or holds mu while c is idle.
-func (c *conn) inTransaction() bool {
-	return c.inner != nil && !c.inner.AutoCommit()
 }

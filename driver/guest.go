@@ -43,10 +43,6 @@ type question struct {
 	ctx context.Context
 }
 
-// lapsePatience is how long a drained database waits, beyond the window, for what is to
-// become of it.
-const lapsePatience = peers.Silence / 4
-
 // maxWindow bounds what a host may ask for.
 const maxWindow = time.Minute
 

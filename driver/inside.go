@@ -2,10 +2,6 @@ package driver
 
 import "hotswap/internal/inside"
 
-// insider is a Database with the methods that only package swapper needs, each beside
-// what it is about. Their docs are at inside.Database.
-type insider struct{ *Database }
-
 var _ inside.Database = insider{}
 
 // insiderFrozen is the same of a Frozen.

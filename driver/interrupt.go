@@ -13,7 +13,8 @@ import (
 type interrupter struct {
 	mu     sync.RWMutex // held while handle is used; a leaf
 	handle interrupt.Handle
-	known  bool // handle is of an open connection
+	known  bool       // handle is of an open connection
+	step   sync.Mutex // held by a step of Rows if the connection has no mutex of SQLite's (_mutex=no)
 }
 
 // set is called with a new SQLite connection. Calls can't be interrupted if this
@@ -31,11 +32,10 @@ func (i *interrupter) clear() {
 	i.handle, i.known = interrupt.Handle{}, false
 }
 
-// interrupt makes what runs on c return SQLITE_INTERRUPT, without waiting for that. It
-// has no effect between two steps of a call, so callers repeat it until the call ends.
-// Any goroutine may call it.
-func (c *conn) interrupt() {
-	i := &c.interrupter
+// interrupt makes what runs on the connection return SQLITE_INTERRUPT, without waiting
+// for that. It has no effect between two steps of a call, so callers repeat it until the
+// call ends. Any goroutine may call it.
+func (i *interrupter) interrupt() {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
 	if i.known {
@@ -43,17 +43,14 @@ func (c *conn) interrupt() {
 	}
 }
 
-// awaitStep returns when no step runs on c, including steps of open Rows, which are not
-// calls and which a user's SQL function may delay for ever.
-func (c *conn) awaitStep() {
-	i := &c.interrupter
+// awaitStep returns when no step runs on the connection, including steps of open Rows,
+// which are not calls and which a user's SQL function may delay for ever.
+func (i *interrupter) awaitStep() {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
 	if i.known {
 		i.handle.AwaitStep()
 	}
-	if c.dsn.NoMutex {
-		c.step.Lock()
-		defer c.step.Unlock()
-	}
+	i.step.Lock()
+	defer i.step.Unlock()
 }

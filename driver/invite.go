@@ -68,6 +68,18 @@ func (d *Database) invite(first peers.Message) *host {
 	return h
 }
 
+// Peers asks the other processes that have the database's file open through this driver
+// who they are. It waits for answers for two seconds at most.
+func (d *Database) Peers() []Peer {
+	h := d.invite(peers.Message{Op: peers.Status})
+	defer h.leave()
+	var all []Peer
+	for _, m := range h.members {
+		all = append(all, m.Peer)
+	}
+	return append(all, h.apart...)
+}
+
 // admitAll waits for the answers of those who were asked, but for that of nobody who is
 // stopped: most likely he has to do with another file. Nor does it wait twice, as a rule, for
 // those who do not answer: a push asks several times.
@@ -140,7 +152,7 @@ func (h *host) admit(e heard) {
 			m.Stats = &stats
 		}
 		if len(e.Holders) > 0 {
-			m.Holders = h.fromWire(m, e.Holders)
+			m.Holders = fromWire(e.Holders, m.Peer)
 		}
 	}
 	dir, base, mount := h.d.whereabouts()

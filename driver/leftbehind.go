@@ -13,6 +13,7 @@ import (
 
 	"hotswap/internal/door"
 	"hotswap/internal/fileid"
+	"hotswap/internal/lognote"
 	"hotswap/internal/session"
 	"hotswap/internal/sqlitefile"
 )
@@ -196,4 +197,39 @@ func openSidecars(path string) map[string]fileid.ID {
 		}
 	}
 	return found
+}
+
+// noteLeft records and logs what came of a WAL. With one that is still there the
+// connections open no file at the path.
+func (d *Database) noteLeft(l leftWAL, aside string, err error) {
+	if err != nil {
+		l.why = "the WAL of the replaced file is still beside it: " + err.Error()
+		d.left.Store(&l)
+		lognote.Send(d.watch.warn(l.path).Str("wal", l.path+"-wal").Err(err), "the WAL of the replaced file could not be put aside, and calls fail until it is: move it away before another process opens the new file, or SQLite replays it there")
+		return
+	}
+	d.left.Store(nil)
+	if aside != "" {
+		lognote.Send(d.watch.warn(l.path).Str("wal", aside), "the WAL of the replaced file was put aside, since it may hold writes that the file lacks: to recover them, rename it to that file's name with -wal and open the file with sqlite3")
+	}
+}
+
+// clearLeft tries again to put aside a WAL that could not be, if nothing is open at the
+// path. The caller must hold no lock.
+func (d *Database) clearLeft() error {
+	l := d.left.Load()
+	if l == nil || door.File(l.path) != fileid.None {
+		return nil
+	}
+	d.clearing.Lock()
+	defer d.clearing.Unlock()
+	if d.left.Load() != l {
+		return nil // another caller has done it
+	}
+	aside, err := l.clear()
+	if err != nil {
+		return &replacedError{l.path, l.why}
+	}
+	d.noteLeft(*l, aside, nil)
+	return nil
 }

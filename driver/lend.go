@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -44,15 +43,8 @@ var errInUse = errors.New("all connections that have the file open are in use")
 // lend calls use with one connection after another that is idle, until one was used. The
 // caller holds no lock, and is the freeze if the connections are drained.
 func (d *Database) lend(use inside.Use, drained bool) error {
-	d.mu.Lock()
-	all := make([]*conn, 0, len(d.conns))
-	for c := range d.conns {
-		all = append(all, c)
-	}
-	d.mu.Unlock()
-	slices.SortFunc(all, func(a, b *conn) int { return cmp.Compare(a.number, b.number) })
 	why := inside.ErrNoneOpen
-	for _, c := range all {
+	for _, c := range d.connections() {
 		if !c.hasOpen(d.Path()) || c.dsn.Unlocked { // which does not look into the WAL
 			continue
 		}
@@ -103,37 +95,9 @@ func (c *conn) lend(use inside.Use, drained bool) (offered, used bool, err error
 	return true, used, err
 }
 
-// beforeClose calls what a swap wants to have done with the drained connections, before
-// the last of them closes. On an error calls flow as before.
-func (dr *drain) beforeClose() error {
-	use := dr.opts.swap.BeforeClose
-	if use == nil {
-		return nil
-	}
-	succeeded := false
-	defer func() {
-		if !succeeded {
-			dr.giveUp()
-		}
-	}()
-	err := dr.d.lend(use, true)
-	succeeded = err == nil
-	return err
-}
-
 // Missing says which file the database has, or had, if nothing is at its path.
 func (d insider) Missing() (file fileid.ID, open bool) {
 	return d.missing(), door.File(d.Path()) != fileid.None
-}
-
-// Strangers counts the opens of the file that belong to no connection of the database.
-func (d insider) Strangers() (n int) {
-	for _, h := range door.Open(d.Path()) {
-		if c, ok := h.Opener.(*conn); !ok || c.db != d.Database {
-			n++
-		}
-	}
-	return n
 }
 
 // Whole reports whether the file at the path is one that connections could move to.

@@ -92,6 +92,8 @@ func (d *Database) repointedTo() (path string, repointed bool) {
 	return path, true
 }
 
+func init() { door.Leads(repointedFrom) }
+
 // repointedFrom returns the path of the database whose names now lead to this path.
 func repointedFrom(path string) (from string) {
 	registry.Lock()
@@ -132,14 +134,6 @@ func (d *Database) moveTo(path string) error {
 		moveLocked(d, path)
 	}
 	return nil
-}
-
-// opened reports whether the path, where a file was just opened, is still the
-// database's, and was not left by a move at that moment. If it is, it stays.
-func (d *Database) opened(path string) bool {
-	registry.Lock() // after the move, or before it checks that nothing is open
-	defer registry.Unlock()
-	return d.Path() == path
 }
 
 func moveLocked(d *Database, path string) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -30,66 +31,70 @@ type Swap struct {
 	External bool `json:"external,omitempty"`
 }
 
-// OnSwap calls fn after every swap: once calls flow again, and before the Push that
-// made the swap returns, unless the callbacks take longer than 30 s: it then returns,
-// and the log says so. fn is meant for dropping caches. Until fn has run, calls see
-// the new file and a cache the old one; a cache that must never be stale tags its
-// entries with the Generation read before the query that filled them. Callbacks run one
-// after another, in order of registration, on a goroutine of the driver's. They may
-// query the database; a Freeze while they run returns ErrFreezing, so one that never
-// returns keeps the database from every further swap. A panic in one is logged and goes
-// no further. cancel unregisters fn.
-func (d *Database) OnSwap(fn func(Swap)) (cancel func()) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	id := d.nextID
-	d.nextID++
-	d.callbacks[id] = fn
-	return func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		delete(d.callbacks, id)
-	}
+// callbacks are those of OnSwap, and the swaps that are still to be reported to them.
+type callbacks struct {
+	mu      sync.Mutex // guards what follows; a leaf
+	fns     map[int]func(Swap)
+	nextID  int
+	notices []notice
+	running bool      // a goroutine is reporting them
+	since   time.Time // when it began with the latest
 }
 
-// notice is a swap that is to be reported to the OnSwap callbacks.
+// notice is a swap that is to be reported.
 type notice struct {
 	swap Swap
 	done chan struct{}
 }
 
-// notify reports a swap to the OnSwap callbacks, one swap after another, all on one
-// goroutine started for that: a callback may query, and what it waits for must not wait
-// for it. The channel is closed when all have run.
-func (d *Database) notify(s Swap) (done <-chan struct{}) {
+func (cb *callbacks) add(fn func(Swap)) (cancel func()) {
+	cb.mu.Lock()
+	defer cb.mu.Unlock()
+	id := cb.nextID
+	cb.nextID++
+	if cb.fns == nil {
+		cb.fns = map[int]func(Swap){}
+	}
+	cb.fns[id] = fn
+	return func() {
+		cb.mu.Lock()
+		defer cb.mu.Unlock()
+		delete(cb.fns, id)
+	}
+}
+
+// notify reports a swap to the callbacks, one swap after another, all on one goroutine
+// started for that: a callback may query, and what it waits for must not wait for it.
+// The channel is closed when all have run. A panic of one is a warning.
+func (cb *callbacks) notify(s Swap, warn func() *zerolog.Event) (done <-chan struct{}) {
 	n := notice{s, make(chan struct{})}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.notices = append(d.notices, n)
-	if !d.notifying {
-		d.notifying, d.notifyingSince = true, time.Now()
-		go d.notifyAll()
+	cb.mu.Lock()
+	defer cb.mu.Unlock()
+	cb.notices = append(cb.notices, n)
+	if !cb.running {
+		cb.running, cb.since = true, time.Now()
+		go cb.run(warn)
 	}
 	return n.done
 }
 
-func (d *Database) notifyAll() {
+func (cb *callbacks) run(warn func() *zerolog.Event) {
 	for {
-		d.mu.Lock()
-		n := d.notices[0]
-		d.notices = d.notices[1:]
+		cb.mu.Lock()
+		n := cb.notices[0]
+		cb.notices = cb.notices[1:]
 		var fns []func(Swap)
-		for _, id := range slices.Sorted(maps.Keys(d.callbacks)) {
-			fns = append(fns, d.callbacks[id])
+		for _, id := range slices.Sorted(maps.Keys(cb.fns)) {
+			fns = append(fns, cb.fns[id])
 		}
-		d.mu.Unlock()
+		cb.mu.Unlock()
 		for _, fn := range fns {
-			d.call(fn, n.swap)
+			call(fn, n.swap, warn)
 		}
-		d.mu.Lock()
-		d.notifying, d.notifyingSince = len(d.notices) > 0, time.Now() // before done is closed: the next swap may come at once
-		more := d.notifying
-		d.mu.Unlock()
+		cb.mu.Lock()
+		cb.running, cb.since = len(cb.notices) > 0, time.Now() // before done is closed: the next swap may come at once
+		more := cb.running
+		cb.mu.Unlock()
 		close(n.done)
 		if !more {
 			return
@@ -98,40 +103,35 @@ func (d *Database) notifyAll() {
 }
 
 // call runs a callback, and recovers from a panic of it.
-func (d *Database) call(fn func(Swap), s Swap) {
+func call(fn func(Swap), s Swap, warn func() *zerolog.Event) {
 	defer func() {
 		if p := recover(); p != nil {
-			lognote.Send(d.warn().Str("panic", fmt.Sprint(p)), "an OnSwap callback panicked")
+			lognote.Send(warn().Str("panic", fmt.Sprint(p)), "an OnSwap callback panicked")
 		}
 	}()
 	fn(s)
 }
 
-// onSwapPatience bounds a Thaw's wait for the callbacks.
-var onSwapPatience = 30 * time.Second // a variable for tests
-
-// awaitOnSwap waits for the callbacks of a swap, onSwapPatience at most, and reports
-// whether they have returned; log is that of its freeze, or nil.
-func (d *Database) awaitOnSwap(done <-chan struct{}, log *zerolog.Logger) bool {
-	patience := time.NewTimer(onSwapPatience)
-	defer patience.Stop()
-	select {
-	case <-done:
-		return true
-	case <-patience.C:
-		d.warnOn(log).Stringer("after", onSwapPatience).
-			Msg("an OnSwap callback has not returned: the database can't be swapped again until it does")
-		return false
+// runFor returns how long those that are running have been, since the first of them
+// began; 0 if none is.
+func (cb *callbacks) runFor() time.Duration {
+	cb.mu.Lock()
+	defer cb.mu.Unlock()
+	if !cb.running {
+		return 0
 	}
+	return max(time.Since(cb.since), 1)
 }
 
-// errOnSwap is ErrFreezing for the callbacks that are running, or nil.
-func (d *Database) errOnSwap() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !d.notifying {
+// err is ErrFreezing while callbacks run, and nil otherwise.
+func (cb *callbacks) err() error {
+	took := cb.runFor()
+	if took == 0 {
 		return nil
 	}
 	return fmt.Errorf("%w: the program's OnSwap callbacks of the last one have been running for %s",
-		ErrFreezing, time.Since(d.notifyingSince).Truncate(time.Millisecond))
+		ErrFreezing, took.Truncate(time.Millisecond))
 }
+
+// onSwapPatience bounds a Thaw's wait for the callbacks.
+var onSwapPatience = 30 * time.Second // a variable for tests

@@ -4,17 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"errors"
-	"io/fs"
-	"os"
 	"sync"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/internal/dbpath"
-	"hotswap/internal/door"
 	"hotswap/internal/dsn"
-	"hotswap/internal/sqlitefile"
 )
 
 // OpenFile opens an unmanaged file as the program opens this database.
@@ -68,16 +63,6 @@ func (c fileConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	}
 }
 
-// removeOrphanedSidecars removes the sidecars of a file of ours that is gone.
-func removeOrphanedSidecars(path string) {
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		return
-	}
-	for _, suffix := range sqlitefile.Sidecars {
-		os.Remove(path + suffix)
-	}
-}
-
 func (c fileConnector) Driver() driver.Driver { return &c.drv }
 
 // OpenPlain opens the database without hooks, behind the gate.
@@ -104,21 +89,3 @@ func (uri ownConnector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} 
 func (uri ownConnector) Connect(context.Context) (driver.Conn, error) {
 	return openOwn(sqlite3.SQLiteDriver{}, string(uri))
 }
-
-// ownConn is a connection that belongs to no call, and is its own opener at the door.
-type ownConn struct{ *sqlite3.SQLiteConn }
-
-func openOwn(drv sqlite3.SQLiteDriver, name string) (driver.Conn, error) {
-	c := &ownConn{}
-	var err error
-	door.As(c, func() { c.SQLiteConn, err = openSQLite(c, drv, name) })
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
-}
-
-// Close leaves nothing behind, like the close of a managed connection.
-func (c *ownConn) Close() error { return closeSQLite(c, c.SQLiteConn) }
-
-func (c *ownConn) SQLite() *sqlite3.SQLiteConn { return c.SQLiteConn }

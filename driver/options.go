@@ -6,9 +6,6 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Option is a setting of [New].
-type Option func(*Driver)
-
 // WithConnectHook calls hook on every new SQLite connection: the first time, and
 // whenever a swap made it reopen. An error from hook fails the call that needed the
 // connection. A push also runs hook on the new database before that is live, and is
@@ -26,6 +23,12 @@ func WithConnectHook(hook func(*sqlite3.SQLiteConn) error) Option {
 func WithExtensions(files ...string) Option {
 	return func(d *Driver) { d.sqlite.Extensions = files }
 }
+
+// The fields that several log lines have.
+const (
+	fieldDatabase = "database"
+	fieldQuery    = "query"
+)
 
 // WithLogger logs what happens to the driver's connections: calls that were queued by a
 // swap and that resumed, and what goes wrong on a reconnect. It never logs arguments.
@@ -47,6 +50,16 @@ func WithLogger(log zerolog.Logger) Option {
 // lost: https://www.sqlite.org/howtocorrupt.html, section 1.
 func WithExternalReplace(what ExternalReplace) Option {
 	return func(d *Driver) { d.external = what }
+}
+
+// WithPeers says whether a swap of the driver's databases may span the other processes
+// that have them open through this driver, as it does by default: those then drain,
+// reopen and run their OnSwap callbacks with this one. One pool with WithPeers(false)
+// is enough for its database to take no part, neither in its own pushes nor in those of
+// others. So is the environment variable HOTSWAP_PEERS=off, for all databases of a
+// process.
+func WithPeers(on bool) Option {
+	return func(d *Driver) { d.alone = !on }
 }
 
 // WithInterceptor puts an sqlmw interceptor around the driver, as the outermost layer.

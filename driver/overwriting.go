@@ -4,8 +4,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"hotswap/internal/door"
 )
 
 // overwriting is a time during which a connection that is not the program's may hold
@@ -62,30 +60,4 @@ func (all *overwritings) Load() *overwriting {
 		return all.running[0]
 	}
 	return all.last
-}
-
-// Visit has calls that get SQLITE_BUSY wait until ended is called.
-func (d insider) Visit() (ended func()) {
-	return d.overwriting.begin().finish
-}
-
-// overwriting returns the one that may have blocked c: one in progress on any file that
-// c has open, else the latest of its own database.
-func (c *conn) overwriting() *overwriting {
-	var latest *overwriting
-	if c.db != nil {
-		if latest = c.db.overwriting.Load(); latest != nil && !latest.over() {
-			return latest
-		}
-	}
-	for _, h := range door.Of(c) {
-		d, ok := managed(h.Path)
-		if !ok || d == c.db {
-			continue
-		}
-		if o := d.overwriting.Load(); o != nil && (latest == nil || !o.over()) {
-			latest = o
-		}
-	}
-	return latest
 }

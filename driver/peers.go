@@ -8,6 +8,7 @@ import (
 
 	"hotswap/internal/door"
 	"hotswap/internal/fileid"
+	"hotswap/internal/openers"
 	"hotswap/internal/peers"
 	"hotswap/internal/printable"
 	"hotswap/internal/unix"
@@ -16,16 +17,6 @@ import (
 // Peers are the processes that have a file open through this driver: docs/peers.md has
 // the whole story. Each has one endpoint, from its first managed database to its last;
 // guest.go answers there for a database, host.go asks others.
-
-// WithPeers says whether a swap of the driver's databases may span the other processes
-// that have them open through this driver, as it does by default: those then drain,
-// reopen and run their OnSwap callbacks with this one. One pool with WithPeers(false)
-// is enough for its database to take no part, neither in its own pushes nor in those of
-// others. So is the environment variable HOTSWAP_PEERS=off, for all databases of a
-// process.
-func WithPeers(on bool) Option {
-	return func(d *Driver) { d.alone = !on }
-}
 
 // Peer is another process that has a database's file open through this driver.
 type Peer struct {
@@ -46,10 +37,7 @@ type Peer struct {
 }
 
 func (p Peer) String() string {
-	if p.PID == 0 {
-		return fmt.Sprintf("a process of another namespace (%s)", printable.Line(p.Program))
-	}
-	return fmt.Sprintf("process %d (%s)", p.PID, printable.Line(p.Program))
+	return process(p.PID, p.Program)
 }
 
 // PeerError is returned by Freeze when a peer that takes part in it does not answer any
@@ -74,50 +62,44 @@ func (e *PeerError) Unwrap() error {
 	return nil
 }
 
+// inode is what peers know a file by: of the rest of an ID each process may see another
+// part.
+func inode(id fileid.ID) peers.Inode { return peers.Inode{Dev: id.Dev, Ino: id.Ino} }
+
+// hasOpen reports whether a peer has the file open, or may have: of one in another
+// namespace that can't be told.
+func hasOpen(p Peer, file peers.Inode) bool {
+	return p.PID == 0 || openers.Has(p.PID, openers.Inode{Dev: file.Dev, Ino: file.Ino})
+}
+
+// lapsePatience is how long a drained database waits, beyond the window, for what is to
+// become of it.
+const lapsePatience = peers.Silence / 4
+
+// toWire and fromWire turn what is held into what messages say of it, and back.
+func toWire(all []Holder) (out []peers.Holder) {
+	for _, h := range all {
+		out = append(out, peers.Holder{Kind: string(h.Kind), Query: h.Query, For: h.For, Tx: h.tx})
+	}
+	return out
+}
+
+func fromWire(all []peers.Holder, of Peer) []Holder {
+	out := []Holder{}
+	for _, o := range all {
+		out = append(out, Holder{Kind: HoldKind(o.Kind), Query: o.Query, For: o.For, tx: o.Tx, PID: of.PID, Program: of.Program})
+	}
+	if len(out) == 0 { // ended as it was looked at
+		out = append(out, Holder{Kind: HoldCall, PID: of.PID, Program: of.Program})
+	}
+	return out
+}
+
 func peersOff() bool { return os.Getenv("HOTSWAP_PEERS") == "off" }
-
-// listen opens the process's endpoint, if it is not open. Where there can be none, as in
-// a sandbox without sockets, the process has no peers.
-func (d *Database) listen() {
-	if !d.hasPeers() {
-		return
-	}
-	registry.Lock()
-	defer registry.Unlock()
-	if registry.endpoint == nil && registry.managed > 0 {
-		registry.endpoint, _ = peers.Listen(answerer{})
-	}
-}
-
-// ownEndpoint returns the name of this process's; "" for none.
-func ownEndpoint() string {
-	registry.Lock()
-	defer registry.Unlock()
-	if registry.endpoint == nil {
-		return ""
-	}
-	return registry.endpoint.Name()
-}
 
 func (d *Database) hasPeers() bool { return !d.alone.Load() && !peersOff() }
 
 func (i insider) HasPeers() bool { return i.hasPeers() }
-
-// Peers asks the other processes that have the database's file open through this driver
-// who they are. It waits for answers for two seconds at most.
-func (d *Database) Peers() []Peer {
-	h := d.invite(peers.Message{Op: peers.Status})
-	defer h.leave()
-	var all []Peer
-	for _, m := range h.members {
-		all = append(all, m.Peer)
-	}
-	return append(all, h.apart...)
-}
-
-// inode is what peers know a file by: of the rest of an ID each process may see another
-// part.
-func inode(id fileid.ID) peers.Inode { return peers.Inode{Dev: id.Dev, Ino: id.Ino} }
 
 // currentFile returns the file that the database has open, last had, or would open next.
 func (d *Database) currentFile() peers.Inode {

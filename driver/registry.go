@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"fmt"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -11,11 +10,8 @@ import (
 
 	"hotswap/internal/dbpath"
 	"hotswap/internal/door"
-	"hotswap/internal/fileid"
 	"hotswap/internal/peers"
-	"hotswap/internal/printable"
 	"hotswap/internal/reserve"
-	"hotswap/internal/unix"
 )
 
 // registry holds the databases by their real path: one for a path as long as anything
@@ -28,37 +24,6 @@ var registry = struct {
 	managed    int                            // databases whose refs is not 0
 	endpoint   *peers.Endpoint                // open from the first to the last of them; nil if it is not
 }{byPath: map[string]weak.Pointer[Database]{}, linked: map[weak.Pointer[Database]]int{}}
-
-// acquire returns the database of a real path, and keeps it managed until the matching
-// release. If name, which leads there, used to lead to another database's path, acquire
-// returns that database: its symlink was repointed, and it moves there, or is about to.
-func acquire(path, name string) *Database {
-	repointed := findRepointed(path, name)
-	registry.Lock()
-	d := registry.byPath[path].Value()
-	switch {
-	case d != nil:
-	case repointed == nil:
-		d = newDatabase(path)
-		registerLocked(d, path)
-	default:
-		if d = repointed; d.unusedLocked() {
-			moveLocked(d, path)
-		}
-	}
-	d.keepLocked()
-	registry.Unlock()
-	if path := d.Path(); door.File(path) != fileid.None {
-		d.noteAttached(path, door.File(path)) // before it was managed
-	}
-	return d
-}
-
-// unusedLocked reports whether no pool has the database: at most a push, say, which
-// ends when it sees the move.
-func (d *Database) unusedLocked() bool {
-	return d.refs == 0 || len(d.names) == 0 && door.File(d.Path()) == fileid.None
-}
 
 // registerLocked enters d under a path until nothing refers to it.
 func registerLocked(d *Database, path string) {
@@ -95,7 +60,6 @@ func (d *Database) keepLocked() {
 	if d.refs++; d.refs == 1 {
 		registry.managed++
 		door.Install()
-		door.Leads(repointedFrom)
 		reserve.Prepare()
 		d.guardLocked()
 	}
@@ -123,7 +87,10 @@ func (d *Database) release() {
 	registry.Unlock()
 	if last {
 		d.releaseDescriptors()
-		d.forgetFile()
+		if refused := d.watch.forget(); refused {
+			d.openGate(nil)
+			d.freezing.Unlock()
+		}
 	}
 }
 
@@ -179,19 +146,20 @@ func Databases() []*Database {
 	return all
 }
 
-// Manage makes the file at path a managed database, even if no pool has it open, until
-// release is called. The file need not exist, but its directory must; otherwise Manage
-// returns an error. On Windows no file is managed, and Manage fails with
-// errors.ErrUnsupported.
-func Manage(path string) (d *Database, release func(), err error) {
-	if err := unix.Supported(); err != nil {
-		return nil, nil, fmt.Errorf("hotswap: manage %s: %w", printable.Line(path), err)
+// opened reports whether the path, where a file was just opened, is still the
+// database's, and was not left by a move at that moment. If it is, it stays.
+func (d *Database) opened(path string) bool {
+	registry.Lock() // after the move, or before it checks that nothing is open
+	defer registry.Unlock()
+	return d.Path() == path
+}
+
+// ownEndpoint returns the name of this process's; "" for none.
+func ownEndpoint() string {
+	registry.Lock()
+	defer registry.Unlock()
+	if registry.endpoint == nil {
+		return ""
 	}
-	real, err := dbpath.Real(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	d = acquire(real, "")
-	d.listen()
-	return d, sync.OnceFunc(d.release), nil
+	return registry.endpoint.Name()
 }

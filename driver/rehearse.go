@@ -17,44 +17,6 @@ import (
 	"hotswap/internal/session"
 )
 
-// kind is one way of opening connections of the database.
-type kind struct {
-	drv      *Driver
-	dsn      *dsn.Name
-	settings []session.Setting
-}
-
-// special reports whether such a connection may fail to open where a plain one does
-// not.
-func (k *kind) special() bool {
-	return k.drv.sqlite.ConnectHook != nil || len(k.drv.sqlite.Extensions) > 0 || len(k.settings) > 0
-}
-
-func (k *kind) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%p %s", k.drv, k.dsn.Raw)
-	for _, o := range k.settings {
-		fmt.Fprintf(&b, "\n%s %v", o.Query, o.Args)
-	}
-	return b.String()
-}
-
-// addPool records that a pool opens connections of this kind, until it is closed.
-func (d *Database) addPool(drv *Driver, dsn *dsn.Name) (remove func()) {
-	k := &kind{drv: drv, dsn: dsn}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.pools == nil {
-		d.pools = map[*kind]struct{}{}
-	}
-	d.pools[k] = struct{}{}
-	return func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		delete(d.pools, k)
-	}
-}
-
 // kinds lists the special kinds: those of the pools, and those of the connections with
 // their session settings.
 func (d *Database) kinds() (all []kind) {

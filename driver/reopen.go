@@ -54,6 +54,26 @@ func (c *conn) reopen(ctx context.Context, query string) error {
 	return nil
 }
 
+// resume ends the loss on the connection opened for a text that begins anew. The caller
+// owns c.
+func (c *conn) resume(query string) error {
+	before, _ := c.anew(query)
+	if before != "" {
+		if _, err := c.inner.ExecContext(context.Background(), before, nil); err != nil {
+			c.mu.Lock()
+			finish := c.endHolds()
+			c.mu.Unlock()
+			finish()
+			c.lost.Store(lostTold)
+			return err
+		}
+		c.raw = true
+		c.savepoints = c.savepoints[:min(len(c.savepoints), 1)]
+	}
+	c.lost.Store(0)
+	return nil
+}
+
 // open opens the SQLite connection. The caller owns c.
 func (c *conn) open(ctx context.Context) error {
 	dsn := c.dsn
@@ -83,7 +103,7 @@ func (c *conn) open(ctx context.Context) error {
 	c.disturbedSince.Store(0)
 	c.interrupted.Store(false)
 	c.inner = inner
-	c.interrupter.set(inner)
+	c.cancel.interrupter.set(inner)
 	if c.db != nil {
 		c.db.noteOpened(dsn.Path, c.file(dsn.Path))
 	}
@@ -129,13 +149,7 @@ func (d insider) Reconnect() (n int, err error) { return d.reconnect() }
 // first error; the next call of such a connection tries again. It does not wait at the
 // gate and skips connections in use.
 func (d *Database) reconnect() (n int, err error) {
-	d.mu.Lock()
-	all := make([]*conn, 0, len(d.conns))
-	for c := range d.conns {
-		all = append(all, c)
-	}
-	d.mu.Unlock()
-	for _, c := range all {
+	for _, c := range d.connections() {
 		opened, openErr := c.reconnect()
 		if opened {
 			n++

@@ -58,3 +58,13 @@ func (e *refusedError) Error() string {
 }
 
 func (e *refusedError) Unwrap() []error { return []error{ErrReplaced, e.err} }
+
+// lockedError is of a replay that met a lock: that of an attached database, since
+// opening the connection would have met the main one's. The call that needs the
+// connection may have nothing to do with the attached one, and would not have met its
+// lock but for the swap: it waits instead of failing.
+type lockedError struct{ err error }
+
+func (e *lockedError) Error() string { return e.err.Error() }
+
+func (e *lockedError) Unwrap() error { return e.err }

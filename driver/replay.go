@@ -37,15 +37,6 @@ func (c *conn) replay(inner *sqlite3.SQLiteConn) error {
 	return nil
 }
 
-// lockedError is of a replay that met a lock: that of an attached database, since
-// opening the connection would have met the main one's. The call that needs the
-// connection may have nothing to do with the attached one, and would not have met its
-// lock but for the swap: it waits instead of failing.
-type lockedError struct{ err error }
-
-func (e *lockedError) Error() string { return e.err.Error() }
-func (e *lockedError) Unwrap() error { return e.err }
-
 func replayFailed(o session.Setting, err error) error {
 	return fmt.Errorf("hotswap: could not replay a setting on a reopened connection: %s: %w", o.What, err)
 }
@@ -55,13 +46,4 @@ func forgivable(err error) bool {
 	var se sqlite3.Error
 	return errors.Is(err, fs.ErrNotExist) ||
 		errors.As(err, &se) && (se.Code == sqlite3.ErrError || se.Code == sqlite3.ErrCantOpen || se.Code == sqlite3.ErrNotADB || se.Code == sqlite3.ErrCorrupt)
-}
-
-// losing lists the schemas whose content is lost when c, which is about to be closed,
-// closes. The caller owns c.
-func (c *conn) losing() []string {
-	if c.inner == nil {
-		return nil
-	}
-	return c.session.Losing(c.inner)
 }

@@ -8,31 +8,10 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/internal/door"
+	"hotswap/internal/fileid"
+	"hotswap/internal/lognote"
 	"hotswap/internal/sqltext"
 )
-
-func isBusy(err error) bool {
-	var se sqlite3.Error
-	return errors.As(err, &se) && se.Code == sqlite3.ErrBusy
-}
-
-// busyRace is how long after an overwriting a call may still come back with the
-// SQLITE_BUSY that it got from it.
-const busyRace = time.Second
-
-// readonlyMoved is SQLITE_READONLY_DBMOVED: with a rollback journal SQLite notices
-// before a write that another file is at the path.
-var readonlyMoved = sqlite3.ErrReadonly.Extend(4)
-
-// noFile is SQLITE_IOERR_FSTAT: SQLite looks at the database's file before it opens a
-// WAL or a journal, and nothing was at the path.
-var noFile = sqlite3.ErrIoErr.Extend(7)
-
-// leavesFile reports whether an error of SQLite's comes from a file that was moved away
-// or replaced.
-func leavesFile(se sqlite3.Error) bool {
-	return se.ExtendedCode == readonlyMoved || se.ExtendedCode == noFile
-}
 
 // awaitRetry reports whether a call that returned err is to be retried, after waiting
 // for the end of the overwriting that was in its way, or for the connections to move to
@@ -59,25 +38,6 @@ func (c *conn) awaitRetry(ctx context.Context, query string, err error, rows *ro
 		return c.db != nil && rows == nil && !c.transacting(rows) && c.leaves(ctx)
 	}
 	return c.repeatable(rows, se) && c.sitOut(ctx, query)
-}
-
-// sitOut reports whether what got SQLITE_BUSY got it from an overwriting, and is to be
-// retried now that this is over.
-func (c *conn) sitOut(ctx context.Context, query string) bool {
-	o := c.overwriting()
-	if o == nil {
-		return false
-	}
-	if o.over() {
-		// Only once: a call that was retried has waited for the same end.
-		if time.Since(o.end) > busyRace || c.retried == o {
-			return false
-		}
-	} else if c.awaitOverwriting(ctx, query, o) != nil {
-		return false
-	}
-	c.retried = o
-	return true
 }
 
 // awaitFiles waits until c's own file and all its managed ones are there.
@@ -125,23 +85,6 @@ func (c *conn) leaves(ctx context.Context) bool {
 	}
 }
 
-func (c *conn) awaitOverwriting(ctx context.Context, query string, o *overwriting) error {
-	if c.db == nil {
-		select {
-		case <-o.ended:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	waited := c.db.beginWait(c, query)
-	if err := c.db.await(ctx, o.ended); err != nil {
-		return err
-	}
-	waited.end()
-	return nil
-}
-
 // repeatable reports whether the call of c that got SQLITE_BUSY left everything as it
 // was: if it was within a transaction, that is still open.
 func (c *conn) repeatable(but *rows, err sqlite3.Error) bool {
@@ -172,4 +115,100 @@ func (c *conn) transacting(but *rows) bool {
 		return true
 	}
 	return c.inTransaction() || c.rows != but || but != nil && but.next != nil
+}
+
+// settle waits, if err is from an open that was refused, until it may be retried; any
+// other error it returns. The caller is in no call: what it waits for may have to wait
+// for the calls of c.
+func (c *conn) settle(ctx context.Context, err error) error {
+	if isBusy(err) && c.sitOut(ctx, "connect") {
+		return nil
+	}
+	var locked *lockedError
+	if errors.As(err, &locked) {
+		return c.awaitUnlocked(ctx, locked)
+	}
+	if !errors.Is(err, ErrReplaced) {
+		return err
+	}
+	dbs := []*Database{}
+	var refused *refusedError
+	if errors.As(err, &refused) {
+		if !refused.suspected && !c.mayRetry() {
+			return err
+		}
+		for _, path := range refused.paths {
+			if d, ok := managed(path); ok {
+				dbs = append(dbs, d)
+			}
+		}
+	} else if c.db != nil {
+		dbs = append(dbs, c.db)
+	}
+	if len(dbs) == 0 {
+		return err
+	}
+	for _, d := range dbs {
+		gone := fileid.None
+		if d == c.db {
+			gone = c.gone
+		}
+		if err := d.settle(ctx, c.dsn.BusyTimeout, gone); err != nil {
+			return err
+		}
+	}
+	if refused != nil {
+		select {
+		case <-time.After(firstWindow):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// awaitUnlocked waits before the next try to attach a database that somebody has
+// locked, which has already taken the busy timeout.
+func (c *conn) awaitUnlocked(ctx context.Context, locked *lockedError) error {
+	if c.db != nil && c.disturbedSince.CompareAndSwap(0, time.Now().UnixNano()) {
+		lognote.Send(c.db.warn().Err(locked), "a connection that a swap has closed can't be opened again while this is locked: its next call waits")
+	}
+	select {
+	case <-time.After(settleEvery):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// settle waits until a connection may be opened again, after an open that failed. It
+// gives up after patience, the time for which the program waits for a lock. gone is the
+// file that was missing when the connection's pool was made.
+func (d *Database) settle(ctx context.Context, patience time.Duration, gone fileid.ID) error {
+	anew := &anew{d: d, gone: gone}
+	defer anew.end()
+	if gone != fileid.None {
+		patience = max(patience, 2*stillFor)
+	}
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for {
+		anew.look()
+		select {
+		case <-d.adopt().ended:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		err := anew.err(d.mayOpen())
+		if err == nil || d.refusesReplaced() {
+			return err
+		}
+		select {
+		case <-time.After(settleEvery):
+		case <-late.C:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }

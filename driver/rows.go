@@ -1,16 +1,12 @@
 package driver
 
 import (
-	"context"
 	"database/sql/driver"
-	"io"
 	"reflect"
 	"sync"
 	"sync/atomic"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
-
-	"hotswap/internal/door"
 )
 
 var (
@@ -70,72 +66,6 @@ func (c *conn) unlinkRows(r *rows) {
 	}
 	r.prev, r.next = nil, nil
 	c.holds--
-}
-
-func (r *rows) Next(dest []driver.Value) error {
-	defer r.conn.endStep()
-	switch err := r.advance(dest); {
-	case err == nil:
-		return nil
-	case r.killed.Load(): // even with io.EOF, which go-sqlite3 returns for a closed statement
-		return ErrForced
-	case err == io.EOF:
-		return err
-	default:
-		return r.conn.concludeStep(err)
-	}
-}
-
-func (r *rows) advance(dest []driver.Value) error {
-	if r.stmt == nil {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-	}
-	err := r.step(dest)
-	// SQLite has reset the statement: the next step is its first again.
-	for err != nil && err != io.EOF && !r.begun && !r.killed.Load() && r.conn.awaitRetry(context.Background(), r.query, err, r) {
-		err = r.step(dest)
-	}
-	if err == nil {
-		r.begun = true
-	}
-	return err
-}
-
-func (r *rows) step(dest []driver.Value) (err error) {
-	if r.conn.dsn.NoMutex {
-		r.conn.step.Lock()
-		defer r.conn.step.Unlock()
-	}
-	if !r.attaches {
-		return r.inner.Next(dest)
-	}
-	door.As(r.conn, func() { err = r.inner.Next(dest) })
-	return err
-}
-
-// Close never waits at the gate.
-func (r *rows) Close() error {
-	c := r.conn
-	if r.killed.Load() || !c.enterHold(r.query) {
-		return nil
-	}
-	if r.killed.Load() { // and the connection holds something new already
-		c.exit()
-		return nil
-	}
-	defer c.exit()
-	err := r.inner.Close()
-	if s := r.stmt; s != nil && !s.out {
-		c.cache.put(s, err == nil)
-	}
-	c.unlinkRows(r)
-	if r.attaches {
-		c.noteAttached()
-	}
-	r.inner, r.stmt, r.query = nil, nil, ""
-	r.next, c.freeRows = c.freeRows, r
-	return err
 }
 
 // killRows closes r for its owner; the caller owns c and has interrupted what runs on

@@ -49,6 +49,12 @@ func (d *Database) openGate(keep map[*conn]word) {
 	d.wakeLocked()
 }
 
+// admits reports whether a marked connection may be used for the query.
+func (d *Database) admits(query string) bool {
+	f := d.filter.Load()
+	return f != nil && !f.stops(query)
+}
+
 func (d *Database) isShut() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -60,20 +66,22 @@ func (d *Database) wakeLocked() {
 	d.reopened = make(chan struct{})
 }
 
-// undrained returns the connections that the freeze still waits for, each with its
-// current period; nil if there are none.
-func (dr *drain) undrained() map[*conn]word {
-	d := dr.d
+// signal tells a waiting freeze that a connection has drained.
+func (d *Database) signal() {
+	select {
+	case d.drainage <- struct{}{}:
+	default:
+	}
+}
+
+func (d *Database) setFrozen() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var left map[*conn]word
-	for c := range d.conns {
-		if w := c.state.load(); !w.drained() && dr.concerns(c) {
-			if left == nil {
-				left = map[*conn]word{}
-			}
-			left[c] = w.period()
-		}
-	}
-	return left
+	d.frozen = true
+}
+
+func (d *Database) isFrozen() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.frozen
 }

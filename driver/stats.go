@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"slices"
 	"time"
 )
 
@@ -43,10 +42,8 @@ type Stats struct {
 	OnSwap time.Duration `json:"on_swap_ns"`
 }
 
-// swappedLocked counts a swap, in which writes may have waited for longer than its pause,
-// and remembers it. The caller holds d.mu.
-func (d *Database) swappedLocked(last Swap, writesPause time.Duration) {
-	s := &d.counted
+// count counts a swap, in which writes may have waited for longer than its pause.
+func (s *Stats) count(last Swap, writesPause time.Duration) {
 	s.Swaps++
 	s.LastSwap, s.LastPause = last.At, last.Pause
 	s.LastExternal, s.LastWritesOnly = last.External, last.WritesOnly
@@ -54,39 +51,4 @@ func (d *Database) swappedLocked(last Swap, writesPause time.Duration) {
 	if !last.WritesOnly {
 		s.LongestPause = max(s.LongestPause, last.Pause)
 	}
-	if len(d.last) == keptSwaps {
-		d.last = append(d.last[:0], d.last[1:]...)
-	}
-	d.last = append(d.last, last)
-}
-
-// keptSwaps is how many swaps a database remembers.
-const keptSwaps = 32
-
-// LastSwaps returns the latest swaps, at most 32, oldest first.
-func (d *Database) LastSwaps() []Swap {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.Clone(d.last)
-}
-
-// Stats returns the current counters. It does not wait at the gate.
-func (d *Database) Stats() Stats {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s := d.counted
-	s.Connections, s.Waiting = len(d.conns), int(d.waiting.Load())
-	s.Frozen, s.Generation = d.frozen, d.generation.Load()
-	if d.notifying {
-		s.OnSwap = max(time.Since(d.notifyingSince), 1)
-	}
-	for c := range d.conns {
-		switch c.state.load().state() {
-		case stateBusy:
-			s.Busy++
-		case stateHeld:
-			s.Held++
-		}
-	}
-	return s
 }

@@ -16,14 +16,17 @@ import (
 // milliseconds.
 var turns = make(chan struct{}, max(2, min(runtime.GOMAXPROCS(0), 8)))
 
-// takeTurn waits, with the gate open, until the freeze may close it.
-func (dr *drain) takeTurn(ctx context.Context, most time.Duration) error {
-	if !dr.opts.swap.InTurn || dr.frozen.turn {
+// turn is a freeze's place among them.
+type turn struct{ taken bool }
+
+// take waits, with the gate open, until the freeze may close it.
+func (t *turn) take(ctx context.Context, path string, most time.Duration) error {
+	if t.taken {
 		return nil
 	}
 	select {
 	case turns <- struct{}{}: // even if no time is left to wait
-		dr.frozen.turn = true
+		t.taken = true
 		return nil
 	default:
 	}
@@ -31,19 +34,19 @@ func (dr *drain) takeTurn(ctx context.Context, most time.Duration) error {
 	defer timeout.Stop()
 	select {
 	case turns <- struct{}{}:
-		dr.frozen.turn = true
+		t.taken = true
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-timeout.C:
-		return fmt.Errorf("%w: %s is still waiting for swaps of the program's other databases", ErrFreezing, printable.Line(dr.d.Path()))
+		return fmt.Errorf("%w: %s is still waiting for swaps of the program's other databases", ErrFreezing, printable.Line(path))
 	}
 }
 
-// endTurn does nothing the second time. The gate is open.
-func (f *Frozen) endTurn() {
-	if f.turn {
-		f.turn = false
+// end does nothing the second time. The gate is open.
+func (t *turn) end() {
+	if t.taken {
+		t.taken = false
 		<-turns
 	}
 }

@@ -3,15 +3,9 @@ package driver
 import (
 	"context"
 	"database/sql/driver"
-
-	sqlite3 "github.com/mattn/go-sqlite3"
 )
 
 var _ driver.Tx = (*tx)(nil)
-
-// tx is a hold on its connection from BeginTx until Commit or Rollback,
-// whatever those return: database/sql considers it ended then.
-type tx struct{ conn *conn }
 
 // Commit never waits at the gate. Like go-sqlite3, it rolls back what it can't commit.
 func (t *tx) Commit() error {
@@ -22,9 +16,9 @@ func (t *tx) Commit() error {
 	defer c.exit()
 	c.holds--
 	c.raw = false
-	err := c.control.commit.run(context.Background(), c)
+	err := c.control.commit.run(context.Background(), c.inner)
 	for isBusy(err) && c.inTransaction() && c.sitOut(context.Background(), "COMMIT") {
-		err = c.control.commit.run(context.Background(), c)
+		err = c.control.commit.run(context.Background(), c.inner)
 	}
 	if err != nil {
 		if c.wasForced(err) {
@@ -56,7 +50,7 @@ func (t *tx) Rollback() error {
 // rolls back, too: nobody else may get that within a transaction.
 func (t *tx) rollback() error {
 	c := t.conn
-	err := c.control.rollback.run(context.Background(), c)
+	err := c.control.rollback.run(context.Background(), c.inner)
 	if err != nil && c.inTransaction() {
 		c.mu.Lock()
 		finish := c.endHolds()
@@ -74,41 +68,4 @@ func (t *tx) enter(query string) bool {
 		return false
 	}
 	return t.conn.enterHold(query)
-}
-
-// control keeps the transaction control statements prepared.
-type control struct{ begin, commit, rollback controlStmt }
-
-func newControl(begin string) control {
-	return control{controlStmt{query: begin}, controlStmt{query: "COMMIT"}, controlStmt{query: "ROLLBACK"}}
-}
-
-func (ct *control) close() {
-	for _, s := range []*controlStmt{&ct.begin, &ct.commit, &ct.rollback} {
-		s.close()
-	}
-}
-
-type controlStmt struct {
-	query string
-	inner *sqlite3.SQLiteStmt // nil until it is needed
-}
-
-func (s *controlStmt) close() {
-	if s.inner != nil {
-		s.inner.Close()
-		s.inner = nil
-	}
-}
-
-func (s *controlStmt) run(ctx context.Context, c *conn) error {
-	if s.inner == nil {
-		inner, err := c.inner.Prepare(s.query)
-		if err != nil {
-			return err
-		}
-		s.inner = inner.(*sqlite3.SQLiteStmt)
-	}
-	_, err := s.inner.ExecContext(ctx, nil)
-	return err
 }

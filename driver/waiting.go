@@ -56,3 +56,34 @@ func (w *wait) end() {
 		lognote.Send(w.log.Info().Str(fieldDatabase, w.path).Str(fieldQuery, w.query).Dur("waited", time.Since(w.since)), "call resumed")
 	}
 }
+
+// add makes c one of the connections once the gate is open.
+func (d *Database) add(ctx context.Context, c *conn) error {
+	var waited *wait
+	for {
+		d.mu.Lock()
+		if f := d.filter.Load(); !d.shut && !(f != nil && f.shared && c.dsn.Shared) {
+			if f != nil && f.stopsAny() {
+				c.state.mark()
+			}
+			d.added++
+			c.number = d.added
+			d.conns[c] = struct{}{}
+			d.mu.Unlock()
+			waited.end()
+			d.keep()
+			return nil
+		}
+		reopened := d.reopened
+		d.mu.Unlock()
+		if d.refusing() {
+			return ErrReplaced
+		}
+		if waited == nil {
+			waited = d.beginWait(c, "connect")
+		}
+		if err := d.await(ctx, reopened); err != nil {
+			return err
+		}
+	}
+}

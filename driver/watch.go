@@ -1,16 +1,15 @@
 package driver
 
 import (
-	"context"
+	"errors"
 	stdlog "log"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
 
-	"hotswap/internal/door"
 	"hotswap/internal/fileid"
-	"hotswap/internal/lognote"
+	"hotswap/internal/peers"
 )
 
 const (
@@ -18,6 +17,11 @@ const (
 	watchEvery = 500 * time.Millisecond
 	// adoptTimeout is how long users of a replaced file may go on with it.
 	adoptTimeout = 5 * time.Second
+	// settleEvery is how often it is checked whether a file has become complete.
+	settleEvery = 20 * time.Millisecond
+	// leadPatience bounds how long another process may take that leads: as long as it
+	// may wait for what is held, and for who does not answer.
+	leadPatience = adoptTimeout + 2*peers.Silence
 )
 
 // watch knows which file the connections have open, and notices when another one is at
@@ -55,63 +59,22 @@ func (w *watch) configure(d *Driver) {
 	}
 }
 
-// noteOpened counts a connection, and records which file it has open.
-func (d *Database) noteOpened(path string, file fileid.ID) {
-	d.admit(path, file)
-	w := &d.watch
+// forget ends the watch with the last reference to a managed database, and reports
+// whether calls were being refused.
+func (w *watch) forget() (refused bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.open++
-	d.watchLocked()
-}
-
-// noteAttached records that a connection of another database has the file open. If that
-// is the first to have a file of the database open, the file is admitted.
-func (d *Database) noteAttached(path string, file fileid.ID) {
-	w := &d.watch
-	w.mu.Lock()
-	first := w.file == fileid.None
-	w.mu.Unlock()
-	if first {
-		d.admit(path, file)
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	d.watchLocked()
-}
-
-// watchLocked schedules the next tick. The caller holds watch.mu.
-func (d *Database) watchLocked() {
-	if w := &d.watch; w.timer == nil {
-		w.timer = time.AfterFunc(watchEvery, d.tick)
-	}
-}
-
-// usedLocked reports whether anything in the process has the database's file open. The
-// caller holds watch.mu.
-func (d *Database) usedLocked() bool {
-	return d.watch.open > 0 || door.File(d.Path()) != fileid.None
-}
-
-// forgetFile ends the watch with the last reference to a managed database.
-func (d *Database) forgetFile() {
-	w := &d.watch
-	w.mu.Lock()
 	if w.timer != nil {
 		w.timer.Stop()
 		w.timer = nil
 	}
-	refused := w.refused
+	refused = w.refused
 	if w.file != fileid.None {
 		w.before = w.file // somebody may have kept the Database, and its generation
 	}
 	w.refused, w.refuses, w.file, w.warning, w.seen, w.missing = false, false, fileid.None, "", observation{}, 0
 	w.givenUp, w.leaving = fileid.None, false
-	w.mu.Unlock()
-	if refused {
-		d.openGate(nil)
-		d.freezing.Unlock()
-	}
+	return refused
 }
 
 // noteClosed undoes what noteOpened counted.
@@ -119,122 +82,6 @@ func (w *watch) noteClosed() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.open--
-}
-
-// tick is one run of the timer, which is not set again while nothing has the file open.
-func (d *Database) tick() {
-	w := &d.watch
-	d.ticks.Add(1)
-	now := fileid.Of(d.Path())
-	w.mu.Lock()
-	w.timer = nil
-	used := d.usedLocked()
-	goOn := used || w.refused
-	if used && now == fileid.None {
-		w.missing++
-	} else {
-		w.missing = 0
-	}
-	gone := w.missing == 2
-	w.mu.Unlock()
-	if gone {
-		if _, repointed := d.repointedTo(); !repointed {
-			lognote.Send(w.warn(d.Path()), "the database file was removed or moved away: what the program writes is lost when it exits, unless the file is moved back")
-		}
-	}
-	if !goOn {
-		return
-	}
-	<-d.adopt().ended
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if d.usedLocked() || w.refused {
-		d.watchLocked()
-	}
-}
-
-// moved reports whether the file at the path is not the one that is open in this
-// process, or the path has changed. If nothing is at the path it has not moved yet, since
-// the new file may be on its way; unless the old one is given up for none.
-func (d *Database) moved() bool {
-	if _, repointed := d.repointedTo(); repointed {
-		return true
-	}
-	path := d.Path()
-	opened := door.File(path)
-	if opened == fileid.None {
-		return false
-	}
-	if now := fileid.Of(path); now != fileid.None {
-		return now != opened
-	}
-	return d.watch.givesUp(opened)
-}
-
-// Warning says what keeps the connections from a file that something else put at the
-// path (that it is incomplete, say); "" if there is no such file.
-func (d *Database) Warning() string {
-	if l := d.left.Load(); l != nil && fileid.Of(l.path+"-wal") == l.wal {
-		return l.why
-	}
-	if !d.moved() {
-		return d.warningClosed()
-	}
-	d.watch.mu.Lock()
-	defer d.watch.mu.Unlock()
-	return d.watch.warning
-}
-
-// warningClosed is Warning while nothing of the database is open.
-func (d *Database) warningClosed() string {
-	path := d.Path()
-	d.watch.mu.Lock()
-	known := d.watch.file
-	d.watch.mu.Unlock()
-	now := fileid.Of(path)
-	if known == fileid.None || now == fileid.None || now == known || door.File(path) != fileid.None {
-		return ""
-	}
-	ready, why, soon := d.ready(path, now)
-	if ready || soon {
-		return ""
-	}
-	return why
-}
-
-// CheckFile checks whether something other than a swap has replaced the file, and
-// handles that as WithExternalReplace says.
-func (d insider) CheckFile(ctx context.Context) error {
-	if !d.moved() && !d.refusing() {
-		return d.checkClosed()
-	}
-	select {
-	case <-d.adopt().ended:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	switch {
-	case d.refusing():
-		return ErrReplaced
-	case d.moved() && door.File(d.Path()) == fileid.None:
-		d.awaitReady()
-		return d.mayOpen()
-	case d.moved():
-		return &replacedError{d.Path(), d.Warning()}
-	}
-	return nil
-}
-
-func (d *Database) refusing() bool {
-	d.watch.mu.Lock()
-	defer d.watch.mu.Unlock()
-	return d.watch.refused
-}
-
-func (d *Database) refusesReplaced() bool {
-	d.watch.mu.Lock()
-	defer d.watch.mu.Unlock()
-	return d.watch.refuses
 }
 
 // warn begins a warning, on the standard logger if the driver was not given one: what
@@ -264,4 +111,127 @@ type rejection struct {
 	file   fileid.ID
 	since  time.Time
 	logged bool
+}
+
+// behind is what is known of peers that have the file open which was at the path before.
+type behind struct {
+	file   fileid.ID // at the path now
+	since  time.Time // it was first asked for
+	looked time.Time
+	why    string // it is not opened yet
+}
+
+// known is what a look at the path is compared with.
+type known struct {
+	file    fileid.ID // open in the connections, or the last one that was
+	before  fileid.ID // the same, from before the database was last unmanaged
+	refuses bool
+	warning string
+}
+
+func (w *watch) known() known {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return known{w.file, w.before, w.refuses, w.warning}
+}
+
+// last returns the last known file.
+func (k known) last() fileid.ID {
+	if k.file == fileid.None {
+		return k.before
+	}
+	return k.file
+}
+
+func (k known) refusal(path string, now fileid.ID) error {
+	switch {
+	case k.warning != "":
+		return &replacedError{path, k.warning}
+	case now == fileid.None:
+		return &replacedError{path, "no file is there"}
+	}
+	return ErrReplaced
+}
+
+// giveUp lets the connections leave a file that was removed, for none.
+func (w *watch) giveUp(file fileid.ID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.file == file {
+		w.givenUp = file
+	}
+}
+
+func (w *watch) keepOld(file fileid.ID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if file != fileid.None && w.givenUp == file && !w.leaving {
+		w.givenUp, w.warning = fileid.None, ""
+	}
+}
+
+// givesUp reports whether a pool waits for the connections to leave that file for none.
+func (w *watch) givesUp(file fileid.ID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return file != fileid.None && w.givenUp == file
+}
+
+// leaveGivenUp makes it final that the connections leave the file, unless nobody waits
+// for that any more.
+func (w *watch) leaveGivenUp() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.leaving = w.givenUp != fileid.None
+	return w.leaving
+}
+
+// takeLeft reports, once, whether the connections have left the file.
+func (w *watch) takeLeft() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	left := w.leaving
+	if left {
+		w.givenUp, w.leaving = fileid.None, false
+	}
+	return left
+}
+
+// stay ends an attempt to leave the file, and records what failed it.
+func (w *watch) stay(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.leaving = false
+	if err != nil && !errors.Is(err, ErrFreezing) && w.givenUp != fileid.None {
+		w.warning = "the file was removed, but the connections can't leave it: " + err.Error()
+	}
+}
+
+func (w *watch) idle() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.open == 0
+}
+
+// noteRejected records why a file is not used, and reports whether that is to be
+// logged: once, if it has lasted for so long.
+func (w *watch) noteRejected(file fileid.ID, why string, lasted time.Duration) (due bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.warning = why
+	if w.rejected.file != file || w.rejected.since.IsZero() {
+		w.rejected = rejection{file: file, since: time.Now()}
+	}
+	due = !w.rejected.logged && time.Since(w.rejected.since) >= lasted
+	w.rejected.logged = w.rejected.logged || due
+	return due
+}
+
+// adoption is one move of a database's connections to a file that something else put at
+// its path, or a check that finds none. It has its own goroutine: the caller's may hold
+// Rows that the move waits for, or the pool's only connection, which an OnSwap callback
+// needs.
+type adoption struct {
+	begun chan struct{} // closed once calls wait for it at the gate, or it has ended
+	ended chan struct{}
 }

@@ -33,14 +33,6 @@ func (d *Database) awaitReady() bool {
 	}
 }
 
-// newPath is where the file is to which the connections are to move.
-func (d *Database) newPath() string {
-	if target, ok := d.repointedTo(); ok {
-		return target
-	}
-	return d.Path()
-}
-
 // stillFor is how long a file must not have been written to before it is adopted.
 const stillFor = 200 * time.Millisecond
 
@@ -112,20 +104,6 @@ func (d *Database) reject(path string, file fileid.ID, why string) {
 	}
 }
 
-// noteRejected records why a file is not used, and reports whether that is to be
-// logged: once, if it has lasted for so long.
-func (w *watch) noteRejected(file fileid.ID, why string, lasted time.Duration) (due bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.warning = why
-	if w.rejected.file != file || w.rejected.since.IsZero() {
-		w.rejected = rejection{file: file, since: time.Now()}
-	}
-	due = !w.rejected.logged && time.Since(w.rejected.since) >= lasted
-	w.rejected.logged = w.rejected.logged || due
-	return due
-}
-
 // mayLeave returns an error if another file is at the path that can't be opened in
 // place of the current one: the connections, all drained, must then stay open.
 func (d *Database) mayLeave() error {
@@ -137,4 +115,35 @@ func (d *Database) mayLeave() error {
 		return &replacedError{path, why}
 	}
 	return nil
+}
+
+// Warning says what keeps the connections from a file that something else put at the
+// path (that it is incomplete, say); "" if there is no such file.
+func (d *Database) Warning() string {
+	if l := d.left.Load(); l != nil && fileid.Of(l.path+"-wal") == l.wal {
+		return l.why
+	}
+	if !d.moved() {
+		return d.warningClosed()
+	}
+	d.watch.mu.Lock()
+	defer d.watch.mu.Unlock()
+	return d.watch.warning
+}
+
+// warningClosed is Warning while nothing of the database is open.
+func (d *Database) warningClosed() string {
+	path := d.Path()
+	d.watch.mu.Lock()
+	known := d.watch.file
+	d.watch.mu.Unlock()
+	now := fileid.Of(path)
+	if known == fileid.None || now == fileid.None || now == known || door.File(path) != fileid.None {
+		return ""
+	}
+	ready, why, soon := d.ready(path, now)
+	if ready || soon {
+		return ""
+	}
+	return why
 }

@@ -40,19 +40,3 @@ func (q writerQueue) enter(ctx context.Context, patience time.Duration) (bool, e
 }
 
 func (q writerQueue) leave() { <-q }
-
-// queueForWriting is the first part of BeginTx, before its call.
-func (c *conn) queueForWriting(ctx context.Context) (queued bool, err error) {
-	if c.db == nil || c.dsn.Begin == "BEGIN" {
-		return false, nil
-	}
-	return c.db.writers.enter(ctx, min(queuePatience, c.dsn.BusyTimeout))
-}
-
-// endWriting is the end of a transaction, however it ended.
-func (c *conn) endWriting() {
-	if c.writing {
-		c.writing = false
-		c.db.writers.leave()
-	}
-}

@@ -6,38 +6,6 @@ import (
 	"time"
 )
 
-// Holder is one connection that a freeze waited for.
-type Holder struct {
-	Kind HoldKind `json:"kind"`
-	// Query is the SQL text of the running call, of the open Rows, or of the
-	// transaction's latest call; never its arguments.
-	Query string `json:"query"`
-	// For is how long the freeze has seen the connection held: a lower bound,
-	// since the hold may have begun before.
-	For time.Duration `json:"for_ns"`
-	// PID and Program are those of the process that holds it, if that is a peer.
-	PID     int    `json:"pid,omitempty"`
-	Program string `json:"program,omitempty"`
-
-	tx bool // in a transaction, or a call that may be
-}
-
-// HoldKind is what keeps a connection from being drained.
-type HoldKind string
-
-const (
-	HoldCall HoldKind = "call"            // a call that has not returned
-	HoldRows HoldKind = "rows"            // open Rows
-	HoldTx   HoldKind = "transaction"     // a Tx that is not yet committed or rolled back
-	HoldRaw  HoldKind = "raw transaction" // BEGIN or SAVEPOINT executed as SQL text
-)
-
-// sighting is when a connection was first seen in its current period.
-type sighting struct {
-	period word
-	at     time.Time
-}
-
 // Holders returns what is keeping the database's connections busy at this moment,
 // longest first: what a Freeze would have to wait for. Holder.For counts from the first
 // time that Holders or a Freeze saw the hold, since calls read no clock. Only a Freeze

@@ -1,12 +1,80 @@
 package driver
 
 import (
-	"context"
 	"errors"
 
 	"hotswap/internal/session"
 	"hotswap/internal/sqltext"
 )
+
+// What a forced freeze took away without its owner knowing it yet.
+const (
+	lostTx   = 1 // a Tx: reported by Commit, Rollback, or a call in between
+	lostRaw  = 2 // a transaction begun by SQL text: reported until its end
+	lostTold = 3 // the same, and reported by a call
+)
+
+// lostError is what a call gets whose transaction a forced freeze took; nil if its text
+// begins one anew. While a program may be in the midst of its transaction, nothing that
+// it runs may be committed by itself.
+func (c *conn) lostError(query string) error {
+	if _, anew := c.anew(query); anew {
+		return nil
+	}
+	c.lost.CompareAndSwap(lostRaw, lostTold)
+	return ErrForced
+}
+
+// anew reports whether the text may run although the transaction before it is lost, and
+// what is to be run before it. Rolling back to the outermost savepoint gives up all that
+// is lost: that savepoint is made again. So does a ROLLBACK with more after it. A BEGIN,
+// or the outermost SAVEPOINT once more, comes from a program that has been told.
+func (c *conn) anew(query string) (before string, ok bool) {
+	lost := c.lost.Load()
+	if lost == lostTx {
+		return "", false
+	}
+	class := sqltext.Classify(query)
+	switch {
+	case class.First&sqltext.RollsBack != 0:
+		return "BEGIN", class.Several
+	case class.First&sqltext.Savepoint != 0:
+		does, name := sqltext.Statements(query)[0].Savepoint()
+		if lastNamed(c.savepoints, name) != 0 && (len(c.savepoints) == 0 || c.savepoints[0] != name) {
+			return "", false
+		}
+		switch does {
+		case sqltext.RollsBackToSavepoint:
+			return "SAVEPOINT " + session.Quote(name), lastNamed(c.savepoints, name) == 0
+		case sqltext.MakesSavepoint:
+			return "", lost == lostTold
+		}
+		return "", false
+	}
+	return "", class.First&sqltext.Begins != 0 && lost == lostTold
+}
+
+// endsLost ends the loss if err reports it and query is the end of the lost transaction:
+// COMMIT, ROLLBACK, or RELEASE of its outermost savepoint. It returns true for a
+// ROLLBACK, which then succeeds, as there is nothing left to do.
+func (c *conn) endsLost(err error, query string) bool {
+	if lost := c.lost.Load(); !errors.Is(err, ErrForced) || lost != lostRaw && lost != lostTold {
+		return false
+	}
+	class := sqltext.Classify(query)
+	ends := class.First&(sqltext.Commits|sqltext.RollsBack) != 0
+	if class.First&sqltext.Savepoint != 0 {
+		does, name := sqltext.Statements(query)[0].Savepoint()
+		if at := lastNamed(c.savepoints, name); does == sqltext.ReleasesSavepoint && at >= 0 {
+			c.savepoints = c.savepoints[:at]
+			ends = at == 0
+		}
+	}
+	if ends {
+		c.lost.Store(0)
+	}
+	return class.First&sqltext.RollsBack != 0 && !class.Several
+}
 
 // noteSavepoints follows which savepoints are open, outermost first, in a transaction
 // that SAVEPOINT has begun: releasing the outermost ends it. Of one begun by BEGIN
@@ -49,86 +117,4 @@ func lastNamed(savepoints []string, name string) int {
 		}
 	}
 	return -1
-}
-
-// lostError is what a call gets whose transaction a forced freeze took; nil if its text
-// begins one anew. While a program may be in the midst of its transaction, nothing that
-// it runs may be committed by itself.
-func (c *conn) lostError(query string) error {
-	if _, anew := c.anew(query); anew {
-		return nil
-	}
-	c.lost.CompareAndSwap(lostRaw, lostTold)
-	return ErrForced
-}
-
-// anew reports whether the text may run although the transaction before it is lost, and
-// what is to be run before it. Rolling back to the outermost savepoint gives up all that
-// is lost: that savepoint is made again. So does a ROLLBACK with more after it. A BEGIN,
-// or the outermost SAVEPOINT once more, comes from a program that has been told.
-func (c *conn) anew(query string) (before string, ok bool) {
-	lost := c.lost.Load()
-	if lost == lostTx {
-		return "", false
-	}
-	class := sqltext.Classify(query)
-	switch {
-	case class.First&sqltext.RollsBack != 0:
-		return "BEGIN", class.Several
-	case class.First&sqltext.Savepoint != 0:
-		does, name := sqltext.Statements(query)[0].Savepoint()
-		if lastNamed(c.savepoints, name) != 0 && (len(c.savepoints) == 0 || c.savepoints[0] != name) {
-			return "", false
-		}
-		switch does {
-		case sqltext.RollsBackToSavepoint:
-			return "SAVEPOINT " + session.Quote(name), lastNamed(c.savepoints, name) == 0
-		case sqltext.MakesSavepoint:
-			return "", lost == lostTold
-		}
-		return "", false
-	}
-	return "", class.First&sqltext.Begins != 0 && lost == lostTold
-}
-
-// resume ends the loss on the connection opened for a text that begins anew. The caller
-// owns c.
-func (c *conn) resume(query string) error {
-	before, _ := c.anew(query)
-	if before != "" {
-		if _, err := c.inner.ExecContext(context.Background(), before, nil); err != nil {
-			c.mu.Lock()
-			finish := c.endHolds()
-			c.mu.Unlock()
-			finish()
-			c.lost.Store(lostTold)
-			return err
-		}
-		c.raw = true
-		c.savepoints = c.savepoints[:min(len(c.savepoints), 1)]
-	}
-	c.lost.Store(0)
-	return nil
-}
-
-// endsLost ends the loss if err reports it and query is the end of the lost transaction:
-// COMMIT, ROLLBACK, or RELEASE of its outermost savepoint. It returns true for a
-// ROLLBACK, which then succeeds, as there is nothing left to do.
-func (c *conn) endsLost(err error, query string) bool {
-	if lost := c.lost.Load(); !errors.Is(err, ErrForced) || lost != lostRaw && lost != lostTold {
-		return false
-	}
-	class := sqltext.Classify(query)
-	ends := class.First&(sqltext.Commits|sqltext.RollsBack) != 0
-	if class.First&sqltext.Savepoint != 0 {
-		does, name := sqltext.Statements(query)[0].Savepoint()
-		if at := lastNamed(c.savepoints, name); does == sqltext.ReleasesSavepoint && at >= 0 {
-			c.savepoints = c.savepoints[:at]
-			ends = at == 0
-		}
-	}
-	if ends {
-		c.lost.Store(0)
-	}
-	return class.First&sqltext.RollsBack != 0 && !class.Several
 }
