@@ -1,8 +1,6 @@
 package driver
 
-import (
-	"context"
-)
+import "context"
 
 // endStep is deferred by each step of Rows.
 func (c *conn) endStep() {
@@ -14,7 +12,8 @@ func (c *conn) endStep() {
 	}
 }
 
-// abandon discards c for good. Its files stay open.
+// abandon discards c for good, after a panic through SQLite (see panics.go). Its files
+// stay open.
 func (c *conn) abandon() {
 	c.mu.Lock()
 	if c.closed {

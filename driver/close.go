@@ -1,8 +1,6 @@
 package driver
 
-import (
-	sqlite3 "github.com/mattn/go-sqlite3"
-)
+import sqlite3 "github.com/mattn/go-sqlite3"
 
 // Close never waits at the gate: a pool may be closed during a swap.
 func (c *conn) Close() error {
@@ -31,6 +29,7 @@ func (c *conn) Close() error {
 	return err
 }
 
+// remove undoes add, once c is closed for good.
 func (d *Database) remove(c *conn) {
 	d.mu.Lock()
 	_, ok := d.conns[c]

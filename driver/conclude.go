@@ -6,58 +6,6 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 )
 
-// kill ends everything that c holds, and returns what is still to be closed. The caller
-// owns c and holds mu.
-func (c *conn) kill() (inner *sqlite3.SQLiteConn) {
-	c.interruptByForce()
-	kind := int32(0)
-	if c.raw || c.inTransaction() {
-		kind = lostRaw
-	}
-	for r := c.rows; r != nil; r = c.rows {
-		c.killRows(r)
-	}
-	if c.holds > 0 {
-		kind = lostTx
-		c.holds = 0
-	}
-	c.lost.Store(kind)
-	c.session.Remove(deferral)
-	return c.detach() // its close rolls back: https://www.sqlite.org/c3ref/close.html
-}
-
-// giveIn ends what c holds after a forced freeze has interrupted its owner's call, and
-// before that returns. SQLite may have rolled the transaction back by then, as it does
-// if a write is interrupted (https://www.sqlite.org/c3ref/interrupt.html): what the
-// owner writes next would be committed by itself. Or it may not have, if a read was
-// interrupted, or the ROLLBACK itself: the next user of the connection would then be in
-// a transaction that is about to be taken. The caller owns c.
-func (c *conn) giveIn() {
-	if c.holds == 0 && !c.raw && !c.inTransaction() {
-		return // nothing but the call
-	}
-	c.mu.Lock()
-	finish := c.endHolds()
-	c.lost.CompareAndSwap(lostRaw, lostTold) // by the call's error
-	c.mu.Unlock()
-	finish()
-}
-
-// endHolds ends what c holds for its owner. finish closes the SQLite connection and is
-// to be called with no lock held. The caller owns c and holds mu.
-func (c *conn) endHolds() (finish func()) {
-	lost := c.losing()
-	inner := c.kill()
-	closed := c.beginClosing(inner)
-	return func() {
-		c.closeSQLite(inner)
-		closed()
-		if c.db != nil && inner != nil {
-			c.db.noteForced(lost)
-		}
-	}
-}
-
 // conclude ends a call that returned err. One that a forced freeze interrupted gets
 // ErrForced, and loses what its connection holds; any other error remains the very value
 // that go-sqlite3 returned. The caller owns c, and does nothing more with it but exit.
@@ -113,6 +61,58 @@ func (c *conn) noteDamage(err error) {
 	if c.db != nil {
 		c.db.damages.note(err, c.db.Generation())
 	}
+}
+
+// giveIn ends what c holds after a forced freeze has interrupted its owner's call, and
+// before that returns. SQLite may have rolled the transaction back by then, as it does
+// if a write is interrupted (https://www.sqlite.org/c3ref/interrupt.html): what the
+// owner writes next would be committed by itself. Or it may not have, if a read was
+// interrupted, or the ROLLBACK itself: the next user of the connection would then be in
+// a transaction that is about to be taken. The caller owns c.
+func (c *conn) giveIn() {
+	if c.holds == 0 && !c.raw && !c.inTransaction() {
+		return // nothing but the call
+	}
+	c.mu.Lock()
+	finish := c.endHolds()
+	c.lost.CompareAndSwap(lostRaw, lostTold) // by the call's error
+	c.mu.Unlock()
+	finish()
+}
+
+// endHolds ends what c holds for its owner. finish closes the SQLite connection and is
+// to be called with no lock held. The caller owns c and holds mu.
+func (c *conn) endHolds() (finish func()) {
+	lost := c.losing()
+	inner := c.kill()
+	closed := c.beginClosing(inner)
+	return func() {
+		c.closeSQLite(inner)
+		closed()
+		if c.db != nil && inner != nil {
+			c.db.noteForced(lost)
+		}
+	}
+}
+
+// kill ends everything that c holds, and returns what is still to be closed. The caller
+// owns c and holds mu.
+func (c *conn) kill() (inner *sqlite3.SQLiteConn) {
+	c.interruptByForce()
+	kind := int32(0)
+	if c.raw || c.inTransaction() {
+		kind = lostRaw
+	}
+	for r := c.rows; r != nil; r = c.rows {
+		c.killRows(r)
+	}
+	if c.holds > 0 {
+		kind = lostTx
+		c.holds = 0
+	}
+	c.lost.Store(kind)
+	c.session.Remove(deferral)
+	return c.detach() // its close rolls back: https://www.sqlite.org/c3ref/close.html
 }
 
 // interruptByForce interrupts what runs on c, whose owner gets ErrForced. It does not

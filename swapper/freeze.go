@@ -111,18 +111,6 @@ func (p *push) freezeWithin(ctx context.Context, opts driver.FreezeOptions, time
 	}
 }
 
-// freezingEvery is how often it is looked again whether another freeze has ended.
-const freezingEvery = 5 * time.Millisecond
-
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // freezeAll is freeze and freezeAttachers. A database that has this one attached may
 // be in a swap itself, which waits for what it holds: that is waited for with calls
 // flowing. If frozen is nil nothing is frozen.

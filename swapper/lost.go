@@ -32,9 +32,3 @@ func strange(db *driver.Database, err error) error {
 	}
 	return f
 }
-
-// strangeHint says how to go on with a file that the program does not use: there can be
-// no push before it is gone or replaced, and the old one lasts as long as the program. A
-// program that refuses the files of others (driver.RefuseReplaced) wants the old one.
-const strangeHint = "move a whole database there with mv, and the program goes on with that; or move this file away, and push; " +
-	"a pull copies the old file, which the program goes on with until then; or, if the program refuses what others put there, move the old one back or restart it"

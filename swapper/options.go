@@ -118,6 +118,30 @@ func (o *PushOptions) maxPause() time.Duration {
 	return time.Second
 }
 
+// Method is how a push replaces the live database.
+type Method string
+
+const (
+	// MethodRename drains and closes the program's connections and renames the new
+	// file into place. The pause does not depend on the size of either database. The
+	// push needs the file to itself, except for peers ([driver.WithPeers]), which drain
+	// and close their connections, too: while any other process has it open, the push is
+	// refused with ErrBusy.
+	MethodRename Method = "rename"
+	// MethodInPlace writes the new content over the old one through SQLite, in one
+	// transaction. Other processes and long readers may have the file open, and each
+	// sees the old or the new database. While it copies, for seconds per gigabyte,
+	// writes wait, and with a rollback journal everything does; those of peers, too
+	// ([driver.WithPeers]). It needs room
+	// on the disk for the size of the database once more. The text encoding, and in
+	// WAL mode the page size, must be the live database's. Connections of the program with cache=shared
+	// are drained and closed, as for a rename; in WAL mode the push is refused while
+	// one has immutable=1 or nolock=1.
+	MethodInPlace Method = "in-place"
+	// MethodAuto renames if it can have the file to itself, and goes in place if not.
+	MethodAuto Method = "auto"
+)
+
 // PullOptions are the settings of [Pull].
 type PullOptions struct {
 	// Dest names the destination in logs and in the Report.

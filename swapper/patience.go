@@ -1,6 +1,9 @@
 package swapper
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // patience is the timeout of a push, which all of its waits share, whichever the method.
 type patience struct {
@@ -33,3 +36,15 @@ const lastAttempt = 50 * time.Millisecond
 
 // attempt is left, and time for one attempt if nothing is.
 func (p *patience) attempt() time.Duration { return max(p.left(), min(lastAttempt, p.timeout)) }
+
+// freezingEvery is how often it is looked again whether another freeze has ended.
+const freezingEvery = 5 * time.Millisecond
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

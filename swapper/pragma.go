@@ -1,6 +1,7 @@
 package swapper
 
 import (
+	sqldriver "database/sql/driver"
 	"fmt"
 	"math"
 	"time"
@@ -19,6 +20,20 @@ func queryText(c *sqlite3.SQLiteConn, query string) (string, error) {
 	var v any
 	err := queryOne(c, query, &v)
 	return fmt.Sprint(v), err
+}
+
+func queryOne(c *sqlite3.SQLiteConn, query string, v *any) error {
+	rows, err := c.Query(query, nil)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	row := make([]sqldriver.Value, 1)
+	if err := rows.Next(row); err != nil {
+		return err
+	}
+	*v = row[0]
+	return nil
 }
 
 func setBusyTimeout(wait time.Duration) (pragma string) {

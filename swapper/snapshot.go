@@ -3,7 +3,6 @@ package swapper
 import (
 	"context"
 	"database/sql"
-	sqldriver "database/sql/driver"
 	"errors"
 	"fmt"
 	"time"
@@ -135,20 +134,6 @@ func (s *stage) copyFrom(ctx context.Context, src *sqlite3.SQLiteConn, events *e
 		done, total = done*pageSize, total*pageSize
 		events.progress(StepCopying, fmt.Sprintf("copied %d of %d bytes", done, total), done, total)
 	})
-}
-
-func queryOne(c *sqlite3.SQLiteConn, query string, v *any) error {
-	rows, err := c.Query(query, nil)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	row := make([]sqldriver.Value, 1)
-	if err := rows.Next(row); err != nil {
-		return err
-	}
-	*v = row[0]
-	return nil
 }
 
 // lockPatience is how long a pull waits for another's lock.
