@@ -37,6 +37,9 @@ var ErrConnectionLost = errors.New("connection lost before the server answered")
 type ClientConfig struct {
 	SocketPath       string
 	StderrSocketPath string
+	// Dial, if set, is how to connect to a socket, which may be on another machine:
+	// no descriptor is passed to the server then.
+	Dial func(ctx context.Context, socket string) (net.Conn, error)
 }
 
 // Client talks to a [Server]. Its methods may be called from any goroutine, and
@@ -50,15 +53,20 @@ type ClientConfig struct {
 //   - the cause of the context's end.
 type Client struct {
 	socket, stderrSocket string
+	dial                 func(context.Context, string) (net.Conn, error)
+	near                 bool // the sockets are those of this machine
 	commands, events     *http.Client
 	patience             time.Duration
 }
 
 // NewClient returns a client. It does not connect yet.
 func NewClient(cfg ClientConfig) *Client {
-	c := &Client{patience: answerTimeout}
+	c := &Client{patience: answerTimeout, dial: cfg.Dial}
+	if c.dial == nil {
+		c.dial, c.near = dialSocket, true
+	}
 	c.socket, c.stderrSocket = SocketPaths(cfg.SocketPath, cfg.StderrSocketPath)
-	c.commands, c.events = httpClient(c.socket, dialSocket), httpClient(c.stderrSocket, dialSocket)
+	c.commands, c.events = httpClient(c.socket, c.dial), httpClient(c.stderrSocket, c.dial)
 	return c
 }
 
@@ -81,6 +89,10 @@ func (c *Client) SocketPath() string { return c.socket }
 
 // StderrSocketPath returns the path of the socket for status lines.
 func (c *Client) StderrSocketPath() string { return c.stderrSocket }
+
+// Dial connects to the socket for commands, for those who hand on what a client says to
+// it. The error is as for the other methods.
+func (c *Client) Dial(ctx context.Context) (net.Conn, error) { return c.dial(ctx, c.socket) }
 
 // Close closes idle connections. The client can still be used.
 func (c *Client) Close() {

@@ -108,7 +108,10 @@ func (p PushParams) query(path string) url.Values {
 // report.Swapped is set. src may be in a last Read when Push returns, and is not
 // used after that.
 func (c *Client) Push(ctx context.Context, path string, src io.Reader, params PushParams) (swapper.Report, error) {
-	file := fdpass.Source(src)
+	var file *os.File
+	if c.near {
+		file = fdpass.Source(src)
+	}
 	report, err := c.push(ctx, path, src, file, params)
 	if takesNoPipe(err, file) {
 		return c.push(ctx, path, src, nil, params)
@@ -136,7 +139,7 @@ func (c *Client) push(ctx context.Context, path string, src io.Reader, file *os.
 	req.ContentLength, req.Trailer = -1, body.trailer
 
 	client := httpClient(c.socket, func(ctx context.Context, socket string) (net.Conn, error) {
-		conn, err := dialSocket(ctx, socket)
+		conn, err := c.dial(ctx, socket)
 		if err != nil {
 			return nil, err
 		}

@@ -48,7 +48,10 @@ type SnapshotParams struct {
 // server, which fills it, if both ends are on Linux; a file's offset is at its end then.
 // There is a digest only if params asks for it then, and it is the server's.
 func (c *Client) Snapshot(ctx context.Context, path string, dst io.Writer, params SnapshotParams) (swapper.Report, error) {
-	file := fdpass.Dest(dst)
+	var file *os.File
+	if c.near {
+		file = fdpass.Dest(dst)
+	}
 	report, err := c.snapshot(ctx, path, dst, file, params)
 	if takesNoPipe(err, file) {
 		return c.snapshot(ctx, path, dst, nil, params)
@@ -79,7 +82,7 @@ func (c *Client) snapshot(ctx context.Context, path string, dst io.Writer, file 
 	client := c.commands
 	if file != nil {
 		client = httpClient(c.socket, func(ctx context.Context, socket string) (net.Conn, error) {
-			conn, err := dialSocket(ctx, socket)
+			conn, err := c.dial(ctx, socket)
 			if err != nil {
 				return nil, err
 			}

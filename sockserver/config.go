@@ -18,8 +18,11 @@ const (
 	EnvStderrSocket = "HOTSWAP_STDERR_SOCKET"
 )
 
+// DefaultSocketPath is where the socket is, below the program's working directory, if
+// nothing says otherwise.
+const DefaultSocketPath = "tmp/sockets/hotswap.sock"
+
 const (
-	defaultSocketPath   = "tmp/sockets/hotswap.sock"
 	defaultStallTimeout = time.Minute
 	defaultMaxPulls     = 4
 )
@@ -91,7 +94,7 @@ func SocketPaths(socket, stderrSocket string) (string, string) {
 		socket = os.Getenv(EnvSocket)
 	}
 	if socket == "" {
-		socket = filepath.FromSlash(defaultSocketPath)
+		socket = filepath.FromSlash(DefaultSocketPath)
 	}
 	if stderrSocket == "" {
 		stderrSocket = os.Getenv(EnvStderrSocket)

@@ -48,6 +48,8 @@ type cli struct {
 
 	ShowVersion versionFlag `name:"version" hidden:""`
 
+	DialStdio dialStdioCmd `cmd:"" hidden:""`
+
 	DemoWorker demoWorkerCmd `cmd:"" hidden:""`
 
 	Mv onlyCp `cmd:"" hidden:""`
@@ -60,8 +62,8 @@ type cli struct {
 
 // sockets are the flags that say which program.
 type sockets struct {
-	Socket       string `env:"HOTSWAP_SOCKET" placeholder:"PATH" help:"The program's socket; tmp/sockets/hotswap.sock by default."`
-	StderrSocket string `env:"HOTSWAP_STDERR_SOCKET" placeholder:"PATH" help:"The socket for its status lines; by default the name of the other one with \"stderr\" before the extension."`
+	Socket       string `placeholder:"PATH" help:"The program's socket, on its own machine ($HOTSWAP_SOCKET). By default tmp/sockets/hotswap.sock in the directory of the database, or in one above it, or in or above the working directory."`
+	StderrSocket string `placeholder:"PATH" help:"The socket for its status lines ($HOTSWAP_STDERR_SOCKET); by default the name of the other one with \"stderr\" before the extension."`
 }
 
 func (s sockets) client() *sockserver.Client {

@@ -179,7 +179,7 @@ func (l *commandLine) arguments(ctx context.Context, add func(string, string), l
 	for _, value := range enumOf(l.node.Positional[l.positionals]) {
 		add(value, "")
 	}
-	if l.node.Name != "cp" {
+	if !slices.Contains([]string{"cp", "status", "log", "version", "ui"}, l.node.Name) {
 		return
 	}
 	for _, path := range l.databases(ctx) {

@@ -33,8 +33,10 @@ type cpCmd struct {
 	Progress            string        `enum:"auto,always,never" default:"auto" help:"Show progress on stderr: auto, always or never. auto shows it if stderr is a terminal; --quiet never does."`
 	JSON                bool          `name:"json" help:"Print a report as a JSON object instead of OK, also on failure; on stderr if the database goes to stdout."`
 
-	Src string `arg:"" name:"SRC" help:"A file, a managed database, or - for standard input."`
-	Dst string `arg:"" name:"DST" help:"A managed database, a file, a directory, or - for standard output."`
+	Src string `arg:"" name:"SRC" help:"A file, a managed database, HOST:DATABASE on another machine, or - for standard input."`
+	Dst string `arg:"" name:"DST" help:"A managed database, HOST:DATABASE on another machine, a file, a directory, or - for standard output."`
+
+	programs []*endpoint // those that have been reached
 
 	given []string // the flags on the command line, in their order, whatever their values
 }
@@ -55,6 +57,8 @@ func (cpCmd) Help() string {
 		`The word "database" stands for the program's only managed database, unless the working directory ` +
 		`has a file of that name (./database is always the file). ` +
 		`Files are opened by this command, in its working directory and with your rights; the program gets their bytes. ` +
+		`HOST:DATABASE is reached with ssh, which runs hotswap there, and is relative to the home directory; --socket is then that machine's. ` +
+		`./a:b is a file. ` +
 		`A push is checked before it goes live; a pull copies what is there, and checks the copy with --check only.` +
 		"\n\n" + examples(
 		"push, and keep the replaced file as db/production.sqlite3~", "hotswap cp --backup new.sqlite3 db/production.sqlite3",
@@ -62,8 +66,8 @@ func (cpCmd) Help() string {
 		"look first: check everything, replace nothing", "hotswap cp --dry-run new.sqlite3 db/production.sqlite3",
 		"a copy that has been checked", "hotswap cp --check db/production.sqlite3 copy.sqlite3",
 		"from a timer: push only if the file has changed", "hotswap cp --if-changed -q reference.sqlite3 database",
-		"to another machine, and from it", "cat new.sqlite3 | ssh prod 'cd app && hotswap cp - db/production.sqlite3'",
-		"", "ssh prod 'cd app && hotswap cp db/production.sqlite3 -' | gzip > copy.gz",
+		"to another machine, and from it", "hotswap cp new.sqlite3 prod:app/db/production.sqlite3",
+		"", "hotswap cp prod:app/db/production.sqlite3 copy.sqlite3",
 		"for a script", "hotswap cp --json -q new.sqlite3 database | jq .pause_ms",
 	)
 }
@@ -84,34 +88,30 @@ func (c *cpCmd) Run(ctx context.Context, stdio *streams) error {
 }
 
 // copy decides what the two sides are and copies one to the other.
-func (c *cpCmd) copy(ctx context.Context, out *output) error {
+func (c *cpCmd) copy(ctx context.Context, out *output) (err error) {
 	if err := cmp.Or(c.checkArguments(), c.checkStreams(out)); err != nil {
 		return err
 	}
-	client := c.client()
-	defer client.Close()
-	out.still = &stillness{client: client, say: out.say, copies: true}
+	out.still = &stillness{say: out.say, copies: true}
 	defer out.still.watch(ctx)()
-	list, err := client.Databases(ctx, "")
+	defer func() { err = c.leave(err) }()
+	src, dst, list, err := c.findSides(ctx, out.still)
 	if err != nil {
 		return err
 	}
-	src, dst, err := locateSides(c.Src, c.Dst, list)
-	if err != nil {
-		return err
-	}
+	out.host = dst.host()
 	switch {
 	case dst.managed && c.Check:
 		return usagef("--check is for a pull, but %s is a managed database", c.Dst).withHint("a push is checked without it")
 	case src.managed && dst.managed:
-		return c.pushFromDatabase(ctx, client, src, dst, out)
+		return c.pushFromDatabase(ctx, src, dst, out)
 	case dst.managed:
-		return c.pushFromFile(ctx, client, src, dst, out)
+		return c.pushFromFile(ctx, src, dst, out)
 	default:
 		if err := c.checkPullFlags(dst); err != nil {
 			return err
 		}
-		return c.pull(ctx, client, src, dst, list, out)
+		return c.pull(ctx, src, dst, list, out)
 	}
 }
 

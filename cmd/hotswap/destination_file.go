@@ -51,7 +51,9 @@ func (c *cpCmd) newFile(dst, src side, old os.FileInfo) (destination, error) {
 		return d.dryRun()
 	}
 	mode := fs.FileMode(0o644)
-	if live, err := os.Stat(src.path); err == nil {
+	if src.host() != "" {
+		mode = src.mode
+	} else if live, err := os.Stat(src.path); err == nil {
 		mode = live.Mode().Perm() // as cp: the source's, less the umask
 	}
 	if d.File, err = createBeside(path, mode); err != nil {

@@ -20,9 +20,9 @@ const idPatience = 2 * time.Second
 
 // logCmd is `hotswap log`.
 type logCmd struct {
-	sockets `embed:""`
-	JSON    bool   `name:"json" help:"Print each line as a JSON object, and progress too."`
-	ID      string `name:"id" placeholder:"ID" help:"Only the lines of this push or pull, until it ends; cp prints its id when it starts. It must be in progress, or begin within two seconds."`
+	where
+	JSON bool   `name:"json" help:"Print each line as a JSON object, and progress too."`
+	ID   string `name:"id" placeholder:"ID" help:"Only the lines of this push or pull, until it ends; cp prints its id when it starts. It must be in progress, or begin within two seconds."`
 }
 
 // Help is the text below the flags.
@@ -30,15 +30,22 @@ func (logCmd) Help() string {
 	return `Shows what happens from now on, whoever started it. Ends with Ctrl-C, or with exit status 69 when the program goes away.` +
 		"\n\n" + examples(
 		"each push and pull, with the time and its id", "hotswap log",
+		"those of a program on another machine", "hotswap log prod:app",
 		"the pause of every swap", "hotswap log --json | jq 'select(.report.swapped) | .report.pause_ns'",
 	)
 }
 
 // Run prints the status lines of every command, from now on.
-func (c *logCmd) Run(ctx context.Context, stdio *streams) error {
-	client := c.client()
-	defer client.Close()
-	stop := stdio.stillness(client).watch(ctx)
+func (c *logCmd) Run(ctx context.Context, stdio *streams) (err error) {
+	still := stdio.stillness()
+	stop := still.watch(ctx)
+	p, only, err := c.program(ctx, still)
+	if err != nil {
+		stop()
+		return err
+	}
+	defer func() { err = p.leave(err) }()
+	client := p.client
 	sub, err := client.Subscribe(ctx, c.ID)
 	stop()
 	if err != nil {
@@ -68,6 +75,9 @@ func (c *logCmd) Run(ctx context.Context, stdio *streams) error {
 				withHint("start it again, then this command")
 		}
 		unheard()
+		if only != "" && line.Path != only {
+			continue
+		}
 		if err := c.print(stdio.out, line); err != nil {
 			return err
 		}

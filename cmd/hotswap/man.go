@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"hotswap/sockserver"
 )
 
 // manCmd prints the manual page, from what --help says.
@@ -93,14 +95,20 @@ func manualPage(app *kong.Application) string {
 	p.macro("PP")
 	p.text(exitPromise)
 	p.macro("SH", "ENVIRONMENT")
-	for _, flag := range slices.Concat(commands(app)[0].AllFlags(true)...) {
-		for _, env := range flag.Envs {
-			p.macro("TP")
-			p.WriteString(roff(env) + "\n")
-			p.text(flag.Help)
-		}
+	for _, row := range variables {
+		p.macro("TP")
+		p.WriteString(roff(row.name) + "\n")
+		p.text(row.meaning)
 	}
 	return p.String()
+}
+
+// variables are those of the environment.
+var variables = []struct{ name, meaning string }{
+	{sockserver.EnvSocket, "The socket of the program on this machine, unless --socket names one."},
+	{sockserver.EnvStderrSocket, "The socket for its status lines, unless --stderr-socket names one."},
+	{envSSH, "The command that reaches another machine, with its arguments, split by the shell like those of GIT_SSH_COMMAND; the machine's name and the command to run there follow them. By default ssh."},
+	{envRemote, "What to run there; by default hotswap. For ssh this is a piece of shell: sudo -u app hotswap, say."},
 }
 
 func commands(app *kong.Application) []*kong.Node { return app.Leaves(true) }

@@ -15,6 +15,7 @@ type output struct {
 	*streams
 	quiet, json bool
 	dryRun      bool
+	host        string    // DST's, with a colon, if it is on another machine
 	id          string    // the command's, once the program is asked for it
 	live        *liveLine // nil: there is no progress to show
 	current     transfer  // the one that goes through this command
@@ -61,10 +62,10 @@ func (o *output) close() {
 func (o *output) done(report swapper.Report) error {
 	o.close()
 	if report.Unchanged {
-		o.say("The last push to %s had the same bytes, and nothing has been written since.", printable.Line(report.Target))
+		o.say("The last push to %s had the same bytes, and nothing has been written since.", printable.Line(o.host+report.Target))
 	}
 	if report.BackupPath != "" {
-		o.say("The replaced file is kept as %s.", printable.Line(report.BackupPath))
+		o.say("The replaced file is kept as %s.", printable.Line(o.host+report.BackupPath))
 	}
 	var err error
 	switch {
@@ -82,7 +83,7 @@ func (o *output) done(report swapper.Report) error {
 	f := failf(exitFailed, "write the result: %w", err)
 	f.note = "the copy is complete nevertheless"
 	if report.Swapped {
-		f.note = "the new database is live in " + printable.Line(report.Target) + " nevertheless"
+		f.note = "the new database is live in " + printable.Line(o.host+report.Target) + " nevertheless"
 	}
 	return f
 }

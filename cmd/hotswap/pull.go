@@ -11,7 +11,8 @@ import (
 )
 
 // pull writes a snapshot of a managed database to a file or to standard output.
-func (c *cpCmd) pull(ctx context.Context, client *sockserver.Client, src, dst side, list []sockserver.DatabaseInfo, out *output) error {
+func (c *cpCmd) pull(ctx context.Context, src, dst side, list []sockserver.DatabaseInfo, out *output) error {
+	client := src.program.client
 	dest, err := c.openDestination(ctx, src, dst, list, out)
 	if err != nil {
 		return err

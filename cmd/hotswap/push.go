@@ -29,7 +29,7 @@ func patience(ctx context.Context) time.Duration {
 }
 
 // pushFromFile swaps in a file of the client's, or standard input.
-func (c *cpCmd) pushFromFile(ctx context.Context, client *sockserver.Client, src, dst side, out *output) error {
+func (c *cpCmd) pushFromFile(ctx context.Context, src, dst side, out *output) error {
 	source, err := openSource(ctx, src, out)
 	if err != nil {
 		return err
@@ -39,12 +39,12 @@ func (c *cpCmd) pushFromFile(ctx context.Context, client *sockserver.Client, src
 	if err := source.waitForData(ctx, out); err != nil {
 		return err
 	}
-	return c.push(ctx, client, source, dst, out)
+	return c.push(ctx, source, dst, out)
 }
 
 // pushFromDatabase swaps a snapshot of one managed database into another. The
 // push gets its end only after the snapshot proved complete.
-func (c *cpCmd) pushFromDatabase(ctx context.Context, client *sockserver.Client, src, dst side, out *output) error {
+func (c *cpCmd) pushFromDatabase(ctx context.Context, src, dst side, out *output) error {
 	c.begin(out)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -52,13 +52,13 @@ func (c *cpCmd) pushFromDatabase(ctx context.Context, client *sockserver.Client,
 	defer read.Close()
 	begun, pulled := make(chan int64, 1), make(chan error, 1)
 	go func() {
-		_, err := client.Snapshot(ctx, src.path, write, sockserver.SnapshotParams{
-			Dest:  dst.path,
+		_, err := src.program.client.Snapshot(ctx, src.path, write, sockserver.SnapshotParams{
+			Dest:  dst.name(),
 			Begin: func(size int64) { begun <- size },
 		})
 		pulled <- err
 		if err != nil {
-			err = &failure{code: exitCode(err), err: fmt.Errorf("copy %s: %w", printable.Line(src.path), err)}
+			err = &failure{code: exitCode(err), err: fmt.Errorf("copy %s: %w", printable.Line(src.name()), err)}
 		}
 		write.CloseWithError(err) // nil is io.EOF
 	}()
@@ -69,11 +69,11 @@ func (c *cpCmd) pushFromDatabase(ctx context.Context, client *sockserver.Client,
 		if err == nil {
 			err = fmt.Errorf("%w: nothing came", sockserver.ErrIncomplete)
 		}
-		return fmt.Errorf("copy %s: %w", printable.Line(src.path), err)
+		return fmt.Errorf("copy %s: %w", printable.Line(src.name()), err)
 	}
-	source := &source{Reader: read, name: src.path, size: size}
+	source := &source{Reader: read, name: src.name(), size: size}
 	defer source.Close()
-	return c.push(ctx, client, source, dst, out)
+	return c.push(ctx, source, dst, out)
 }
 
 // begin says that a push begins. One that may change nothing says so once it is
@@ -85,7 +85,8 @@ func (c *cpCmd) begin(out *output) {
 }
 
 // push swaps source in, and prints the result.
-func (c *cpCmd) push(ctx context.Context, client *sockserver.Client, source *source, dst side, out *output) error {
+func (c *cpCmd) push(ctx context.Context, source *source, dst side, out *output) error {
+	client := dst.program.client
 	digest := ""
 	if c.IfChanged {
 		var err error
@@ -118,9 +119,9 @@ func (c *cpCmd) push(ctx context.Context, client *sockserver.Client, source *sou
 		return out.done(report)
 	}
 	if _, isProblem := errors.AsType[*sockserver.Problem](err); report.Swapped && !isProblem && lines.last == nil {
-		return &failure{code: exitFailed, err: err, note: "the new database is live in " + printable.Line(dst.path), live: newIsLive}
+		return &failure{code: exitFailed, err: err, note: "the new database is live in " + printable.Line(dst.name()), live: newIsLive}
 	}
-	err = outcome(err, lines, dst.path)
+	err = outcome(err, lines, dst.name())
 	if late, ok := errors.AsType[*doneAnyway](err); ok {
 		out.say("hotswap: %v, but too late: the swap was done", late.err)
 		return out.done(late.report)

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -20,7 +22,12 @@ type side struct {
 	arg     string // as it was given, for messages
 	path    string // of a managed database, the program's own name for it
 	managed bool
+	program *endpoint   // which manages it; nil: none
+	mode    fs.FileMode // of a database on another machine, if it is known
 }
+
+// name is what to call it in messages: of a managed database, the program's name for it.
+func (s side) name() string { return s.host() + s.path }
 
 func (s side) stdio() bool { return !s.managed && s.path == stdioName }
 
@@ -44,11 +51,8 @@ func locateSides(srcArg, dstArg string, list []sockserver.DatabaseInfo) (src, ds
 	if err != nil {
 		return src, dst, err
 	}
-	if info, statErr := os.Stat(dstArg); statErr == nil && info.IsDir() {
-		if src.stdio() || src.path == stdinPath {
-			return src, dst, usagef("%s is a directory, and standard input has no name to give the copy", dstArg)
-		}
-		dstArg = filepath.Join(dstArg, filepath.Base(src.path))
+	if dstArg, err = inDirectory(dstArg, src); err != nil {
+		return src, dst, err
 	}
 	dst, err = locate(dstArg, list)
 	if err != nil {
@@ -62,6 +66,107 @@ func locateSides(srcArg, dstArg string, list []sockserver.DatabaseInfo) (src, ds
 	default:
 		return src, dst, nil
 	}
+}
+
+// findSides finds out what the two sides are, and reaches their programs. list has the
+// databases of this machine's, if there is one.
+func (c *cpCmd) findSides(ctx context.Context, still *stillness) (src, dst side, list []sockserver.DatabaseInfo, err error) {
+	from, err := parseAddress(c.Src)
+	if err != nil {
+		return src, dst, nil, err
+	}
+	to, err := parseAddress(c.Dst)
+	if err != nil {
+		return src, dst, nil, err
+	}
+	if !from.remote() && !to.remote() {
+		here, err := c.find(ctx, still, c.Src, c.Dst)
+		if err != nil {
+			return src, dst, nil, err
+		}
+		c.programs = append(c.programs, here)
+		src, dst, err = locateSides(c.Src, c.Dst, here.list)
+		src.program, dst.program = here, here
+		return src, dst, here.list, err
+	}
+	var here *endpoint
+	for _, a := range []address{from, to} {
+		if a.remote() || a.path == stdioName {
+			continue
+		}
+		// --socket names one of the other machine's. Here there need not be any.
+		if here, err = (sockets{}).find(ctx, still, a.path); err == nil {
+			c.programs = append(c.programs, here)
+			list = here.list
+		} else if _, away := errors.AsType[*sockserver.DialError](err); !away {
+			return src, dst, nil, err
+		}
+	}
+	locateHere := func(path string) (side, error) {
+		s, err := locate(path, list)
+		s.program = here
+		return s, err
+	}
+	if from.remote() {
+		src, err = c.remoteSide(ctx, still, from, "")
+	} else {
+		src, err = locateHere(c.Src)
+	}
+	if err != nil {
+		return src, dst, nil, err
+	}
+	if to.remote() {
+		dst, err = c.remoteSide(ctx, still, to, src.base())
+	} else if path, dirErr := inDirectory(c.Dst, src); dirErr != nil {
+		err = dirErr
+	} else {
+		dst, err = locateHere(path)
+	}
+	if err == nil && src.managed && dst.managed && src.path == dst.path && src.program.client.SocketPath() == dst.program.client.SocketPath() {
+		err = usagef("%s and %s are the same database", src.arg, dst.arg)
+	}
+	return src, dst, list, err
+}
+
+// leave lets go of the programs, and says what became of the way to one.
+func (c *cpCmd) leave(err error) error {
+	for _, p := range c.programs {
+		err = p.leave(err)
+	}
+	return err
+}
+
+// inDirectory is the file in dst, if that is a directory, that a copy of src becomes.
+func inDirectory(dst string, src side) (string, error) {
+	info, err := os.Stat(dst)
+	switch {
+	case err != nil || !info.IsDir():
+		return dst, nil
+	case src.base() == "":
+		return "", usagef("%s is a directory, and standard input has no name to give the copy", dst)
+	default:
+		return filepath.Join(dst, src.base()), nil
+	}
+}
+
+// base is the name that a copy gets in a directory; "" for none.
+func (s side) base() string {
+	switch {
+	case s.stdio() || s.path == stdinPath:
+		return ""
+	case s.host() != "":
+		return path.Base(s.path) // another machine's separator
+	default:
+		return filepath.Base(s.path)
+	}
+}
+
+// host is the machine of a managed database, and a colon; "" for this machine.
+func (s side) host() string {
+	if s.managed && s.program.far() {
+		return s.program.link.to.host + ":"
+	}
+	return ""
 }
 
 // locate resolves one argument in this process's working directory.

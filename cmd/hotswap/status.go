@@ -22,30 +22,35 @@ const longHold = time.Second
 
 // statusCmd is `hotswap status`.
 type statusCmd struct {
-	sockets `embed:""`
-	JSON    bool     `name:"json" help:"Print a JSON list; durations are in nanoseconds."`
-	Watch   interval `short:"w" placeholder:"1s" help:"Refresh every second, or every INTERVAL with --watch=INTERVAL, until Ctrl-C."`
+	where
+	JSON  bool     `name:"json" help:"Print a JSON list; durations are in nanoseconds."`
+	Watch interval `short:"w" placeholder:"1s" help:"Refresh every second, or every INTERVAL with --watch=INTERVAL, until Ctrl-C."`
 }
 
 // Help is the text below the flags.
 func (statusCmd) Help() string {
 	return `Connections held for a second or more are listed with their query: a push would wait for them. ` +
 		`A push goes in place while a process that is not a peer has the file open; peers use this driver, as the same user.` + "\n\n" + examples(
+		"of a program elsewhere, and of one on another machine", "hotswap status /srv/app",
+		"", "hotswap status prod:app",
 		"in a terminal of its own, beside a push", "hotswap status --watch",
 		"for a monitor", "hotswap status --json | jq '.[].stats.longest_pause_ns'",
 	)
 }
 
 // Run shows each managed database.
-func (c *statusCmd) Run(ctx context.Context, stdio *streams) error {
-	client := c.client()
-	defer client.Close()
-	still := stdio.stillness(client)
+func (c *statusCmd) Run(ctx context.Context, stdio *streams) (err error) {
+	still := stdio.stillness()
 	defer still.watch(ctx)()
-	if c.Watch != 0 {
-		return c.watch(ctx, client, stdio, still)
+	p, only, err := c.program(ctx, still)
+	if err != nil {
+		return err
 	}
-	block, err := c.block(ctx, client)
+	defer func() { err = p.leave(err) }()
+	if c.Watch != 0 {
+		return c.watch(ctx, p.client, only, stdio, still)
+	}
+	block, err := c.block(ctx, p.client, only)
 	if err != nil {
 		return err
 	}
@@ -54,8 +59,8 @@ func (c *statusCmd) Run(ctx context.Context, stdio *streams) error {
 }
 
 // block is one status.
-func (c *statusCmd) block(ctx context.Context, client *sockserver.Client) ([]byte, error) {
-	list, err := client.Databases(ctx, "")
+func (c *statusCmd) block(ctx context.Context, client *sockserver.Client, only string) ([]byte, error) {
+	list, err := client.Databases(ctx, only)
 	if err != nil {
 		return nil, err
 	}
@@ -70,12 +75,12 @@ func (c *statusCmd) block(ctx context.Context, client *sockserver.Client) ([]byt
 
 // watch shows the status until the context ends: in a terminal over the one
 // before, else one after another.
-func (c *statusCmd) watch(ctx context.Context, client *sockserver.Client, stdio *streams, still *stillness) error {
+func (c *statusCmd) watch(ctx context.Context, client *sockserver.Client, only string, stdio *streams, still *stillness) error {
 	screen := !c.JSON && isatty.IsTerminal(stdio.out.Fd())
 	ticker := time.NewTicker(time.Duration(c.Watch))
 	defer ticker.Stop()
 	for first := true; ; first = false {
-		block, err := c.block(ctx, client)
+		block, err := c.block(ctx, client, only)
 		still.moves.Add(1)
 		if ctx.Err() != nil {
 			return nil // a watch has no other end

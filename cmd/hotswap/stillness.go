@@ -11,7 +11,6 @@ import (
 	"hotswap/driver"
 	"hotswap/internal/peers"
 	"hotswap/internal/printable"
-	"hotswap/sockserver"
 	"hotswap/swapper"
 )
 
@@ -25,7 +24,7 @@ const answerPatience = time.Second
 // stillness says what a command waits for when nothing has happened for a while: each
 // thing once. It ends nothing.
 type stillness struct {
-	client *sockserver.Client
+	asked  atomic.Pointer[endpoint] // nil: none yet
 	say    func(format string, args ...any)
 	copies bool                   // else the command only asks the program
 	moves  atomic.Int64           // of whatever shows that it goes on
@@ -33,8 +32,18 @@ type stillness struct {
 	step   atomic.Pointer[swapper.Step]
 }
 
+// asks notes which program it is that the command talks to from now on.
+func (s *stillness) asks(p *endpoint) {
+	if s != nil {
+		s.asked.Store(p)
+	}
+}
+
 // waits says what is waited for on this side from now on; "" for nothing.
 func (s *stillness) waits(format string, args ...any) {
+	if s == nil {
+		return
+	}
 	text := fmt.Sprintf(format, args...)
 	s.local.Store(&text)
 	s.moves.Add(1)
@@ -82,10 +91,18 @@ func (s *stillness) what(ctx context.Context) string {
 	if local := s.local.Load(); local != nil && *local != "" {
 		return *local
 	}
-	answer, cancel := context.WithTimeout(ctx, answerPatience)
+	p := s.asked.Load()
+	if p == nil {
+		return ""
+	}
+	patience := answerPatience
+	if p.far() {
+		patience *= 10 // a slow line may be full
+	}
+	answer, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if _, err := s.client.Version(answer); answer.Err() != nil {
-		return s.whoHangs(ctx)
+	if _, err := p.client.Version(answer); answer.Err() != nil {
+		return p.whoHangs(ctx)
 	} else if err != nil {
 		return "" // it will be an error of the command's own
 	}
@@ -101,9 +118,9 @@ func (s *stillness) what(ctx context.Context) string {
 		}
 	}
 	// Peers that hang take two seconds.
-	answer, cancel = context.WithTimeout(ctx, 4*answerPatience)
+	answer, cancel = context.WithTimeout(ctx, 4*patience)
 	defer cancel()
-	list, err := s.client.Databases(answer, "")
+	list, err := p.client.Databases(answer, "")
 	if err != nil {
 		return ""
 	}
@@ -121,8 +138,11 @@ func (s *stillness) what(ctx context.Context) string {
 }
 
 // whoHangs names the program that takes connections and does not answer.
-func (s *stillness) whoHangs(ctx context.Context) string {
-	socket := s.client.SocketPath()
+func (p *endpoint) whoHangs(ctx context.Context) string {
+	socket := p.client.SocketPath()
+	if p.far() {
+		return "the program at " + printable.Line(socket) + " does not answer, or the connection is too slow"
+	}
 	who := peers.Process{}
 	if strings.HasPrefix(socket, "@") {
 		socket = "./" + socket
@@ -133,7 +153,7 @@ func (s *stillness) whoHangs(ctx context.Context) string {
 		conn.Close()
 	}
 	name := driver.Peer{PID: who.PID, Program: who.Command()}
-	switch socket = printable.Line(s.client.SocketPath()); {
+	switch socket = printable.Line(p.client.SocketPath()); {
 	case who.PID == 0:
 		return "the program at " + socket + " does not answer"
 	case name.Program == "systemd":
@@ -146,8 +166,8 @@ func (s *stillness) whoHangs(ctx context.Context) string {
 }
 
 // stillness is for commands that only ask the program.
-func (s *streams) stillness(client *sockserver.Client) *stillness {
-	return &stillness{client: client, say: func(format string, args ...any) {
+func (s *streams) stillness() *stillness {
+	return &stillness{say: func(format string, args ...any) {
 		fmt.Fprintln(s.err, indent(fmt.Sprintf(format, args...)))
 	}}
 }

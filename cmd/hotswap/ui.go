@@ -20,7 +20,7 @@ import (
 
 // uiCmd is `hotswap ui`.
 type uiCmd struct {
-	sockets   `embed:""`
+	where
 	Port      uint16 `placeholder:"PORT" help:"The port on 127.0.0.1; any free one by default."`
 	AllowPush bool   `help:"Let the page push. Without it the page shows and pulls."`
 }
@@ -29,14 +29,18 @@ type uiCmd struct {
 func (uiCmd) Help() string {
 	return `Serves the page on 127.0.0.1 until Ctrl-C, for whoever has its address, which has a secret in it: do not pass it on.` + "\n\n" + examples(
 		"look at the program of this machine", "hotswap ui",
-		"at one of another machine, in this one's browser", "ssh -t -L 8090:127.0.0.1:8090 prod 'cd app && hotswap ui --port 8090'",
+		"at one of another machine", "hotswap ui prod:app",
 	)
 }
 
 // Run serves the page until the context ends.
 func (c *uiCmd) Run(ctx context.Context, stdio *streams) error {
-	client := c.client()
-	defer client.Close()
+	p, _, err := c.program(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	client := p.client
 	if _, err := client.Version(ctx); err != nil {
 		return err
 	}

@@ -11,8 +11,8 @@ import (
 
 // versionCmd is `hotswap version`.
 type versionCmd struct {
-	sockets `embed:""`
-	JSON    bool `name:"json" help:"Print JSON."`
+	where
+	JSON bool `name:"json" help:"Print JSON."`
 }
 
 // Help is the text below the flags.
@@ -28,11 +28,15 @@ type versions struct {
 
 // Run shows the versions. That no server is there is not an error here.
 func (c *versionCmd) Run(ctx context.Context, stdio *streams) error {
-	client := c.client()
-	defer client.Close()
 	info := versions{Client: sockserver.BuildVersion()}
-	defer stdio.stillness(client).watch(ctx)()
-	server, err := client.Version(ctx)
+	still := stdio.stillness()
+	defer still.watch(ctx)()
+	var server sockserver.VersionInfo
+	p, _, err := c.program(ctx, still)
+	if err == nil {
+		defer p.close()
+		server, err = p.client.Version(ctx)
+	}
 	if err == nil {
 		info.Server = &server
 	}
