@@ -15,6 +15,7 @@ import (
 	"hotswap/internal/livefile"
 	"hotswap/internal/openers"
 	"hotswap/internal/printable"
+	"hotswap/internal/sqlitecode"
 	"hotswap/internal/sqlitefile"
 )
 
@@ -64,16 +65,31 @@ const JournalUnknown = "unknown"
 type Opener struct {
 	PID     int    `json:"pid"`
 	Command string `json:"command"`
+	// SQLite is the version of the SQLite that it runs, as "3.40.1", or the day of that
+	// one's source, as "of 2022-12-28"; "" if it can't be told.
+	SQLite string `json:"sqlite,omitempty"`
 }
 
-func (o Opener) String() string { return openers.Process(o).String() }
-
-func openIn(path string) []Opener {
-	list := []Opener{}
-	for _, p := range openers.At(path) {
-		list = append(list, Opener(p))
+func (o Opener) String() string {
+	text := openers.Process{PID: o.PID, Command: o.Command}.String()
+	if o.SQLite != "" {
+		text += " with SQLite " + printable.Line(o.SQLite)
 	}
-	return list
+	return text
+}
+
+// openIn returns the processes that have the file at path open, and a warning of each
+// whose SQLite may harm a database in WAL mode.
+func openIn(path string) (list []Opener, warnings []string) {
+	list = []Opener{}
+	for _, p := range openers.At(path) {
+		version := sqlitecode.Of(p.PID)
+		list = append(list, Opener{p.PID, p.Command, version.String()})
+		if warning := version.Warning(p.String()); warning != "" {
+			warnings = append(warnings, warning)
+		}
+	}
+	return list, warnings
 }
 
 // serveDatabases is GET /v1/databases: all of them, or the one at path.
@@ -111,11 +127,19 @@ func describe(m managed) DatabaseInfo {
 		Path:        m.path,
 		JournalMode: cmp.Or(livefile.JournalMode(m.path), JournalUnknown),
 		Holders:     []driver.Holder{},
-		OpenIn:      openIn(m.path),
 		Peers:       []driver.Peer{},
 		Swaps:       []driver.Swap{},
 		Backup:      backupOf(m.path),
 		Warnings:    warnings(m.path),
+	}
+	var ofOpeners []string
+	info.OpenIn, ofOpeners = openIn(m.path)
+	if info.JournalMode == "wal" {
+		number, _, source := sqlite3.Version()
+		if own := sqlitecode.SourceID(number, source).Warning("the program"); own != "" {
+			info.Warnings = append(info.Warnings, own)
+		}
+		info.Warnings = append(info.Warnings, ofOpeners...)
 	}
 	if stat, err := os.Stat(m.path); err == nil {
 		size := stat.Size()

@@ -117,6 +117,7 @@ func (p *push) run(ctx context.Context, src io.Reader) error {
 	if err := p.readLive(ctx); err != nil {
 		return err
 	}
+	p.warnOfOlderSQLite()
 	if err := p.check(ctx); err != nil {
 		return err
 	}

@@ -120,15 +120,17 @@ export class Database {
   updateOpeners(info) {
     const peers = info.peers ?? [];
     const others = info.open_in.filter((opener) => !peers.some((peer) => peer.pid === opener.pid));
-    this.draw("openers", [peers, others], () => [
-      ...(peers.length + others.length ? [openers(peers, others)] : []),
+    const sqlites = new Map(info.open_in.map((opener) => [opener.pid, opener.sqlite]));
+    this.draw("openers", [peers, others, [...sqlites]], () => [
+      ...(peers.length + others.length ? [openers(peers, others, sqlites)] : []),
       ...peers.filter((peer) => peer.holders?.length).map((peer) => holders(peer.holders, shown(`Held in ${peer.program} (${peer.pid})`))),
     ]);
   }
 }
 
-function openers(peers, others) {
-  const row = (pid, program, counts, note) => el("tr", {}, el("td", {}, shown(program)), el("td", { class: "number" }, String(pid || "–")), el("td", {}, counts), el("td", {}, note));
+function openers(peers, others, sqlites) {
+  const named = (pid, program) => shown(program + (sqlites.get(pid) ? ` (SQLite ${sqlites.get(pid)})` : ""));
+  const row = (pid, program, counts, note) => el("tr", {}, el("td", {}, named(pid, program)), el("td", { class: "number" }, String(pid || "–")), el("td", {}, counts), el("td", {}, note));
   const counts = (s) => (s ? `${plural(s.connections, "connection")}, ${s.busy} busy, ${s.held} held, ${s.waiting} waiting` : "");
   return el("table", { class: "openers" },
     el("caption", {}, "Also open in"),
