@@ -26,7 +26,11 @@ func TestTheStatusWarnsOfAnOlderSQLite(t *testing.T) {
 			}
 			other := testenv.StartWith(t, testenv.WithSQLite(t, test.number, test.source), dir+"/db")
 			s := startServer(t, dir, Config{}, nil)
-			info := status(t, newTestClient(t, s))
+			list, err := newTestClient(t, s).Databases(t.Context(), dir+"/db")
+			if err != nil {
+				t.Fatal(err)
+			}
+			info := list[0]
 			pid := other.Process.Pid
 			if want := fmt.Sprintf("[process %d (other) with SQLite %s]", pid, test.number); fmt.Sprint(info.OpenIn) != want {
 				t.Errorf("it is open in %v, not in %s", info.OpenIn, want)

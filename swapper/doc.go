@@ -47,7 +47,8 @@ package swapper
 //	to read first  swapper: a push, as one function; pull, snapshot, send: a pull
 //	the surface    options, report, errors, events, supported
 //	inspect        target, mount, identity, live, pragma, exclusive, lost, header: the live
-//	               database; served: one that has lost its name; claim, method, lease: who else has it
+//	               database; served: one that has lost its name; claim, method, lease: who else has
+//	               it; oldersqlite: with what
 //	receive        stage, receive, receivepipe, stagewriter, digest, header, foreign
 //	check          check, integrity, scan, verdict, schema, difference
 //	rehearse       rehearse, seal, metadata

@@ -42,8 +42,8 @@ func (v Version) Warning(who string) string {
 	if !v.LosesPages() {
 		return ""
 	}
-	return who + " has SQLite " + v.String() + ", which can lose what was committed in WAL mode when it writes or checkpoints while another connection does " +
-		"(https://sqlite.org/wal.html#the_wal_reset_bug, fixed in 3.51.3): update it, unless its package has the fix, or open the database there with mode=ro"
+	return who + " has SQLite " + v.String() + ", which can lose commits in WAL mode when it writes or checkpoints beside another connection " +
+		"(https://sqlite.org/wal.html#the_wal_reset_bug, fixed in 3.51.3): update it, or open the database there with mode=ro"
 }
 
 // SourceID reads an SQLite's own answer to sqlite3_sourceid.
