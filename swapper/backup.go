@@ -3,37 +3,12 @@ package swapper
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
 	"hotswap/internal/dbpath"
-	"hotswap/internal/sqlitefile"
 )
-
-// renameToBackup gives what holds the old database its backup name. If the process
-// dies in here, the name that it has says that it is to be kept, and RemoveOrphans
-// does all of this again.
-func renameToBackup(undo, path string) error {
-	// An older backup that somebody opened may have left a WAL, which would be
-	// replayed into this one.
-	removed := false
-	for _, suffix := range sqlitefile.Sidecars {
-		err := os.Remove(path + suffix)
-		if err != nil && !sqlitefile.Absent(err) {
-			return err
-		}
-		removed = removed || err == nil
-	}
-	if removed { // and a power loss must not bring it back beside this one
-		if err := syncPath(filepath.Dir(path)); err != nil {
-			return err
-		}
-	}
-	return os.Rename(undo, path)
-}
 
 // nameBackup renames what holds the old database to its backup name, durably.
 func (p *push) nameBackup(undo string) error {
@@ -48,8 +23,6 @@ func (p *push) nameBackup(undo string) error {
 	}
 	return nil
 }
-
-func (p *push) backupPath() string { return sqlitefile.BackupPath(p.db.Path()) }
 
 // copyOld copies the old content, which the write lock now keeps as it is, to
 // become the backup.

@@ -3,7 +3,10 @@ package swapper
 import (
 	"crypto/sha256"
 	"encoding/base32"
+	"errors"
 	"fmt"
+	"hotswap/internal/sqlitefile"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -99,4 +102,35 @@ func parseBeside(name, base string) (b beside, ok bool) {
 		b.b, _ = strconv.ParseUint(m[5], 16, 64)
 	}
 	return b, true
+}
+
+// renameToBackup gives what holds the old database its backup name. If the process
+// dies in here, the name that it has says that it is to be kept, and RemoveOrphans
+// does all of this again.
+func renameToBackup(undo, path string) error {
+	// An older backup that somebody opened may have left a WAL, which would be
+	// replayed into this one.
+	removed := false
+	for _, suffix := range sqlitefile.Sidecars {
+		err := os.Remove(path + suffix)
+		if err != nil && !sqlitefile.Absent(err) {
+			return err
+		}
+		removed = removed || err == nil
+	}
+	if removed { // and a power loss must not bring it back beside this one
+		if err := syncPath(filepath.Dir(path)); err != nil {
+			return err
+		}
+	}
+	return os.Rename(undo, path)
+}
+
+func syncPath(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	return errors.Join(err, d.Close())
 }

@@ -44,16 +44,17 @@ package swapper
 
 // The files, in the order of the story:
 //
-//	to read first  swapper: a push, as one function; pull, snapshot, send: a pull
+//	to read first  swapper: a push, as one function; pull, snapshot, send: a pull;
+//	               operation: what is known while one runs
 //	the surface    options, report, errors, events, supported
-//	inspect        target, mount, identity, live, pragma, exclusive, lost, header: the live
-//	               database; served: one that has lost its name; claim, method, lease: who else has
-//	               it; oldersqlite: with what
+//	inspect        inspect, target, mount, identity, live, pragma, exclusive, lost, header:
+//	               the live database; served: one that has lost its name; claim, method,
+//	               lease: who else has it; oldersqlite: with what
 //	receive        stage, receive, receivepipe, stagewriter, digest, header, foreign
 //	check          check, integrity, scan, verdict, schema, difference
 //	rehearse       rehearse, seal, metadata
 //	freeze         visit, freeze, patience, attachers, peers, locked, shrink, rest
-//	replace        replace, guard, place, names, sidecars, unreadable, backup, disk
+//	replace        replace, guard, place, names, sidecars, unreadable, aside, backup, disk
 //	in place       inplace, fits, writelock, writeahead
 //	afterwards     beside, orphans
 //

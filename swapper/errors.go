@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"syscall"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -159,4 +160,10 @@ func hintOf(err error) string {
 func isHeld(err error) bool {
 	var held *driver.HeldError
 	return errors.As(err, &held)
+}
+
+// waitsItself reports whether a holder has no transaction yet, but is at its BEGIN:
+// it waits for the same lock as the push.
+func waitsItself(h driver.Holder) bool {
+	return h.Kind == driver.HoldCall && len(h.Query) >= 5 && strings.EqualFold(h.Query[:5], "BEGIN")
 }

@@ -269,15 +269,6 @@ func asideName(id, live string) string {
 	return filepath.Join(filepath.Dir(live), shorten(filepath.Base(live), 200)+".set-aside-"+id)
 }
 
-func syncPath(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	return errors.Join(err, d.Close())
-}
-
 func ignoreNotExist(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

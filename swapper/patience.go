@@ -2,6 +2,8 @@ package swapper
 
 import (
 	"context"
+	"hotswap/driver"
+	"hotswap/internal/inside"
 	"time"
 )
 
@@ -47,4 +49,14 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// quietPause bounds how long writes wait until no transaction is open, so that a
+// WAL can be truncated.
+const quietPause = 20 * time.Millisecond
+
+// quieten makes writes and new transactions wait until the thaw. Those transactions that
+// have not ended after the pause are the Holders of what it returns.
+func quieten(ctx context.Context, db *driver.Database, pause time.Duration) (*driver.Frozen, error) {
+	return db.Freeze(ctx, inside.Extend(driver.FreezeOptions{MaxPause: pause}, inside.FreezeOptions{WritesOnly: true}))
 }

@@ -59,15 +59,6 @@ func Pull(ctx context.Context, db *driver.Database, dst io.Writer, opts PullOpti
 	return p.report, nil
 }
 
-// pull is one Pull.
-type pull struct {
-	db     *driver.Database
-	opts   PullOptions
-	report Report
-	events *events
-	phases phases
-}
-
 func (p *pull) run(ctx context.Context, dst io.Writer) error {
 	what, err := p.notServed(ctx)
 	if err != nil {

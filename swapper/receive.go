@@ -46,12 +46,6 @@ func (p *push) receive(ctx context.Context, src io.Reader) (err error) {
 	return nil
 }
 
-const (
-	copyChunk    = 1 << 20
-	fileChunk    = 8 << 20 // how much of a file is copied between two looks at the context
-	reserveChunk = 16 << 20
-)
-
 // receive fills the stage from src, of opts.Size bytes if that is not 0. The
 // disk space is reserved ahead of the bytes, and never to the last of it: a
 // stage that filled the disk would give the live database SQLITE_FULL.

@@ -125,13 +125,6 @@ func copyServed(ctx context.Context, path, kind string, src *sqlite3.SQLiteConn,
 	return s, nil
 }
 
-// removed is what a push finds of a live file that was removed or moved away.
-type removed struct {
-	file fileid.ID // fileid.None if it was not
-	open bool      // connections of the program have it open
-	kept *stage    // the copy that becomes the backup
-}
-
 // findRemoved looks whether there was a live file.
 func (p *push) findRemoved() error {
 	p.removed.file, p.removed.open = inside.Of(p.db).Missing()

@@ -13,10 +13,6 @@ import (
 // largeWAL is the size of a WAL, in bytes, whose removal takes time.
 const largeWAL = 4 << 20
 
-// quietPause bounds how long writes wait until no transaction is open, so that a
-// WAL can be truncated.
-const quietPause = 20 * time.Millisecond
-
 // shrinkWAL moves the WAL into the file with the gate open, and truncates a large one if
 // nobody reads from it. To truncate it SQLite takes the write lock, which must not
 // make a write of the program's fail: so writes wait, and while a transaction is open,

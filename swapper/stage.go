@@ -163,3 +163,9 @@ func space(dir string) (free, headroom int64, err error) {
 	block := int64(st.Bsize)
 	return int64(st.Bavail) * block, min(int64(st.Blocks)*block/16, 64<<20), nil
 }
+
+const (
+	copyChunk    = 1 << 20
+	fileChunk    = 8 << 20 // how much of a file is copied between two looks at the context
+	reserveChunk = 16 << 20
+)

@@ -55,32 +55,6 @@ func Push(ctx context.Context, db *driver.Database, src io.Reader, opts PushOpti
 	return p.report, nil
 }
 
-// push is one Push, up to the choice between the two ways to go live: what is needed
-// for those alone is in replacement and overwrite.
-type push struct {
-	db     *driver.Database
-	opts   PushOptions
-	report Report
-	events *events
-	phases phases
-	patience
-
-	target  *target // the live file, as inspect found it
-	removed removed // what was there before, if nothing is
-	stage   *stage  // the new one, from receive on
-
-	// What readLive and later visits found of the live database.
-	readable bool  // it is one
-	unread   error // why it can't be read; nil if it can
-	wal      bool  // it is in WAL mode
-
-	writers []driver.Holder // the transactions that the last visit met
-	forced  []driver.Holder // what visits have interrupted
-
-	wantLease bool  // to rename without one would be a risk; see mayRename
-	rest      *rest // nil where there is none, or none is worth while
-}
-
 // run is the whole operation. What each step of the replacement leaves if the
 // process dies there is said in replace.go.
 func (p *push) run(ctx context.Context, src io.Reader) error {

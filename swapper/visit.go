@@ -49,12 +49,6 @@ func (p *push) visit(ctx context.Context, fn func(*live) error) error {
 
 var errNoBreak = errors.New("the program is writing")
 
-// quieten makes writes and new transactions wait until the thaw. Those transactions that
-// have not ended after the pause are the Holders of what it returns.
-func quieten(ctx context.Context, db *driver.Database, pause time.Duration) (*driver.Frozen, error) {
-	return db.Freeze(ctx, inside.Extend(driver.FreezeOptions{MaxPause: pause}, inside.FreezeOptions{WritesOnly: true}))
-}
-
 func (p *push) visitOnce(ctx context.Context, regardless bool, fn func(*live) error) error {
 	defer inside.Of(p.db).Visit()()
 	quiet, err := quieten(ctx, p.db, quietPause)

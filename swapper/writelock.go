@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"hotswap/driver"
@@ -132,12 +131,6 @@ func (o *overwrite) writerElsewhere() error {
 		f.text += ", maybe a transaction of " + printable.Line(db.Path()) + ", which has it attached"
 	}
 	return f
-}
-
-// waitsItself reports whether a holder has no transaction yet, but is at its BEGIN:
-// it waits for the same lock as the push.
-func waitsItself(h driver.Holder) bool {
-	return h.Kind == driver.HoldCall && len(h.Query) >= 5 && strings.EqualFold(h.Query[:5], "BEGIN")
 }
 
 // errJournalChanged: the program has set another journal mode since it was asked for.

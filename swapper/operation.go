@@ -1,0 +1,51 @@
+package swapper
+
+import (
+	"hotswap/driver"
+	"hotswap/internal/fileid"
+	"hotswap/internal/sqlitefile"
+)
+
+// push is one Push, up to the choice between the two ways to go live: what is needed
+// for those alone is in replacement and overwrite.
+type push struct {
+	db     *driver.Database
+	opts   PushOptions
+	report Report
+	events *events
+	phases phases
+	patience
+
+	target  *target // the live file, as inspect found it
+	removed removed // what was there before, if nothing is
+	stage   *stage  // the new one, from receive on
+
+	// What readLive and later visits found of the live database.
+	readable bool  // it is one
+	unread   error // why it can't be read; nil if it can
+	wal      bool  // it is in WAL mode
+
+	writers []driver.Holder // the transactions that the last visit met
+	forced  []driver.Holder // what visits have interrupted
+
+	wantLease bool  // to rename without one would be a risk; see mayRename
+	rest      *rest // nil where there is none, or none is worth while
+}
+
+func (p *push) backupPath() string { return sqlitefile.BackupPath(p.db.Path()) }
+
+// pull is one Pull.
+type pull struct {
+	db     *driver.Database
+	opts   PullOptions
+	report Report
+	events *events
+	phases phases
+}
+
+// removed is what a push finds of a live file that was removed or moved away.
+type removed struct {
+	file fileid.ID // fileid.None if it was not
+	open bool      // connections of the program have it open
+	kept *stage    // the copy that becomes the backup
+}
