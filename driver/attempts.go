@@ -69,7 +69,7 @@ func (dr *drain) run(ctx context.Context) error {
 		holding := dr.undrained()
 		holders, theirs = dr.holders(), others.held()
 		f.Holders = mergeHolders(mergeHolders(f.Holders, holders), theirs)
-		dr.opts.Notify(FreezeEvent{Step: FreezeGateReopened, Holders: append(holders[:len(holders):len(holders)], theirs...)})
+		dr.opts.Notify(FreezeEvent{Step: FreezeGateReopened, Holders: sortHolders(slices.Concat(holders, theirs))})
 		if !ended || window > eagerWindow || window == dr.opts.MaxPause || others.any() && others.pending() {
 			d.openGate(holding)
 			f.turn.end()

@@ -173,7 +173,7 @@ func (dr *drain) heldBy(holders []Holder) *HeldError {
 }
 
 // mergeHolders adds to all those of more that differ from each in it by kind, query or
-// process.
+// process, and sorts them.
 func mergeHolders(all, more []Holder) []Holder {
 next:
 	for _, h := range more {
@@ -185,7 +185,7 @@ next:
 		}
 		all = append(all, h)
 	}
-	return all
+	return sortHolders(all)
 }
 
 // undrained returns the connections that the freeze still waits for, each with its

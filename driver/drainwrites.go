@@ -27,7 +27,7 @@ func (dr *drain) writers(ctx context.Context) error {
 		return err
 	}
 	theirs, err := dr.frozen.others.hush(ctx, most-time.Since(began))
-	dr.frozen.Holders = append(dr.frozen.Holders, theirs...)
+	dr.frozen.Holders = sortHolders(append(dr.frozen.Holders, theirs...))
 	return err
 }
 

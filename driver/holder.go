@@ -19,6 +19,9 @@ type Holder struct {
 	// PID and Program are those of the process that holds it, if that is a peer.
 	PID     int    `json:"pid,omitempty"`
 	Program string `json:"program,omitempty"`
+	// Waits is set for a running call that may write, where something else has a
+	// transaction open: it may only be waiting for that one to end.
+	Waits bool `json:"waits,omitempty"`
 
 	tx bool // in a transaction, or a call that may be
 }
@@ -54,6 +57,9 @@ func (h Holder) String() string {
 	}
 	if h.Query != "" {
 		kind += fmt.Sprintf(" (%s)", shorten(h.Query))
+	}
+	if h.Waits {
+		kind += ", which may only be waiting for that"
 	}
 	return kind
 }

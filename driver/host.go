@@ -210,7 +210,7 @@ func (h *host) held() (all []Holder) {
 	for _, m := range h.members {
 		all = append(all, m.held...)
 	}
-	return all
+	return sortHolders(all)
 }
 
 // settle comes after an attempt that failed, with the gate open: it waits for those who

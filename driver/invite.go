@@ -152,7 +152,7 @@ func (h *host) admit(e heard) {
 			m.Stats = &stats
 		}
 		if len(e.Holders) > 0 {
-			m.Holders = fromWire(e.Holders, m.Peer)
+			m.Holders = sortHolders(fromWire(e.Holders, m.Peer))
 		}
 	}
 	dir, base, mount := h.d.whereabouts()

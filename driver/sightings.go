@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// Holders returns what is keeping the database's connections busy at this moment,
-// longest first: what a Freeze would have to wait for. Holder.For counts from the first
+// Holders returns what is keeping the database's connections busy at this moment, longest
+// first, with those last that may only be waiting for others: what a Freeze would have to
+// wait for. Holder.For counts from the first
 // time that Holders or a Freeze saw the hold, since calls read no clock. Only a Freeze
 // sees a transaction begun by SQL text.
 func (d *Database) Holders() []Holder {
@@ -37,13 +38,29 @@ func (d *Database) holdersLocked(holds func(*conn, word) bool) []Holder {
 			out = append(out, h)
 		}
 	}
-	slices.SortFunc(out, func(a, b Holder) int {
-		if a.For != b.For {
-			return cmp.Compare(b.For, a.For)
+	return sortHolders(out)
+}
+
+// sortHolders puts those first that others may be waiting for, and then those that hold
+// the longest. SQLite can't be asked who waits for whom: it tells nobody which connection
+// has a lock.
+func sortHolders(all []Holder) []Holder {
+	anyTx := slices.ContainsFunc(all, func(h Holder) bool { return h.tx })
+	anyHeld := anyTx || !onlyCalls(all)
+	mayWait := func(h Holder) bool { return h.Kind == HoldCall && !h.tx && !readsOnly(h.Query) }
+	for i := range all {
+		all[i].Waits = anyTx && mayWait(all[i])
+	}
+	rank := func(h Holder) int {
+		if anyHeld && mayWait(h) { // with a rollback journal also for Rows
+			return 1
 		}
-		return cmp.Compare(a.Query, b.Query)
+		return 0
+	}
+	slices.SortFunc(all, func(a, b Holder) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(b.For, a.For), cmp.Compare(a.Query, b.Query))
 	})
-	return out
+	return all
 }
 
 // holder describes what holds c; false if that ends meanwhile. It must not ask SQLite:

@@ -245,7 +245,11 @@ func (p *push) thaw(frozen *driver.Frozen, opened ...func()) {
 			do()
 		}
 		p.report.Pause, p.report.WritesPause, p.report.Generation = t.Pause, t.WritesPause, t.Generation
-		p.events.step(StepGateOpen, fmt.Sprintf("gate open: calls resume (pause %s)", human(t.Pause)), map[string]any{fieldPause: t.Pause})
+		text := "gate open"
+		if !p.report.Swapped {
+			text = "gate open again, nothing swapped"
+		}
+		p.events.step(StepGateOpen, fmt.Sprintf("%s: calls resume (pause %s)", text, human(t.Pause)), map[string]any{fieldPause: t.Pause})
 	})
 	p.report.Peers, p.report.OnSwapRuns = frozen.Peers, frozen.OnSwapRuns
 	if p.report.Swapped {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"hotswap/driver"
 	"hotswap/swapper"
@@ -37,5 +38,35 @@ func TestAPushThatWaitsForOnSwapSaysSoAndTheNextOneToo(t *testing.T) {
 	}
 	if len(steps) == 0 || steps[len(steps)-1] != swapper.StepPushComplete {
 		t.Errorf("steps %v", steps)
+	}
+}
+
+// A push whose attempt came to nothing opens the gate, too: whoever reads the log must not
+// take that for the swap.
+func TestAGateThatOpensWithNothingSwappedIsSaidToBe(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	tx := s.openTx("UPDATE items SET filler = NULL")
+	var opened []string
+	opts := swapper.PushOptions{Method: swapper.MethodInPlace, Timeout: 50 * time.Millisecond, Notify: func(e swapper.Event) {
+		if e.Step == swapper.StepGateOpen {
+			opened = append(opened, e.Text)
+		}
+	}}
+	if _, err := s.push(source(t, "new"), opts); !errors.Is(err, swapper.ErrBusy) {
+		t.Fatal(err)
+	}
+	for _, text := range opened {
+		if !strings.HasPrefix(text, "gate open again, nothing swapped: ") {
+			t.Error(text)
+		}
+	}
+	if len(opened) == 0 {
+		t.Error("it did not open")
+	}
+	tx.Rollback()
+	s.mustPush(source(t, "new"), opts)
+	if last := opened[len(opened)-1]; !strings.HasPrefix(last, "gate open: calls resume") {
+		t.Error(last)
 	}
 }

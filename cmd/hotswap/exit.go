@@ -200,10 +200,14 @@ func printError(w io.Writer, err error, args ...string) {
 // describeHolder says what holds a connection and, if a swap has waited for
 // it, for how long at least.
 func describeHolder(h driver.Holder) string {
-	if h.For == 0 {
-		return fmt.Sprintf("%s: %s", printable.Line(string(h.Kind)), indent(h.Query))
+	kind := printable.Line(string(h.Kind))
+	if h.Waits {
+		kind += ", maybe only waiting for another"
 	}
-	return fmt.Sprintf("%s, held for %s: %s", printable.Line(string(h.Kind)), roundDuration(h.For), indent(h.Query))
+	if h.For == 0 {
+		return fmt.Sprintf("%s: %s", kind, indent(h.Query))
+	}
+	return fmt.Sprintf("%s, held for %s: %s", kind, roundDuration(h.For), indent(h.Query))
 }
 
 // indent keeps the lines of one message together, and shows what does not print.
