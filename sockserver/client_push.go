@@ -48,6 +48,8 @@ type PushParams struct {
 	// nothing has been written to it since, src is not read, and
 	// Report.Unchanged is set.
 	IfChanged string
+	// IfMatch is as in swapper.PushOptions: a tag that a snapshot's Report has.
+	IfMatch string
 	// Digest sends a SHA-256 after the body, for the server to compare, and has
 	// it in the report even if the integrity check is skipped or quick. That
 	// takes longer than the rest of the transfer. A truncated body is noticed
@@ -61,7 +63,7 @@ type PushParams struct {
 func (p PushParams) query(path string) url.Values {
 	q := url.Values{}
 	for name, value := range map[string]string{
-		paramPath: path, paramID: p.ID, paramSource: p.Source, paramMethod: string(p.Method), paramIfChanged: p.IfChanged,
+		paramPath: path, paramID: p.ID, paramSource: p.Source, paramMethod: string(p.Method), paramIfChanged: p.IfChanged, paramIfMatch: p.IfMatch,
 	} {
 		if value != "" {
 			q.Set(name, value)

@@ -204,7 +204,7 @@ func BuildVersion() VersionInfo {
 }
 
 // protocol is the number of the protocol that this build speaks.
-const protocol = 3
+const protocol = 4
 
 // modulePath is this module's, as a program that imports it knows it.
 const modulePath = "hotswap"

@@ -38,7 +38,8 @@
 // from ("backup", without a body: the backup beside the database is pushed);
 // and if_changed, the body's SHA-256 in hexadecimal: if the last push had the
 // same, and nothing has been written since, the answer is a Report with
-// unchanged set, and the body is not read.
+// unchanged set, and the body is not read. With If-Match, or if_match, the database
+// must still have the content that a snapshot's ETag names, which comes as a trailer.
 //
 // A truncated body is never taken for a complete one: it ends by its
 // Content-Length or its last chunk, and a Content-Digest (RFC 9530, sha-256) in

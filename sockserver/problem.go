@@ -48,6 +48,8 @@ const (
 	ProblemDigest ProblemType = "urn:hotswap:problem:digest-mismatch"
 	// Nothing was received or sent for Config.StallTimeout.
 	ProblemStalled ProblemType = "urn:hotswap:problem:stalled"
+	// The live database is not the one of the request's If-Match.
+	ProblemChanged ProblemType = "urn:hotswap:problem:changed"
 	// Something held the database for longer than the timeout.
 	ProblemHeld ProblemType = "urn:hotswap:problem:held"
 	// Another push, another process, or too many clients are in the way.
@@ -151,6 +153,8 @@ var problemTable = []struct {
 		"a constraint is violated", ""},
 	{isErr(swapper.ErrBadDatabase), ProblemBad, http.StatusUnprocessableEntity,
 		"the database is bad", ""},
+	{isErr(swapper.ErrChanged), ProblemChanged, http.StatusPreconditionFailed,
+		"the database has changed", ""},
 	{isHeld, ProblemHeld, http.StatusServiceUnavailable,
 		"the database is held", "try again, allow a longer timeout, or force the swap"},
 	{isErr(driver.ErrFreezing), ProblemBusy, http.StatusConflict,

@@ -93,7 +93,7 @@ func (a *api) pushDescriptor(w http.ResponseWriter, r *http.Request, cmd *comman
 // pushOptions reads the options of a push from the query.
 func (a *api) pushOptions(r *http.Request) (swapper.PushOptions, error) {
 	q, err := parseQuery(r, paramPath, paramID, paramSource, paramFrom, paramSize, paramSkipIntegrityCheck, paramSkipConstraintCheck, paramSkipSchemaCheck, paramSkipRehearsal,
-		paramQuick, paramMethod, paramTimeout, paramMaxPause, paramForce, paramBackup, paramDryRun, paramDigest, paramIfChanged)
+		paramQuick, paramMethod, paramTimeout, paramMaxPause, paramForce, paramBackup, paramDryRun, paramDigest, paramIfChanged, paramIfMatch)
 	if err != nil {
 		return swapper.PushOptions{}, err
 	}
@@ -111,6 +111,7 @@ func (a *api) pushOptions(r *http.Request) (swapper.PushOptions, error) {
 		Force:               q.boolean(paramForce),
 		Backup:              q.boolean(paramBackup),
 		DryRun:              q.boolean(paramDryRun),
+		IfMatch:             q.ifMatch(r.Header),
 		Digest:              q.boolean(paramDigest),
 		Prepare:             a.cfg.Prepare,
 		Validate:            a.cfg.Validate,
@@ -118,6 +119,9 @@ func (a *api) pushOptions(r *http.Request) (swapper.PushOptions, error) {
 	q.digest(paramIfChanged)
 	if q.err != nil {
 		return opts, q.err
+	}
+	if opts.IfMatch != "" && q.Has(paramIfChanged) {
+		return opts, badRequest("parameter %q: it goes with no condition (%s)", paramIfChanged, headerIfMatch)
 	}
 	switch from := q.Get(paramFrom); {
 	case from != "" && from != fromBackup:

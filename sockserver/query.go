@@ -32,6 +32,7 @@ const (
 	paramBackup              = "backup"
 	paramDryRun              = "dry_run"
 	paramIfChanged           = "if_changed"
+	paramIfMatch             = "if_match"
 	paramDigest              = "digest"
 )
 

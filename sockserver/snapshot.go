@@ -35,6 +35,7 @@ func (a *api) serveSnapshot(w http.ResponseWriter, r *http.Request, cmd *command
 
 	opts := swapper.PullOptions{
 		Dest:                q.Get(paramDest),
+		Tag:                 true,
 		Check:               q.boolean(paramCheck),
 		Quick:               q.boolean(paramQuick),
 		SkipConstraintCheck: q.boolean(paramSkipConstraintCheck),
@@ -81,6 +82,9 @@ func (a *api) serveSnapshot(w http.ResponseWriter, r *http.Request, cmd *command
 		}
 		w.Header().Set(headerDigest, field)
 	}
+	if report.Tag != "" {
+		w.Header().Set(trailerTag, quoteTag(report.Tag))
+	}
 	encoded, err := json.Marshal(report)
 	if err != nil {
 		return err
@@ -112,7 +116,7 @@ func (b *snapshotBody) begin(size int64) {
 	h := b.w.Header()
 	h.Set("Content-Type", databaseMediaType)
 	h.Set("Cache-Control", "no-store")
-	h.Set("Trailer", headerDigest+", "+trailerReport)
+	h.Set("Trailer", headerDigest+", "+trailerTag+", "+trailerReport)
 	if b.filled {
 		h.Set(headerDescriptor, descriptorFilled)
 	}

@@ -47,6 +47,7 @@ package swapper
 //	to read first  swapper: a push, as one function; pull, snapshot, send: a pull;
 //	               operation: what is known while one runs
 //	the surface    options, report, errors, events, supported
+//	if-match       condition: whether the live database has changed; tag
 //	inspect        inspect, target, mount, identity, live, pragma, exclusive, lost, header:
 //	               the live database; served: one that has lost its name; claim, method,
 //	               lease: who else has it; oldersqlite: with what

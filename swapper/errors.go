@@ -27,6 +27,8 @@ var (
 	// ErrConstraint: the database is not damaged, but has rows that break its own
 	// constraints. Such an error is an ErrBadDatabase too.
 	ErrConstraint = errors.New("constraint violated")
+	// ErrChanged: the live database has not the content that PushOptions.IfMatch names.
+	ErrChanged = errors.New("database has changed")
 	// ErrBusy: try again later. Another push is in progress, another process has the
 	// database open or locked, the file at the path is being replaced by something else, or
 	// the program held something longer than the timeout (then errors.As finds a

@@ -176,7 +176,10 @@ func (o *overwrite) run(ctx context.Context) error {
 		o.frozen.Thaw()
 		o.others.thaw()
 	}()
-	err := o.copyOld(ctx)
+	err := o.push.condition.holds(o.dst)
+	if err == nil {
+		err = o.copyOld(ctx)
+	}
 	if err == nil {
 		err = o.write(ctx)
 	}

@@ -28,6 +28,8 @@ type push struct {
 	writers []driver.Holder // the transactions that the last visit met
 	forced  []driver.Holder // what visits have interrupted
 
+	condition *condition // nil if there is none
+
 	wantLease bool  // to rename without one would be a risk; see mayRename
 	rest      *rest // nil where there is none, or none is worth while
 }

@@ -40,6 +40,13 @@ type PushOptions struct {
 	// calls fail.
 	SkipRehearsal bool
 
+	// IfMatch, if set, is a tag that a Pull has reported (PullOptions.Tag): the push is made only
+	// if the live database has the content that was pulled. If anything was written or
+	// swapped since, it is refused with ErrChanged: before src is read, if that was so by
+	// then, and at the latest in the swap. The same content again is no change. The live
+	// database is read for that, with calls flowing. Linux only.
+	IfMatch string
+
 	// Method is how the live database is replaced; "" means MethodAuto.
 	Method Method
 	// Timeout bounds everything that the push waits for, taken together and by whichever
@@ -154,6 +161,9 @@ type PullOptions struct {
 	// ErrBadDatabase. Quick and SkipConstraintCheck are as in PushOptions, and mean
 	// nothing without Check.
 	Check, Quick, SkipConstraintCheck bool
+	// Tag has the Report name the content that was copied, for PushOptions.IfMatch. It is
+	// computed beside the copying, and may take longer.
+	Tag bool
 	// Logger and Notify are as in PushOptions.
 	Logger zerolog.Logger
 	Notify func(Event)

@@ -14,6 +14,7 @@ import (
 	"hotswap/internal/inside"
 	"hotswap/internal/printable"
 	"hotswap/internal/snapshot"
+	"hotswap/internal/statetag"
 	"hotswap/internal/transfer"
 )
 
@@ -80,6 +81,8 @@ func (p *pull) run(ctx context.Context, dst io.Writer) error {
 	}
 	defer s.discard()
 	p.taken(s.size)
+	tag := p.startTag(ctx, func(ctx context.Context) (string, error) { return statetag.Of(ctx, s.file, s.size) })
+	defer tag.stop()
 	if p.opts.Check {
 		if err := p.check(ctx, s); err != nil {
 			return err
@@ -91,11 +94,16 @@ func (p *pull) run(ctx context.Context, dst io.Writer) error {
 	}
 	switch dst := dst.(type) {
 	case transfer.FileDest:
-		return p.sendFile(ctx, s, dst)
+		err = p.sendFile(ctx, s, dst)
 	case transfer.PipeDest:
-		return p.sendPipe(ctx, s, dst)
+		err = p.sendPipe(ctx, s, dst)
+	default:
+		err = p.send(ctx, s, dst)
 	}
-	return p.send(ctx, s, dst)
+	if err == nil {
+		p.report.Tag, err = tag.wait()
+	}
+	return err
 }
 
 // snapshotAt copies the database at its path into a new stage; or, and then it is done, to
@@ -153,11 +161,18 @@ func (p *pull) direct(ctx context.Context, dst transfer.FileDest) error {
 		if err := dst.Truncate(ctx, 0); err != nil {
 			return err
 		}
+		tag := p.startTag(ctx, func(ctx context.Context) (string, error) {
+			hash := statetag.New()
+			err := s.ReadTo(ctx, hash)
+			return hash.Tag(), err
+		})
+		defer tag.stop()
 		if err := s.CopyTo(ctx, dst, p.copied(s.Size())); err != nil {
 			return err
 		}
 		p.report.Bytes = s.Size()
-		return nil
+		p.report.Tag, err = tag.wait()
+		return err
 	})
 	if err != nil {
 		return err

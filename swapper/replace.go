@@ -69,6 +69,9 @@ func (r *replacement) run(ctx context.Context) error {
 	if err := r.keepJournalMode(); err != nil {
 		return err
 	}
+	if err := r.push.condition.holds(nil); err != nil {
+		return err
+	}
 	if err := r.clearSidecars(); err != nil {
 		return err
 	}

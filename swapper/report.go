@@ -19,6 +19,10 @@ type Report struct {
 	// not computed, as for a push whose integrity check is skipped or quick, unless
 	// PushOptions.Digest is set.
 	SHA256 string `json:"sha256,omitempty"`
+	// Tag names the content of the database that a Pull with Tag has copied: it is the same
+	// for the same content, whatever has happened in between. Of a push with PushOptions.IfMatch it is
+	// that of the live database when it was last compared.
+	Tag string `json:"tag,omitempty"`
 	// DryRun is set when everything was checked and nothing replaced.
 	DryRun bool `json:"dry_run,omitempty"`
 	// Swapped is set once the new file is live, whatever came after.
@@ -83,6 +87,8 @@ type Step string
 // StepReopened takes a failed attempt back to StepWaiting.
 const (
 	StepPushStarted     Step = "push started"
+	StepComparing       Step = "comparing the live database with the tag"
+	StepCompared        Step = "the live database has not changed"
 	StepReceiving       Step = "receiving" // progress only: not logged
 	StepReceived        Step = "received"
 	StepIntegrity       Step = "running integrity check"

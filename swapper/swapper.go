@@ -80,6 +80,13 @@ func (p *push) run(ctx context.Context, src io.Reader) error {
 		return err
 	}
 	defer p.target.closeDir()
+	if p.condition, err = newCondition(p); err != nil {
+		return err
+	}
+	defer p.condition.close()
+	if err := p.condition.prove(ctx); err != nil { // before the upload
+		return err
+	}
 	defer func() {
 		if p.stage != nil {
 			p.stage.discard() // a no-op once it is the live database
@@ -98,7 +105,19 @@ func (p *push) run(ctx context.Context, src io.Reader) error {
 	if err := p.rehearse(ctx); err != nil {
 		return err
 	}
-	err = p.byRename(ctx)
+	for try := 1; ; try++ {
+		if err := p.condition.prove(ctx); err != nil {
+			return err
+		}
+		if err := p.goLive(ctx); !errors.Is(err, errDisturbed) || try == conditionTries {
+			return err
+		}
+	}
+}
+
+// goLive makes the stage the live database.
+func (p *push) goLive(ctx context.Context) error {
+	err := p.byRename(ctx)
 	if why := errInPlace(err); why != nil && p.opts.method() != MethodRename {
 		return p.inPlace(ctx, why)
 	}

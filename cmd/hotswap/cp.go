@@ -8,6 +8,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"hotswap/internal/statetag"
 	"hotswap/sockserver"
 	"hotswap/swapper"
 )
@@ -28,6 +29,7 @@ type cpCmd struct {
 	Force               bool          `help:"When a push reaches its timeout, interrupt what is still running and roll its transactions back."`
 	Backup              bool          `short:"b" help:"Keep the replaced file beside the new one, as DST~; DST must be a database or a file."`
 	IfChanged           bool          `help:"Print unchanged, and push nothing, if the last push to DST had the same bytes and nothing has been written to DST since. The program remembers this until it exits."`
+	IfMatch             string        `placeholder:"TAG" help:"Push only if the live database still has the content that a pull printed this tag of: nothing was written to it since, and nothing swapped. Else the exit code is 3."`
 	DryRun              bool          `short:"n" help:"Check everything, replace nothing."`
 	Quiet               bool          `short:"q" help:"Print nothing but errors."`
 	Progress            string        `enum:"auto,always,never" default:"auto" help:"Show progress on stderr: auto, always or never. auto shows it if stderr is a terminal; --quiet never does."`
@@ -138,6 +140,11 @@ func (c *cpCmd) checkArguments() error {
 	case c.Timeout == 0 && slices.Contains(c.given, "timeout"), c.MaxPause == 0 && slices.Contains(c.given, "max-pause"):
 		return usagef("--timeout and --max-pause can't be 0: a push needs a moment").
 			withHint("leave the flag out for the program's setting, or set a short one: --timeout=10ms")
+	case slices.Contains(c.given, "if-match") && !statetag.Valid(c.IfMatch):
+		return usagef("--if-match: %q is not a tag", c.IfMatch).
+			withHint("it has %d hexadecimal digits, in lower case, as a pull prints it", statetag.Length)
+	case c.IfChanged && c.IfMatch != "":
+		return usagef("--if-changed and --if-match can't be used together")
 	case c.Quick && c.SkipIntegrityCheck:
 		return usagef("--quick and --skip-integrity-check can't be used together")
 	default:
@@ -164,7 +171,7 @@ func (c *cpCmd) checkStreams(out *output) error {
 
 // forPushes are the flags that have no effect on a pull.
 var forPushes = []string{
-	"skip-integrity-check", "skip-schema-check", "skip-rehearsal", "method", "timeout", "max-pause", "force", "if-changed",
+	"skip-integrity-check", "skip-schema-check", "skip-rehearsal", "method", "timeout", "max-pause", "force", "if-changed", "if-match",
 }
 
 // forChecks are flags that have an effect on a pull with --check only.
@@ -198,6 +205,7 @@ func (c *cpCmd) pushParams(source *source) sockserver.PushParams {
 		Force:               c.Force,
 		Backup:              c.Backup,
 		DryRun:              c.DryRun,
+		IfMatch:             c.IfMatch,
 		Method:              swapper.Method(c.Method),
 		// Beside a check it costs nothing, and a later --if-changed compares with it.
 		Digest:   c.JSON || c.IfChanged || !c.SkipIntegrityCheck && !c.Quick,

@@ -21,6 +21,7 @@ const (
 	exitOK          = 0
 	exitFailed      = 1
 	exitUsage       = 2
+	exitChanged     = 3
 	exitBadDatabase = 65
 	exitNoServer    = 69
 	exitTryAgain    = 75
@@ -35,6 +36,7 @@ var exitCodes = []struct {
 	{exitOK, "done"},
 	{exitFailed, "failed"},
 	{exitUsage, "usage"},
+	{exitChanged, "the live database has changed (--if-match)"},
 	{exitBadDatabase, "bad database (corrupt, truncated, violates a constraint, has another schema)"},
 	{exitNoServer, "no server at the socket"},
 	{exitTryAgain, "try again (busy, held)"},
@@ -118,6 +120,8 @@ func exitCodeOf(t sockserver.ProblemType) int {
 	switch t {
 	case sockserver.ProblemBadRequest, sockserver.ProblemUnmanaged:
 		return exitUsage
+	case sockserver.ProblemChanged:
+		return exitChanged
 	case sockserver.ProblemBad, sockserver.ProblemSchema, sockserver.ProblemConstraint, sockserver.ProblemTruncated, sockserver.ProblemDigest:
 		return exitBadDatabase
 	case sockserver.ProblemNotAllowed, sockserver.ProblemPermission:

@@ -64,6 +64,9 @@ func (o *output) done(report swapper.Report) error {
 	if report.Unchanged {
 		o.say("The last push to %s had the same bytes, and nothing has been written since.", printable.Line(o.host+report.Target))
 	}
+	if report.Tag != "" && report.Method == "" && !report.DryRun { // of a pull
+		o.say("The copy's tag is %s.", report.Tag)
+	}
 	if report.BackupPath != "" {
 		o.say("The replaced file is kept as %s.", printable.Line(o.host+report.BackupPath))
 	}

@@ -18,6 +18,7 @@ import (
 func withoutFigures(text, dir string) string {
 	text = strings.ReplaceAll(text, dir, "DIR")
 	text = regexp.MustCompile(` \(id [A-Z2-7]{12}\)`).ReplaceAllString(text, " (id ID)")
+	text = regexp.MustCompile(`tag is [0-9a-f]{32}`).ReplaceAllString(text, "tag is TAG")
 	return regexp.MustCompile(`[0-9.]+(µs|ms|s)\b`).ReplaceAllString(text, "TIME")
 }
 
@@ -120,7 +121,7 @@ func TestProgressOfAPullIsShownAndLeavesTheScreenClean(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, text := term.end()
-	want := "pull started: DIR/live.db to slow (id ID)\nsnapshot taken: 4628480 bytes\npull complete: 4628480 bytes\nOK\n"
+	want := "pull started: DIR/live.db to slow (id ID)\nsnapshot taken: 4628480 bytes\npull complete: 4628480 bytes\nThe copy's tag is TAG.\nOK\n"
 	if got := withoutFigures(text, dir); code != 0 || got != want {
 		t.Errorf("exit %d, and the screen is:\n%s", code, got)
 	}

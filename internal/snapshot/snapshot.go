@@ -21,8 +21,8 @@ func unable(why string) error { return fmt.Errorf("%w: %s", ErrUnable, why) }
 // errNoTransaction is a mistake of the caller's.
 var errNoTransaction = errors.New("snapshot: the connection has no read transaction open")
 
-// Snapshot is a state of a database that can be copied as long as the transaction
-// lasts. It is used by one goroutine.
+// Snapshot is a state of a database that can be copied, and read, as long as the
+// transaction lasts: by one goroutine each.
 type Snapshot struct {
 	size  int64
 	main  descriptor
@@ -139,6 +139,53 @@ func (s *Snapshot) CopyTo(ctx context.Context, dst Dest, progress func(copied in
 	progress(s.size)
 	return nil
 }
+
+// InFile reports whether the main file alone is the snapshot.
+func (s *Snapshot) InFile() bool { return s.wal == nil }
+
+// AllInFile reports whether the main file of c, in WAL mode, has all that is committed.
+func AllInFile(c *sqlite3.SQLiteConn) (bool, error) {
+	index, err := readWALIndex(c)
+	return err == nil && index.inFile(), err
+}
+
+// ReadTo reads the snapshot, and writes it to w from its beginning to its end.
+func (s *Snapshot) ReadTo(ctx context.Context, w io.Writer) error {
+	var logged map[int64]int64
+	if s.wal != nil {
+		var err error
+		if logged, err = s.index.locate(ctx, s.wal); err != nil {
+			return err
+		}
+	}
+	buf := make([]byte, min(readChunk, s.size)) // whole pages: their sizes are powers of two, 64 KiB at most
+	for at := int64(0); at < s.size; at += int64(len(buf)) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		buf = buf[:min(int64(len(buf)), s.size-at)]
+		n, err := s.main.ReadAt(buf, at)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		clear(buf[n:]) // what is behind its end is in the log, or was never written
+		for off := int64(0); len(logged) > 0 && off < int64(len(buf)); off += s.index.pageSize {
+			if in, ok := logged[at+off]; ok {
+				if err := readWAL(s.wal, buf[off:off+s.index.pageSize], in); err != nil {
+					return err
+				}
+			}
+		}
+		s.nap()
+		if _, err := w.Write(buf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readChunk is how much is read between two looks at the context.
+const readChunk = 1 << 20
 
 func (s *Snapshot) patch(dst Dest) func(context.Context, []transfer.Piece) error {
 	return func(ctx context.Context, pieces []transfer.Piece) error {

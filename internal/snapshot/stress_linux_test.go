@@ -1,11 +1,17 @@
 package snapshot
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"flag"
 	"fmt"
+	"hash"
+	"io"
+	"math"
 	"math/rand"
 	"os"
 	"path/filepath"
@@ -86,7 +92,19 @@ func (w *world) take(y *tally, broken func(*hooks, *sqlite3.SQLiteConn)) {
 		if s.wal != nil {
 			y.overlaid++
 		}
-		return s.CopyTo(ctx, File(dst), func(int64) {})
+		if broken != nil {
+			return s.CopyTo(ctx, File(dst), func(int64) {})
+		}
+		read, readErr := sha256.New(), make(chan error, 1)
+		go func() { readErr <- s.ReadTo(ctx, read) }()
+		err = s.CopyTo(ctx, File(dst), func(int64) {})
+		if err := cmp.Or(<-readErr, err); err != nil {
+			return err
+		}
+		if copied := sha256.New(); !bytes.Equal(read.Sum(nil), w.sum(copied, dst)) {
+			y.bad = append(y.bad, fmt.Sprintf("%s: what was read is not what was copied", w.setting))
+		}
+		return nil
 	})
 	if err != nil && (broken == nil || !errors.Is(err, ErrUnable)) {
 		w.t.Fatal(err)
@@ -124,6 +142,14 @@ func (w *world) take(y *tally, broken func(*hooks, *sqlite3.SQLiteConn)) {
 	if err != nil {
 		y.bad = append(y.bad, fmt.Sprintf("%s: %v", w.setting, err))
 	}
+}
+
+// sum returns the digest of a whole file.
+func (w *world) sum(h hash.Hash, f *os.File) []byte {
+	if _, err := io.Copy(h, io.NewSectionReader(f, 0, math.MaxInt64)); err != nil {
+		w.t.Fatal(err)
+	}
+	return h.Sum(nil)
 }
 
 // settings are tried in this order; an ordinary run has the first few.

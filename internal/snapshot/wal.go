@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 
 	"hotswap/internal/transfer"
 )
@@ -16,6 +17,35 @@ const walBuffer = 1 << 20
 // log's order: of several frames of one page, the last one counts. Their data is valid
 // until put returns.
 func (x walIndex) overlay(ctx context.Context, wal io.ReaderAt, put func(context.Context, []transfer.Piece) error) error {
+	return x.eachChunk(ctx, wal, func(b []byte, _ int64) error {
+		var pieces []transfer.Piece
+		for frame := range slices.Chunk(b, int(frameHeaderSize+x.pageSize)) {
+			// A page behind the end was cut off later on.
+			if page := binary.BigEndian.Uint32(frame); page <= x.pages {
+				pieces = append(pieces, transfer.Piece{Off: int64(page-1) * x.pageSize, Data: frame[frameHeaderSize:]})
+			}
+		}
+		return put(ctx, pieces)
+	})
+}
+
+// locate returns where in the log the pages are that it has, by their offsets in the
+// database.
+func (x walIndex) locate(ctx context.Context, wal io.ReaderAt) (map[int64]int64, error) {
+	at := map[int64]int64{}
+	err := x.eachChunk(ctx, wal, func(b []byte, off int64) error {
+		for frame := range slices.Chunk(b, int(frameHeaderSize+x.pageSize)) {
+			at[int64(binary.BigEndian.Uint32(frame)-1)*x.pageSize] = off + frameHeaderSize
+			off += int64(len(frame))
+		}
+		return nil
+	})
+	return at, err
+}
+
+// eachChunk hands frames 1 to mxFrame to fn, some at a time, with the offset of the first
+// of them, once they have been checked. An error may come after fn has had them all.
+func (x walIndex) eachChunk(ctx context.Context, wal io.ReaderAt, fn func(frames []byte, off int64) error) error {
 	sum, err := x.begin(wal)
 	if err != nil {
 		return err
@@ -32,21 +62,16 @@ func (x walIndex) overlay(ctx context.Context, wal io.ReaderAt, put func(context
 		if err := readWAL(wal, b, at); err != nil {
 			return err
 		}
-		at += int64(len(b))
-		var pieces []transfer.Piece
-		for ; len(b) > 0; b = b[frame:] {
-			if !x.valid(b[:frame], &sum) {
+		for f := range slices.Chunk(b, int(frame)) {
+			if !x.valid(f, &sum) {
 				return unable("a frame of the log is not what it must be")
 			}
-			commit = binary.BigEndian.Uint32(b[4:])
-			// A page behind the end was cut off later on.
-			if page := binary.BigEndian.Uint32(b); page <= x.pages {
-				pieces = append(pieces, transfer.Piece{Off: int64(page-1) * x.pageSize, Data: b[frameHeaderSize:frame]})
-			}
+			commit = binary.BigEndian.Uint32(f[4:])
 		}
-		if err := put(ctx, pieces); err != nil {
+		if err := fn(b, at); err != nil {
 			return err
 		}
+		at += int64(len(b))
 	}
 	if !x.unchecked && (sum != x.checksum || commit != x.pages) {
 		return unable("the log does not end as the wal-index says")

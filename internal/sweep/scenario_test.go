@@ -10,10 +10,12 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"hotswap/driver"
 	"hotswap/internal/snapshot"
+	"hotswap/internal/statetag"
 	"hotswap/swapper"
 )
 
@@ -43,9 +45,11 @@ var scenarios = []scenario{
 	{name: "rename-WAL-backup", slow: true, journal: "WAL", backup: true, do: push(renameWithBackup)},
 	{name: "rename-DELETE", journal: "DELETE", do: push(rename)},
 	{name: "rename-DELETE-backup", slow: true, journal: "DELETE", backup: true, do: push(renameWithBackup)},
+	{name: "rename-WAL-tag", journal: "WAL", do: pushTagged(rename)},
 	{name: "rename-missing", journal: "WAL", missing: true, do: push(rename)},
 	{name: "in-place-WAL", journal: "WAL", do: push(inPlace)},
 	{name: "in-place-WAL-backup", journal: "WAL", backup: true, do: push(swapper.PushOptions{Method: swapper.MethodInPlace, Backup: true})},
+	{name: "in-place-WAL-tag", journal: "WAL", do: pushTagged(inPlace)},
 	{name: "in-place-DELETE", journal: "DELETE", do: push(inPlace)},
 	{name: "in-place-DELETE-backup", journal: "DELETE", backup: true, do: push(swapper.PushOptions{Method: swapper.MethodInPlace, Backup: true})},
 	{name: "in-place-WAL-one-page", journal: "WAL", pages: 1, backup: true, do: push(inPlaceSmall)},
@@ -100,6 +104,22 @@ func push(opts swapper.PushOptions) func(*victim) (swapper.Report, error) {
 	opts.Source, opts.Timeout = "image", lockTimeout
 	return func(v *victim) (swapper.Report, error) {
 		return swapper.Push(context.Background(), v.db, bytes.NewReader(v.image), opts)
+	}
+}
+
+// pushTagged pushes over what is there, and nothing else: what that is, a push is told that
+// takes it for something else.
+func pushTagged(opts swapper.PushOptions) func(*victim) (swapper.Report, error) {
+	return func(v *victim) (swapper.Report, error) {
+		wrong := opts
+		wrong.IfMatch = strings.Repeat("0", statetag.Length)
+		refused, err := push(wrong)(v)
+		if !errors.Is(err, swapper.ErrChanged) {
+			return refused, err
+		}
+		right := opts
+		right.IfMatch = refused.Tag
+		return push(right)(v)
 	}
 }
 
