@@ -104,7 +104,7 @@ func (c *Client) snapshot(ctx context.Context, path string, dst io.Writer, file 
 		params.Begin(size)
 	}
 	elsewhere := file != nil && res.Header.Get(headerDescriptor) == descriptorFilled
-	sum, n, err := receive(ctx, dst, res.Body)
+	sum, n, err := receive(ctx, dst, res.Body, size)
 	if elsewhere && errors.Is(err, ErrIncomplete) && fdpass.IsPipe(file) && fdpass.Unread(file) {
 		// What writing to it would have returned here.
 		err = &os.PathError{Op: "write", Path: file.Name(), Err: syscall.EPIPE}
@@ -151,7 +151,8 @@ func filled(res *http.Response, file *os.File, size int64) (report swapper.Repor
 }
 
 // receive copies src to dst, and tells whose error it was that ended it.
-func receive(ctx context.Context, dst io.Writer, src io.Reader) (sum []byte, n int64, err error) {
+// A source that has more than size, if that is known, need not have an end.
+func receive(ctx context.Context, dst io.Writer, src io.Reader, size int64) (sum []byte, n int64, err error) {
 	hash := sha256.New()
 	buffer := make([]byte, transferBuffer)
 	for {
@@ -162,6 +163,9 @@ func receive(ctx context.Context, dst io.Writer, src io.Reader) (sum []byte, n i
 				return nil, n, err
 			}
 			n += int64(got)
+		}
+		if size > 0 && n > size {
+			return nil, n, fmt.Errorf("%w: %d bytes were announced, and more came", ErrIncomplete, size)
 		}
 		switch {
 		case err == io.EOF:

@@ -16,6 +16,7 @@ type Subscription struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	body   io.ReadCloser
+	line   *io.LimitedReader // what the next line may take
 	lines  *json.Decoder
 	idle   bool
 }
@@ -48,9 +49,14 @@ func (c *Client) Subscribe(ctx context.Context, id string) (*Subscription, error
 		s.cancel()
 		return nil, err
 	}
-	s.body, s.lines = res.Body, json.NewDecoder(res.Body)
+	s.from(res.Body)
 	s.idle = res.Header.Get(headerUnderWay) == "false"
 	return s, nil
+}
+
+func (s *Subscription) from(body io.ReadCloser) {
+	s.body, s.line = body, &io.LimitedReader{R: body}
+	s.lines = json.NewDecoder(s.line)
 }
 
 // UnderWay returns false if no command of that id was in progress when the
@@ -63,8 +69,11 @@ func (s *Subscription) UnderWay() bool { return !s.idle }
 // server goes away; and an error after Close.
 func (s *Subscription) Next() (Line, error) {
 	var line Line
+	s.line.N = maxAnswer
 	err := s.lines.Decode(&line)
 	switch {
+	case err != nil && s.line.N <= 0:
+		return line, fmt.Errorf("read a status line: it has no end after %d bytes", int64(maxAnswer))
 	case err == nil, err == io.EOF:
 		return line, err
 	case s.ctx.Err() != nil:

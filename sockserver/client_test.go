@@ -297,3 +297,33 @@ func TestVersionsThatDifferAreSaidInWords(t *testing.T) {
 		}
 	}
 }
+
+func TestAnEndlessAnswerIsGivenUp(t *testing.T) {
+	flood := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set(headerSize, "100")
+		chunk := []byte(`"` + strings.Repeat("x", 1<<20))
+		for {
+			if _, err := w.Write(chunk); err != nil {
+				return
+			}
+			chunk[0] = 'x'
+		}
+	}
+	c := fakeServer(t, flood)
+	_, err := c.Snapshot(t.Context(), TheDatabase, io.Discard, SnapshotParams{})
+	if !errors.Is(err, ErrIncomplete) || !strings.Contains(err.Error(), "100 bytes were announced, and more came") {
+		t.Errorf("snapshot: %v", err)
+	}
+	if _, err := c.Databases(t.Context(), ""); !errors.Is(err, ErrConnectionLost) {
+		t.Errorf("list: %v", err)
+	}
+	sub, err := c.Subscribe(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	if _, err := sub.Next(); err == nil || !strings.Contains(err.Error(), "no end") {
+		t.Errorf("status lines: %v", err)
+	}
+}

@@ -129,8 +129,8 @@ func FuzzSubscription(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		s := &Subscription{ctx: ctx, cancel: cancel, body: io.NopCloser(bytes.NewReader(stream)),
-			lines: json.NewDecoder(bytes.NewReader(stream))}
+		s := &Subscription{ctx: ctx, cancel: cancel}
+		s.from(io.NopCloser(bytes.NewReader(stream)))
 		for range len(stream) + 1 {
 			line, err := s.Next()
 			if err != nil {

@@ -54,6 +54,19 @@ func (c *dialStdioCmd) Run(ctx context.Context, stdio *streams) error {
 		return usagef("dial-stdio speaks to a hotswap on another machine, not to a terminal").
 			withHint("on that machine: `hotswap cp new.sqlite3 HOST:DATABASE`")
 	}
+	// A signal has nothing to wait for: what is cut off is undone.
+	ended := make(chan error, 1)
+	go func() { ended <- c.serve(ctx, stdio) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// serve returns once the command at home has closed.
+func (c *dialStdioCmd) serve(ctx context.Context, stdio *streams) error {
 	var failed error
 	err := tunnel.Serve(stdinout{stdio.in, stdio.out}, func(question []byte) (any, func() (net.Conn, error)) {
 		answer, client, err := c.answer(ctx, question)

@@ -4,9 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"time"
 
 	"hotswap/sockserver"
 )
+
+// answerLimit bounds what the other end takes to find the program; each one that hangs
+// takes a quarter of it. What ssh takes is its user's business, who may have to be asked.
+const answerLimit = time.Minute
 
 // reach connects to the program on another machine that has something to do with the
 // address; base is the name in it, if it turns out to be a directory.
@@ -25,10 +30,12 @@ func (s sockets) reach(ctx context.Context, still *stillness, to address, base s
 	if err != nil {
 		return nil, answer, err
 	}
-	stop := context.AfterFunc(ctx, func() { through.Close() })
+	asking, cancel := context.WithTimeoutCause(ctx, answerLimit, failf(exitNoServer, "%s: hotswap there has not answered within %v", to.host, answerLimit))
+	defer cancel()
+	stop := context.AfterFunc(asking, func() { through.Close() })
 	err = through.Ask(dialQuestion{Path: []byte(to.path), Base: []byte(base), Socket: []byte(s.Socket)}, &answer)
 	if !stop() {
-		return nil, answer, context.Cause(ctx)
+		return nil, answer, context.Cause(asking)
 	}
 	switch {
 	case err != nil:

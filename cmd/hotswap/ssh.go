@@ -106,7 +106,7 @@ func (l *link) Close() error {
 	if !l.waits(time.Second / 10) {
 		l.cmd.Process.Signal(syscall.SIGTERM)
 	}
-	if !l.waits(time.Second) {
+	if !l.waits(time.Second / 2) {
 		l.cmd.Process.Kill()
 	}
 	<-l.exited

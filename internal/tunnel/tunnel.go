@@ -14,6 +14,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/yamux"
@@ -27,6 +28,8 @@ const (
 	maxNoise = 256
 	// maxMessage bounds a question and an answer.
 	maxMessage = 64 << 10
+	// maxOverhead is how much may come before the answer is complete.
+	maxOverhead = 2 * maxMessage
 	// window is how much of a connection may be on its way: a gigabit for 60 ms.
 	window = 8 << 20
 	// maxConnections is how many may be open at once.
@@ -44,7 +47,10 @@ type NoiseError struct{ Text string }
 func (e *NoiseError) Error() string { return fmt.Sprintf("%q came instead of a greeting", e.Text) }
 
 // Tunnel is the end that makes connections.
-type Tunnel struct{ session *yamux.Session }
+type Tunnel struct {
+	session *yamux.Session
+	asking  *allowance
+}
 
 // Open waits for the other end's greeting. Closing rw ends the wait. The error is io.EOF
 // if nothing came at all.
@@ -53,11 +59,13 @@ func Open(rw io.ReadWriteCloser) (*Tunnel, error) {
 	if err := readGreeting(reader); err != nil {
 		return nil, err
 	}
-	session, err := yamux.Client(conn{reader, rw}, config())
+	asking := &allowance{from: reader}
+	asking.left.Store(maxOverhead)
+	session, err := yamux.Client(conn{asking, rw}, config())
 	if err != nil {
 		return nil, err
 	}
-	return &Tunnel{session}, nil
+	return &Tunnel{session, asking}, nil
 }
 
 func readGreeting(r *bufio.Reader) error {
@@ -95,7 +103,23 @@ func (t *Tunnel) Ask(question, answer any) error {
 	if err := json.NewDecoder(io.LimitReader(stream, maxMessage)).Decode(answer); err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
+	t.asking.left.Store(math.MaxInt64)
 	return nil
+}
+
+// allowance is a reader with an end: what comes before the answer could be valid for
+// ever, and say nothing.
+type allowance struct {
+	from io.Reader
+	left atomic.Int64
+}
+
+func (a *allowance) Read(p []byte) (int, error) {
+	n, err := a.from.Read(p)
+	if a.left.Add(-int64(n)) < 0 {
+		return 0, errors.New("bytes without an answer in them")
+	}
+	return n, err
 }
 
 // Dial makes a connection.

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// sshThat installs a stand-in for ssh, which relays to a command in dir in a session of
+// its own, as one on another machine has; first is what it does before.
+func sshThat(t *testing.T, dir, first string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "ssh")
+	script := "#!/bin/sh\n" + first + "\nshift\ncd " + dir + "\ncat | setsid -w sh -c \"$*\" | cat\n"
+	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(envSSH, path)
+}
+
+// TestCtrlCInATerminalDoesNotEndTheSSHBeforeTheResultIsKnown: the terminal sends the
+// signal to both.
+func TestCtrlCInATerminalDoesNotEndTheSSHBeforeTheResultIsKnown(t *testing.T) {
+	dir, _ := program(t, "-stop-after-swap")
+	sshThat(t, dir, "")
+	term := inTerminal(t, dir, nil, "cp", "new.db", "prod:live.db")
+	entered(t, dir)
+	term.interrupt()
+	term.waitFor(t, `(?m)^interrupted: waiting for the result`)
+	leave(t, dir)
+	code, text := term.end()
+	if code != 0 || !strings.HasSuffix(text, "\nhotswap: interrupted, but too late: the swap was done\nOK\n") {
+		t.Errorf("exit %d, and the screen is:\n%s", code, text)
+	}
+}
+
+func TestSSHMayAskForAPassword(t *testing.T) {
+	const ask = `printf 'Password: ' >/dev/tty
+read -r password </dev/tty
+[ "$password" = secret ] || exit 255`
+	dir, _ := program(t)
+	sshThat(t, dir, ask)
+	for word, want := range map[string]int{"secret\n": exitOK, "wrong\n": exitNoServer, "\x03": exitFailed} {
+		term := inTerminal(t, dir, nil, "cp", "new.db", "prod:live.db")
+		term.waitFor(t, `Password:`)
+		if _, err := term.master.WriteString(word); err != nil {
+			t.Fatal(err)
+		}
+		if code, text := term.end(); code != want {
+			t.Errorf("%q: exit %d, and the screen is:\n%s", word, code, text)
+		}
+	}
+}
