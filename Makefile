@@ -114,7 +114,7 @@ plots: ## that the program that draws them builds
 .PHONY: page interop ecosystem ecosystem-all cross darwin arm64 windows
 # Debian's chromium takes longer to install than its tests to run: not part of .ci/run.
 page: ## the page, in Chromium; SHOTS=directory for pictures of it
-	cd internal/browser && go mod tidy -diff && go vet ./... && go test -count=1 . $(if $(SHOTS),-shots '$(abspath $(SHOTS))')
+	cd internal/browser && go mod tidy -diff && go vet ./... && go test -count=1 -timeout 3m . $(if $(SHOTS),-shots '$(abspath $(SHOTS))')
 
 interop: ## beside Litestream, and on FUSE
 	cd internal/interop && go mod tidy -diff && go vet ./... && go test -count=1 ./...

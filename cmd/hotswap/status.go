@@ -198,9 +198,13 @@ func printStats(row func(name, format string, args ...any), db sockserver.Databa
 		what = ", in place; pause " + roundDuration(stats.LastPause).String() + " for writes, none for reads"
 	}
 	row("last swap", "%s ago, at %s%s", now.Sub(stats.LastSwap).Truncate(time.Second), stats.LastSwap.Local().Format(time.DateTime), what)
-	longest := roundDuration(stats.LongestPause).String()
-	if stats.LongestWritesPause > stats.LongestPause {
-		longest += ", for writes " + roundDuration(stats.LongestWritesPause).String()
+	longest, ofWrites := roundDuration(stats.LongestPause).String(), roundDuration(stats.LongestWritesPause).String()
+	switch {
+	case stats.LongestWritesPause <= stats.LongestPause:
+	case stats.LongestPause == 0:
+		longest = ofWrites + " for writes, none for reads"
+	default:
+		longest += ", for writes " + ofWrites
 	}
 	row("swaps", "%d, longest pause %s", stats.Swaps, longest)
 }

@@ -32,6 +32,11 @@ func TestStatusSaysWhatAnOperatorWouldAsk(t *testing.T) {
 			Warnings: []string{"it does not last"},
 		},
 		{Path: "/srv/other.db", JournalMode: "unknown"},
+		{
+			Path: "/srv/shared.db", Size: &size, JournalMode: "wal", Open: true,
+			Stats:  driver.Stats{Generation: 3, Swaps: 2, LastSwap: now.Add(-time.Second), LastPause: 9 * time.Millisecond, LastWritesOnly: true, LongestWritesPause: 13 * time.Millisecond},
+			OpenIn: []sockserver.Opener{{PID: 15, Command: "sqlite3", SQLite: "3.40.1"}},
+		},
 	}, now)
 	want := `/srv/app.db
   size         3.0 MiB, and 4.0 KiB in its -wal
@@ -50,6 +55,15 @@ func TestStatusSaysWhatAnOperatorWouldAsk(t *testing.T) {
 /srv/other.db
   size         no file
   connections  not open: managed because it matches Config.DatabasePaths
+
+/srv/shared.db
+  size         3.0 MiB
+  journal      wal
+  generation   3
+  connections  0: 0 busy, 0 held; 0 calls waiting
+  last swap    1s ago, at ` + now.Add(-time.Second).Format(time.DateTime) + `, in place; pause 9ms for writes, none for reads
+  swaps        2, longest pause 13ms for writes, none for reads
+  open in      process 15 (sqlite3) with SQLite 3.40.1
 `
 	if b.String() != want {
 		t.Errorf("it says:\n%s\nand not:\n%s", b.String(), want)

@@ -226,7 +226,7 @@ func TestWhoElseHasItOpenAndWhatIsWrongIsShown(t *testing.T) {
 	b := open(t, p.url())
 	b.sees("article[aria-label='broken.sqlite3']", "it is damaged", "Not open")
 	live := "article[aria-label='production.sqlite3'] "
-	b.sees(live+".openers", "Also open in", "sh", fmt.Sprint(reader.Process.Pid), "no peer: a push goes in place")
+	b.sees(live+".openers", "Also open in", "sh", fmt.Sprint(reader.Process.Pid), "not a peer: a push goes in place")
 	b.sees(live+".chart", "ms")
 	if bars := eval[int](b, `document.querySelectorAll(".chart rect").length`); bars != 14 {
 		t.Errorf("%d bars", bars)

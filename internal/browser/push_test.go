@@ -81,10 +81,14 @@ func TestARefusalIsShownInWords(t *testing.T) {
 func TestAPushShowsHowFarItIsAndWhatHoldsItUp(t *testing.T) {
 	validating, validate := make(chan struct{}, 1), make(chan struct{})
 	cfg := mayPush
-	cfg.Validate = func(context.Context, *sql.DB) error {
+	cfg.Validate = func(ctx context.Context, _ *sql.DB) error {
 		validating <- struct{}{}
-		<-validate
-		return nil
+		select {
+		case <-validate:
+			return nil
+		case <-ctx.Done(): // the test has failed
+			return ctx.Err()
+		}
 	}
 	p := start(t, "production.sqlite3", cfg)
 	tx, err := p.db.Begin()

@@ -155,6 +155,9 @@ func (b *tab) picture(name string) {
 	if *shots == "" {
 		return
 	}
+	if err := os.MkdirAll(*shots, 0o755); err != nil {
+		b.t.Fatal(err)
+	}
 	for _, scheme := range []string{"light", "dark"} {
 		for width, height := range map[int64]int64{1280: 900, 390: 844} {
 			b.do(chromedp.EmulateViewport(width, height))

@@ -2,11 +2,15 @@ package browser
 
 import (
 	"bufio"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/chromedp/chromedp"
 
 	"hotswap/sockserver"
 )
@@ -61,4 +65,26 @@ func TestTheCommandServesThePageOfAProgramWithoutAMux(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.sees("#state", "there is no such socket")
+}
+
+// TestAnOptionThatAnOlderProgramDoesNotKnowIsNamed: the page of a newer command may have
+// one.
+func TestAnOptionThatAnOlderProgramDoesNotKnowIsNamed(t *testing.T) {
+	p := start(t, "production.sqlite3", mayPush)
+	current := p.server.Config.Handler
+	p.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Has("skip_rehearsal") {
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(http.StatusBadRequest)
+			io.WriteString(w, `{"type":"urn:hotswap:problem:bad-request","title":"bad request","status":400,"detail":"unknown parameter \"skip_rehearsal\": /v1/database takes path","exit":2}`)
+			return
+		}
+		current.ServeHTTP(w, r)
+	})
+	b := open(t, p.url())
+	b.choose(p.file(t, "new.sqlite3", "new"))
+	b.do(chromedp.Click(chromedp.Search("//summary[text()='More options']")), chromedp.Click(chromedp.Search("//label[contains(., '--skip-rehearsal')]/input")))
+	b.press("Push to")
+	b.sees(".result", "Refused: bad request", "hotswap is older than this page: push without --skip-rehearsal")
+	b.silent("400")
 }

@@ -38,7 +38,16 @@ export function chart(swaps) {
   return el("div", { class: "chart" },
     el("div", { class: "scale", "aria-hidden": "true" }, el("span", {}, duration(longest)), el("span", {}, "0")),
     picture,
-    el("p", { class: "span" }, swaps.length > 1 ? `${clock(swaps[0].at)} to ${clock(swaps.at(-1).at)}` : clock(swaps[0].at)));
+    el("p", { class: "span" }, swaps.length > 1 ? `${clock(swaps[0].at)} to ${clock(swaps.at(-1).at)}` : clock(swaps[0].at), legend(swaps)));
+}
+
+// legend says what bars that are not filled stand for, if there are any.
+function legend(swaps) {
+  const kinds = [
+    swaps.some((swap) => swap.writes_only && !swap.external) ? "hollow: only writes waited" : "",
+    swaps.some((swap) => swap.external) ? "dashed: put there by something else" : "",
+  ].filter(Boolean);
+  return kinds.map((kind) => ` · ${kind}`).join("");
 }
 
 // table has the same in words.

@@ -110,8 +110,7 @@ export class Database {
     set("Waiting", String(s.waiting), s.waiting > 0);
     set("Last swap", s.swaps ? ago(s.last_swap) : "none yet");
     set("Last pause", s.swaps ? duration(s.last_pause_ns) + (s.last_writes_only ? ", of writes" : "") : "–");
-    const ofWrites = s.longest_writes_pause_ns > s.longest_pause_ns ? `; of writes ${duration(s.longest_writes_pause_ns)}` : "";
-    set("Longest pause", s.swaps ? duration(s.longest_pause_ns) + ofWrites : "–");
+    set("Longest pause", s.swaps ? longest(s) : "–");
     const badge = s.frozen ? "swap in progress" : s.on_swap_ns ? `OnSwap callbacks running for ${duration(s.on_swap_ns)}` : "";
     this.badge.hidden = badge === "";
     setText(this.badge, badge);
@@ -128,6 +127,14 @@ export class Database {
   }
 }
 
+// longest is that of all calls, and of writes if that was longer.
+function longest(s) {
+  const pauses = [];
+  if (s.longest_pause_ns > 0 || s.longest_writes_pause_ns === 0) pauses.push(duration(s.longest_pause_ns));
+  if (s.longest_writes_pause_ns > s.longest_pause_ns) pauses.push(`${duration(s.longest_writes_pause_ns)}, of writes`);
+  return pauses.join("; ");
+}
+
 function openers(peers, others, sqlites) {
   const named = (pid, program) => shown(program + (sqlites.get(pid) ? ` (SQLite ${sqlites.get(pid)})` : ""));
   const row = (pid, program, counts, note) => el("tr", {}, el("td", {}, named(pid, program)), el("td", { class: "number" }, String(pid || "–")), el("td", {}, counts), el("td", {}, note));
@@ -137,5 +144,5 @@ function openers(peers, others, sqlites) {
     el("thead", {}, el("tr", {}, ...["Program", "PID", "Connections", "In a swap"].map((head) => el("th", { scope: "col" }, head)))),
     el("tbody", {},
       ...peers.map((peer) => row(peer.pid, peer.program, counts(peer.stats), peer.problem ? shown(`takes no part: it ${peer.problem}`) : "takes part")),
-      ...others.map((other) => row(other.pid, other.command, "", "no peer: a push goes in place"))));
+      ...others.map((other) => row(other.pid, other.command, "", "not a peer: a push goes in place"))));
 }

@@ -38,6 +38,13 @@ function verdict(problem) {
   return !problem.type || unplanned.includes(problem.type) ? "Failed" : "Refused";
 }
 
+// unknown says what to do if the page, served by the command, has an option that the
+// program's hotswap is too old for.
+function unknown(problem) {
+  const parameter = /^unknown parameter "(\w+)"/.exec(problem.detail ?? "");
+  return parameter && `The program's hotswap is older than this page: push without --${parameter[1].replaceAll("_", "-")}, or build the program with the version that serves the page.`;
+}
+
 // refusal describes a problem. What differs in the schemas is shown apart, so the text
 // need not repeat it.
 export function refusal(problem) {
@@ -47,6 +54,7 @@ export function refusal(problem) {
     el("h3", {}, shown(`${verdict(problem)}: ${problem.title}`)),
     el("p", {}, shownLines(detail)),
     problem.hint ? el("p", { class: "hint" }, shownLines(problem.hint)) : null,
+    unknown(problem) ? el("p", { class: "hint" }, shown(unknown(problem))) : null,
     differs ? differences(problem.schema) : null,
     problem.holders?.length ? holders(problem.holders, "Held by") : null,
     problem.type ? el("p", { class: "quiet" }, el("code", {}, shown(problem.type))) : null,
