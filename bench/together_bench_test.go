@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
 
@@ -167,21 +168,10 @@ func startShare(b *testing.B, s share) (end func()) {
 	cmd := osexec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), togetherEnv+"="+string(text))
 	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	io.ReadFull(out, make([]byte, len("ready\n")))
+	child := testenv.Start(b, cmd)
+	child.Line() // ready
 	return func() {
-		in.Close()
-		if err := cmd.Wait(); err != nil {
+		if err := child.End(); err != nil {
 			b.Error(err)
 		}
 	}

@@ -75,18 +75,8 @@ func (c *priceCache) drop() {
 // A cache tags what it keeps with the generation of the database that it was read
 // from, so that it is never stale. OnSwap drops early what nobody will ask for again.
 func ExampleDatabase_OnSwap() {
-	dir, err := os.MkdirTemp("", "example")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	path := makePrices(dir, "app.sqlite3", 250)
-
-	db, err := sql.Open("sqlite3-hotswap", path)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer db.Close()
+	db, path, end := openPrices("sqlite3-hotswap", 250)
+	defer end()
 
 	swaps, ok := driver.Lookup(path)
 	if !ok {
@@ -101,7 +91,7 @@ func ExampleDatabase_OnSwap() {
 
 	fmt.Println(cache.price())
 	fmt.Println(cache.price())
-	push(path, makePrices(dir, "next.sqlite3", 300))
+	push(path, makePrices(filepath.Dir(path), "next.sqlite3", 300))
 	fmt.Println(cache.price())
 	// Output:
 	// read from the database
@@ -116,25 +106,15 @@ func ExampleDatabase_OnSwap() {
 // attached databases. It runs again when a connection reopens after a swap, and before
 // that on the new database, which is refused if the hook fails.
 func ExampleWithConnectHook() {
-	dir, err := os.MkdirTemp("", "example")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	path := makePrices(dir, "app.sqlite3", 250)
-
 	sql.Register("example-hook", driver.New(driver.WithConnectHook(func(conn *sqlite3.SQLiteConn) error {
 		return conn.RegisterFunc("euros", func(cents int64) string {
 			return fmt.Sprintf("%d.%02d EUR", cents/100, cents%100)
 		}, true)
 	})))
-	db, err := sql.Open("example-hook", path)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer db.Close()
+	db, path, end := openPrices("example-hook", 250)
+	defer end()
 
-	push(path, makePrices(dir, "next.sqlite3", 305))
+	push(path, makePrices(filepath.Dir(path), "next.sqlite3", 305))
 	var text string
 	if err := db.QueryRow("SELECT euros(cents) FROM price").Scan(&text); err != nil {
 		log.Fatal(err)
@@ -168,20 +148,10 @@ func (s *slowest) ConnQueryContext(ctx context.Context, conn sqldriver.QueryerCo
 // An sqlmw interceptor sees every call. The time that a call takes includes its wait for
 // a swap.
 func ExampleWithInterceptor() {
-	dir, err := os.MkdirTemp("", "example")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	path := makePrices(dir, "app.sqlite3", 250)
-
 	meter := &slowest{}
 	sql.Register("example-sqlmw", driver.New(driver.WithInterceptor(meter)))
-	db, err := sql.Open("example-sqlmw", path)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer db.Close()
+	db, _, end := openPrices("example-sqlmw", 250)
+	defer end()
 
 	fmt.Println(price(db))
 	fmt.Println("slowest:", meter.query)
@@ -202,6 +172,24 @@ func makePrices(dir, name string, cents int) (path string) {
 		log.Fatal(err)
 	}
 	return path
+}
+
+// openPrices opens a new database with a price in it. end closes the pool and removes the
+// database.
+func openPrices(driverName string, cents int) (db *sql.DB, path string, end func()) {
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	path = makePrices(dir, "app.sqlite3", cents)
+	db, err = sql.Open(driverName, path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return db, path, func() {
+		db.Close()
+		os.RemoveAll(dir)
+	}
 }
 
 func price(db *sql.DB) (cents int) {

@@ -18,19 +18,9 @@ import (
 // A maintenance window: calls wait, no connection is open, and the WAL is in the file, so
 // that a plain copy of the file is a whole database.
 func ExampleDatabase_Freeze() {
-	dir, err := os.MkdirTemp("", "example")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	path := makePrices(dir, "app.sqlite3", 250)
-
-	db, err := sql.Open("sqlite3-hotswap", "file:"+path+"?_journal=WAL")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer db.Close()
-	if _, err := db.Exec("UPDATE price SET cents = 275"); err != nil {
+	db, path, end := openPrices("sqlite3-hotswap", 250)
+	defer end()
+	if _, err := db.Exec("PRAGMA journal_mode = WAL; UPDATE price SET cents = 275"); err != nil {
 		log.Fatal(err)
 	}
 
@@ -49,7 +39,7 @@ func ExampleDatabase_Freeze() {
 		log.Fatal(err)
 	}
 
-	copied := filepath.Join(dir, "copy.sqlite3")
+	copied := filepath.Join(filepath.Dir(path), "copy.sqlite3")
 	if err := os.WriteFile(copied, content, 0o600); err != nil {
 		log.Fatal(err)
 	}
@@ -122,18 +112,8 @@ func ExampleManage() {
 
 // Raw reaches what database/sql does not cover.
 func ExampleRaw() {
-	dir, err := os.MkdirTemp("", "example")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	path := makePrices(dir, "app.sqlite3", 250)
-
-	db, err := sql.Open("sqlite3-hotswap", path)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer db.Close()
+	db, _, end := openPrices("sqlite3-hotswap", 250)
+	defer end()
 	conn, err := db.Conn(context.Background())
 	if err != nil {
 		log.Fatal(err)
@@ -152,22 +132,12 @@ func ExampleRaw() {
 
 // A query log has texts and durations, and no arguments.
 func ExampleQueryLog() {
-	dir, err := os.MkdirTemp("", "example")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	path := makePrices(dir, "app.sqlite3", 250)
-
 	console := zerolog.ConsoleWriter{Out: os.Stdout, NoColor: true,
 		PartsExclude: []string{zerolog.TimestampFieldName}, FieldsExclude: []string{"took"}}
 	sql.Register("example-log", driver.New(driver.WithInterceptor(
 		driver.QueryLog(zerolog.New(console), 100*time.Millisecond))))
-	db, err := sql.Open("example-log", path)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer db.Close()
+	db, _, end := openPrices("example-log", 250)
+	defer end()
 	if _, err := db.Exec("UPDATE price SET cents = ?", 275); err != nil {
 		log.Fatal(err)
 	}

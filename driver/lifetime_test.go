@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"sync"
 	"testing"
 
 	"hotswap/driver"
@@ -117,33 +116,22 @@ func TestAnAttacherThatComesAndGoesBringsNoTwoFilesTogether(t *testing.T) {
 	}
 	defer other.Close()
 	other.SetMaxIdleConns(-1)
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	for range 2 {
-		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				conn, err := other.Conn(context.Background())
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				var seen string
-				if _, err := conn.ExecContext(context.Background(), "ATTACH ? AS a", r.live); err != nil {
-					t.Error(err)
-				} else if err := conn.QueryRowContext(context.Background(), "SELECT group_concat(DISTINCT stamp) FROM a.t").Scan(&seen); err != nil {
-					t.Error(err)
-				} else if len(seen) != 3 {
-					t.Errorf("it reads a mixture: %s", seen)
-				}
-				conn.Close()
-			}
-		})
-	}
+	stop := testenv.Loop(t, 2, func() error {
+		conn, err := other.Conn(context.Background())
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		if _, err := conn.ExecContext(context.Background(), "ATTACH ? AS a", r.live); err != nil {
+			return err
+		}
+		var seen string
+		err = conn.QueryRowContext(context.Background(), "SELECT group_concat(DISTINCT stamp) FROM a.t").Scan(&seen)
+		if err == nil && len(seen) != 3 {
+			err = fmt.Errorf("it reads a mixture: %s", seen)
+		}
+		return err
+	})
 	content, err := os.ReadFile(r.next)
 	if err != nil {
 		t.Fatal(err)
@@ -162,8 +150,7 @@ func TestAnAttacherThatComesAndGoesBringsNoTwoFilesTogether(t *testing.T) {
 			t.Fatal(got)
 		}
 	}
-	close(stop)
-	wg.Wait()
+	stop()
 	r.sound()
 }
 

@@ -52,16 +52,8 @@ func TestASnapshotThatFindsTheDatabaseLockedIsBusyNotBroken(t *testing.T) {
 
 func TestStageThatTheProgramCouldNotOpenIsRefused(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "live.sqlite3")
-	pool, err := sql.Open(driver.Name, "file:"+path+"?_journal=WAL")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	if _, err := pool.Exec("CREATE TABLE t (v); PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
-		t.Fatal(err)
-	}
-	db, _ := driver.Lookup(path)
+	_, db := openManaged(t, "?_journal=WAL", "CREATE TABLE t (v); PRAGMA wal_checkpoint(TRUNCATE)")
+	path := db.Path()
 	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

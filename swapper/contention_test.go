@@ -64,23 +64,15 @@ func TestWritesWaitWhileTheContentIsWrittenInPlaceAndNoneFails(t *testing.T) {
 			s := start(t, t.TempDir(), "&_journal=WAL&_busy_timeout=10&_txlock="+txlock)
 			s.pool.SetMaxOpenConns(8)
 			s.pool.SetMaxIdleConns(8)
-			stop := make(chan struct{})
-			var wg sync.WaitGroup
+			var stops []func()
 			var writing sync.Mutex // one of the program's writers at a time, as with so short a timeout it has to be
 			loop := func(what string, call func() error) {
-				wg.Go(func() {
-					for {
-						select {
-						case <-stop:
-							return
-						default:
-						}
-						if err := call(); err != nil {
-							t.Errorf("%s: %v", what, err)
-							return
-						}
+				stops = append(stops, testenv.Loop(t, 1, func() error {
+					if err := call(); err != nil {
+						return fmt.Errorf("%s: %w", what, err)
 					}
-				})
+					return nil
+				}))
 			}
 			insert, err := s.pool.Prepare("INSERT INTO items (stamp) SELECT stamp FROM items LIMIT 1")
 			if err != nil {
@@ -141,8 +133,9 @@ func TestWritesWaitWhileTheContentIsWrittenInPlaceAndNoneFails(t *testing.T) {
 				}
 				t.Logf("writes waited %v, holders %v", r.Pause, r.Holders)
 			}
-			close(stop)
-			wg.Wait()
+			for _, stop := range stops {
+				stop()
+			}
 		})
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -81,29 +80,12 @@ func TestAProgramThatStartsOthersMayStillPushByRename(t *testing.T) {
 	}
 	s := start(t, t.TempDir(), "&_journal=WAL")
 	data := source(t, "new")
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	for range 2 {
-		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-					if err := exec.Command("true").Run(); err != nil {
-						t.Error(err)
-						return
-					}
-				}
-			}
-		})
-	}
+	stop := testenv.Loop(t, 2, func() error { return exec.Command("true").Run() })
 	for range testenv.Sample(15, 60) {
 		if _, err := s.push(data, swapper.PushOptions{Method: swapper.MethodRename}); err != nil {
 			t.Error(err)
 			break
 		}
 	}
-	close(stop)
-	wg.Wait()
+	stop()
 }

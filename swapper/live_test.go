@@ -11,18 +11,28 @@ import (
 )
 
 // TestATimeoutOfMonthsIsNotNone: SQLite counts milliseconds in a C int.
-func TestATimeoutOfMonthsIsNotNone(t *testing.T) {
-	t.Parallel()
+// openManaged opens a pool of a new managed database, and runs these statements.
+func openManaged(t *testing.T, params, statements string) (*sql.DB, *driver.Database) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "live.sqlite3")
-	pool, err := sql.Open(driver.Name, path)
+	pool, err := sql.Open(driver.Name, "file:"+path+params)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer pool.Close()
-	if _, err := pool.Exec("CREATE TABLE t (v)"); err != nil {
+	t.Cleanup(func() { pool.Close() })
+	if _, err := pool.Exec(statements); err != nil {
 		t.Fatal(err)
 	}
-	db, _ := driver.Lookup(path)
+	db, ok := driver.Lookup(path)
+	if !ok {
+		t.Fatal("not managed")
+	}
+	return pool, db
+}
+
+func TestATimeoutOfMonthsIsNotNone(t *testing.T) {
+	t.Parallel()
+	_, db := openManaged(t, "", "CREATE TABLE t (v)")
 	l, err := openLive(t.Context(), db, 60*24*time.Hour)
 	if err != nil {
 		t.Fatal(err)

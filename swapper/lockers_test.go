@@ -1,9 +1,7 @@
 package swapper
 
 import (
-	"database/sql"
 	"errors"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,16 +15,7 @@ import (
 // takes ten seconds.
 func TestAPullNamesTheTransactionThatShutsItOut(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "live.sqlite3")
-	pool, err := sql.Open(driver.Name, "file:"+path+"?_journal=DELETE")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	if _, err := pool.Exec("CREATE TABLE t (v)"); err != nil {
-		t.Fatal(err)
-	}
-	db, _ := driver.Lookup(path)
+	pool, db := openManaged(t, "?_journal=DELETE", "CREATE TABLE t (v)")
 	p := &pull{db: db}
 	locked := sqlite3.Error{Code: sqlite3.ErrBusy}
 	var held *driver.HeldError

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -43,22 +42,13 @@ func TestAFileMovedThereAtTheEndOfAnUploadStaysWhole(t *testing.T) {
 			t.Parallel()
 			for range testenv.Sample(2, 4) {
 				s := start(t, t.TempDir(), "&_journal=WAL")
-				stop := make(chan struct{})
-				var wg sync.WaitGroup
 				var written atomic.Int64
-				wg.Go(func() {
-					for {
-						select {
-						case <-stop:
-							return
-						default:
-						}
-						if _, err := s.pool.Exec("INSERT INTO items (stamp) SELECT stamp FROM items LIMIT 1"); err != nil {
-							t.Error(err)
-							return
-						}
+				stop := testenv.Loop(t, 1, func() error {
+					_, err := s.pool.Exec("INSERT INTO items (stamp) SELECT stamp FROM items LIMIT 1")
+					if err == nil {
 						written.Add(1)
 					}
+					return err
 				})
 				testenv.Until(t, "the WAL has something in it", func() bool { return written.Load() > 100 })
 				moved := filepath.Join(s.dir, "moved.sqlite3")
@@ -72,8 +62,7 @@ func TestAFileMovedThereAtTheEndOfAnUploadStaysWhole(t *testing.T) {
 					t.Errorf("%+v, %v", r, err)
 				}
 				testenv.Until(t, "the moved file is adopted", func() bool { return s.db.Generation() == 2 })
-				close(stop)
-				wg.Wait()
+				stop()
 				if got := s.stamp(); got != "moved" {
 					t.Errorf("it has %s", got)
 				}

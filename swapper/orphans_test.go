@@ -60,27 +60,15 @@ func TestOrphansOfAKilledProcessAreRemovedAndThoseOfALivingOneStay(t *testing.T)
 func TestAStageIsNotTakenForAnOrphanWhileItIsMade(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir(), "&_journal=WAL")
-	stop := make(chan struct{})
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				if _, err := swapper.RemoveOrphans(s.path); err != nil {
-					t.Error(err)
-				}
-			}
-		}
-	}()
+	stop := testenv.Loop(t, 1, func() error {
+		_, err := swapper.RemoveOrphans(s.path)
+		return err
+	})
 	for range testenv.Sample(80, 300) {
 		if _, err := swapper.Pull(context.Background(), s.db, io.Discard, swapper.PullOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	close(stop)
-	<-done
+	stop()
 	s.onlyFiles()
 }

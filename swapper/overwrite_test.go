@@ -1,13 +1,9 @@
 package swapper
 
 import (
-	"database/sql"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
-
-	"hotswap/driver"
 )
 
 // TestACopyInPlaceSyncsTheJournalSeldom: SQLite does before it writes into the file what
@@ -15,19 +11,8 @@ import (
 // disk that is slow to sync.
 func TestACopyInPlaceSyncsTheJournalSeldom(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "live.sqlite3")
-	pool, err := sql.Open(driver.Name, "file:"+path+"?_journal=DELETE")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	if _, err := pool.Exec("CREATE TABLE t (b); INSERT INTO t VALUES (zeroblob(16<<20))"); err != nil {
-		t.Fatal(err)
-	}
-	d, ok := driver.Lookup(path)
-	if !ok {
-		t.Fatal("not managed")
-	}
+	_, d := openManaged(t, "?_journal=DELETE", "CREATE TABLE t (b); INSERT INTO t VALUES (zeroblob(16<<20))")
+	path := d.Path()
 	l, err := openLive(t.Context(), d, 0)
 	if err != nil {
 		t.Fatal(err)

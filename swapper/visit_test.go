@@ -4,9 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"strings"
-	"sync"
 	"testing"
 
+	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
 
@@ -48,22 +48,7 @@ func TestAPushIsNotInTheWayOfAProgramThatIsAlone(t *testing.T) {
 			t.Run(mode+", "+name, func(t *testing.T) {
 				s := start(t, t.TempDir(), "&_busy_timeout=0&_txlock=deferred&_journal="+mode)
 				s.pool.SetMaxOpenConns(1)
-				stop := make(chan struct{})
-				var wg sync.WaitGroup
-				n := 0
-				wg.Go(func() {
-					for ; ; n++ {
-						select {
-						case <-stop:
-							return
-						default:
-						}
-						if err := call(s.pool); err != nil {
-							t.Errorf("call %d: %v", n, err)
-							return
-						}
-					}
-				})
+				stop := testenv.Loop(t, 1, func() error { return call(s.pool) })
 				data := source(t, "new")
 				for i := range 6 {
 					opts := swapper.PushOptions{SkipIntegrityCheck: true, DryRun: i%3 == 0, Method: swapper.MethodRename}
@@ -74,8 +59,7 @@ func TestAPushIsNotInTheWayOfAProgramThatIsAlone(t *testing.T) {
 						t.Error(err)
 					}
 				}
-				close(stop)
-				wg.Wait()
+				stop()
 			})
 		}
 	}

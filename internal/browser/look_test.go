@@ -207,22 +207,8 @@ func TestWhoElseHasItOpenAndWhatIsWrongIsShown(t *testing.T) {
 		f.Thaw()
 	}
 	reader := exec.CommandContext(t.Context(), "sh", "-c", "exec 3<\"$1\"; echo; cat", "sh", p.path)
-	in, err := reader.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := reader.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := reader.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Wait()
-	defer in.Close()
-	if _, err := out.Read(make([]byte, 1)); err != nil {
-		t.Fatal(err)
-	}
+	reading := testenv.Start(t, reader)
+	reading.Line() // it has the file open
 	b := open(t, p.url())
 	b.sees("article[aria-label='broken.sqlite3']", "it is damaged", "Not open")
 	live := "article[aria-label='production.sqlite3'] "
@@ -235,7 +221,7 @@ func TestWhoElseHasItOpenAndWhatIsWrongIsShown(t *testing.T) {
 	b.sees(live+".swaps table", "15", "2", "µs")
 	b.do(chromedp.Click(chromedp.CSS(live + ".swaps summary")))
 	b.picture("busy")
-	in.Close()
+	reading.End()
 	b.gone(live + ".openers table")
 	b.silent()
 }

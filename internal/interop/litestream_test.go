@@ -26,6 +26,14 @@ func withLitestreamTables(ctx context.Context, db *sql.DB) error {
 	return err
 }
 
+// insert writes a row with this stamp.
+func insert(t *testing.T, pool *sql.DB, stamp string) {
+	t.Helper()
+	if _, err := pool.Exec("INSERT INTO items (stamp, filler) VALUES (?, randomblob(100))", stamp); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestLitestreamReplicatesPushedDatabases pushes under the running Litestream,
 // which has the database open all the time, so that a push goes in place. To
 // Litestream it is a large transaction in the WAL like any other: it replicates
@@ -44,21 +52,15 @@ func TestLitestreamReplicatesPushedDatabases(t *testing.T) {
 	l := build(t)
 	path := filepath.Join(t.TempDir(), "live.sqlite3")
 	pool, db := open(t, path)
-	write := func(stamp string) {
-		t.Helper()
-		if _, err := pool.Exec("INSERT INTO items (stamp, filler) VALUES (?, randomblob(100))", stamp); err != nil {
-			t.Fatal(err)
-		}
-	}
 	replicated := func() {
 		t.Helper()
 		l.catchesUp(path, pool)
 	}
-	write("live")
+	insert(t, pool, "live")
 	l.configure(path)
 	l.replicate()
 	replicated()
-	write("live")
+	insert(t, pool, "live")
 
 	// Without its tables.
 	_, err := swapper.Push(context.Background(), db, bytes.NewReader(source(t, "new", 1<<20)), swapper.PushOptions{})
@@ -82,13 +84,13 @@ func TestLitestreamReplicatesPushedDatabases(t *testing.T) {
 		if r.Method != swapper.MethodInPlace || !strings.Contains(r.InPlaceBecause, "litestream") {
 			t.Errorf("%+v", r)
 		}
-		write(stamp)
+		insert(t, pool, stamp)
 		replicated()
-		write(stamp)
+		insert(t, pool, stamp)
 		// It goes on to checkpoint, in the new content.
 		testenv.Eventually(t, func() error {
 			var seq int
-			write(stamp)
+			insert(t, pool, stamp)
 			if err := pool.QueryRow("SELECT seq FROM _litestream_seq").Scan(&seq); err != nil {
 				return fmt.Errorf("Litestream has not checkpointed since the push: %w", err)
 			}
@@ -100,7 +102,7 @@ func TestLitestreamReplicatesPushedDatabases(t *testing.T) {
 		t.Errorf("it has %d snapshots, %v", len(snapshots), err)
 	}
 	t.Log("\n" + l.lines("snapshot=true", "snapshot complete", "reason="))
-	write("new2")
+	insert(t, pool, "new2")
 	want, err := digest(pool)
 	if err != nil {
 		t.Fatal(err)
@@ -122,12 +124,6 @@ func TestLitestreamBeginsAnewAfterARenameMadeWithoutIt(t *testing.T) {
 	l := build(t)
 	path := filepath.Join(t.TempDir(), "live.sqlite3")
 	pool, db := open(t, path)
-	write := func(stamp string) {
-		t.Helper()
-		if _, err := pool.Exec("INSERT INTO items (stamp, filler) VALUES (?, randomblob(100))", stamp); err != nil {
-			t.Fatal(err)
-		}
-	}
 	l.configure(path)
 	for _, stamp := range []string{"live", "new", "newer"} {
 		if stamp != "live" {
@@ -139,10 +135,10 @@ func TestLitestreamBeginsAnewAfterARenameMadeWithoutIt(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 		}
-		write(stamp)
+		insert(t, pool, stamp)
 		l.replicate()
 		l.catchesUp(path, pool)
-		write(stamp)
+		insert(t, pool, stamp)
 		l.catchesUp(path, pool)
 		l.stop()
 	}

@@ -221,6 +221,30 @@ func TestOtherCallsAreServedWhileASlowOneDelaysAPush(t *testing.T) {
 	r.finish()
 }
 
+// keepOut begins a transaction of the program that, without WAL, keeps everybody from
+// reading; letIn ends it.
+func (r *run) keepOut() (letIn func()) {
+	r.t.Helper()
+	conn, err := r.svc.WritePool().Conn(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	exec := func(query string) {
+		r.t.Helper()
+		if _, err := conn.ExecContext(r.t.Context(), query); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	exec(`BEGIN EXCLUSIVE`)
+	return func() {
+		r.t.Helper()
+		exec(`COMMIT`)
+		if err := conn.Close(); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
 // Without WAL, a transaction of the program can keep everybody from reading,
 // the push's own look at the live schema too. That is a hold like any other.
 func TestPushIsBusyWhileATransactionWithoutWALKeepsReadersOut(t *testing.T) {
@@ -229,17 +253,7 @@ func TestPushIsBusyWhileATransactionWithoutWALKeepsReadersOut(t *testing.T) {
 	}
 	f := Fixture{Size: 1, JournalMode: "delete"}
 	r := startRun(t, f, Config{Interval: never})
-	conn, err := r.svc.WritePool().Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	exec := func(query string) {
-		t.Helper()
-		if _, err := conn.ExecContext(t.Context(), query); err != nil {
-			t.Fatal(err)
-		}
-	}
-	exec(`BEGIN EXCLUSIVE`)
+	letIn := r.keepOut()
 	opts := r.options()
 	opts.Timeout = 100 * time.Millisecond
 	_, result := r.pushBehind(f, opts)
@@ -247,10 +261,7 @@ func TestPushIsBusyWhileATransactionWithoutWALKeepsReadersOut(t *testing.T) {
 	if !errors.Is(p.err, swapper.ErrBusy) || p.report.Swapped {
 		t.Errorf("the push ended with %v, report %+v", p.err, p.report)
 	}
-	exec(`COMMIT`)
-	if err := conn.Close(); err != nil {
-		t.Fatal(err)
-	}
+	letIn()
 	r.mustPush(f, r.options())
 	r.finish()
 }
@@ -263,13 +274,7 @@ func TestPushOutwaitsATransactionWithoutWALThatKeepsReadersOut(t *testing.T) {
 	}
 	f := Fixture{Size: 1, JournalMode: "delete"}
 	r := startRun(t, f, Config{Interval: never})
-	conn, err := r.svc.WritePool().Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := conn.ExecContext(t.Context(), `BEGIN EXCLUSIVE`); err != nil {
-		t.Fatal(err)
-	}
+	letIn := r.keepOut()
 	opts := r.options()
 	opts.Timeout = time.Hour
 	_, result := r.pushBehind(f, opts)
@@ -288,12 +293,7 @@ func TestPushOutwaitsATransactionWithoutWALThatKeepsReadersOut(t *testing.T) {
 		t.Errorf("the push did not wait: %v", p.err)
 	default:
 	}
-	if _, err := conn.ExecContext(t.Context(), `COMMIT`); err != nil {
-		t.Fatal(err)
-	}
-	if err := conn.Close(); err != nil {
-		t.Fatal(err)
-	}
+	letIn()
 	if !t.Failed() {
 		if p := await(t, "the push", result); p.err != nil {
 			t.Error(p.err)
