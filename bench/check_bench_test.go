@@ -9,8 +9,6 @@ import (
 	"sync"
 	"testing"
 
-	sqlite3 "github.com/mattn/go-sqlite3"
-
 	"hotswap/internal/scan"
 )
 
@@ -117,23 +115,18 @@ func checkScanned(path, params string, mmap int64) error {
 		return err
 	}
 	defer db.Close()
-	conn, err := db.Conn(ctx)
+	plan, err := scan.NewPlan(ctx, db, true)
 	if err != nil {
 		return err
 	}
-	err = conn.Raw(func(dc any) error { return scan.Register(dc.(*sqlite3.SQLiteConn)) })
-	conn.Close()
-	if err != nil {
-		return err
-	}
-	tables, err := scan.List(ctx, db, true)
+	content, err := scan.Open(file)
 	if err != nil {
 		return err
 	}
 	if err := check(db, "quick_check"); err != nil {
 		return err
 	}
-	undecided, err := tables.Undecided(ctx, db, file)
+	undecided, err := plan.Undecided(ctx, content)
 	if err == nil && len(undecided) > 0 {
 		err = fmt.Errorf("undecided: %q", undecided)
 	}

@@ -49,7 +49,7 @@ func (s *stage) checkIntegrity(ctx context.Context, db *driver.Database, what in
 		return err
 	}
 	defer pool.Close()
-	c := &checkup{pool: pool, file: s.file, verdict: &v, pragma: "integrity_check"}
+	c := &checkup{pool: pool, file: s.file, verdict: &v, pragma: "integrity_check", sideBySide: sideBySide()}
 	if what.quick {
 		c.pragma = "quick_check"
 	}
@@ -129,6 +129,8 @@ type checkup struct {
 	file    io.ReaderAt // what the pool has open
 	verdict *verdict
 	pragma  string
+	// sideBySide lets the two parts of a scan run at the same time.
+	sideBySide bool
 }
 
 func (c *checkup) run(ctx context.Context, readQuickly string) error {

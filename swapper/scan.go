@@ -3,11 +3,13 @@ package swapper
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"runtime"
 	"strings"
+	"sync"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
-	"hotswap/driver"
 	"hotswap/internal/scan"
 )
 
@@ -21,24 +23,16 @@ func (c *checkup) scan(ctx context.Context) (sound bool, err error) {
 	if c.pragma == "quick_check" || c.verdict.messages > 0 {
 		return false, nil
 	}
-	conn, err := c.pool.Conn(ctx)
+	plan, err := scan.NewPlan(ctx, c.pool, plain(c.pool))
 	if err != nil {
-		return false, c.verdict.sort(ctx, err)
+		return false, ctx.Err()
 	}
-	err = driver.Raw(conn, scan.Register)
-	conn.Close()
+	file, err := scan.Open(c.file)
 	if err != nil {
 		return false, nil
 	}
-	tables, err := scan.List(ctx, c.pool, plain(c.pool))
-	if err != nil || !tables.Decidable() {
-		return false, ctx.Err()
-	}
-	if found, err := c.finds(ctx, "quick_check"); err != nil || found {
-		return false, err
-	}
-	undecided, err := tables.Undecided(ctx, c.pool, c.file)
-	if err != nil {
+	found, undecided, err := c.quickAndScan(ctx, plan, file)
+	if err != nil || found {
 		return false, ctx.Err()
 	}
 	for _, name := range undecided {
@@ -47,6 +41,29 @@ func (c *checkup) scan(ctx context.Context) (sound bool, err error) {
 		}
 	}
 	return true, nil
+}
+
+// sideBySide reports whether two checks at a time leave a processor to the program.
+func sideBySide() bool { return runtime.GOMAXPROCS(0) > 2 }
+
+// quickAndScan does both, each on one processor.
+func (c *checkup) quickAndScan(ctx context.Context, plan *scan.Plan, file *scan.File) (found bool, undecided []string, err error) {
+	if !c.sideBySide {
+		if found, err = c.finds(ctx, "quick_check"); err == nil && !found {
+			undecided, err = plan.Undecided(ctx, file)
+		}
+		return found, undecided, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var scanned sync.WaitGroup
+	var scanErr error
+	scanned.Go(func() { undecided, scanErr = plan.Undecided(ctx, file) })
+	if found, err = c.finds(ctx, "quick_check"); err != nil || found {
+		cancel()
+	}
+	scanned.Wait()
+	cancel()
+	return found, undecided, errors.Join(err, scanErr)
 }
 
 // plain reports whether the pool's connection has only what SQLite comes with.

@@ -29,11 +29,15 @@ func TestTheScanDecidesOfAnOrdinaryDatabase(t *testing.T) {
 		statements []string
 		decides    bool
 	}{
-		"ordinary":             {nil, true},
-		"a partial index":      {[]string{"CREATE TABLE p (v)", "CREATE INDEX p_v ON p (v) WHERE v > 5"}, true},
-		"many partial indexes": {[]string{manyPartial(400)}, false}, // for each, SQLite would go through the schema
-		"nothing to scan":      {[]string{"DROP INDEX i"}, false},
-		"UTF-16":               {[]string{"PRAGMA encoding='UTF-16'"}, false},
+		"ordinary":                            {nil, true},
+		"a partial index":                     {[]string{"CREATE TABLE p (v)", "CREATE INDEX p_v ON p (v) WHERE v > 5"}, true},
+		"many partial indexes":                {[]string{manyPartial(400)}, false}, // for each, SQLite would go through the schema
+		"nothing to scan":                     {[]string{"DROP INDEX i"}, false},
+		"UTF-16":                              {[]string{"PRAGMA encoding='UTF-16'"}, false},
+		"rows older than a column":            {[]string{"ALTER TABLE t ADD COLUMN w", "CREATE INDEX j ON t (w, v)"}, true},
+		"a table without rowid":               {[]string{"CREATE TABLE r (a, b, PRIMARY KEY (a)) WITHOUT ROWID"}, true}, // by SQLite's check of that one
+		"the INTEGER PRIMARY KEY in an index": {[]string{"CREATE INDEX j ON t (v, id)"}, true},
+		"a page that is in no tree":           {[]string{"CREATE TABLE kept (v)", "PRAGMA writable_schema=ON", "DELETE FROM sqlite_schema WHERE name = 'kept'"}, false},
 		"a row missing from an index": {[]string{"PRAGMA writable_schema=ON",
 			"CREATE TABLE kept AS SELECT * FROM sqlite_schema WHERE name = 'i'", "DELETE FROM sqlite_schema WHERE name = 'i'", "PRAGMA writable_schema=RESET",
 			"INSERT INTO t (v) VALUES ('missing')",
@@ -76,12 +80,14 @@ func TestTheScanDecidesOfAnOrdinaryDatabase(t *testing.T) {
 		defer file.Close()
 		pool := inside.Of(d).OpenFile(path, false, "mode=rw", "nolock=1", "_query_only=1")
 		defer pool.Close()
-		c := &checkup{pool: pool, file: file, verdict: &verdict{}, pragma: "integrity_check"}
-		if sound, err := c.scan(context.Background()); err != nil || sound != of.decides {
-			t.Errorf("%s: decided %v, %v", name, sound, err)
-		}
-		if c.verdict.messages > 0 {
-			t.Errorf("%s: the scan left %d messages", name, c.verdict.messages)
+		for _, sideBySide := range []bool{false, true} {
+			c := &checkup{pool: pool, file: file, verdict: &verdict{}, pragma: "integrity_check", sideBySide: sideBySide}
+			if sound, err := c.scan(context.Background()); err != nil || sound != of.decides {
+				t.Errorf("%s, side by side %v: decided %v, %v", name, sideBySide, sound, err)
+			}
+			if c.verdict.messages > 0 {
+				t.Errorf("%s, side by side %v: the scan left %d messages", name, sideBySide, c.verdict.messages)
+			}
 		}
 	}
 }

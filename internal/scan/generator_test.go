@@ -116,8 +116,17 @@ func (g *generator) make(t testing.TB, path string) (how string, err error) {
 	for _, text := range append(tables, indexes...) {
 		exec(text)
 	}
-	for _, text := range tables {
+	for i, text := range tables {
 		fill(text, 20+g.IntN(300))
+		if g.IntN(6) > 0 {
+			continue
+		}
+		name := text[len("CREATE TABLE "):strings.Index(text, " (id")]
+		exec("ALTER TABLE " + name + " ADD COLUMN late " + columnTypes[g.IntN(len(columnTypes))] + g.one("", "", " DEFAULT 5", " DEFAULT 'x'", " DEFAULT NULL"))
+		late := fmt.Sprintf("CREATE INDEX late%d ON %s (%s)", i, name, g.one("late", "late, c0", "c1, late"))
+		exec(late)
+		indexes = append(indexes, late)
+		fill(text, g.IntN(50))
 	}
 	name := func() string {
 		table := tables[g.IntN(len(tables))]

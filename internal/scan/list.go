@@ -19,7 +19,8 @@ type table struct {
 type index struct {
 	name    string
 	columns []string // of its key
-	key     []byte   // for hotswap_ordered
+	key     []byte   // how each of them is compared
+	unique  bool
 }
 
 // values is what an entry of the index has, its rowid last.
@@ -31,9 +32,8 @@ func (x *index) values(t *table) string {
 	return b.String() + quote(t.rowid)
 }
 
-// List returns the tables. A connection that is not plain may have collations of the
-// program's own under SQLite's names, NOCASE, RTRIM and even BINARY, which nothing tells.
-func List(ctx context.Context, db Querier, plain bool) (all Tables, err error) {
+// list returns the tables, but for virtual ones: see NewPlan.
+func list(ctx context.Context, db Querier, plain bool) (all []table, err error) {
 	var encoding string
 	if err := db.QueryRowContext(ctx, "PRAGMA main.encoding").Scan(&encoding); err != nil {
 		return nil, err
@@ -103,9 +103,9 @@ func (t *table) describe(ctx context.Context, db Querier, plain bool) error {
 	}
 	t.undecidable = t.rowid == ""
 	err = each(ctx, db, `SELECT name, "unique", partial FROM pragma_index_list(?, 'main')`, []any{t.name}, func(scan func(...any) error) error {
-		x := index{key: []byte{0}}
+		var x index
 		var partial bool
-		if err := scan(&x.name, &x.key[0], &partial); err != nil {
+		if err := scan(&x.name, &x.unique, &partial); err != nil {
 			return err
 		}
 		t.undecidable = t.undecidable || partial
@@ -129,9 +129,7 @@ func (t *table) describeIndex(ctx context.Context, db Querier, x *index, generat
 			return err
 		}
 		name := of.String
-		// Of a column that is twice in an index, or of the rowid by its name, which is at
-		// its end besides, a query reads one of both.
-		if cid < 0 || generated[name] || slices.Contains(x.columns, name) {
+		if cid < 0 || generated[name] { // an expression, or the rowid by that name
 			t.undecidable = true
 		}
 		how := byte(0)
@@ -152,9 +150,6 @@ func (t *table) describeIndex(ctx context.Context, db Querier, x *index, generat
 		x.key = append(x.key, how)
 		return nil
 	})
-	// Its last byte would be of the rowid.
-	x.key = append(x.key, 0)[:len(x.columns)+1]
-	t.undecidable = t.undecidable || len(x.columns) >= mostColumns
 	return err
 }
 

@@ -4,40 +4,87 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strings"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 )
 
-// planned reports whether SQLite runs the query in this one way.
-func planned(ctx context.Context, db Querier, query, detail string) (bool, error) {
-	steps, as := 0, false
-	err := each(ctx, db, "EXPLAIN QUERY PLAN "+query, nil, func(scan func(...any) error) error {
-		var id, parent, unused int
-		var text string
-		err := scan(&id, &parent, &unused, &text)
-		steps++
-		as = text == detail
-		return err
-	})
-	if se, ok := errors.AsType[sqlite3.Error](err); ok && se.Code == sqlite3.ErrError {
-		return false, nil // "no query solution"
-	}
-	return steps == 1 && as, err
+// tablePlan is where a table's content is, and of which of its columns the entries of
+// its indexes are made.
+type tablePlan struct {
+	name    string
+	root    int64
+	columns []column // as they are stored, up to the last that is needed
+	indexes []indexPlan
 }
 
-// layoutOf returns what a query that reads nothing but an index, of so many columns,
-// takes for its records: from SQLite's program for it, which has the last word on what
-// b-tree that is and on which fields are read. Those that are not, since they are the
-// INTEGER PRIMARY KEY, of which the rowid is read, must be as the rowid is. It is nil if
-// the program is not as expected.
-func layoutOf(ctx context.Context, db Querier, query string, columns int) (*layout, error) {
-	l := &layout{fields: columns + 1, asRowid: make([]bool, columns), reals: make([]bool, columns)}
-	for i := range l.asRowid {
-		l.asRowid[i] = true
+type column struct {
+	needed   bool
+	defaults bool // what rows have that were there before the column is not NULL
+}
+
+type indexPlan struct {
+	root    int64
+	columns []int // of its key: which one of the table's, or isRowid
+	key     []byte
+	unique  bool
+}
+
+const isRowid = -1
+
+// plan returns nil if the table is to be left to SQLite. What of the file is read is
+// taken from SQLite's own programs for such queries, which have the last word.
+func (t *table) plan(ctx context.Context, db Querier) (*tablePlan, error) {
+	if t.undecidable {
+		return nil, nil
 	}
-	opened, rowids, odd := 0, 0, false
-	read := map[int64]int64{} // which field a register has
+	p := &tablePlan{name: t.name}
+	table := " FROM main." + quote(t.name) + " AS t "
+	for _, x := range t.indexes {
+		of, err := programOf(ctx, db, "SELECT "+x.values(t)+table+"NOT INDEXED")
+		if err != nil || of == nil || of.ofIndex || len(of.columns) != len(x.columns)+1 || of.columns[len(x.columns)].stored != isRowid {
+			return nil, err
+		}
+		tree, err := programOf(ctx, db, "SELECT "+quote(t.rowid)+table+"INDEXED BY "+quote(x.name))
+		if err != nil || tree == nil || !tree.ofIndex {
+			return nil, err
+		}
+		p.root = of.root
+		xp := indexPlan{root: tree.root, unique: x.unique, key: x.key}
+		for _, c := range of.columns[:len(x.columns)] {
+			xp.columns = append(xp.columns, c.stored)
+			if c.stored == isRowid {
+				continue
+			}
+			if more := c.stored + 1 - len(p.columns); more > 0 {
+				p.columns = append(p.columns, make([]column, more)...)
+			}
+			p.columns[c.stored] = column{needed: true, defaults: c.defaults}
+		}
+		p.indexes = append(p.indexes, xp)
+	}
+	return p, nil
+}
+
+// program is what SQLite does to run a query that reads one b-tree.
+type program struct {
+	root    int64
+	ofIndex bool
+	columns []result
+}
+
+// result is what of the b-tree's records one of a query's columns is.
+type result struct {
+	stored   int // isRowid for the rowid
+	defaults bool
+}
+
+// programOf returns nil if the program does more than read and return. What is read of a
+// REAL column may be an integer, which is made a float for the query's result, and
+// not for an index.
+func programOf(ctx context.Context, db Querier, query string) (*program, error) {
+	p := &program{}
+	opened, rowids, indexRowids, odd := 0, 0, 0, false
+	read := map[int64]result{} // by register
 	err := each(ctx, db, "EXPLAIN "+query, nil, func(scan func(...any) error) error {
 		var addr, p1, p2, p3 int64
 		var opcode string
@@ -45,33 +92,39 @@ func layoutOf(ctx context.Context, db Querier, query string, columns int) (*layo
 		if err := scan(&addr, &opcode, &p1, &p2, &p3, &p4, &p5, &comment); err != nil {
 			return err
 		}
-		switch {
-		case opcode == "OpenRead":
+		switch opcode {
+		case "OpenRead":
 			opened++
-			l.root = p2
+			p.root = p2
 			odd = odd || p3 != 0 // of another database
-		case opcode == "Column":
-			if p2 < 0 || p2 >= int64(columns) {
-				odd = true
-			} else {
-				l.asRowid[p2] = false
-				read[p3] = p2
-			}
-		case opcode == "RealAffinity":
-			if field, ok := read[p1]; ok {
-				l.reals[field] = true
-			} else {
-				odd = true
-			}
-		case opcode == "IdxRowid":
+		case "Column":
+			read[p3] = result{stored: int(p2), defaults: len(p4) > 0}
+			odd = odd || p2 < 0 || p2 >= mostStored
+		case "Rowid":
 			rowids++
-		case opcode == "Rowid", strings.Contains(opcode, "Open"), strings.Contains(opcode, "Seek"):
+			read[p2] = result{stored: isRowid}
+		case "IdxRowid":
+			indexRowids++
+			read[p2] = result{stored: isRowid}
+		case "ResultRow":
+			odd = odd || p.columns != nil
+			for register := p1; register < p1+p2; register++ {
+				r, ok := read[register]
+				odd = odd || !ok
+				p.columns = append(p.columns, r)
+			}
+		case "Init", "Transaction", "Explain", "Rewind", "RealAffinity", "Next", "Halt", "Goto":
+		default:
 			odd = true
 		}
 		return nil
 	})
-	if err != nil || odd || opened != 1 || rowids == 0 {
+	if se, ok := errors.AsType[sqlite3.Error](err); ok && se.Code == sqlite3.ErrError {
+		return nil, nil // "no query solution"
+	}
+	p.ofIndex = indexRowids > 0
+	if err != nil || odd || opened != 1 || (rowids > 0) == p.ofIndex {
 		return nil, err
 	}
-	return l, nil
+	return p, nil
 }

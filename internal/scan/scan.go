@@ -3,194 +3,149 @@
 //
 // SQLite's integrity_check looks every row up in every index, which takes a binary
 // search each: in a database of gigabytes most of its time. The same is true if the
-// index, as it is scanned from its first to its last entry, is in order, and has the
-// same entries as the table: then every search finds its own. Of the entries sums
-// are compared, of 128-bit hashes with a random key, over the typed values and the
-// rowid; so it is a matter of luck, one in 2^64 at the least, and not of the file,
-// that two differ and are taken for equal.
+// index, from its first to its last entry, is in order, and has the same entries as the
+// table: then every search finds its own. So of each row the entries are made that its
+// indexes should have, byte for byte as SQLite writes them, and sums are compared, of
+// 128-bit hashes of the entries with a random key; so it is a matter of luck, one in 2^64
+// at the least, and not of the file, that two differ and are taken for equal. That their
+// bytes are equal is more than SQLite's search demands.
 //
-// A query forgives where that search does not, so the bytes of the indexes' records are
-// read as well, in the file: see records. And the order is by SQLite's own collations:
-// on a connection that may have others under their names, indexes that use them are not
-// scanned. (What C code registers by sqlite3_auto_extension, on connections of all kinds,
-// is not known here.)
+// The pages are read from the file, not through SQLite, which would take twice as long.
+// Where a table and its indexes are in it, and where in a row a column is, is taken from
+// SQLite's own programs for such queries: see plan. The order is that of SQLite's own
+// collations: on a connection that may have others under their names, indexes that use
+// them are not scanned. (What C code registers by sqlite3_auto_extension, on connections
+// of all kinds, is not known here.)
 //
 // Only "equal" is decided here. What differs, and what a scan can't tell (partial
-// indexes, expressions, a column in a key twice, the rowid in a key but as the table's
-// INTEGER PRIMARY KEY, other collations, WITHOUT ROWID, UTF-16, REAL columns with numbers
-// of 2^53 and more, what it would have to read of a record on overflow pages), is left
-// to SQLite's check, table by table, or, where that is as quick, of the whole. And that
-// of all else, quick_check, comes before: the scans rely on it.
+// indexes, expressions, other collations, WITHOUT ROWID, UTF-16, rows that are older than
+// a column with a default value, records that are not written in the shortest way, or
+// have a megabyte of what is needed), is left to SQLite's check, table by table, or,
+// where that is as quick, of the whole. And that of all else, quick_check, belongs to it:
+// without its proof that the pages are trees a scan says nothing. It may run at the same
+// time.
 package scan
-
-/*
-#cgo darwin LDFLAGS: -Wl,-undefined,dynamic_lookup
-#include <stdint.h>
-int hotswap_scan_register(void *db, uint64_t a, uint64_t b);
-*/
-import "C"
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"encoding/binary"
 	"errors"
-	"fmt"
-	"io"
+	"hash/maphash"
 	"slices"
 	"strings"
-
-	sqlite3 "github.com/mattn/go-sqlite3"
-
-	"hotswap/internal/interrupt"
 )
 
-// Register gives a connection the functions that Undecided needs.
-func Register(c *sqlite3.SQLiteConn) error {
-	h, ok := interrupt.Of(c)
-	if !ok {
-		return errors.New("scan: a connection that go-sqlite3 does not show")
-	}
-	// It might hide from the scans what it does not hide from SQLite's check.
-	c.RegisterAuthorizer(nil)
-	var seed [16]byte
-	rand.Read(seed[:])
-	if rc := C.hotswap_scan_register(h.Pointer(), C.uint64_t(binary.NativeEndian.Uint64(seed[:])), C.uint64_t(binary.NativeEndian.Uint64(seed[8:]))); rc != 0 {
-		return sqlite3.ErrNo(rc)
-	}
-	return nil
-}
-
-// Querier is a connection that has the functions: a sql.DB of no more than one.
+// Querier is a connection: a sql.DB of no more than one.
 type Querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// Tables are those of a database's main schema, but for virtual ones.
-type Tables []table
-
-// Decidable reports whether there is a table whose indexes can be scanned, and there are
-// not too many of the others.
-func (all Tables) Decidable() bool {
-	some, others := false, 0
-	for _, t := range all {
-		if t.undecidable {
-			others++
-		} else if len(t.indexes) > 0 {
-			some = true
-		}
-	}
-	return some && !all.tooMany(others)
+// Plan is what is to be scanned, and what is not.
+type Plan struct {
+	tables []*tablePlan
+	others []string // the tables that are left to SQLite's check
+	all    int      // tables
 }
 
-// Undecided returns the names of those that SQLite's own check has to look at: it did
-// not turn out that their indexes are as they should be. An error is a query's.
-// The file is the database's, and it is not written to meanwhile. Once there are so many
-// that the whole of SQLite's check takes no longer, it returns ErrTooMany.
-func (all Tables) Undecided(ctx context.Context, db Querier, file io.ReaderAt) (names []string, err error) {
-	r := newRecords(file)
-	for _, t := range all {
-		equal, err := t.equal(ctx, db, r)
+// NewPlan makes a plan for the database's main schema. A connection that is not plain may
+// have collations of the program's own under SQLite's names, NOCASE, RTRIM and even
+// BINARY, which nothing tells. It returns ErrNoGain if there is nothing to scan, or too
+// many tables can't be.
+func NewPlan(ctx context.Context, db Querier, plain bool) (*Plan, error) {
+	all, err := list(ctx, db, plain)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{all: len(all)}
+	for i := range all {
+		t := &all[i]
+		if len(t.indexes) == 0 && !t.undecidable {
+			continue
+		}
+		plan, err := t.plan(ctx, db)
 		if err != nil {
 			return nil, err
 		}
-		if !equal {
+		if plan != nil {
+			p.tables = append(p.tables, plan)
+		} else if p.others = append(p.others, t.name); p.tooMany(len(p.others)) {
+			return nil, ErrNoGain
+		}
+	}
+	if len(p.tables) == 0 {
+		return nil, ErrNoGain
+	}
+	return p, nil
+}
+
+// ErrNoGain is returned where SQLite's check of the whole takes no longer.
+var ErrNoGain = errors.New("scan: SQLite's check of the whole takes no longer")
+
+// tooMany reports whether so many tables are better checked with all others at once. A
+// check of one goes through the schema several times, in a microsecond or so for each of
+// its tables.
+func (p *Plan) tooMany(undecided int) bool { return undecided*p.all > 100_000 }
+
+// Undecided returns the names of the tables that SQLite's own check has to look at: it did
+// not turn out that their indexes are as they should be. It returns ErrNoGain if there
+// are too many. The file is the database's.
+func (p *Plan) Undecided(ctx context.Context, f *File) (names []string, err error) {
+	names = slices.Clone(p.others)
+	s := &seeds{maphash.MakeSeed(), maphash.MakeSeed()}
+	for _, t := range p.tables {
+		if !t.equal(ctx, f, s) {
 			names = append(names, t.name)
 		}
-		if all.tooMany(len(names)) {
-			return nil, ErrTooMany
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if p.tooMany(len(names)) {
+			return nil, ErrNoGain
 		}
 	}
 	return names, nil
 }
 
-// ErrTooMany is returned by Undecided.
-var ErrTooMany = errors.New("scan: too many tables are left to SQLite's check")
-
-// tooMany reports whether so many tables are better checked with all others at once. A
-// check of one goes through the schema several times, in a microsecond or so for each of
-// its tables.
-func (all Tables) tooMany(undecided int) bool { return undecided*len(all) > 100_000 }
-
-// As in scan.c.
-const (
-	unique = 1
-	noCase = 1
-	rTrim  = 2
-	desc   = 4
-	realIs = 8
-)
-
-const (
-	mostColumns = 64 // MAXCOLS of scan.c
-	mostIndexes = 20 // scanned at once: of SQLite's most columns of a result
-)
-
-// equal reports whether the table's indexes have all of its rows and nothing else,
-// in order; false if that can't be told.
-func (t *table) equal(ctx context.Context, db Querier, r *records) (bool, error) {
-	if len(t.indexes) == 0 && !t.undecidable {
-		return true, nil
-	}
-	if t.undecidable || r == nil {
-		return false, nil
-	}
-	for some := range slices.Chunk(t.indexes, mostIndexes) {
-		equal, err := t.equalTo(ctx, db, r, some)
-		if err != nil || !equal {
-			return false, err
+// equal reports whether the table's indexes have all of its rows and nothing else, in
+// order; false if that can't be told.
+func (t *tablePlan) equal(ctx context.Context, f *File, s *seeds) bool {
+	want, ok := t.pass(ctx, f, s)
+	for i := range t.indexes {
+		var got sum
+		if ok {
+			got, ok = t.indexes[i].pass(ctx, f, s)
 		}
+		ok = ok && got == want[i]
 	}
-	return true, nil
+	return ok
 }
 
-func (t *table) equalTo(ctx context.Context, db Querier, r *records, indexes []index) (bool, error) {
-	sums := make([]string, len(indexes))
-	for i, x := range indexes {
-		sums[i] = "hotswap_sum(" + x.values(t) + ")"
-	}
-	from := " FROM main." + quote(t.name) + " AS t"
-	query := "SELECT " + strings.Join(sums, ", ") + from + " NOT INDEXED"
-	if ok, err := planned(ctx, db, query, "SCAN t"); err != nil || !ok {
-		return false, err
-	}
-	want := make([][]byte, len(indexes))
-	dest := make([]any, len(indexes))
-	for i := range want {
-		dest[i] = &want[i]
-	}
-	if err := db.QueryRowContext(ctx, query).Scan(dest...); err != nil {
-		return false, err
-	}
-	for i, x := range indexes {
-		query := func(key []byte) string {
-			return fmt.Sprintf("SELECT hotswap_ordered(x'%x', %s)%s INDEXED BY %s", key, x.values(t), from, quote(x.name))
-		}
-		if ok, err := planned(ctx, db, query(x.key), "SCAN t USING COVERING INDEX "+x.name); err != nil || !ok {
-			return false, err
-		}
-		l, err := layoutOf(ctx, db, query(x.key), len(x.columns))
-		if err != nil || l == nil || !r.plain(ctx, l) {
-			return false, err
-		}
-		key := slices.Clone(x.key)
-		for i, is := range l.reals {
-			if is {
-				key[i+1] |= realIs
-			}
-		}
-		var got []byte
-		if err := db.QueryRowContext(ctx, query(key)).Scan(&got); err != nil {
-			return false, err
-		}
-		n := len(want[i])
-		if len(got) != n+2 || got[n] != 0 || got[n+1] != 0 || string(got[:n]) != string(want[i]) {
-			return false, nil
-		}
-	}
-	return true, nil
+type seeds [2]maphash.Seed
+
+// sum is that of the hashes of all records, in two words, and their number.
+type sum struct {
+	seeds *seeds
+	hash  [2]uint64
+	n     int
 }
+
+func (s *sum) add(record []byte) {
+	for i := range s.hash {
+		s.hash[i] += maphash.Bytes(s.seeds[i], record)
+	}
+	s.n++
+}
+
+// How a column of a key is compared.
+const (
+	noCase     = 1
+	rTrim      = 2
+	collations = 3
+	desc       = 4
+)
+
+// mostStored is of SQLite's columns of a table.
+const mostStored = 1 << 15
 
 func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
