@@ -53,6 +53,8 @@ func TestWhatAScanDoesNotSeeIsRefused(t *testing.T) {
 		"a column less": {statements: []string{"CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b)", "CREATE INDEX i ON t (a, b)", rows, text("CREATE INDEX i ON t (a)")}},
 		"a column more": {statements: []string{"CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b DEFAULT 5)", "CREATE INDEX i ON t (a)",
 			"INSERT INTO t VALUES (1, 'x', 1), (2, 'y', 2), (3, 'z', 3)", text("CREATE INDEX i ON t (a, b)")}},
+		"a default of rows that are older": {statements: []string{"CREATE TABLE t (a)", "INSERT INTO t VALUES (1), (2), (3)", "ALTER TABLE t ADD COLUMN b", "CREATE INDEX i ON t (b)",
+			"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = 'CREATE TABLE t (a, b DEFAULT 5)' WHERE name = 't'"}},
 		"the INTEGER PRIMARY KEY in front": {statements: []string{"CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)", "CREATE INDEX i ON t (id, a)", "INSERT INTO t VALUES (100, 'needle'), (110, 'x')"},
 			from: "\x04\x01\x19\x01\x64needle\x64", to: "\x04\x01\x19\x01\x65needle\x64"},
 		"the INTEGER PRIMARY KEY behind": {statements: []string{"CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)", "CREATE INDEX i ON t (a, id)", "INSERT INTO t VALUES (100, 'needle'), (110, 'x')"},
