@@ -11,6 +11,7 @@ import (
 	"hotswap/driver"
 	"hotswap/internal/dbpath"
 	"hotswap/internal/door"
+	"hotswap/internal/gather"
 	"hotswap/internal/inside"
 	"hotswap/internal/memory"
 	"hotswap/internal/sqlitefile"
@@ -244,6 +245,9 @@ func (o *overwrite) write(ctx context.Context) error {
 		}
 		done, err := o.copy.Step(pages)
 		if err != nil {
+			return failed("write to the live database", err)
+		}
+		if err := gather.Journal(o.dst); err != nil {
 			return failed("write to the live database", err)
 		}
 		ahead.start()
