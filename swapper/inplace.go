@@ -20,10 +20,10 @@ import (
 // overwrite writes the stage's content over the live database's, in one
 // transaction of SQLite's: it is what every process that has the file open
 // agrees on. Each page is written once into the WAL, or its old content into the
-// journal, and once into the file. Pages that are the same already are written, too:
-// SQLite's backup knows no other way, and sqlite_dbpage is not compiled into
-// go-sqlite3. The stage itself is not written out by us, and if it is soon gone, by
-// nobody.
+// journal, and once into the file; into the first of the two many pages at a time, see
+// package gather. Pages that are the same already are written, too: SQLite's backup knows
+// no other way, and sqlite_dbpage is not compiled into go-sqlite3. The stage itself is not
+// written out by us, and if it is soon gone, by nobody.
 //
 // In WAL mode reads go on throughout, each from its snapshot; the driver keeps
 // writes and transactions waiting. With a rollback journal the program's
