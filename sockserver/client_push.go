@@ -8,6 +8,8 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"net/url"
 	"os"
 	"strconv"
@@ -132,12 +134,20 @@ func takesNoPipe(err error, file *os.File) bool {
 func (c *Client) push(ctx context.Context, path string, src io.Reader, file *os.File, params PushParams) (swapper.Report, error) {
 	body := newPushBody(ctx, src, params.Digest)
 	defer body.Close()
+	var phase heardPhase
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: func(_ int, header textproto.MIMEHeader) error {
+		if told := header.Get(headerPhase); told != "" {
+			phase.Store(&told)
+		}
+		return nil
+	}})
 	req, err := newRequest(ctx, http.MethodPut, "/v1/database", params.query(path), body)
 	if err != nil {
 		return swapper.Report{}, err
 	}
 	req.Header.Set("Content-Type", databaseMediaType)
 	req.Header.Set("Expect", "100-continue")
+	req.Header.Set(headerPhase, "tell")
 	req.ContentLength, req.Trailer = -1, body.trailer
 
 	client := httpClient(c.socket, func(ctx context.Context, socket string) (net.Conn, error) {
@@ -157,7 +167,7 @@ func (c *Client) push(ctx context.Context, path string, src io.Reader, file *os.
 	}
 	res, err := send(client, req)
 	if err != nil {
-		return pushFailure(c.explain(ctx, "/v1/database", err), body)
+		return pushFailure(c.explain(ctx, "/v1/database", err), body, &phase)
 	}
 	defer res.Body.Close()
 	var report swapper.Report
@@ -169,7 +179,7 @@ func (c *Client) push(ctx context.Context, path string, src io.Reader, file *os.
 }
 
 // pushFailure returns what is known of a push whose answer was not success.
-func pushFailure(err error, body *pushBody) (swapper.Report, error) {
+func pushFailure(err error, body *pushBody, phase *heardPhase) (swapper.Report, error) {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		if p.Report != nil {
 			return *p.Report, err
@@ -183,6 +193,8 @@ func pushFailure(err error, body *pushBody) (swapper.Report, error) {
 	switch {
 	case srcErr != nil:
 		return swapper.Report{}, srcErr
+	case errors.Is(err, ErrConnectionLost) && phase.unchanged():
+		return swapper.Report{}, err
 	case ended:
 		return swapper.Report{}, fmt.Errorf("%w: %w", swapper.ErrOutcomeUnknown, err)
 	default:

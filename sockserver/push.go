@@ -24,6 +24,7 @@ func (a *api) servePush(w http.ResponseWriter, r *http.Request, cmd *command) er
 		return err
 	}
 
+	tellPhases(w, r, &opts)
 	if r.URL.Query().Get(paramFrom) != "" {
 		return a.pushBackup(w, r, cmd, db, opts)
 	}

@@ -89,6 +89,11 @@ type PushOptions struct {
 	// is left out.
 	Validate func(context.Context, *sql.DB) error
 
+	// BeforeSwap, if set, is called once, after all checks and with calls flowing, before
+	// anything is done that may replace the live database: until it has been called, the
+	// live database is certain to be as it was. A dry run does not call it.
+	BeforeSwap func()
+
 	// Logger gets a line for every step. The zero Logger, like zerolog.Nop(), logs
 	// nothing. Nothing waits for its writer, as with [hotswap/driver.WithLogger],
 	// except the end of the operation, for a quarter of a second at most.

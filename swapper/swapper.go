@@ -105,6 +105,12 @@ func (p *push) run(ctx context.Context, src io.Reader) error {
 	if err := p.rehearse(ctx); err != nil {
 		return err
 	}
+	if p.opts.BeforeSwap != nil && !p.opts.DryRun {
+		p.opts.BeforeSwap()
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	for try := 1; ; try++ {
 		if err := p.condition.prove(ctx); err != nil {
 			return err

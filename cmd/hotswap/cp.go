@@ -83,7 +83,7 @@ func (c *cpCmd) Run(ctx context.Context, stdio *streams) error {
 	if err == nil || !c.JSON {
 		return err
 	}
-	if printErr := printJSON(out.report, reportOfFailure(err, out.id, c.Src, c.Dst)); printErr != nil || out.report != stdio.err {
+	if printErr := printJSON(out.report, reportOfFailure(err, out.id, c.Src, cmp.Or(out.target, c.Dst))); printErr != nil || out.report != stdio.err {
 		return err
 	}
 	return printedError{err} // text would spoil the object
@@ -102,6 +102,9 @@ func (c *cpCmd) copy(ctx context.Context, out *output) (err error) {
 		return err
 	}
 	out.host = dst.host()
+	if dst.managed {
+		out.target = dst.path
+	}
 	switch {
 	case dst.managed && c.Check:
 		return usagef("--check is for a pull, but %s is a managed database", c.Dst).withHint("a push is checked without it")

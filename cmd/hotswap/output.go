@@ -17,6 +17,7 @@ type output struct {
 	dryRun      bool
 	host        string    // DST's, with a colon, if it is on another machine
 	id          string    // the command's, once the program is asked for it
+	target      string    // the managed database to push to, once it is known
 	live        *liveLine // nil: there is no progress to show
 	current     transfer  // the one that goes through this command
 	copying     transfer  // of the program's, for a snapshot; its bar is nil before
