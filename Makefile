@@ -116,7 +116,7 @@ plots: ## that the program that draws them builds
 page: ## the page, in Chromium; SHOTS=directory for pictures of it
 	cd internal/browser && go mod tidy -diff && go vet ./... && go test -count=1 -timeout 3m . $(if $(SHOTS),-shots '$(abspath $(SHOTS))')
 
-interop: ## beside Litestream, and on FUSE
+interop: ## beside Litestream, on FUSE, and through OpenSSH (Debian's openssh-server)
 	cd internal/interop && go mod tidy -diff && go vet ./... && go test -count=1 ./...
 
 ecosystem: ## with libraries that programs use, and a few of their own tests

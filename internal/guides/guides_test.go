@@ -83,6 +83,23 @@ func TestCommandsOfTheSSHGuideDoWhatItSays(t *testing.T) {
 	walk{world: w, at: laptop}.through(t, "ssh.md")
 }
 
+func TestCommandsOfTheGuideToOtherMachinesDoWhatItSays(t *testing.T) {
+	w := newWorld(t)
+	laptop := w.machine(t, "laptop", "app/db")
+	makeDatabase(t, filepath.Join(laptop, "new.sqlite3"), "new")
+	makeDatabase(t, filepath.Join(laptop, "app/db/production.sqlite3"), "test")
+	t.Setenv("HOME", laptop)
+	for _, name := range []string{"prod", "staging"} {
+		app := w.machine(t, name, "app/db", "elsewhere") + "/app"
+		makeDatabase(t, filepath.Join(app, "db/production.sqlite3"), "old")
+		w.start(t, app, socket, "program", "db/production.sqlite3")
+	}
+	w.start(t, laptop+"/app", socket, "program", "db/production.sqlite3")
+	makeDatabase(t, filepath.Join(w.machine(t, "volume"), "production.sqlite3"), "old")
+	w.startContained(t, "web", "volume")
+	walk{world: w, at: laptop}.through(t, "remote.md")
+}
+
 func TestCommandsOfTheRollbackGuideDoWhatItSays(t *testing.T) {
 	w := newWorld(t)
 	app := w.machine(t, "host", "db")

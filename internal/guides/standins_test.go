@@ -61,6 +61,12 @@ func become(dir string, env []string, args ...string) {
 
 // sshMain is "ssh HOST WORDS...".
 func sshMain() {
+	for len(os.Args) > 1 && strings.HasPrefix(os.Args[1], "-") { // those of hotswap's own, and one with a value
+		if os.Args[1] == "-o" {
+			os.Args = slices.Delete(os.Args, 1, 2)
+		}
+		os.Args = slices.Delete(os.Args, 1, 2)
+	}
 	if len(os.Args) < 3 || strings.HasPrefix(os.Args[1], "-") {
 		fail(255, "usage: ssh HOST COMMAND")
 	}
