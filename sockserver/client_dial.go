@@ -64,7 +64,7 @@ func whyNoServer(path string, err error) string {
 	info, statErr := os.Stat(path)
 	switch {
 	case errors.Is(statErr, fs.ErrNotExist):
-		return "there is no such socket; " + whereElse
+		return "there is no such socket; is the program running, does it call sockserver.Start, and is this its socket?"
 	case statErr == nil && info.Mode().Type() != fs.ModeSocket:
 		return "it is " + sqlitefile.KindOf(info.Mode()) + ", not a socket; " + whereElse
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -145,7 +145,7 @@ func unmanaged(what string, list []managed) *Problem {
 	}
 	if len(list) == 0 {
 		p.Detail = what + "; the program manages none"
-		p.Hint = "a program manages every database that it opens with sql.Open(\"" + driver.Name + "\", ...), provided that its directory exists"
+		p.Hint = "a program manages every database that it opens with sql.Open(\"" + driver.Name + "\", ...), provided that its directory exists; GORM and some other libraries need a line of their own for it (docs/libraries.md)"
 		return p
 	}
 	paths := make([]string, len(list))

@@ -215,7 +215,7 @@ func onlyManaged(list []sockserver.DatabaseInfo) (side, error) {
 func neitherManaged(src, dst side, word bool, list []sockserver.DatabaseInfo) error {
 	f := usagef("neither %s nor %s is a managed database; the program manages %s", src.arg, dst.arg, listed(list))
 	if len(list) == 0 {
-		return f.withHint(`a program manages every database that it opens with sql.Open("sqlite3-hotswap", ...), provided that its directory exists`)
+		return f.withHint("%s", whatIsManaged)
 	}
 	if word {
 		return f.withHint("%q means the file or directory of that name in the current directory; name one of those as SRC or DST", sockserver.TheDatabase)

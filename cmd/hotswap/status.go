@@ -121,10 +121,14 @@ func (c *statusCmd) redraw(block []byte, width int, first bool) []byte {
 	return b.Bytes()
 }
 
+// whatIsManaged ends a message to somebody who has none.
+const whatIsManaged = `a program manages every one that it opens with sql.Open("sqlite3-hotswap", ...), provided that its directory exists; ` +
+	"GORM and some other libraries need a line of their own for it (docs/libraries.md)"
+
 // printStatus writes a block of lines for each database.
 func printStatus(w io.Writer, list []sockserver.DatabaseInfo, now time.Time) {
 	if len(list) == 0 {
-		io.WriteString(w, "The program manages no database: it manages every one that it opens with sql.Open(\"sqlite3-hotswap\", ...), provided that its directory exists.\n")
+		fmt.Fprintf(w, "The program manages no database: %s.\n", whatIsManaged)
 	}
 	for i, db := range list {
 		if i > 0 {
