@@ -37,7 +37,8 @@ type api struct {
 
 	running running
 
-	pulls chan struct{} // one value for each pull in progress
+	pulls chan struct{} // one value for each pull in progress, and each held snapshot
+	held  heldSnapshots
 }
 
 func newAPI(cfg Config) *api {
@@ -50,6 +51,7 @@ func newAPI(cfg Config) *api {
 		orphansSeen: make(map[string]bool),
 		running:     running{commands: make(map[string]*CommandInfo)},
 		pulls:       make(chan struct{}, cfg.maxPulls()),
+		held:        heldSnapshots{patience: cfg.stallTimeout(), byID: make(map[string]*heldSnapshot)},
 	}
 	a.bindMetrics()
 	return a
@@ -79,6 +81,10 @@ func (a *api) handler() http.Handler {
 	a.handle(mux, http.MethodGet, "/v1/events", "events", a.serveEvents)
 	a.handle(mux, http.MethodGet, "/v1/snapshot", verbPull, a.serveSnapshot)
 	a.handle(mux, http.MethodPut, "/v1/database", verbPush, a.servePush)
+	a.handle(mux, http.MethodPost, "/v1/held", "hold", a.serveHold)
+	a.handle(mux, http.MethodPost, "/v1/held/hashes", "hashes", a.serveHashes)
+	a.handle(mux, http.MethodPost, "/v1/held/patch", verbPull, a.servePatch)
+	a.handle(mux, http.MethodPost, "/v1/held/release", "release", a.serveRelease)
 	a.handle(mux, http.MethodGet, "/v1/page", "page", a.servePageInfo)
 	mux.Handle("/", a.endpoint("page", a.servePage))
 	return mux

@@ -60,12 +60,20 @@ type PushParams struct {
 	// Timeout and MaxPause are the server's settings if 0.
 	Timeout  time.Duration
 	MaxPause time.Duration
+
+	// Whole sends the whole database, as it is. A server elsewhere (ClientConfig.Dial) is
+	// otherwise sent what differs from the live one, compressed, if src is a regular file
+	// at its beginning, or carries one.
+	Whole bool
+
+	held string // the snapshot that what is sent is based on; "" for none
 }
 
 func (p PushParams) query(path string) url.Values {
 	q := url.Values{}
 	for name, value := range map[string]string{
 		paramPath: path, paramID: p.ID, paramSource: p.Source, paramMethod: string(p.Method), paramIfChanged: p.IfChanged, paramIfMatch: p.IfMatch,
+		paramHeld: p.held,
 	} {
 		if value != "" {
 			q.Set(name, value)
@@ -115,6 +123,10 @@ func (c *Client) Push(ctx context.Context, path string, src io.Reader, params Pu
 	var file *os.File
 	if c.near {
 		file = fdpass.Source(src)
+	} else if !params.Whole {
+		if report, err := c.pushDifference(ctx, path, src, params); err != errWhole {
+			return report, err
+		}
 	}
 	report, err := c.push(ctx, path, src, file, params)
 	if takesNoPipe(err, file) {

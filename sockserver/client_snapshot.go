@@ -35,9 +35,33 @@ type SnapshotParams struct {
 	// Check has the copy checked before it is sent; Quick and
 	// SkipConstraintCheck say how, as in [swapper.PullOptions].
 	Check, Quick, SkipConstraintCheck bool
+	// Base, if set, is an older copy of the database, to which nobody writes: of a server
+	// elsewhere (ClientConfig.Dial), only what differs from it is asked for.
+	Base *os.File
+	// Whole has the whole database sent, as it is. A server elsewhere otherwise sends what
+	// differs from Base, or everything compressed.
+	Whole bool
 	// Begin, if set, is called before the first byte is written, with the size
 	// in bytes, or 0 if it is not known.
 	Begin func(size int64)
+}
+
+// setNames sets what names the command and its destination.
+func (p SnapshotParams) setNames(query url.Values) {
+	for name, value := range map[string]string{paramID: p.ID, paramDest: p.Dest} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+}
+
+// setCheck sets how the copy is to be checked.
+func (p SnapshotParams) setCheck(query url.Values) {
+	for name, value := range map[string]bool{paramCheck: p.Check, paramQuick: p.Quick, paramSkipConstraintCheck: p.SkipConstraintCheck} {
+		if value {
+			query.Set(name, "1")
+		}
+	}
 }
 
 // Snapshot writes a consistent copy of the database at path, an absolute path or
@@ -51,6 +75,10 @@ func (c *Client) Snapshot(ctx context.Context, path string, dst io.Writer, param
 	var file *os.File
 	if c.near {
 		file = fdpass.Dest(dst)
+	} else if !params.Whole {
+		if report, err := c.pullDifference(ctx, path, dst, params); err != errWhole {
+			return report, err
+		}
 	}
 	report, err := c.snapshot(ctx, path, dst, file, params)
 	if takesNoPipe(err, file) {
@@ -62,18 +90,10 @@ func (c *Client) Snapshot(ctx context.Context, path string, dst io.Writer, param
 // snapshot passes file, unless it is nil.
 func (c *Client) snapshot(ctx context.Context, path string, dst io.Writer, file *os.File, params SnapshotParams) (swapper.Report, error) {
 	query := url.Values{paramPath: {path}}
-	if params.ID != "" {
-		query.Set(paramID, params.ID)
-	}
-	if params.Dest != "" {
-		query.Set(paramDest, params.Dest)
-	}
-	for name, value := range map[string]bool{
-		paramDigest: params.Digest, paramCheck: params.Check, paramQuick: params.Quick, paramSkipConstraintCheck: params.SkipConstraintCheck,
-	} {
-		if value {
-			query.Set(name, "1")
-		}
+	params.setNames(query)
+	params.setCheck(query)
+	if params.Digest {
+		query.Set(paramDigest, "1")
 	}
 	req, err := newRequest(ctx, http.MethodGet, "/v1/snapshot", query, nil)
 	if err != nil {

@@ -76,11 +76,13 @@ type Config struct {
 	UI UI
 
 	// StallTimeout is how long a push may go without receiving a byte, or a
-	// pull without sending one, before it is aborted; 0 means a minute.
+	// pull without sending one, before it is aborted, and a held snapshot without a
+	// request before it is released; 0 means a minute.
 	StallTimeout time.Duration
 
-	// MaxPulls is how many pulls may be in progress at once, each of which
-	// takes as much disk space as its database; more are refused. 0 means 4.
+	// MaxPulls is how many pulls may be in progress at once, and snapshots be held for
+	// clients elsewhere, each of which takes as much disk space as its database; more are
+	// refused. 0 means 4.
 	MaxPulls int
 }
 

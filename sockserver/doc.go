@@ -24,6 +24,8 @@
 //	GET /v1/databases[?path=]  the managed databases, a JSON list of DatabaseInfo
 //	GET /v1/snapshot?path=     a consistent copy of one; its size is in Hotswap-Size
 //	PUT /v1/database?path=     the body replaces the database; answers a swapper.Report
+//	POST /v1/held?path=        holds a snapshot; answers hashes of it
+//	POST /v1/held/hashes?held= more of them; /v1/held/patch what differs, /v1/held/release
 //	GET /v1/version            a VersionInfo
 //	GET /metrics               the metrics, if the program serves any: see [Config.Metrics]
 //	GET /v1/events[?id=]       the status lines; on the stderr socket, at any path
@@ -56,6 +58,11 @@
 // SHA-256 takes longer than copying, so a snapshot into a descriptor has one
 // only with digest=1, and so does a push whose integrity check is skipped or
 // quick.
+//
+// A client elsewhere, which can pass none, has the server hold a snapshot of the live
+// database instead, finds what differs from it by hashes, and sends or gets only that,
+// as a patch: see package hotswap/internal/extents. A patched snapshot becomes the stage
+// of the push once it has the SHA-256 that the patch says.
 //
 // An error is an RFC 9457 problem detail, see [Problem].
 //

@@ -9,8 +9,10 @@ import (
 	"strconv"
 
 	"hotswap/driver"
+	"hotswap/internal/extents"
 	"hotswap/internal/fdpass"
 	"hotswap/internal/printable"
+	"hotswap/internal/transfer"
 	"hotswap/swapper"
 )
 
@@ -46,6 +48,10 @@ const (
 	ProblemDescriptor ProblemType = "urn:hotswap:problem:descriptor"
 	// The body is not what its digest says.
 	ProblemDigest ProblemType = "urn:hotswap:problem:digest-mismatch"
+	// The body is not a patch.
+	ProblemPatch ProblemType = "urn:hotswap:problem:bad-patch"
+	// The held snapshot that the request names is not there (any more).
+	ProblemNotHeld ProblemType = "urn:hotswap:problem:not-held"
 	// Nothing was received or sent for Config.StallTimeout.
 	ProblemStalled ProblemType = "urn:hotswap:problem:stalled"
 	// The live database is not the one of the request's If-Match.
@@ -135,6 +141,12 @@ var problemTable = []struct {
 		"the body was truncated", "send all of it again"},
 	{isErr(errDigestMismatch), ProblemDigest, http.StatusBadRequest,
 		"the body differs from its digest", "send it again"},
+	{isErr(transfer.ErrPatched), ProblemDigest, http.StatusBadRequest,
+		"the patched snapshot differs from its digest", "send the whole database"},
+	{isErr(extents.ErrPatch), ProblemPatch, http.StatusBadRequest,
+		"the body is not a patch", "send the whole database"},
+	{isErr(transfer.ErrNotHeld), ProblemNotHeld, http.StatusGone,
+		"the snapshot is not held", "have another one taken, or send the whole database"},
 	{isErr(errBodyStalled), ProblemStalled, http.StatusRequestTimeout,
 		"the client stalled", "make the source faster, or write it to a file first"},
 	{isErr(fdpass.ErrStalled), ProblemStalled, http.StatusRequestTimeout,

@@ -3,6 +3,7 @@ package sockserver
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 
 	"hotswap/driver"
@@ -33,9 +34,20 @@ func (a *api) servePush(w http.ResponseWriter, r *http.Request, cmd *command) er
 	}
 	body := newRequestBody(r.Context(), r, http.NewResponseController(w), a.cfg.stallTimeout())
 	defer body.close()
+	var source io.Reader = body
+	if id := r.URL.Query().Get(paramHeld); id != "" {
+		base, err := a.held.take(id)
+		if err != nil {
+			return err
+		}
+		defer base.release()
+		patch := &patchSource{requestBody: body, base: base.Held}
+		defer patch.close()
+		source = patch
+	}
 	opts.Logger, opts.Notify = cmd.log, cmd.notify
 	cmd.operated = true
-	report, err := a.push(r.Context(), db, body, opts)
+	report, err := a.push(r.Context(), db, source, opts)
 	cmd.report = &report
 	a.pushed.note(db.Path(), report)
 	if err != nil {
@@ -94,7 +106,7 @@ func (a *api) pushDescriptor(w http.ResponseWriter, r *http.Request, cmd *comman
 // pushOptions reads the options of a push from the query.
 func (a *api) pushOptions(r *http.Request) (swapper.PushOptions, error) {
 	q, err := parseQuery(r, paramPath, paramID, paramSource, paramFrom, paramSize, paramSkipIntegrityCheck, paramSkipConstraintCheck, paramSkipSchemaCheck, paramSkipRehearsal,
-		paramQuick, paramMethod, paramTimeout, paramMaxPause, paramForce, paramBackup, paramDryRun, paramDigest, paramIfChanged, paramIfMatch)
+		paramQuick, paramMethod, paramTimeout, paramMaxPause, paramForce, paramBackup, paramDryRun, paramDigest, paramIfChanged, paramIfMatch, paramHeld)
 	if err != nil {
 		return swapper.PushOptions{}, err
 	}
@@ -129,12 +141,14 @@ func (a *api) pushOptions(r *http.Request) (swapper.PushOptions, error) {
 		return opts, badRequest("parameter %q: %q is not %q", paramFrom, from, fromBackup)
 	case from != "" && (r.ContentLength != 0 || q.Has(paramSize) || q.Has(paramIfChanged) || r.Header.Get(headerDescriptor) != ""):
 		return opts, badRequest("parameter %q: no body, descriptor, %s or %s goes with it", paramFrom, paramSize, paramIfChanged)
+	case q.Has(paramHeld) && (from != "" || q.Has(paramSize) || r.Header.Get(headerDescriptor) != ""):
+		return opts, badRequest("parameter %q: no descriptor, %s or %s goes with it", paramHeld, paramSize, paramFrom)
 	case opts.Source == "" && from != "":
 		opts.Source = "the backup"
 	case opts.Source == "":
 		opts.Source = "the request's body"
 	}
-	if length := r.ContentLength; length > 0 {
+	if length := r.ContentLength; length > 0 && !q.Has(paramHeld) { // else it is the patch's
 		if opts.Size > 0 && opts.Size != length {
 			return opts, badRequest("parameter %q: %d, and the body has %d bytes", paramSize, opts.Size, length)
 		}

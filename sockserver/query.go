@@ -34,6 +34,9 @@ const (
 	paramIfChanged           = "if_changed"
 	paramIfMatch             = "if_match"
 	paramDigest              = "digest"
+	paramHeld                = "held"
+	paramExtent              = "extent"
+	paramKey                 = "key"
 )
 
 // maxIDLength bounds a command's id, which ends up in logs and status lines.

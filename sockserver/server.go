@@ -110,6 +110,7 @@ func (s *Server) Close() error {
 func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.socket.shutdown(ctx)
 	s.stopWatch()
+	s.api.held.close()
 	// The status lines end last: they have the ends of the aborted commands.
 	s.api.feed.close()
 	grace, cancel := context.WithTimeout(context.Background(), closeGrace)

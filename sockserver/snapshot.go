@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 
@@ -52,12 +53,11 @@ func (a *api) serveSnapshot(w http.ResponseWriter, r *http.Request, cmd *command
 	}
 	body := newSnapshotBody(r.Context(), w, a)
 	defer body.guard.linger()
-	select {
-	case a.pulls <- struct{}{}:
-		defer func() { <-a.pulls }()
-	default:
-		return tooMany("%d pulls are in progress, which is the limit (Config.MaxPulls)", cap(a.pulls))
+	free, err := a.pullSlot()
+	if err != nil {
+		return err
 	}
+	defer free()
 	var dst io.Writer = body
 	if d := cmd.descriptor; d != nil {
 		if err := d.Writable(); err != nil {
@@ -113,16 +113,22 @@ func newSnapshotBody(ctx context.Context, w http.ResponseWriter, a *api) *snapsh
 
 // begin sends the header; until then, a failure still has a status of its own.
 func (b *snapshotBody) begin(size int64) {
-	h := b.w.Header()
-	h.Set("Content-Type", databaseMediaType)
-	h.Set("Cache-Control", "no-store")
-	h.Set("Trailer", headerDigest+", "+trailerTag+", "+trailerReport)
+	fields := http.Header{"Trailer": {headerDigest + ", " + trailerTag + ", " + trailerReport}}
 	if b.filled {
-		h.Set(headerDescriptor, descriptorFilled)
+		fields.Set(headerDescriptor, descriptorFilled)
 	}
 	if size > 0 {
-		h.Set(headerSize, strconv.FormatInt(size, 10))
+		fields.Set(headerSize, strconv.FormatInt(size, 10))
 	}
+	b.start(databaseMediaType, fields)
+}
+
+// start sends a header with these fields.
+func (b *snapshotBody) start(mediaType string, fields http.Header) {
+	h := b.w.Header()
+	maps.Copy(h, fields)
+	h.Set("Content-Type", mediaType)
+	h.Set("Cache-Control", "no-store")
 	b.w.WriteHeader(http.StatusOK)
 	// A client that has the header recognises a failure: before it, a connection
 	// that ends looks like a stale one, and net/http repeats the request.

@@ -44,14 +44,15 @@ package swapper
 
 // The files, in the order of the story:
 //
-//	to read first  swapper: a push, as one function; pull, snapshot, send: a pull;
+//	to read first  swapper: a push, as one function; pull, snapshot, send, held: a pull;
 //	               operation: what is known while one runs
 //	the surface    options, report, errors, events, supported
 //	if-match       condition: whether the live database has changed; tag
 //	inspect        inspect, target, mount, identity, live, pragma, exclusive, lost, header:
 //	               the live database; served: one that has lost its name; claim, method,
 //	               lease: who else has it; oldersqlite: with what
-//	receive        stage, receive, receivepipe, stagewriter, digest, header, foreign
+//	receive        stage, receive, receivepipe, receivepatch, stagewriter, digest, header,
+//	               foreign
 //	check          check, integrity, scan, verdict, schema, difference
 //	rehearse       rehearse, seal, metadata
 //	freeze         visit, freeze, patience, attachers, peers, locked, shrink, rest

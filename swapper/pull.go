@@ -79,7 +79,12 @@ func (p *pull) run(ctx context.Context, dst io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer s.discard()
+	held := false
+	defer func() {
+		if !held {
+			s.discard()
+		}
+	}()
 	p.taken(s.size)
 	tag := p.startTag(ctx, func(ctx context.Context) (string, error) { return statetag.Of(ctx, s.file, s.size) })
 	defer tag.stop()
@@ -87,6 +92,11 @@ func (p *pull) run(ctx context.Context, dst io.Writer) error {
 		if err := p.check(ctx, s); err != nil {
 			return err
 		}
+	}
+	if holder, ok := dst.(transfer.Holder); ok {
+		p.report.Bytes, held = s.size, true
+		holder.Hold(newHeld(s, p.db.Path()))
+		return nil
 	}
 	p.phases.begin("send")
 	if p.opts.Begin != nil {

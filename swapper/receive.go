@@ -14,11 +14,12 @@ import (
 // receive fills the stage from the source.
 func (p *push) receive(ctx context.Context, src io.Reader) (err error) {
 	p.phases.begin("receive")
-	mode := fs.FileMode(private)
-	if !p.target.exists {
-		mode = 0o644 // what SQLite makes its files with
+	if patch, ok := src.(transfer.PatchSource); ok {
+		err = p.stageHeld(patch.Base())
+	} else {
+		err = p.newStage()
 	}
-	if p.stage, err = createStage(p.target.path, kindStage, mode); err != nil {
+	if err != nil {
 		return err
 	}
 	if p.inPlaceAhead() {
@@ -30,7 +31,14 @@ func (p *push) receive(ctx context.Context, src io.Reader) (err error) {
 	received := func(n int64) {
 		p.events.progress(StepReceiving, fmt.Sprintf("received %d bytes", n), n, p.opts.Size)
 	}
+	text := func() string { return fmt.Sprintf("received %d bytes", p.stage.size) }
 	switch src := src.(type) {
+	case transfer.PatchSource:
+		var patched int64
+		p.report.SHA256, patched, err = p.stage.receivePatch(ctx, src, received)
+		text = func() string {
+			return fmt.Sprintf("received %d bytes, of which %d differ from the live database and were sent", p.stage.size, patched)
+		}
 	case transfer.FileSource:
 		err = p.stage.receiveFile(ctx, src, p.opts, received)
 	case transfer.PipeSource:
@@ -42,8 +50,17 @@ func (p *push) receive(ctx context.Context, src io.Reader) (err error) {
 	if err != nil {
 		return err
 	}
-	p.events.step(StepReceived, fmt.Sprintf("received %d bytes", p.stage.size), map[string]any{fieldBytes: p.stage.size})
+	p.events.step(StepReceived, text(), map[string]any{fieldBytes: p.stage.size})
 	return nil
+}
+
+func (p *push) newStage() (err error) {
+	mode := fs.FileMode(private)
+	if !p.target.exists {
+		mode = 0o644 // what SQLite makes its files with
+	}
+	p.stage, err = createStage(p.target.path, kindStage, mode)
+	return err
 }
 
 // receive fills the stage from src, of opts.Size bytes if that is not 0. The

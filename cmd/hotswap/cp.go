@@ -30,6 +30,7 @@ type cpCmd struct {
 	Backup              bool          `short:"b" help:"Keep the replaced file beside the new one, as DST~; DST must be a database or a file."`
 	IfChanged           bool          `help:"Print unchanged, and push nothing, if the last push to DST had the same bytes and nothing has been written to DST since. The program remembers this until it exits."`
 	IfMatch             string        `placeholder:"TAG" help:"Push only if the live database still has the content that a pull printed this tag of: nothing was written to it since, and nothing swapped. Else the exit code is 3."`
+	Whole               bool          `help:"Send the whole database to or from another machine, as it is. Without it, only what differs from the database there, or from the DST of a pull, travels, compressed."`
 	DryRun              bool          `short:"n" help:"Check everything, replace nothing."`
 	Quiet               bool          `short:"q" help:"Print nothing but errors."`
 	Progress            string        `enum:"auto,always,never" default:"auto" help:"Show progress on stderr: auto, always or never. auto shows it if stderr is a terminal; --quiet never does."`
@@ -214,5 +215,6 @@ func (c *cpCmd) pushParams(source *source) sockserver.PushParams {
 		Digest:   c.JSON || c.IfChanged || !c.SkipIntegrityCheck && !c.Quick,
 		Timeout:  c.Timeout,
 		MaxPause: c.MaxPause,
+		Whole:    c.Whole,
 	}
 }

@@ -122,7 +122,8 @@ func exitCodeOf(t sockserver.ProblemType) int {
 		return exitUsage
 	case sockserver.ProblemChanged:
 		return exitChanged
-	case sockserver.ProblemBad, sockserver.ProblemSchema, sockserver.ProblemConstraint, sockserver.ProblemTruncated, sockserver.ProblemDigest:
+	case sockserver.ProblemBad, sockserver.ProblemSchema, sockserver.ProblemConstraint, sockserver.ProblemTruncated, sockserver.ProblemDigest,
+		sockserver.ProblemPatch:
 		return exitBadDatabase
 	case sockserver.ProblemNotAllowed, sockserver.ProblemPermission:
 		return exitNotAllowed

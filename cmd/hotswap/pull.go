@@ -18,6 +18,8 @@ func (c *cpCmd) pull(ctx context.Context, src, dst side, list []sockserver.Datab
 		return err
 	}
 	defer dest.abort()
+	older := olderCopy(src, dst)
+	defer older.Close()
 	id := sockserver.NewID()
 	out.id = id
 	lines := follow(ctx, client, id, out)
@@ -25,6 +27,7 @@ func (c *cpCmd) pull(ctx context.Context, src, dst side, list []sockserver.Datab
 	report, err := client.Snapshot(ctx, src.path, out.counting(dest), sockserver.SnapshotParams{
 		ID: id, Dest: dst.arg, Digest: c.JSON,
 		Check: c.Check, Quick: c.Quick, SkipConstraintCheck: c.SkipConstraintCheck,
+		Base: older, Whole: c.Whole,
 		Begin: func(size int64) {
 			out.current.reached(0, size)
 			if out.live != nil {
@@ -50,6 +53,19 @@ func (c *cpCmd) pull(ctx context.Context, src, dst side, list []sockserver.Datab
 		out.say("%s", out.pulled)
 	}
 	return out.done(report)
+}
+
+// olderCopy opens the file that a copy from another machine replaces; nil if there is
+// none. Most of it may be as it is there.
+func olderCopy(src, dst side) *os.File {
+	if !src.program.far() || !dst.replaceable() {
+		return nil
+	}
+	file, err := os.Open(dst.path)
+	if err != nil {
+		return nil // none, or it may not be read
+	}
+	return file
 }
 
 // counting is where to write to: a destination's file itself, where there is one, since

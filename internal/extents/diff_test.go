@@ -95,18 +95,9 @@ func apply(base []byte, patch io.Reader) ([]byte, error) {
 		return nil, err
 	}
 	defer p.Close()
-	result := make([]byte, p.Size)
-	copy(result, base)
-	for {
-		off, data, err := p.Next()
-		if err == io.EOF {
-			return result, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		copy(result[off:], data)
-	}
+	var result bytes.Buffer
+	err = p.Apply(context.Background(), &result, bytes.NewReader(base), int64(len(base)))
+	return result.Bytes(), err
 }
 
 func TestAPatchMakesTheNewerFileOutOfTheOlder(t *testing.T) {
@@ -220,7 +211,8 @@ func TestAKeyChangesAllHashes(t *testing.T) {
 		}
 		return got
 	}
-	if hash(NewLayout(4096)) == hash(NewLayout(4096)) {
+	one, other := hash(NewLayout(4096)), hash(NewLayout(4096))
+	if one == other {
 		t.Error("two transfers have the same hashes")
 	}
 }

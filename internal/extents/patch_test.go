@@ -2,6 +2,7 @@ package extents
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -32,6 +33,12 @@ func run(first uint64, count uint32, bytes int) []byte {
 	return append(b, make([]byte, bytes)...)
 }
 
+// empty is a patch whose result is empty.
+func empty() []byte {
+	sum := sha256.Sum256(nil)
+	return append(append(head(4096, 0)[:20], sum[:]...), run(0, 0, 0)...)
+}
+
 func TestWhatIsNoPatchIsRefused(t *testing.T) {
 	const four = 4 * 4096
 	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
@@ -52,9 +59,11 @@ func TestWhatIsNoPatchIsRefused(t *testing.T) {
 		"too many in a run":   {string(join(head(4096, 1<<30), run(0, 257, 0))), "a run of 257 extents"},
 		"a cut run":           {string(join(head(4096, four), run(0, 2, 4096))), "it ends early"},
 		"more behind its end": {string(join(head(4096, four), run(4, 0, 1))), "more behind its end"},
+		"a hole":              {string(join(head(4096, four), run(3, 1, 4096), run(4, 0, 0))), "nor has the base, of 8192 bytes"},
+		"another result":      {string(join(head(4096, four), run(0, 4, four), run(4, 0, 0))), "should have 00000"},
 		"nothing":             {"", "it ends early"},
 	} {
-		_, err := apply(nil, bytes.NewReader(frame(t, []byte(test.content))))
+		_, err := apply(make([]byte, 2*4096), bytes.NewReader(frame(t, []byte(test.content))))
 		if !errors.Is(err, ErrPatch) || !strings.Contains(err.Error(), test.words) {
 			t.Errorf("%s: got %v", name, err)
 		}
@@ -62,7 +71,7 @@ func TestWhatIsNoPatchIsRefused(t *testing.T) {
 }
 
 func TestBytesThatAreNoFrameAreRefused(t *testing.T) {
-	whole := frame(t, append(head(4096, 4096), run(1, 0, 0)...))
+	whole := frame(t, empty())
 	if _, err := apply(nil, bytes.NewReader(whole)); err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +108,7 @@ func TestABombTakesNoMoreThanARun(t *testing.T) {
 }
 
 func TestAnErrorOfTheConnectionIsNotThePatchs(t *testing.T) {
-	whole := frame(t, append(head(4096, 4096), run(1, 0, 0)...))
+	whole := frame(t, empty())
 	lost := errors.New("connection lost")
 	for n := range whole {
 		_, err := apply(nil, io.MultiReader(bytes.NewReader(whole[:n]), broken{lost}))

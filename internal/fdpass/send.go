@@ -59,6 +59,16 @@ func fileOf(stream any) *os.File {
 // access is what a file was opened for.
 type access struct{ read, write, appends bool }
 
+// Whole returns the regular file that src is all of, from its beginning; nil if it is
+// none. That may be on any system.
+func Whole(src io.Reader) *os.File {
+	file := fileOf(src)
+	if file == nil || !atStart(file) {
+		return nil
+	}
+	return file
+}
+
 // Source returns src as a file if its descriptor stands for all that is left to
 // read of it: a regular file at its beginning, or a pipe. Otherwise it returns nil.
 func Source(src io.Reader) *os.File {

@@ -62,6 +62,8 @@ var scenarios = []scenario{
 	{name: "pull-DELETE", journal: "DELETE", pull: true, do: pull},
 	{name: "pull-WAL-file", journal: "WAL", pull: true, do: pullToFile},
 	{name: "pull-DELETE-file", journal: "DELETE", pull: true, do: pullToFile},
+	{name: "patch-WAL", journal: "WAL", do: pushPatch(rename)},
+	{name: "patch-in-place-WAL", journal: "WAL", do: pushPatch(inPlace)},
 	{name: "passed-file", journal: "WAL", passes: theImage, do: pushPassed},
 	{name: "passed-pipe", journal: "WAL", passes: fullPipe, do: pushPassed},
 	{name: "pull-passed-pipe", journal: "WAL", pull: true, passes: emptyPipe, do: pullPassed},

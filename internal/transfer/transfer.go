@@ -90,6 +90,44 @@ type PipeDest interface {
 	MoveFrom(ctx context.Context, src *os.File, off, n int64) (int64, error)
 }
 
+// A Holder is a destination that keeps the snapshot where the pull has put it, in a file
+// beside the database. Its Write is never called.
+type Holder interface {
+	io.Writer
+	Hold(Held)
+}
+
+// Held is a snapshot that is kept. It never changes. Whoever holds it releases it, also
+// after a push with it.
+type Held interface {
+	io.ReaderAt
+	// Size returns its length in bytes.
+	Size() int64
+	// Release removes it. It may be called more than once.
+	Release()
+}
+
+// A PatchSource is what differs from a held snapshot of the same database: a push writes
+// that over the snapshot, which becomes its stage. Its Read is never called.
+type PatchSource interface {
+	io.Reader
+	Base() Held
+	// Begin returns what the result must have: its length, and its SHA-256. It is called
+	// before Next.
+	Begin() (size int64, sha256 [32]byte, err error)
+	// Next returns what the result has at an offset, valid until the next call and behind
+	// what the last one returned. After the last it returns io.EOF.
+	Next() (off int64, data []byte, err error)
+}
+
+var (
+	// ErrNotHeld: the snapshot that a push is to begin with was released, or the
+	// database is no longer where it was.
+	ErrNotHeld = errors.New("the snapshot that the push is based on is gone")
+	// ErrPatched: the result of a patch is not what it must be.
+	ErrPatched = errors.New("the snapshot with the patch applied is not what was sent")
+)
+
 // Piece is what a file is to have at an offset.
 type Piece struct {
 	Off  int64
