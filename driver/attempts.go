@@ -95,11 +95,6 @@ func (dr *drain) run(ctx context.Context) error {
 
 // What follows an attempt, with peers: the same in all processes.
 
-// onlyCalls reports whether none of them is held between its calls.
-func onlyCalls(all []Holder) bool {
-	return !slices.ContainsFunc(all, func(h Holder) bool { return h.Kind != HoldCall })
-}
-
 // restTogether is rest, in all processes. Those that have answered open their gates at
 // once, the others must have answered first.
 func (dr *drain) restTogether(ctx context.Context, holding map[*conn]word, pause time.Duration, long bool) error {

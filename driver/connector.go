@@ -8,11 +8,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ngrok/sqlmw"
+
 	"hotswap/internal/dsn"
 	"hotswap/internal/fileid"
 	"hotswap/internal/lognote"
-
-	"github.com/ngrok/sqlmw"
 )
 
 // OpenConnector makes the database of the name a managed one until the connector is

@@ -2,9 +2,11 @@ package driver
 
 import (
 	"fmt"
-	"hotswap/internal/printable"
+	"slices"
 	"strings"
 	"time"
+
+	"hotswap/internal/printable"
 )
 
 // Holder is one connection that a freeze waited for.
@@ -62,6 +64,11 @@ func (h Holder) String() string {
 		kind += ", which may only be waiting for that"
 	}
 	return kind
+}
+
+// onlyCalls reports whether none of them is held between its calls.
+func onlyCalls(all []Holder) bool {
+	return !slices.ContainsFunc(all, func(h Holder) bool { return h.Kind != HoldCall })
 }
 
 // process names another process.

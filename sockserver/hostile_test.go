@@ -6,12 +6,13 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"fmt"
-	"hotswap/internal/testenv"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"testing"
+
+	"hotswap/internal/testenv"
 )
 
 // contentOf is the digest of all rows.

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hotswap/internal/testenv"
 	"net"
 	"net/http"
 	"os"
 	"runtime"
 	"syscall"
 	"testing"
+
+	"hotswap/internal/testenv"
 )
 
 const nobody = 65534

@@ -5,13 +5,14 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
-	"hotswap/internal/sqlitefile"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"hotswap/internal/sqlitefile"
 )
 
 // beside is the name of an operation's file beside its database: hidden, so that

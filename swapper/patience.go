@@ -2,9 +2,10 @@ package swapper
 
 import (
 	"context"
+	"time"
+
 	"hotswap/driver"
 	"hotswap/internal/inside"
-	"time"
 )
 
 // patience is the timeout of a push, which all of its waits share, whichever the method.

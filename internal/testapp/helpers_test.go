@@ -12,11 +12,11 @@ import (
 	"testing"
 	"time"
 
-	"hotswap/internal/testenv"
-	"hotswap/swapper"
-
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
+
+	"hotswap/internal/testenv"
+	"hotswap/swapper"
 )
 
 // run is a service on a fixture, with all that it takes to check it afterwards.

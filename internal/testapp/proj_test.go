@@ -1,7 +1,6 @@
 package testapp
 
 import (
-	"hotswap/internal/testenv"
 	"maps"
 	"os"
 	"path/filepath"
@@ -9,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hotswap/internal/testenv"
 )
 
 // projDB is a database that nobody here made: views, triggers, foreign keys,
