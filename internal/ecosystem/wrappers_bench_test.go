@@ -19,8 +19,7 @@ import (
 // takes with this driver inside as against go-sqlite3, the two taking turns: time, heap
 // allocations, and descriptors of eight connections.
 func BenchmarkWrapped(b *testing.B) {
-	all := maps.Clone(wrappers)
-	all["none"] = func(name string, _ sqldriver.Driver, path string) (*sql.DB, error) { return sql.Open(name, path) }
+	all := withNone()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		for _, query := range []string{
 			"SELECT body FROM notes WHERE id = ?",
