@@ -62,7 +62,7 @@ func BenchmarkMemoryWrapped(b *testing.B) {
 	}
 }
 
-// withNone has the wrappers, and one that is none.
+// withNone has the wrappers, and a pool without any.
 func withNone() map[string]func(string, sqldriver.Driver, string) (*sql.DB, error) {
 	all := maps.Clone(wrappers)
 	all["none"] = func(name string, _ sqldriver.Driver, path string) (*sql.DB, error) { return sql.Open(name, path) }
