@@ -179,6 +179,9 @@ func (c *Client) push(ctx context.Context, path string, src io.Reader, file *os.
 	}
 	res, err := send(client, req)
 	if err != nil {
+		if !c.near {
+			phase.Store(nil) // the line may have ended, and not the server, which went on
+		}
 		return pushFailure(c.explain(ctx, "/v1/database", err), body, &phase)
 	}
 	defer res.Body.Close()

@@ -111,3 +111,12 @@ func TestAnotherUsersSocketIsNotFound(t *testing.T) {
 		t.Error("that of the directory's owner was not found")
 	}
 }
+
+func TestAnotherMachineDoesNotChooseTheNameOfACopy(t *testing.T) {
+	dir := t.TempDir()
+	far := &endpoint{link: &link{to: address{host: "prod"}}}
+	src := side{arg: "prod:app/db/live.db", path: "/root/.bashrc", managed: true, program: far}
+	if got, err := inDirectory(dir, src); err != nil || got != filepath.Join(dir, "live.db") {
+		t.Errorf("got %s, %v", got, err)
+	}
+}

@@ -52,7 +52,7 @@ func (c *cpCmd) newFile(dst, src side, old os.FileInfo) (destination, error) {
 	}
 	mode := fs.FileMode(0o644)
 	if src.host() != "" {
-		mode = src.mode
+		mode = src.mode.Perm()
 	} else if live, err := os.Stat(src.path); err == nil {
 		mode = live.Mode().Perm() // as cp: the source's, less the umask
 	}

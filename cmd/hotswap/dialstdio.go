@@ -24,7 +24,7 @@ type dialStdioCmd struct {
 
 // Help is the text below the flags.
 func (dialStdioCmd) Help() string {
-	return "The other end of `hotswap cp SRC HOST:DST`, which starts it through ssh. With --socket or its variable it connects to that program only."
+	return "The other end of `hotswap cp SRC HOST:DST`, which starts it through ssh. With --socket it connects to that program only."
 }
 
 // dialQuestion is what the command at home asks. A file's name need not be UTF-8, which
@@ -102,10 +102,10 @@ func (c *dialStdioCmd) answer(ctx context.Context, question []byte) (answer dial
 	}
 	where := c.sockets
 	if socket := string(asked.Socket); socket != "" {
-		if where.pinned() && where.Socket != socket {
-			return answer, nil, failf(exitNotAllowed, "--socket can't be chosen: the command there is bound to %s", where.socketPath())
+		if where.Socket != "" && where.Socket != socket {
+			return answer, nil, failf(exitNotAllowed, "--socket can't be chosen: the command there is bound to %s", where.Socket)
 		}
-		where.Socket = socket
+		where.Socket = fromHome(socket)
 	}
 	path := filepath.FromSlash(fromHome(string(asked.Path)))
 	if info, err := os.Stat(path); err == nil && info.IsDir() {

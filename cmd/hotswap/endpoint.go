@@ -27,12 +27,6 @@ func (p *endpoint) far() bool { return p != nil && p.link != nil }
 // pinned reports whether it is said which socket to use.
 func (s sockets) pinned() bool { return s.Socket != "" || os.Getenv(sockserver.EnvSocket) != "" }
 
-// socketPath is the one that is said, or the default.
-func (s sockets) socketPath() string {
-	path, _ := sockserver.SocketPaths(s.Socket, s.StderrSocket)
-	return path
-}
-
 // at is the client of a socket.
 func (s sockets) at(socket string) *endpoint {
 	s.Socket = socket

@@ -87,6 +87,11 @@ func (c *cpCmd) findSides(ctx context.Context, still *stillness) (src, dst side,
 		c.programs = append(c.programs, here)
 		src, dst, err = locateSides(c.Src, c.Dst, here.list)
 		src.program, dst.program = here, here
+		for _, s := range []*side{&src, &dst} {
+			if err == nil && !s.managed && !s.stdio() && !c.pinned() {
+				c.findOther(ctx, s)
+			}
+		}
 		return src, dst, here.list, err
 	}
 	var here *endpoint
@@ -128,6 +133,24 @@ func (c *cpCmd) findSides(ctx context.Context, still *stillness) (src, dst side,
 	return src, dst, list, err
 }
 
+// findOther finds a second program of this machine, if one near a side manages it.
+func (c *cpCmd) findOther(ctx context.Context, s *side) {
+	for _, socket := range c.sockets.sockets(s.path) {
+		if socket == s.program.client.SocketPath() {
+			continue
+		}
+		p := c.at(socket)
+		list, err := p.client.Databases(ctx, "")
+		if err == nil && manages(list, s.path) {
+			c.programs = append(c.programs, p)
+			*s, _ = locate(s.path, list)
+			s.program = p
+			return
+		}
+		p.close()
+	}
+}
+
 // leave lets go of the programs, and says what became of the way to one.
 func (c *cpCmd) leave(err error) error {
 	for _, p := range c.programs {
@@ -155,7 +178,9 @@ func (s side) base() string {
 	case s.stdio() || s.path == stdinPath:
 		return ""
 	case s.host() != "":
-		return path.Base(s.path) // another machine's separator
+		// As it was asked for: a machine is not to choose what is overwritten here.
+		asked, _ := parseAddress(s.arg)
+		return path.Base(asked.path)
 	default:
 		return filepath.Base(s.path)
 	}

@@ -153,7 +153,11 @@ func (l *link) whyNot(err error) error {
 	}
 	switch code := l.cmd.ProcessState.ExitCode(); code {
 	case 255:
-		return failf(exitNoServer, "%s: not reached: ssh failed, and says why above", host).withHint("`%s true` must work first", l.asked())
+		f := failf(exitNoServer, "%s: not reached: ssh failed, and says why above", host)
+		if _, err := os.Lstat(l.to.arg); err == nil {
+			return f.withHint("the file of that name is ./%s", l.to.arg)
+		}
+		return f.withHint("`%s true` must work first", l.asked())
 	case 127:
 		return failf(exitNoServer, "%s: hotswap is not installed there, or not in the PATH that a command gets from ssh", host).
 			withHint("install it there (/usr/local/bin, say), or name it: $%s=/path/to/hotswap", envRemote)
