@@ -95,7 +95,7 @@ package driver
 //	SQLite's own   leftbehind, opensqlite: its connections are closed so that no WAL is left
 //	               behind, and opened
 //	a file         moved, openers, whole: what is at the path, and who has it open; peers,
-//	               host, invite, adopttogether: also in other processes; anew, admit (also
+//	               host, complete, invite, adopttogether: also in other processes; anew, admit (also
 //	               tick): which file may be opened
 //	a call         waiting, close, abandon, disturbed, attach, lost, record, replay,
 //	               conclude: what a call can meet, and what it leaves; gate (also reopen):

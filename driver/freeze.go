@@ -136,8 +136,25 @@ func (dr *drain) close() (*Frozen, error) {
 		return nil, err
 	}
 	// The last of its own after all others: whoever closes last moves the WAL into the file.
-	if err := f.others.close(context.Background(), dr.opts.MaxPause, func() { f.Connections = dr.closeAll(1) }); err != nil {
+	own := func() { f.Connections = dr.closeAll(1) }
+	last := dr.opts.swap.BeforeLast
+	if last != nil {
+		own = func() {} // those that are closed can't be opened again
+		if err := f.others.complete(); err != nil {
+			return nil, err
+		}
+	}
+	if err := f.others.close(context.Background(), dr.opts.MaxPause, own); err != nil {
 		return nil, err
+	}
+	if last != nil {
+		err := f.others.complete()
+		if err == nil {
+			err = last()
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	f.Connections += dr.killed + dr.closeAll(0)
 	dr.d.setFrozen()

@@ -60,6 +60,9 @@ func (d insider) Strangers() (n int) {
 	return n
 }
 
+// Outsiders counts the opens of the file that belong to no managed connection.
+func (d insider) Outsiders() int { return d.strangers() }
+
 // Unlocked reports whether a connection has the file open without SQLite's locks.
 func (d insider) Unlocked(closed bool) bool {
 	for _, h := range door.Open(d.Path()) {

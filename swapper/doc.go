@@ -49,8 +49,8 @@ package swapper
 //	the surface    options, report, errors, events, supported
 //	if-match       condition: whether the live database has changed; tag
 //	inspect        inspect, target, mount, identity, live, pragma, exclusive, lost, header:
-//	               the live database; served: one that has lost its name; claim, method,
-//	               lease: who else has it; oldersqlite: with what
+//	               the live database; served, removed: one that has lost its name, pulled and
+//	               pushed over; claim, method, lease: who else has it; oldersqlite: with what
 //	receive        stage, receive, receivepipe, receivepatch, stagewriter, digest, header,
 //	               foreign
 //	check          check, integrity, scan, verdict, schema, difference

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/fileid"
 	"hotswap/internal/inside"
 	"hotswap/internal/openers"
 )
@@ -32,6 +33,9 @@ func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
 		return nil, err
 	}
 	swap := inside.FreezeOptions{InTurn: true, Quiet: p.rest.quiet()}
+	if p.removed.file != fileid.None {
+		swap.BeforeLast = p.holdRemoved
+	}
 	keeps := p.keepsRemoved()
 	if keeps {
 		swap.BeforeClose = p.keepRemoved(ctx)
@@ -122,10 +126,13 @@ func (p *push) freezeAll(ctx context.Context) (frozen *driver.Frozen, others att
 		if frozen, err = p.freeze(ctx); err != nil {
 			return nil, nil, err
 		}
+		if p.removed.closed {
+			ctx = context.WithoutCancel(ctx)
+		}
 		others, err = p.freezeAttachers(ctx)
 		// If none of them is in a swap any more, it has just ended; or an OnSwap callback
 		// runs, which may wait for this very push.
-		if !errors.Is(err, driver.ErrFreezing) || p.left() == 0 || try > 2 && !anyFreezing(p.db.Attachers()) {
+		if !errors.Is(err, driver.ErrFreezing) || p.removed.closed || p.left() == 0 || try > 2 && !anyFreezing(p.db.Attachers()) {
 			return frozen, others, err
 		}
 		p.phases.begin("wait")
@@ -153,7 +160,7 @@ func (p *push) freezeFailed(err error) error {
 		// One that is told of another swap just now would not be told of this one in place.
 		f := &failure{cause: err, kinds: []error{ErrBusy}, inPlace: !errors.Is(err, driver.ErrFreezing),
 			hint: "see what that process is doing, and try again"}
-		if f.inPlace {
+		if f.inPlace = f.inPlace && p.target.exists; f.inPlace {
 			f.hint += ", or push in place (--method=in-place)"
 		}
 		return f
@@ -234,7 +241,7 @@ func (p *push) reconnect() (int, error) {
 
 // thaw opens the gate, with the new database behind it or the old one.
 func (p *push) thaw(frozen *driver.Frozen, opened ...func()) {
-	if p.report.Swapped {
+	if p.report.Swapped || p.removed.restored {
 		frozen.Replaced()
 		if p.opts.SkipRehearsal {
 			inside.OfFrozen(frozen).ForgiveReplay()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/fileid"
 	"hotswap/internal/openers"
 	"hotswap/internal/printable"
 )
@@ -15,7 +16,7 @@ import (
 // lease has the last word.
 func (p *push) mayRename() error {
 	if !p.target.exists {
-		return nil // there is nothing that anybody could have open
+		return p.nobodyElsewhere()
 	}
 	if p.opts.method() == MethodInPlace {
 		return &failure{text: "asked for", inPlace: true}
@@ -66,16 +67,26 @@ func errInPlace(err error) error {
 	return nil
 }
 
-// nobodyElsewhere refuses while another process is seen to have the live file
-// open: it would go on with the old file, and its writes would be lost.
+// nobodyElsewhere refuses while another process is seen to have the live file open, or the
+// one that was removed: it would go on with the old file, and its writes would be lost.
 func (p *push) nobodyElsewhere() error {
-	if !p.target.exists {
+	file := p.target.state.inode()
+	switch {
+	case p.target.exists:
+	case p.removed.file == fileid.None:
 		return nil
+	case !p.removed.open:
+		if err := p.unopened(); err != nil {
+			return err
+		}
+		fallthrough
+	default:
+		file = p.removedInode()
 	}
 	var others []openers.Process
 	var preExec bool
 	look := func() bool {
-		others, preExec = openers.Look(p.target.state.inode())
+		others, preExec = openers.Look(file)
 		return preExec
 	}
 	openers.InTurn(look)
@@ -89,7 +100,7 @@ func (p *push) nobodyElsewhere() error {
 		return nil
 	}
 	if others, apart := p.withoutPeers(others); len(others) > 0 {
-		return errOpenElsewhere(others, apart...)
+		return p.errOpenElsewhere(others, apart...)
 	}
 	return nil
 }
@@ -125,14 +136,37 @@ const (
 	leaseTries = 25
 )
 
+// untilAlone calls lease until somebody else is seen to have the file open, or is not seen
+// for too long.
+func (p *push) untilAlone(file openers.Inode, lease func() error) error {
+	began, patience := time.Now(), unseenPatience
+	for try := 1; ; try++ {
+		err := lease()
+		if !errors.Is(err, errLeaseRefused) && !errors.Is(err, errFenceRefused) {
+			return err
+		}
+		others, preExec := openers.Look(file)
+		if preExec {
+			patience = preExecPatience // the next look may come between two of them
+		}
+		if len(others) > 0 || try >= leaseTries && time.Since(began) > patience {
+			return p.errOpenElsewhere(others)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // errOpenElsewhere is the error that says who else has the live file open.
-func errOpenElsewhere(others []openers.Process, apart ...driver.Peer) error {
+func (p *push) errOpenElsewhere(others []openers.Process, apart ...driver.Peer) error {
 	who := "a process that this one may not inspect"
 	if len(others) > 0 {
 		who = joinProcesses(others)
 	}
 	for _, peer := range apart {
 		who += "; " + peer.String() + " " + printable.Line(peer.Problem)
+	}
+	if !p.target.exists {
+		return errRemovedElsewhere(who)
 	}
 	return &failure{text: "the database is open in " + who, kinds: []error{ErrBusy},
 		hint:    "stop the other process from using it, since it would keep using the replaced file, and try again, or push in place (--method=in-place)",

@@ -2,7 +2,6 @@ package swapper
 
 import (
 	"hotswap/driver"
-	"hotswap/internal/fileid"
 	"hotswap/internal/sqlitefile"
 )
 
@@ -43,11 +42,4 @@ type pull struct {
 	report Report
 	events *events
 	phases phases
-}
-
-// removed is what a push finds of a live file that was removed or moved away.
-type removed struct {
-	file fileid.ID // fileid.None if it was not
-	open bool      // connections of the program have it open
-	kept *stage    // the copy that becomes the backup
 }

@@ -71,7 +71,8 @@ type PushOptions struct {
 	Force bool
 	// Backup keeps the replaced database beside the new one, at the same path with a
 	// "~" appended. An older backup is replaced. If its file was removed, but the program
-	// has it open, it is copied first, while calls wait, and Force does not apply.
+	// has it open, it is copied first, while calls wait, and Force does not apply. If the
+	// push then fails that copy is put at the path again, and is no backup.
 	Backup bool
 	// Digest puts the SHA-256 of the source into the Report even if the integrity
 	// check is skipped or quick. It takes longer to compute than a file to copy.

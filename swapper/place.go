@@ -130,19 +130,7 @@ func linkFailed(doing string, err error) error {
 // takeFreePlace gives the new file a name that nobody has; a plain rename would
 // replace what somebody has put there meanwhile.
 func (r *replacement) takeFreePlace() error {
-	err := renameFree(r.stage.path, r.target.path)
-	if errors.Is(err, errors.ErrUnsupported) {
-		if err = os.Link(r.stage.path, r.target.path); err == nil {
-			os.Remove(r.stage.path)
-		} else if errInPlace(linkFailed("", err)) != nil {
-			// Nothing is left but to look first.
-			if _, err = os.Lstat(r.target.path); err == nil {
-				err = os.ErrExist
-			} else if errors.Is(err, os.ErrNotExist) {
-				err = os.Rename(r.stage.path, r.target.path)
-			}
-		}
-	}
+	err := placeFree(r.stage.path, r.target.path)
 	switch {
 	case errors.Is(err, os.ErrExist):
 		return &failure{text: "the live database did not exist at first and does now", kinds: []error{ErrBusy}, hint: "try again"}
@@ -155,6 +143,24 @@ func (r *replacement) takeFreePlace() error {
 	}
 	r.push.report.Swapped, r.push.report.Method = true, MethodRename
 	return nil
+}
+
+// placeFree is renameFree, or what comes closest to it.
+func placeFree(from, to string) error {
+	err := renameFree(from, to)
+	if errors.Is(err, errors.ErrUnsupported) {
+		if err = os.Link(from, to); err == nil {
+			os.Remove(from)
+		} else if errInPlace(linkFailed("", err)) != nil {
+			// Nothing is left but to look first.
+			if _, err = os.Lstat(to); err == nil {
+				err = os.ErrExist
+			} else if errors.Is(err, os.ErrNotExist) {
+				err = os.Rename(from, to)
+			}
+		}
+	}
+	return err
 }
 
 // giveBack puts back what was there, before any call saw the new file. In the error

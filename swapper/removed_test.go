@@ -2,14 +2,11 @@ package swapper_test
 
 import (
 	"bufio"
-	"bytes"
-	"context"
 	"database/sql"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -68,50 +65,6 @@ func TestABackupOfARemovedFileHasEveryAcknowledgedWrite(t *testing.T) {
 			db.Close()
 			s.onlyFiles("live.sqlite3~")
 		})
-	}
-}
-
-// TestABackupOfARemovedFileIsRefusedWhileOthersMayWriteToIt: another process, or another
-// database's connection.
-func TestABackupOfARemovedFileIsRefusedWhileOthersMayWriteToIt(t *testing.T) {
-	t.Parallel()
-	s := start(t, t.TempDir(), "&_journal=WAL")
-	s.stamp()
-	other := startOther(t, "file:"+s.path)
-	other.must(readStamps)
-	displacements["removed"](t, s)
-	s.refuses(swapper.PushOptions{Backup: true}, swapper.ErrBusy, "could write to it after the backup was made")
-	s.refuses(swapper.PushOptions{Backup: true, DryRun: true}, swapper.ErrBusy, "could write to it after the backup was made")
-	other.quit()
-	s.mustPush(source(t, "new"), swapper.PushOptions{Backup: true})
-}
-
-// TestAPushThatFailsAfterARemovedFileWasClosedKeepsItsContent.
-func TestAPushThatFailsAfterARemovedFileWasClosedKeepsItsContent(t *testing.T) {
-	t.Parallel()
-	s := start(t, t.TempDir(), "&_journal=WAL")
-	s.exec("UPDATE items SET stamp = 'acknowledged'")
-	displacements["removed with its log"](t, s)
-	if err := os.MkdirAll(s.path+"-journal/full", 0o700); err != nil {
-		t.Fatal(err)
-	}
-	r, err := swapper.Push(context.Background(), s.db, bytes.NewReader(source(t, "new")), swapper.PushOptions{Backup: true})
-	if err == nil || r.Swapped || r.BackupPath != s.path+"~" || !strings.Contains(err.Error(), "what the removed file held is kept as") {
-		t.Fatalf("%+v, %v", r, err)
-	}
-	if stamps := stampsIn(t, r.BackupPath); stamps != "acknowledged" {
-		t.Error(stamps)
-	}
-	if err := os.RemoveAll(s.path + "-journal"); err != nil {
-		t.Fatal(err)
-	}
-	content, err := os.ReadFile(r.BackupPath)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.mustPush(content, swapper.PushOptions{})
-	if s.stamp() != "acknowledged" {
-		t.Error(s.stamp())
 	}
 }
 

@@ -151,7 +151,7 @@ func (r *replacement) openDoor() {
 // another, and keeps it so: whoever had would go on with the old file after the rename.
 func (r *replacement) beAlone() error {
 	if !r.target.exists {
-		return nil
+		return r.push.removedAlone()
 	}
 	state, err := r.target.still()
 	if err == nil {
@@ -177,24 +177,14 @@ func (r *replacement) beAlone() error {
 			inPlace: true,
 		}
 	}
-	began, patience := time.Now(), unseenPatience
-	for try := 1; ; try++ {
+	err = r.push.untilAlone(r.target.state.inode(), func() (err error) {
 		r.guard, err = newGuard(r.target.path, r.push.wantLease)
-		if err == nil {
-			return r.guards()
-		}
-		if !errors.Is(err, errLeaseRefused) && !errors.Is(err, errFenceRefused) {
-			return err
-		}
-		others, preExec := openers.Look(r.target.state.inode())
-		if preExec {
-			patience = preExecPatience // the next look may come between two of them
-		}
-		if len(others) > 0 || try >= leaseTries && time.Since(began) > patience {
-			return errOpenElsewhere(others)
-		}
-		time.Sleep(time.Millisecond)
+		return err
+	})
+	if err != nil {
+		return err
 	}
+	return r.guards()
 }
 
 // guards proves that the guard is on the file that was inspected, and not on one

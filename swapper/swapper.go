@@ -20,7 +20,8 @@ import (
 // its kind. If Report.Swapped is false the live database is as it was. If it is true
 // the new one is live, and the error is an ErrDurabilityUnknown or says which part of
 // the cleaning up failed. The one exception is ErrOutcomeUnknown, with which either may
-// be live. Cancelling ctx stops the push until the new database is live, not after.
+// be live. Cancelling ctx stops the push until the new database is live, not after; over
+// a file that was removed, only until its connections are closed.
 //
 // src is read to its end. It must return an error, not io.EOF, if it was truncated.
 //
@@ -124,7 +125,7 @@ func (p *push) run(ctx context.Context, src io.Reader) error {
 // goLive makes the stage the live database.
 func (p *push) goLive(ctx context.Context) error {
 	err := p.byRename(ctx)
-	if why := errInPlace(err); why != nil && p.opts.method() != MethodRename {
+	if why := errInPlace(err); why != nil && p.target.exists && p.opts.method() != MethodRename {
 		return p.inPlace(ctx, why)
 	}
 	return err
@@ -153,11 +154,15 @@ func (p *push) byRename(ctx context.Context) error {
 	defer others.thaw()
 	r := &replacement{push: p, target: p.target, stage: p.stage}
 	defer r.openDoor() // a no-op by then, as well
+	defer p.releaseRemoved()
+	if p.removed.closed {
+		ctx = context.WithoutCancel(ctx) // what it held can't be opened again: now to go on is the safe way
+	}
 	if err == nil {
 		err = r.run(ctx)
 	}
 	if !p.report.Swapped {
-		err = errors.Join(err, r.abandon(), r.putBack())
+		err = errors.Join(err, r.abandon(), r.putBack(), p.restoreRemoved())
 	}
 	r.openDoor()
 	p.thaw(frozen, others.thaw)

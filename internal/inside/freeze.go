@@ -66,6 +66,13 @@ type FreezeOptions struct {
 	// ErrNoneOpen and ErrUnread. A forced freeze has closed some.
 	BeforeClose Use
 
+	// BeforeLast, if set and WritesOnly is not, is for a file that is no longer at its path,
+	// which a connection that is closed can't open again. Peers close theirs first, and all
+	// that have the file must: one that takes no part, or has left, ends the freeze with a
+	// *driver.PeerError. Then BeforeLast is called, before any of the program's own is closed.
+	// An error ends the freeze, and after it nothing does.
+	BeforeLast func() error
+
 	// WritesWait, if set, is called as soon as writes wait, with WritesOnly. It must
 	// return at once.
 	WritesWait func()

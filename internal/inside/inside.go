@@ -88,6 +88,10 @@ type Connections interface {
 	// databases that have it attached, or of other drivers.
 	Strangers() int
 
+	// Outsiders is Strangers without the connections of managed databases, which can be
+	// frozen, too.
+	Outsiders() int
+
 	// Unlocked reports whether a connection of the process, as far as those can be
 	// seen, has the file open without SQLite's locks (immutable=1 or nolock=1). To such
 	// a connection a database written in place looks malformed. If closed is set the

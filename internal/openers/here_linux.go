@@ -1,6 +1,8 @@
 package openers
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"strconv"
 
@@ -68,6 +70,34 @@ func Head(file Inode, length int) []byte {
 		}
 	}
 	return nil
+}
+
+// Reopen opens the file once more, which may have lost its name, through a descriptor that
+// this process has of it; nil if it has none. To close what it returns drops the locks that
+// SQLite has on the file in this process, so it stays open for as long as anything else here
+// has the file.
+func Reopen(file Inode) (*os.File, error) {
+	names, err := descriptors()
+	for _, name := range names {
+		if fd, err := strconv.Atoi(name); err != nil || !file.isOpenAs(fd) {
+			continue
+		}
+		// The number may be another file's by now. What O_PATH opens stays the same file, and
+		// drops no locks when it is closed.
+		at, err := unix.Open("/proc/self/fd/"+name, unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != nil || !file.isOpenAs(at) {
+			unix.Close(at)
+			continue
+		}
+		defer unix.Close(at)
+		path := "/proc/self/fd/" + strconv.Itoa(at)
+		f, err := os.OpenFile(path, os.O_RDWR|unix.O_NONBLOCK, 0)
+		if errors.Is(err, fs.ErrPermission) {
+			f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+		}
+		return f, err
+	}
+	return nil, err
 }
 
 // Unlinked looks among the descriptors of this process for a file that was at path

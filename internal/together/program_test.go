@@ -192,6 +192,7 @@ type order struct {
 	Force    bool
 	DryRun   bool
 	Migrate  bool // a table more
+	NoBackup bool
 }
 
 // outcome is what it says.
@@ -211,7 +212,7 @@ func (p *program) push(text string) string {
 		return err.Error()
 	}
 	defer f.Close()
-	opts := swapper.PushOptions{Source: o.Source, Method: o.Method, Timeout: o.Timeout, MaxPause: o.MaxPause, Force: o.Force, DryRun: o.DryRun, Backup: true, Quick: true}
+	opts := swapper.PushOptions{Source: o.Source, Method: o.Method, Timeout: o.Timeout, MaxPause: o.MaxPause, Force: o.Force, DryRun: o.DryRun, Backup: !o.NoBackup, Quick: true}
 	if o.Migrate {
 		opts.SkipSchemaCheck = true
 		opts.Prepare = func(ctx context.Context, db *sql.DB) error {
