@@ -21,7 +21,7 @@ func (p *push) awaitAttachers(ctx context.Context) error {
 			return nil
 		}
 		if p.left() == 0 {
-			return attacherHeld(all[i], driver.ErrFreezing, attacherHint)
+			return errAttacherHeld(all[i], driver.ErrFreezing, attacherHint)
 		}
 		if announced != all[i] {
 			announced = all[i]
@@ -57,7 +57,7 @@ func (p *push) freezeAttachers(ctx context.Context) (all attachers, err error) {
 		most := min(attacherPatience, p.attempt())
 		frozen, err := db.Freeze(ctx, driver.FreezeOptions{Timeout: most, MaxPause: most, Logger: &p.opts.Logger})
 		if err != nil {
-			return all, attacherHeld(db, err, attacherHint)
+			return all, errAttacherHeld(db, err, attacherHint)
 		}
 		p.report.Connections += frozen.Connections
 		all = append(all, frozen)
@@ -67,7 +67,7 @@ func (p *push) freezeAttachers(ctx context.Context) (all attachers, err error) {
 
 const attacherHint = "try again, or push in place (--method=in-place)"
 
-func attacherHeld(db *driver.Database, cause error, hint string) error {
+func errAttacherHeld(db *driver.Database, cause error, hint string) error {
 	return &failure{text: printable.Line(db.Path()) + ", which has this database attached, can't be drained", cause: cause, kinds: []error{ErrBusy},
 		hint: hint, inPlace: true}
 }
@@ -98,7 +98,7 @@ func (o *overwrite) keepAttachersOut(ctx context.Context) (all attachers, err er
 		case ctx.Err() != nil:
 			return all, ctx.Err()
 		case shares:
-			return all, attacherHeld(db, err, "it reads through a shared cache, so its connections must be closed: try again")
+			return all, errAttacherHeld(db, err, "it reads through a shared cache, so its connections must be closed: try again")
 		}
 	}
 	return all, nil

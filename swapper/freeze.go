@@ -153,7 +153,7 @@ func (p *push) freezeFailed(err error) error {
 	var held *driver.HeldError
 	switch {
 	case errors.Is(err, inside.ErrNoneOpen):
-		return noneOpen(removedText)
+		return errNoneOpen(removedText)
 	case errors.Is(err, inside.ErrUnread):
 		return servedFailed(context.Background(), "copy the live database to its backup", err)
 	case errors.As(err, new(*driver.PeerError)):

@@ -63,7 +63,7 @@ func (p *push) mayLeaveRemoved() error {
 	why, hint := "it would keep using it", "have the program close it"
 	if p.opts.Backup {
 		if !p.removed.open {
-			f := noneOpen(removedText)
+			f := errNoneOpen(removedText)
 			f.text += ", and there is nothing to make a backup of"
 			f.kinds, f.hint = []error{ErrTarget}, "move it back, or push without --backup"
 			return f

@@ -50,14 +50,14 @@ func (p *pull) snapshotServed(ctx context.Context, what string) (s *stage, err e
 		if file, _ := inside.Of(p.db).Missing(); file == fileid.None && inside.Of(p.db).Whole() {
 			return nil, errReplaced() // meanwhile
 		}
-		return nil, noneOpen(what)
+		return nil, errNoneOpen(what)
 	case err != nil:
 		return nil, servedFailed(ctx, "copy what the program serves", err)
 	}
 	return s, nil
 }
 
-func noneOpen(what string) *failure {
+func errNoneOpen(what string) *failure {
 	return &failure{text: what + ", and no connection of the program has the one open any longer that was there: what that held is gone, unless it was moved or has another name",
 		kinds: []error{ErrNotExist}, hint: "move it back, or push another"}
 }

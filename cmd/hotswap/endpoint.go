@@ -81,7 +81,7 @@ func (s sockets) find(ctx context.Context, still *stillness, paths ...string) (*
 	}
 	switch {
 	case first == nil && nowhere:
-		return nil, lookedFor(firstErr, paths)
+		return nil, errNoSocketIn(firstErr, paths)
 	case first == nil:
 		return nil, firstErr
 	}
@@ -89,8 +89,8 @@ func (s sockets) find(ctx context.Context, still *stillness, paths ...string) (*
 	return first, nil
 }
 
-// lookedFor adds where no socket was to the failure to reach one.
-func lookedFor(err error, paths []string) error {
+// errNoSocketIn adds to the failure to reach a socket where none was.
+func errNoSocketIn(err error, paths []string) error {
 	var dirs []string
 	for _, path := range append([]string{"."}, paths...) {
 		dir := realOr(path)

@@ -143,7 +143,7 @@ func (l *link) whyNot(err error) error {
 	host := l.to.host
 	if noise, is := errors.AsType[*tunnel.NoiseError](err); is {
 		return failf(exitNoServer, "%s: %q was printed there before hotswap began", host, noise.Text).
-			withHint("what the shell there reads at its start (.bashrc, say) must print nothing for a command: `%s true` has to be silent", l.asked())
+			withHint("what the shell there reads at its start (.bashrc, say) must print nothing for a command: `%s true` has to be silent", l.commandLine())
 	}
 	if errors.Is(err, tunnel.ErrVersion) {
 		return failf(exitNoServer, "%s: the hotswap there has another version of dial-stdio", host).withHint("install the same version on both machines")
@@ -157,7 +157,7 @@ func (l *link) whyNot(err error) error {
 		if _, err := os.Lstat(l.to.arg); err == nil {
 			return f.withHint("the file of that name is ./%s", l.to.arg)
 		}
-		return f.withHint("`%s true` must work first", l.asked())
+		return f.withHint("`%s true` must work first", l.commandLine())
 	case 127:
 		return failf(exitNoServer, "%s: hotswap is not installed there, or not in the PATH that a command gets from ssh", host).
 			withHint("install it there (/usr/local/bin, say), or name it: $%s=/path/to/hotswap", envRemote)
@@ -172,8 +172,8 @@ func (l *link) whyNot(err error) error {
 	}
 }
 
-// asked is how a user would ask the same.
-func (l *link) asked() string {
+// commandLine is what a user would run to reach the same machine.
+func (l *link) commandLine() string {
 	words := []string{"ssh"}
 	if ssh := os.Getenv(envSSH); ssh != "" {
 		words[0] = ssh
