@@ -27,6 +27,7 @@ type api struct {
 	pull pullFunc
 
 	pushed lastPushes
+	tags   backupTags
 
 	guard browserGuard
 
@@ -76,6 +77,7 @@ type endpoint func(http.ResponseWriter, *http.Request, *command) error
 func (a *api) handler() http.Handler {
 	mux := http.NewServeMux()
 	a.handle(mux, http.MethodGet, "/v1/databases", "list", a.serveDatabases)
+	a.handle(mux, http.MethodGet, backupsPath, "backups", a.serveBackups)
 	a.handle(mux, http.MethodGet, "/v1/version", "version", a.serveVersion)
 	a.handle(mux, http.MethodGet, "/metrics", "metrics", a.serveMetrics)
 	a.handle(mux, http.MethodGet, "/v1/events", "events", a.serveEvents)

@@ -9,10 +9,12 @@ import (
 	"os"
 	"time"
 
+	"hotswap/internal/backups"
 	"hotswap/internal/door"
 	"hotswap/internal/printable"
 	"hotswap/internal/sqlitefile"
 	"hotswap/internal/unix"
+	"hotswap/swapper"
 )
 
 // BackupInfo is the backup of a database: the one that a push with the option
@@ -25,7 +27,7 @@ type BackupInfo struct {
 }
 
 func backupOf(path string) *BackupInfo {
-	name := sqlitefile.BackupPath(path)
+	name := latestBackup(path)
 	info, err := os.Lstat(name)
 	if err != nil || !info.Mode().IsRegular() {
 		return nil
@@ -33,11 +35,26 @@ func backupOf(path string) *BackupInfo {
 	return &BackupInfo{Path: name, Size: info.Size(), Modified: info.ModTime()}
 }
 
+// latestBackup is the path of the backup that was kept last. Where that can't be told it
+// is the simple one's, if there is one, else that of the highest number.
+func latestBackup(path string) string {
+	simple := backups.SimplePath(path)
+	all, err := swapper.Backups(path)
+	if err != nil || len(all) == 0 {
+		return simple
+	}
+	last := all[len(all)-1]
+	if last.Number > 0 || all[0].Replaced.After(last.Replaced) {
+		return all[0].Path
+	}
+	return simple
+}
+
 // fromBackup is the value of the parameter from by which a push takes the backup
 // beside the database instead of a body.
 const fromBackup = "backup"
 
-// backupSource reads the backup of a database, for a push that takes it back. It has it
+// backupSource reads a backup of a database, for a push that takes it back. It has it
 // open only from its first Read to its end: a push whose own backup goes there refuses
 // what the program has open.
 type backupSource struct {
@@ -48,7 +65,10 @@ type backupSource struct {
 
 // findBackup finds the backup of the database at path. The caller closes it.
 func findBackup(path string) (*backupSource, error) {
-	name := sqlitefile.BackupPath(path)
+	return openBackup(latestBackup(path))
+}
+
+func openBackup(name string) (*backupSource, error) {
 	info, err := os.Lstat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -13,6 +13,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"hotswap/swapper"
 )
 
 const (
@@ -24,6 +26,7 @@ const (
 	// answerTimeout bounds the wait for an answer that takes the server no work.
 	answerTimeout = 15 * time.Second
 	versionPath   = "/v1/version"
+	backupsPath   = "/v1/backups"
 	// maxAnswer bounds what a client reads of an answer other than a snapshot.
 	maxAnswer = 16 << 20
 	// transferBuffer is how much of a database goes through at a time.
@@ -110,6 +113,27 @@ func (c *Client) Databases(ctx context.Context, path string) ([]DatabaseInfo, er
 	}
 	var list []DatabaseInfo
 	err := c.get(ctx, "/v1/databases", query, &list)
+	return list, err
+}
+
+// Backups returns what pushes have kept of the database at path, as [swapper.Backups]
+// does, with their tags if those are asked for: then each of them is read for that.
+func (c *Client) Backups(ctx context.Context, path string, tags bool) ([]swapper.Backup, error) {
+	query := url.Values{paramPath: {path}}
+	if tags {
+		query.Set(paramTags, "1")
+	}
+	req, err := newRequest(ctx, http.MethodGet, backupsPath, query, nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := send(c.commands, req)
+	if err != nil {
+		return nil, c.explain(ctx, backupsPath, err)
+	}
+	defer res.Body.Close()
+	var list []swapper.Backup
+	err = decodeAnswer(res, &list)
 	return list, err
 }
 

@@ -41,6 +41,8 @@ type PushParams struct {
 	Quick               bool
 	Force               bool
 	Backup              bool
+	BackupAs            swapper.BackupNames
+	Keep                int
 	DryRun              bool
 	// Method is swapper.MethodAuto if empty.
 	Method swapper.Method
@@ -101,6 +103,12 @@ func (p PushParams) query(path string) url.Values {
 		if value != 0 {
 			q.Set(name, value.String())
 		}
+	}
+	if p.BackupAs != "" {
+		q.Set(paramBackup, string(p.BackupAs))
+	}
+	if p.Keep > 0 {
+		q.Set(paramKeep, strconv.Itoa(p.Keep))
 	}
 	if p.Size > 0 {
 		q.Set(paramSize, strconv.FormatInt(p.Size, 10))

@@ -63,6 +63,10 @@ type Config struct {
 	Timeout  time.Duration
 	MaxPause time.Duration
 
+	// Keep, if not 0, has every push that says nothing else keep the replaced database as a
+	// numbered backup, and that many of them; see [hotswap/swapper.PushOptions].
+	Keep int
+
 	// AllowUIDs and AllowGIDs admit users beside the process's own and root. A
 	// group is compared with the primary group of the client's process. If
 	// either is set, the sockets have mode 0666, in a directory that is created
@@ -132,6 +136,9 @@ func (c Config) validate() error {
 	if c.Timeout < 0 || c.MaxPause < 0 || c.StallTimeout < 0 {
 		return fmt.Errorf("configure the server: a negative duration (Timeout %s, MaxPause %s, StallTimeout %s)",
 			c.Timeout, c.MaxPause, c.StallTimeout)
+	}
+	if c.Keep < 0 {
+		return fmt.Errorf("configure the server: Keep is negative (%d)", c.Keep)
 	}
 	if c.MaxPulls < 0 {
 		return fmt.Errorf("configure the server: MaxPulls is negative (%d)", c.MaxPulls)

@@ -22,6 +22,7 @@
 // speak it; docs/api.md describes all of it:
 //
 //	GET /v1/databases[?path=]  the managed databases, a JSON list of DatabaseInfo
+//	GET /v1/backups?path=      what pushes have kept of one, a JSON list of swapper.Backup
 //	GET /v1/snapshot?path=     a consistent copy of one; its size is in Hotswap-Size
 //	PUT /v1/database?path=     the body replaces the database; answers a swapper.Report
 //	POST /v1/held?path=        holds a snapshot; answers hashes of it
@@ -34,7 +35,8 @@
 //
 // path is absolute, or the word "database" for the only managed one. A PUT
 // takes skip_integrity_check, skip_constraint_check, skip_schema_check,
-// skip_rehearsal, quick, force, backup, dry_run and digest (1 or 0), method
+// skip_rehearsal, quick, force, backup, dry_run and digest (1 or 0; backup also
+// simple, numbered or existing, with keep), method
 // (auto, rename or in-place), timeout and max_pause ("1m30s"), source (a name
 // for the log), size (in bytes, if the body is chunked), id (the command's) and
 // from ("backup", without a body: the backup beside the database is pushed);

@@ -16,6 +16,7 @@ func (a *api) servePush(w http.ResponseWriter, r *http.Request, cmd *command) er
 	if err != nil {
 		return err
 	}
+	opts.By = cmd.info.by()
 	db, done, err := cmd.open()
 	if err != nil {
 		return err
@@ -106,7 +107,7 @@ func (a *api) pushDescriptor(w http.ResponseWriter, r *http.Request, cmd *comman
 // pushOptions reads the options of a push from the query.
 func (a *api) pushOptions(r *http.Request) (swapper.PushOptions, error) {
 	q, err := parseQuery(r, paramPath, paramID, paramSource, paramFrom, paramSize, paramSkipIntegrityCheck, paramSkipConstraintCheck, paramSkipSchemaCheck, paramSkipRehearsal,
-		paramQuick, paramMethod, paramTimeout, paramMaxPause, paramForce, paramBackup, paramDryRun, paramDigest, paramIfChanged, paramIfMatch, paramHeld)
+		paramQuick, paramMethod, paramTimeout, paramMaxPause, paramForce, paramBackup, paramKeep, paramDryRun, paramDigest, paramIfChanged, paramIfMatch, paramHeld)
 	if err != nil {
 		return swapper.PushOptions{}, err
 	}
@@ -122,13 +123,13 @@ func (a *api) pushOptions(r *http.Request) (swapper.PushOptions, error) {
 		Timeout:             q.duration(paramTimeout, a.cfg.Timeout),
 		MaxPause:            q.duration(paramMaxPause, a.cfg.MaxPause),
 		Force:               q.boolean(paramForce),
-		Backup:              q.boolean(paramBackup),
 		DryRun:              q.boolean(paramDryRun),
 		IfMatch:             q.ifMatch(r.Header),
 		Digest:              q.boolean(paramDigest),
 		Prepare:             a.cfg.Prepare,
 		Validate:            a.cfg.Validate,
 	}
+	q.backup(&opts, a.cfg.Keep)
 	q.digest(paramIfChanged)
 	if q.err != nil {
 		return opts, q.err

@@ -1,6 +1,7 @@
 package sockserver
 
 import (
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -30,6 +31,8 @@ const (
 	paramMaxPause            = "max_pause"
 	paramForce               = "force"
 	paramBackup              = "backup"
+	paramKeep                = "keep"
+	paramTags                = "tags"
 	paramDryRun              = "dry_run"
 	paramIfChanged           = "if_changed"
 	paramIfMatch             = "if_match"
@@ -121,15 +124,42 @@ func (q *query) method() swapper.Method {
 }
 
 // size reads a number of bytes; absent is 0.
-func (q *query) size(name string) int64 {
+func (q *query) size(name string) int64 { return q.number(name, math.MaxInt64, "a number of bytes") }
+
+// number reads a number up to most; absent is 0.
+func (q *query) number(name string, most int64, what string) int64 {
 	if !q.Has(name) {
 		return 0
 	}
 	value, err := strconv.ParseInt(q.Get(name), 10, 64)
-	if err != nil || value < 0 {
-		q.fail(name, "a number of bytes")
+	if err != nil || value < 0 || value > most {
+		q.fail(name, what)
 	}
 	return value
+}
+
+// backup reads whether, and how, a push keeps what it replaces: a flag, or one of
+// swapper.BackupNames. keep is the program's own setting.
+func (q *query) backup(opts *swapper.PushOptions, keep int) {
+	switch text := q.Get(paramBackup); text {
+	case string(swapper.BackupSimple), string(swapper.BackupNumbered), string(swapper.BackupExisting):
+		opts.Backup, opts.BackupAs = true, swapper.BackupNames(text)
+	default:
+		opts.Backup = q.boolean(paramBackup)
+	}
+	opts.Keep = int(q.number(paramKeep, math.MaxInt32, "a number of backups"))
+	if q.err == nil && opts.Keep > 0 && opts.BackupAs != swapper.BackupNumbered {
+		q.err = badRequest("parameter %q: it goes with %s=%s", paramKeep, paramBackup, swapper.BackupNumbered)
+	}
+	if keep == 0 {
+		return
+	}
+	if !q.Has(paramBackup) {
+		opts.Backup, opts.BackupAs = true, swapper.BackupNumbered
+	}
+	if opts.BackupAs == swapper.BackupNumbered && opts.Keep == 0 {
+		opts.Keep = keep
+	}
 }
 
 // validID accepts the absence of an id, too.

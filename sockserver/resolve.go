@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"hotswap/driver"
+	"hotswap/internal/backups"
 	"hotswap/internal/dbpath"
 	"hotswap/internal/inside"
 	"hotswap/internal/printable"
@@ -99,7 +100,7 @@ func databaseName(path string) bool {
 	if strings.HasPrefix(name, ".") {
 		return false
 	}
-	return !strings.HasSuffix(name, sqlitefile.BackupSuffix) &&
+	return !strings.HasSuffix(name, backups.Suffix) &&
 		!slices.ContainsFunc(sqlitefile.Sidecars[:], func(suffix string) bool { return strings.HasSuffix(name, suffix) })
 }
 

@@ -97,7 +97,7 @@ func (g browserGuard) info() PageInfo {
 func (a *api) servePage(w http.ResponseWriter, r *http.Request, _ *command) error {
 	if !page.Serves(r) {
 		p := badRequest("nothing is served at %s: there are %s", r.URL.Path,
-			"/v1/databases, /v1/database, /v1/snapshot, /v1/held, /v1/events, /v1/version and /metrics, and for a browser a page at /")
+			"/v1/databases, /v1/backups, /v1/database, /v1/snapshot, /v1/held, /v1/events, /v1/version and /metrics, and for a browser a page at /")
 		p.Status = http.StatusNotFound
 		return p
 	}

@@ -5,13 +5,14 @@ import (
 	"io/fs"
 	"os"
 
+	"hotswap/internal/backups"
 	"hotswap/internal/sqlitefile"
 )
 
 // aside is what the sidecars of a database that can't be read are called until
 // their place is beside its backup. No recovery takes that for its own.
 func (r *replacement) aside(suffix string) string {
-	return sqlitefile.BackupPath(r.target.path + suffix)
+	return backups.SimplePath(r.target.path + suffix)
 }
 
 // setAside takes the sidecars of an unread live database from their place, where
@@ -46,8 +47,8 @@ func (r *replacement) setAside() error {
 func (r *replacement) keepAside() (err error) {
 	for _, suffix := range r.asides {
 		cause := errors.New("the backup has another name")
-		if r.push.report.BackupPath == r.push.backupPath() {
-			cause = os.Rename(r.aside(suffix), r.push.backupPath()+suffix)
+		if r.push.named {
+			cause = os.Rename(r.aside(suffix), r.push.report.BackupPath+suffix)
 		}
 		if cause != nil {
 			err = errors.Join(err, &failure{text: "swapped, but the old database's log could not be moved beside its backup", cause: cause,

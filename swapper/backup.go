@@ -1,27 +1,105 @@
 package swapper
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
+	"hotswap/internal/backups"
 	"hotswap/internal/dbpath"
+	"hotswap/internal/sqlitefile"
 )
+
+// backupAs is how the backup is named; backups.None if there is to be none.
+func (p *push) backupAs() backups.Kind {
+	switch {
+	case !p.opts.Backup:
+		return backups.None
+	case p.opts.BackupAs == "":
+		return backups.Simple
+	}
+	return backups.Kind(p.opts.BackupAs)
+}
+
+// resolveBackup finds out how the backup is to be named.
+func (p *push) resolveBackup() (err error) {
+	if p.opts.BackupAs != "" {
+		p.opts.Backup = true
+	}
+	as := p.backupAs()
+	if as != backups.None {
+		if as, err = backups.Parse(string(as)); err != nil {
+			return &failure{text: "BackupAs: " + err.Error(), kinds: []error{ErrTarget}}
+		}
+		if as, err = as.Resolve(p.db.Path()); err != nil {
+			return failed("look for earlier backups", err)
+		}
+	}
+	p.opts.Backup, p.opts.BackupAs = as != backups.None, BackupNames(as)
+	if p.opts.Keep < 0 || p.opts.Keep > 0 && as != backups.Numbered {
+		return &failure{text: fmt.Sprintf("Keep is %d, and there is no numbered backup", p.opts.Keep), kinds: []error{ErrTarget},
+			hint: "it says how many numbered backups to keep: push with one"}
+	}
+	return nil
+}
 
 // nameBackup renames what holds the old database to its backup name, durably.
 func (p *push) nameBackup(undo string) error {
-	if err := renameToBackup(undo, p.backupPath()); err != nil {
+	p.note(undo)
+	path, err := renameToBackup(undo, p.db.Path(), p.backupAs())
+	if err != nil {
 		p.report.BackupPath = undo
 		return &failure{text: "swapped, but the old database could not be renamed to its backup name", cause: err,
 			hint: "the old database is kept as " + undo + ", and gets its name before the next push"}
 	}
-	p.report.BackupPath = p.backupPath()
+	p.report.BackupPath, p.named = path, true
 	if err := p.target.syncDir(); err != nil {
 		return &failure{text: "swapped, but the backup's name may not survive a power loss", cause: err, kinds: []error{ErrDurabilityUnknown}}
 	}
+	p.prune()
 	return nil
+}
+
+// renameToBackup gives what holds the old database its backup name, and returns that. If
+// the process dies in here, the name that it has says that it is to be kept, and
+// RemoveOrphans does all of this again.
+func renameToBackup(undo, live string, as backups.Kind) (path string, err error) {
+	if as == backups.Numbered {
+		return backups.Number(live, func(to string) error {
+			err := renameFree(undo, to)
+			if !errors.Is(err, errors.ErrUnsupported) {
+				return err
+			}
+			if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
+				return cmp.Or(err, fs.ErrExist)
+			}
+			return os.Rename(undo, to)
+		})
+	}
+	path = backups.SimplePath(live)
+	// An older backup that somebody opened may have left a WAL, which would be
+	// replayed into this one.
+	removed := false
+	for _, suffix := range sqlitefile.Sidecars {
+		err := os.Remove(path + suffix)
+		if err != nil && !sqlitefile.Absent(err) {
+			return "", err
+		}
+		removed = removed || err == nil
+	}
+	if removed { // and a power loss must not bring it back beside this one
+		if err := syncPath(filepath.Dir(path)); err != nil {
+			return "", err
+		}
+	}
+	return path, os.Rename(undo, path)
 }
 
 // copyOld copies the old content, which the write lock now keeps as it is, to
@@ -66,7 +144,11 @@ func (o *overwrite) keepCopy() error {
 	if o.copied == nil || o.kept {
 		return nil
 	}
-	name := beside{id: o.copied.id, kind: kindCopy, a: uint64(uint32(o.cookie)), b: o.target.state.ino}.path(o.target.path)
+	kind := kindCopy
+	if o.push.backupAs() == backups.Numbered {
+		kind = kindNCopy
+	}
+	name := beside{id: o.copied.id, kind: kind, a: uint64(uint32(o.cookie)), b: o.target.state.ino}.path(o.target.path)
 	if err := o.copied.rename(name); err != nil {
 		return failed("rename the backup", err)
 	}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"hotswap/internal/sqlitefile"
+	"hotswap/internal/backups"
 )
 
 // beside is the name of an operation's file beside its database: hidden, so that
@@ -24,9 +24,11 @@ import (
 //	.NAME.hotswap-ID.undo-NEW-OLD     the new file, and once the names are exchanged
 //	                                  the old one; told apart by their inode numbers
 //	.NAME.hotswap-ID.backup-NEW-OLD   the same, and the old one is to be kept
+//	.NAME.hotswap-ID.number-NEW-OLD   the same, as a numbered backup
 //	.NAME.hotswap-ID.copy-COOKIE-LIVE a copy of what is overwritten in place, to be
 //	                                  kept if that was committed: then the schema
 //	                                  cookie of the live file is another one
+//	.NAME.hotswap-ID.ncopy-COOKIE-LIVE the same, as a numbered backup
 //
 // Numbers are hexadecimal.
 type beside struct {
@@ -40,17 +42,29 @@ const (
 	kindPull   = "pull"
 	kindUndo   = "undo"
 	kindBackup = "backup"
+	kindNumber = "number"
 	kindCopy   = "copy"
+	kindNCopy  = "ncopy"
 )
 
-func (b beside) numbered() bool {
-	return b.kind == kindUndo || b.kind == kindBackup || b.kind == kindCopy
+// hasNumbers reports whether a and b are part of the name.
+func (b beside) hasNumbers() bool { return b.kind != kindStage && b.kind != kindPull }
+
+// wanted is how what the file holds is to be named as a backup; backups.None if it is not.
+func (b beside) wanted() backups.Kind {
+	switch b.kind {
+	case kindBackup, kindCopy:
+		return backups.Simple
+	case kindNumber, kindNCopy:
+		return backups.Numbered
+	}
+	return backups.None
 }
 
 // path names the file beside the database at live.
 func (b beside) path(live string) string {
 	name := besidePrefix(filepath.Base(live)) + b.id + "." + b.kind
-	if b.numbered() {
+	if b.hasNumbers() {
 		name += fmt.Sprintf("-%x-%x", b.a, b.b)
 	}
 	return filepath.Join(filepath.Dir(live), name)
@@ -87,7 +101,7 @@ func shorten(name string, n int) string {
 	return name[:n]
 }
 
-var besideEnd = regexp.MustCompile(`^([A-Z2-7]{12})\.(?:(stage|pull|undo)|(undo|backup|copy)-([0-9a-f]{1,16})-([0-9a-f]{1,16}))$`)
+var besideEnd = regexp.MustCompile(`^([A-Z2-7]{12})\.(?:(stage|pull|undo)|(undo|backup|number|copy|ncopy)-([0-9a-f]{1,16})-([0-9a-f]{1,16}))$`)
 
 // parseBeside parses the name of a file beside the database called base; false if it
 // is not of that database. An undo without numbers is an earlier version's.
@@ -103,28 +117,6 @@ func parseBeside(name, base string) (b beside, ok bool) {
 		b.b, _ = strconv.ParseUint(m[5], 16, 64)
 	}
 	return b, true
-}
-
-// renameToBackup gives what holds the old database its backup name. If the process
-// dies in here, the name that it has says that it is to be kept, and RemoveOrphans
-// does all of this again.
-func renameToBackup(undo, path string) error {
-	// An older backup that somebody opened may have left a WAL, which would be
-	// replayed into this one.
-	removed := false
-	for _, suffix := range sqlitefile.Sidecars {
-		err := os.Remove(path + suffix)
-		if err != nil && !sqlitefile.Absent(err) {
-			return err
-		}
-		removed = removed || err == nil
-	}
-	if removed { // and a power loss must not bring it back beside this one
-		if err := syncPath(filepath.Dir(path)); err != nil {
-			return err
-		}
-	}
-	return os.Rename(undo, path)
 }
 
 func syncPath(dir string) error {

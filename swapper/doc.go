@@ -56,7 +56,7 @@ package swapper
 //	check          check, integrity, scan, verdict, schema, difference
 //	rehearse       rehearse, seal, metadata
 //	freeze         visit, freeze, patience, attachers, peers, locked, shrink, rest
-//	replace        replace, guard, place, names, sidecars, unreadable, aside, backup, disk
+//	replace        replace, guard, place, names, sidecars, unreadable, aside, backup, versions, disk
 //	in place       inplace, fits, writelock, writeahead
 //	afterwards     beside, orphans
 //

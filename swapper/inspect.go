@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"hotswap/internal/backups"
 	"hotswap/internal/inside"
 	"hotswap/internal/openers"
 	"hotswap/internal/sqlitefile"
@@ -38,25 +39,37 @@ func (p *push) inspect(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if p.opts.Backup {
-		if info, err := os.Lstat(p.backupPath()); err == nil && !info.Mode().IsRegular() {
-			return &failure{text: fmt.Sprintf("%s, where the backup goes, is %s", p.backupPath(), sqlitefile.KindOf(info.Mode())), kinds: []error{ErrTarget},
-				hint: "move it away, or push without --backup"}
-		} else if inode, ok := openers.InodeOf(p.backupPath()); err == nil && ok {
-			// Whoever writes to it would go on with a file that is gone.
-			if open, err := openers.Here(inode); err == nil && open {
-				return &failure{text: fmt.Sprintf("the program has %s open, where the backup goes", p.backupPath()), kinds: []error{ErrTarget},
-					hint: "push without --backup, or have the program close it"}
-			}
-			if err := checkReplaceable(p.backupPath(), p.backupPath()+", where the backup goes,"); err != nil {
-				return err
-			}
+	if err := p.resolveBackup(); err != nil {
+		return err
+	}
+	if p.backupAs() == backups.Simple {
+		if err := checkBackupPath(backups.SimplePath(p.db.Path())); err != nil {
+			return err
 		}
 	}
 	if p.opts.method() == MethodRename {
 		return p.nobodyElsewhere() // before the upload
 	}
 	return nil
+}
+
+// checkBackupPath refuses what a backup can't replace without harm.
+func checkBackupPath(path string) error {
+	info, err := os.Lstat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return &failure{text: fmt.Sprintf("%s, where the backup goes, is %s", path, sqlitefile.KindOf(info.Mode())), kinds: []error{ErrTarget},
+			hint: "move it away, or push without --backup"}
+	}
+	inode, ok := openers.InodeOf(path)
+	if err != nil || !ok {
+		return nil
+	}
+	// Whoever writes to it would go on with a file that is gone.
+	if open, err := openers.Here(inode); err == nil && open {
+		return &failure{text: fmt.Sprintf("the program has %s open, where the backup goes", path), kinds: []error{ErrTarget},
+			hint: "push without --backup, or have the program close it"}
+	}
+	return checkReplaceable(path, path+", where the backup goes,")
 }
 
 // findTarget inspects the file that the program's connections have open. One that

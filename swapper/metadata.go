@@ -120,7 +120,9 @@ func listXattrs(path string) ([]string, error) {
 	var names []string
 	for len(data) > 0 {
 		name := unix.ByteSliceToString(data)
-		names = append(names, name)
+		if name != recordAttr { // of what was a backup
+			names = append(names, name)
+		}
 		data = data[len(name)+1:]
 	}
 	return names, err

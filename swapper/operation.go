@@ -2,7 +2,6 @@ package swapper
 
 import (
 	"hotswap/driver"
-	"hotswap/internal/sqlitefile"
 )
 
 // push is one Push, up to the choice between the two ways to go live: what is needed
@@ -29,11 +28,11 @@ type push struct {
 
 	condition *condition // nil if there is none
 
+	named bool // the backup has its name
+
 	wantLease bool  // to rename without one would be a risk; see mayRename
 	rest      *rest // nil where there is none, or none is worth while
 }
-
-func (p *push) backupPath() string { return sqlitefile.BackupPath(p.db.Path()) }
 
 // pull is one Pull.
 type pull struct {

@@ -74,6 +74,14 @@ type PushOptions struct {
 	// has it open, it is copied first, while calls wait, and Force does not apply. If the
 	// push then fails that copy is put at the path again, and is no backup.
 	Backup bool
+	// BackupAs, if set, is how the backup is named, and asks for one; "" means
+	// BackupSimple.
+	BackupAs BackupNames
+	// Keep is how many numbered backups there may be: once the new one has its name, the
+	// oldest are removed, but none that somebody has open. 0 keeps them all.
+	Keep int
+	// By says who pushes, for the list of backups (see Backups); it may be empty.
+	By string
 	// Digest puts the SHA-256 of the source into the Report even if the integrity
 	// check is skipped or quick. It takes longer to compute than a file to copy.
 	Digest bool
@@ -104,6 +112,19 @@ type PushOptions struct {
 	// lengthens the pause. Push returns after the last call.
 	Notify func(Event)
 }
+
+// BackupNames is how backups are named, as by cp of GNU coreutils.
+type BackupNames string
+
+const (
+	// BackupSimple appends "~" to the path. An older backup is replaced.
+	BackupSimple BackupNames = "simple"
+	// BackupNumbered appends ".~N~", where N is one more than the highest that there is.
+	BackupNumbered BackupNames = "numbered"
+	// BackupExisting is BackupNumbered if there are numbered backups already, else
+	// BackupSimple.
+	BackupExisting BackupNames = "existing"
+)
 
 // wantsDigest reports whether the Report is to have the SHA-256 of the source.
 func (o *PushOptions) wantsDigest() bool {

@@ -11,6 +11,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 	"github.com/rs/zerolog"
 
+	"hotswap/internal/backups"
 	"hotswap/internal/dbpath"
 	"hotswap/internal/lognote"
 	"hotswap/internal/openers"
@@ -89,7 +90,7 @@ func (o *Orphans) settle(name string, b beside, live string) error {
 	switch b.kind {
 	case kindStage, kindPull:
 		return o.remove(name)
-	case kindCopy:
+	case kindCopy, kindNCopy:
 		wanted, err := wasOverwritten(live, b)
 		if err != nil {
 			return nil // it is locked, or can't be read: another time
@@ -97,11 +98,13 @@ func (o *Orphans) settle(name string, b beside, live string) error {
 		if !wanted {
 			return o.remove(name)
 		}
-		// Only most likely: see keepCopy. So what is a backup until now is not lost.
-		if err := o.keepOlderBackup(b, live); err != nil {
-			return err
+		if b.wanted() == backups.Simple {
+			// Only most likely: see keepCopy. So what is a backup until now is not lost.
+			if err := o.keepOlderBackup(b, live); err != nil {
+				return err
+			}
 		}
-		return o.nameBackup(name, live)
+		return o.nameBackup(name, b, live)
 	}
 	// What is known of the files now must be so after a power loss, too.
 	if err := syncPath(filepath.Dir(live)); err != nil {
@@ -110,8 +113,8 @@ func (o *Orphans) settle(name string, b beside, live string) error {
 	switch {
 	case state.ino == b.a: // the new file, which never was the live one
 		return o.remove(name)
-	case state.ino == b.b && b.kind == kindBackup:
-		return o.nameBackup(name, live)
+	case state.ino == b.b && b.wanted() != backups.None:
+		return o.nameBackup(name, b, live)
 	case state.ino == b.b:
 		return o.remove(name)
 	}
@@ -127,7 +130,7 @@ func (o *Orphans) settleSecondName(name string, b beside, live string, state fil
 		return nil
 	}
 	switch b.kind {
-	case kindUndo, kindBackup:
+	case kindUndo, kindBackup, kindNumber:
 		// Until the rename the stage has the lock of its process.
 		stage := beside{id: b.id, kind: kindStage}.path(live)
 		if state, err := lookAt(stage); err == nil {
@@ -215,14 +218,13 @@ func (o *Orphans) removed(name string, err error) error {
 	return ignoreNotExist(err)
 }
 
-func (o *Orphans) nameBackup(name, live string) error {
-	path := sqlitefile.BackupPath(live)
+func (o *Orphans) nameBackup(name string, b beside, live string) error {
 	// Of two of them each is the only copy of something.
-	if state, err := lookAt(path); o.Backup != "" || err == nil && !state.mode.IsRegular() {
-		b, _ := parseBeside(filepath.Base(name), filepath.Base(live))
+	if state, err := lookAt(backups.SimplePath(live)); b.wanted() == backups.Simple && (o.Backup != "" || err == nil && !state.mode.IsRegular()) {
 		return o.moveAside(name, b, live)
 	}
-	if err := renameToBackup(name, path); err != nil {
+	path, err := renameToBackup(name, live, b.wanted())
+	if err != nil {
 		return fmt.Errorf("name the backup of an interrupted push: %w", err)
 	}
 	o.Backup = path
@@ -231,7 +233,7 @@ func (o *Orphans) nameBackup(name, live string) error {
 
 // keepOlderBackup moves the backup of an earlier push aside.
 func (o *Orphans) keepOlderBackup(b beside, live string) error {
-	older := sqlitefile.BackupPath(live)
+	older := backups.SimplePath(live)
 	if state, err := lookAt(older); o.Backup != "" || err != nil || !state.mode.IsRegular() {
 		return nil // there is none, or nameBackup leaves it alone
 	}

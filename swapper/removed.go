@@ -9,6 +9,7 @@ import (
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
+	"hotswap/internal/backups"
 	"hotswap/internal/fileid"
 	"hotswap/internal/inside"
 	"hotswap/internal/openers"
@@ -134,7 +135,11 @@ func (p *push) keepRemoved(ctx context.Context) inside.Use {
 		if err := s.file.Sync(); err != nil {
 			return failed("fsync the backup", err)
 		}
-		name := beside{id: s.id, kind: kindCopy, a: uint64(uint32(cookie)), b: p.removed.file.Ino}.path(p.target.path)
+		kind := kindCopy
+		if p.backupAs() == backups.Numbered {
+			kind = kindNCopy
+		}
+		name := beside{id: s.id, kind: kind, a: uint64(uint32(cookie)), b: p.removed.file.Ino}.path(p.target.path)
 		if err := s.rename(name); err != nil {
 			return failed("rename the backup", err)
 		}
@@ -260,11 +265,12 @@ func (p *push) nameKept() error {
 	if p.report.Swapped {
 		return p.nameBackup(path)
 	}
-	p.report.BackupPath = p.backupPath()
-	if err := renameToBackup(path, p.backupPath()); err != nil {
-		p.report.BackupPath = path
+	p.report.BackupPath = path
+	named, err := renameToBackup(path, p.db.Path(), p.backupAs())
+	if err != nil {
 		return failed("rename the backup", err)
 	}
+	p.report.BackupPath = named
 	return p.target.syncDir()
 }
 

@@ -114,6 +114,7 @@ const (
 	StepOnSwapRuns      Step = "OnSwap has not returned"
 	StepReconnected     Step = "reconnected"
 	StepUnchanged       Step = "unchanged" // instead of all the others
+	StepPruned          Step = "removed a backup"
 	StepPushComplete    Step = "push complete"
 	StepPushFailed      Step = "push failed"
 

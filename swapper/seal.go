@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"hotswap/driver"
+	"hotswap/internal/backups"
 	"hotswap/internal/disk"
 	"hotswap/internal/inside"
 	"hotswap/internal/livefile"
@@ -60,8 +61,11 @@ func (p *push) nameUndo() error {
 	}
 	p.stage.state = own
 	b := beside{id: p.stage.id, kind: kindUndo, a: own.ino, b: p.target.state.ino}
-	if p.opts.Backup {
+	switch p.backupAs() {
+	case backups.Simple:
 		b.kind = kindBackup
+	case backups.Numbered:
+		b.kind = kindNumber
 	}
 	if err := p.stage.rename(b.path(p.target.path)); err != nil {
 		return failed("rename the stage", err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"hotswap/internal/backups"
 	"hotswap/internal/statetag"
 	"hotswap/sockserver"
 	"hotswap/swapper"
@@ -27,7 +28,8 @@ type cpCmd struct {
 	Timeout             time.Duration `placeholder:"30s" help:"How long a push may wait in total, by rename and in place together, for transactions and open rows to end and for locks. The transfer, the checks and the copying don't count. By default the program's setting, or 30s. It can't be 0."`
 	MaxPause            time.Duration `placeholder:"1s" help:"The longest that a single attempt of a push may hold up the program's calls; by default the program's setting, or 1s. It can't be 0."`
 	Force               bool          `help:"When a push reaches its timeout, interrupt what is still running and roll its transactions back."`
-	Backup              bool          `short:"b" help:"Keep the replaced file beside the new one, as DST~; DST must be a database or a file."`
+	Backup              backupFlag    `short:"b" help:"Keep the replaced file beside the new one, as DST~; DST must be a database or a file. --backup=numbered keeps it as DST.~N~, beside earlier ones, and --backup=existing does so if there are such. $VERSION_CONTROL is what the flag alone means."`
+	Keep                int           `placeholder:"N" help:"With --backup=numbered, remove the oldest numbered backups until there are N, but none that somebody reads."`
 	IfChanged           bool          `help:"Print unchanged, and push nothing, if the last push to DST had the same bytes and nothing has been written to DST since. The program remembers this until it exits."`
 	IfMatch             string        `placeholder:"TAG" help:"Push only if the live database still has the content that a pull printed this tag of: nothing was written to it since, and nothing swapped. Else the exit code is 3."`
 	Whole               bool          `help:"Send the whole database to or from another machine, as it is. Without it, only what differs from the database there, or from the DST of a pull, travels, compressed."`
@@ -149,6 +151,8 @@ func (c *cpCmd) checkArguments() error {
 			withHint("it has %d hexadecimal digits, in lower case, as a pull prints it", statetag.Length)
 	case c.IfChanged && c.IfMatch != "":
 		return usagef("--if-changed and --if-match can't be used together")
+	case slices.Contains(c.given, "keep") && (c.Keep < 1 || c.Backup.kind() != backups.Numbered):
+		return usagef("--keep is for --backup=numbered: it says how many of those to keep, at least 1")
 	case c.Quick && c.SkipIntegrityCheck:
 		return usagef("--quick and --skip-integrity-check can't be used together")
 	default:
@@ -196,6 +200,14 @@ func (c *cpCmd) checkPullFlags(dst side) error {
 	return nil
 }
 
+// backupAs is for a push: "" for none, and for a simple one, which every server knows.
+func (c *cpCmd) backupAs() swapper.BackupNames {
+	if kind := c.Backup.kind(); kind != backups.None && kind != backups.Simple {
+		return swapper.BackupNames(kind)
+	}
+	return ""
+}
+
 func (c *cpCmd) pushParams(source *source) sockserver.PushParams {
 	return sockserver.PushParams{
 		ID:                  sockserver.NewID(),
@@ -207,7 +219,9 @@ func (c *cpCmd) pushParams(source *source) sockserver.PushParams {
 		SkipRehearsal:       c.SkipRehearsal,
 		Quick:               c.Quick,
 		Force:               c.Force,
-		Backup:              c.Backup,
+		Backup:              c.Backup.kind() == backups.Simple,
+		BackupAs:            c.backupAs(),
+		Keep:                c.Keep,
 		DryRun:              c.DryRun,
 		IfMatch:             c.IfMatch,
 		Method:              swapper.Method(c.Method),

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"hotswap/internal/sqlitefile"
+	"hotswap/internal/backups"
 	"hotswap/internal/testapp"
 	"hotswap/swapper"
 )
@@ -70,7 +70,7 @@ func (d *demo) push(ctx context.Context, file, base, what string) error {
 		return fmt.Errorf("the push of %s failed with exit code %d: %s", filepath.Base(file), code, stderr)
 	}
 	after := d.svc.Database().Generation()
-	if err := d.trail.Replaced(swapper.Report{BackupPath: sqlitefile.BackupPath(d.live), Generation: after}, base, began, ended); err != nil {
+	if err := d.trail.Replaced(swapper.Report{BackupPath: backups.SimplePath(d.live), Generation: after}, base, began, ended); err != nil {
 		return err
 	}
 	stats := d.svc.Database().Stats()

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"hotswap/internal/backups"
 	"hotswap/internal/openers"
 	"hotswap/internal/printable"
 	"hotswap/internal/sqlitefile"
@@ -24,7 +25,8 @@ type fileDestination struct {
 	arg    string      // as given, for messages
 	path   string      // the file to replace, links resolved
 	old    os.FileInfo // what is there now; nil for nothing
-	backup bool
+	backup backups.Kind
+	keep   int // that many numbered ones; 0 for all
 	done   bool
 }
 
@@ -40,7 +42,7 @@ func (c *cpCmd) newFile(dst, src side, old os.FileInfo) (destination, error) {
 		}
 		return nil, f
 	}
-	d := &fileDestination{arg: dst.arg, path: path, old: old, backup: c.Backup}
+	d := &fileDestination{arg: dst.arg, path: path, old: old, backup: c.Backup.kind(), keep: c.Keep}
 	if err := d.refuseToBeSidecar(); err != nil {
 		return nil, err
 	}
@@ -72,8 +74,10 @@ func (d *fileDestination) dryRun() (destination, error) {
 	switch {
 	case d.old == nil:
 		return nowhere{io.Discard, "would have become " + name}, nil
-	case d.backup:
-		return nowhere{io.Discard, "would have replaced " + name + ", which would be kept as " + printable.Line(sqlitefile.BackupPath(d.path))}, nil
+	case d.backup != backups.None && d.backup != backups.Simple:
+		return nowhere{io.Discard, "would have replaced " + name + ", which would be kept"}, nil
+	case d.backup == backups.Simple:
+		return nowhere{io.Discard, "would have replaced " + name + ", which would be kept as " + printable.Line(backups.SimplePath(d.path))}, nil
 	}
 	return nowhere{io.Discard, "would have replaced " + name}, nil
 }
@@ -128,9 +132,8 @@ func (d *fileDestination) commit() (backupPath string, err error) {
 	if err := cmp.Or(d.refuseSidecars(), d.refuseOpened()); err != nil {
 		return "", err
 	}
-	if d.backup && d.old != nil {
-		backupPath = sqlitefile.BackupPath(d.path)
-		if err := d.keepOld(backupPath); err != nil {
+	if d.backup != backups.None && d.old != nil {
+		if backupPath, err = d.keepOld(); err != nil {
 			return "", fileFailure(fmt.Errorf("back up the old %s: %w", d.arg, err))
 		}
 	}
@@ -138,10 +141,25 @@ func (d *fileDestination) commit() (backupPath string, err error) {
 		return "", fileFailure(fmt.Errorf("put the copy in place: %w", err))
 	}
 	d.done = true
+	d.prune()
 	if err := syncDir(filepath.Dir(d.path)); err != nil {
 		return backupPath, failf(exitFailed, "%s is complete, but may not survive a power loss: %w", d.arg, err)
 	}
 	return backupPath, nil
+}
+
+// prune removes the oldest numbered backups that are too many, and that nobody is seen to
+// read.
+func (d *fileDestination) prune() {
+	if d.keep == 0 {
+		return
+	}
+	all, _ := backups.List(d.path)
+	for i, f := range all {
+		if i >= d.keep && f.Number > 0 && len(openers.At(f.Path)) == 0 {
+			os.Remove(f.Path)
+		}
+	}
 }
 
 // finish gives the copy the mode of the file it replaces and puts it on the disk.
@@ -161,21 +179,47 @@ func (d *fileDestination) finish() error {
 	return d.Close()
 }
 
-// keepOld gives the old file a second name, over an older backup; on a file system
+// keepOld gives the old file a second name, over an older simple backup; on a file system
 // that has no second names it makes a copy.
-func (d *fileDestination) keepOld(path string) error {
-	temp := sqlitefile.BackupPath(d.Name())
-	err := os.Link(d.path, temp)
+func (d *fileDestination) keepOld() (path string, err error) {
+	as, err := d.backup.Resolve(d.path)
+	if err != nil {
+		return "", err
+	}
+	temp := backups.SimplePath(d.Name())
+	err = os.Link(d.path, temp)
 	if lacksLinks(err) {
 		temp, err = d.copyOld()
 	}
 	if err != nil {
+		return "", err
+	}
+	if as == backups.Numbered {
+		path, err = backups.Number(d.path, func(to string) error { return renameFree(temp, to) })
+	} else {
+		path = backups.SimplePath(d.path)
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
+		return "", errors.Join(err, os.Remove(temp))
+	}
+	return path, nil
+}
+
+// renameFree renames to a name that must be free. Another command may take it in between
+// where there are no second names.
+func renameFree(from, to string) error {
+	err := os.Link(from, to)
+	if lacksLinks(err) {
+		if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
+			return cmp.Or(err, fs.ErrExist)
+		}
+		return os.Rename(from, to)
+	}
+	if err != nil {
 		return err
 	}
-	if err := os.Rename(temp, path); err != nil {
-		return errors.Join(err, os.Remove(temp))
-	}
-	return nil
+	return os.Remove(from)
 }
 
 // lacksLinks reports whether err says that link(2) is not to be had.

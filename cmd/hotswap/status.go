@@ -23,8 +23,9 @@ const longHold = time.Second
 // statusCmd is `hotswap status`.
 type statusCmd struct {
 	where
-	JSON  bool     `name:"json" help:"Print a JSON list; durations are in nanoseconds."`
-	Watch interval `short:"w" placeholder:"1s" help:"Refresh every second, or every INTERVAL with --watch=INTERVAL, until Ctrl-C."`
+	Backups bool     `help:"Show what pushes with --backup have kept, instead: each with its size, its tag, and when, by whom and with what it was replaced. All of them are read for that."`
+	JSON    bool     `name:"json" help:"Print a JSON list; durations are in nanoseconds."`
+	Watch   interval `short:"w" placeholder:"1s" help:"Refresh every second, or every INTERVAL with --watch=INTERVAL, until Ctrl-C."`
 }
 
 // Help is the text below the flags.
@@ -47,6 +48,9 @@ func (c *statusCmd) Run(ctx context.Context, stdio *streams) (err error) {
 		return err
 	}
 	defer func() { err = p.leave(err) }()
+	if c.Backups && c.Watch != 0 {
+		return usagef("--backups and --watch can't be used together")
+	}
 	if c.Watch != 0 {
 		return c.watch(ctx, p.client, only, stdio, still)
 	}
@@ -60,6 +64,9 @@ func (c *statusCmd) Run(ctx context.Context, stdio *streams) (err error) {
 
 // block is one status.
 func (c *statusCmd) block(ctx context.Context, client *sockserver.Client, only string) ([]byte, error) {
+	if c.Backups {
+		return c.backups(ctx, client, only)
+	}
 	list, err := client.Databases(ctx, only)
 	if err != nil {
 		return nil, err

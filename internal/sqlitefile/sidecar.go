@@ -78,9 +78,3 @@ func size(name string) int64 {
 func Absent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENAMETOOLONG)
 }
-
-// BackupSuffix is what the path of a backup ends with.
-const BackupSuffix = "~"
-
-// BackupPath returns where a database that is replaced at path is kept, if it is to be.
-func BackupPath(path string) string { return path + BackupSuffix }

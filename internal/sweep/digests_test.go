@@ -47,7 +47,7 @@ func (f *fixture) pushAgain(path string) error {
 		return err
 	}
 	for _, e := range entries {
-		if name := e.Name(); name != filepath.Base(path) && name != filepath.Base(path)+"~" && !(f.aside && strings.Contains(name, ".set-aside-")) && !(f.adopts && strings.Contains(name, "-wal.of-replaced-")) {
+		if name := e.Name(); name != filepath.Base(path) && name != filepath.Base(f.kept(path)) && !(f.aside && strings.Contains(name, ".set-aside-")) && !(f.adopts && strings.Contains(name, "-wal.of-replaced-")) {
 			return fmt.Errorf("%s is left", name)
 		}
 	}

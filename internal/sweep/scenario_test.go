@@ -27,6 +27,7 @@ type scenario struct {
 	pull    bool   // the operation takes a copy, and changes nothing
 	pages   int    // of the pushed database, if it is one of the smallest
 	backup  bool   // the replaced database is to be kept
+	number  bool   // as a numbered backup
 	slow    bool   // the disk is taken for a slow one, whatever it is; else for a fast one
 	do      func(*victim) (swapper.Report, error)
 	passes  passes // what is passed before; nil if nothing is
@@ -45,10 +46,12 @@ var scenarios = []scenario{
 	{name: "rename-WAL-backup", slow: true, journal: "WAL", backup: true, do: push(renameWithBackup)},
 	{name: "rename-DELETE", journal: "DELETE", do: push(rename)},
 	{name: "rename-DELETE-backup", slow: true, journal: "DELETE", backup: true, do: push(renameWithBackup)},
+	{name: "rename-WAL-numbered", journal: "WAL", backup: true, number: true, do: push(swapper.PushOptions{Method: swapper.MethodRename, BackupAs: swapper.BackupNumbered, Keep: 1})},
 	{name: "rename-WAL-tag", journal: "WAL", do: pushTagged(rename)},
 	{name: "rename-missing", journal: "WAL", missing: true, do: push(rename)},
 	{name: "in-place-WAL", journal: "WAL", do: push(inPlace)},
 	{name: "in-place-WAL-backup", journal: "WAL", backup: true, do: push(swapper.PushOptions{Method: swapper.MethodInPlace, Backup: true})},
+	{name: "in-place-WAL-numbered", journal: "WAL", backup: true, number: true, do: push(swapper.PushOptions{Method: swapper.MethodInPlace, BackupAs: swapper.BackupNumbered})},
 	{name: "in-place-WAL-tag", journal: "WAL", do: pushTagged(inPlace)},
 	{name: "in-place-DELETE", journal: "DELETE", do: push(inPlace)},
 	{name: "in-place-DELETE-backup", journal: "DELETE", backup: true, do: push(swapper.PushOptions{Method: swapper.MethodInPlace, Backup: true})},

@@ -200,7 +200,7 @@ func (s *supervisor) decide(n seccomp.Notification) error {
 // numbers of inodes and cookies.
 var (
 	operationID = regexp.MustCompile(`hotswap-[A-Z2-7]{12}`)
-	numbers     = regexp.MustCompile(`\.(undo|backup|copy)-[0-9a-f]+-[0-9a-f]+`)
+	numbers     = regexp.MustCompile(`\.(undo|backup|number|n?copy)-[0-9a-f]+-[0-9a-f]+`)
 )
 
 const (

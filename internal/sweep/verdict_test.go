@@ -44,8 +44,8 @@ func (f *fixture) inspect(dir string, ft fault, o *outcome) (s state, wrong []st
 	if want := o.wrote(); notes != want {
 		say("of %d writes that were acknowledged after the operation there are %d", want, notes)
 	}
-	if _, err := os.Lstat(path + "~"); err == nil && f.leave == nil {
-		if got, err := digestFile("file:" + path + "~?mode=ro&immutable=1"); err != nil || got != f.old {
+	if _, err := os.Lstat(f.kept(path)); err == nil && f.leave == nil {
+		if got, err := digestFile("file:" + f.kept(path) + "?mode=ro&immutable=1"); err != nil || got != f.old {
 			say("the backup is not the old database: %v", err)
 		}
 	}
@@ -61,7 +61,7 @@ func (f *fixture) inspect(dir string, ft fault, o *outcome) (s state, wrong []st
 		say("a push after it: %v", err)
 	}
 	// Whatever was interrupted, by then it is finished.
-	got, err := digestFile("file:" + path + "~?mode=ro&immutable=1")
+	got, err := digestFile("file:" + f.kept(path) + "?mode=ro&immutable=1")
 	switch want := f.backup && s == stateNew; {
 	case want && (err != nil || got != f.old):
 		say("the replaced database is not kept: %v", err)
@@ -79,6 +79,14 @@ func (f *fixture) inspect(dir string, ft fault, o *outcome) (s state, wrong []st
 	return s, wrong
 }
 
+// kept is where the replaced database at path is kept.
+func (f *fixture) kept(path string) string {
+	if f.number {
+		return path + ".~1~"
+	}
+	return path + "~"
+}
+
 // inspectMoved is inspect of a run in which somebody put a file in the live one's
 // place: it is theirs from then on, whatever became of the push.
 func (f *fixture) inspectMoved(path string, o *outcome) (s state, wrong []string) {
@@ -92,8 +100,8 @@ func (f *fixture) inspectMoved(path string, o *outcome) (s state, wrong []string
 	if got, err := digestFile(path); err != nil || got != f.movedDigest {
 		wrong = append(wrong, fmt.Sprintf("the file that was put there is not live (swapped %t, %q): %s, %v", o.Swapped, o.Error, describe(path), err))
 	}
-	if _, err := os.Lstat(path + "~"); err == nil && f.backup {
-		if got, err := digestFile("file:" + path + "~?mode=ro&immutable=1"); err != nil || got != f.old {
+	if _, err := os.Lstat(f.kept(path)); err == nil && f.backup {
+		if got, err := digestFile("file:" + f.kept(path) + "?mode=ro&immutable=1"); err != nil || got != f.old {
 			wrong = append(wrong, fmt.Sprintf("the backup is not the old database: %v", err))
 		}
 	}

@@ -12,4 +12,7 @@ func Fsetxattr(fd int, attr string, data []byte, flags int) error {
 }
 func Lgetxattr(path, attr string, dest []byte) (int, error) { return unix.Lgetxattr(path, attr, dest) }
 func Llistxattr(path string, dest []byte) (int, error)      { return unix.Llistxattr(path, dest) }
-func Statfs(path string, st *Statfs_t) error                { return unix.Statfs(path, st) }
+func Lsetxattr(path, attr string, data []byte, flags int) error {
+	return unix.Lsetxattr(path, attr, data, flags)
+}
+func Statfs(path string, st *Statfs_t) error { return unix.Statfs(path, st) }

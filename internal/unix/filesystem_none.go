@@ -20,4 +20,5 @@ func Fremovexattr(int, string) error                { return syscall.ENOTSUP }
 func Fsetxattr(int, string, []byte, int) error      { return syscall.ENOTSUP }
 func Lgetxattr(string, string, []byte) (int, error) { return 0, syscall.ENOTSUP }
 func Llistxattr(string, []byte) (int, error)        { return 0, syscall.ENOTSUP }
+func Lsetxattr(string, string, []byte, int) error   { return syscall.ENOTSUP }
 func Statfs(string, *Statfs_t) error                { return errors.ErrUnsupported }

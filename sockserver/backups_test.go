@@ -1,0 +1,52 @@
+package sockserver
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"hotswap/swapper"
+)
+
+// TestWhatIsKept: the request decides, and where it says nothing the program's Config.Keep.
+func TestWhatIsKept(t *testing.T) {
+	for _, c := range []struct {
+		query  string
+		config int
+		backup bool
+		as     swapper.BackupNames
+		keep   int
+		bad    bool
+	}{
+		{},
+		{config: 3, backup: true, as: swapper.BackupNumbered, keep: 3},
+		{query: "backup=0", config: 3},
+		{query: "backup=1", config: 3, backup: true},
+		{query: "backup=1", backup: true},
+		{query: "backup", backup: true},
+		{query: "backup=simple", config: 3, backup: true, as: swapper.BackupSimple},
+		{query: "backup=existing", backup: true, as: swapper.BackupExisting},
+		{query: "backup=numbered", backup: true, as: swapper.BackupNumbered},
+		{query: "backup=numbered", config: 3, backup: true, as: swapper.BackupNumbered, keep: 3},
+		{query: "backup=numbered&keep=5", config: 3, backup: true, as: swapper.BackupNumbered, keep: 5},
+		{query: "backup=always", bad: true},
+		{query: "backup=1&keep=5", bad: true},
+		{query: "keep=5", bad: true},
+		{query: "backup=numbered&keep=-1", bad: true},
+		{query: "backup=numbered&keep=99999999999", bad: true},
+		{query: "backup=numbered&keep=x", bad: true},
+	} {
+		q, err := parseQuery(httptest.NewRequest(http.MethodPut, "/v1/database?"+c.query, nil), paramBackup, paramKeep)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var opts swapper.PushOptions
+		q.backup(&opts, c.config)
+		if (q.err != nil) != c.bad {
+			t.Errorf("%q: %v", c.query, q.err)
+		}
+		if !c.bad && (opts.Backup != c.backup || opts.BackupAs != c.as || opts.Keep != c.keep) {
+			t.Errorf("%q with Keep %d: %+v", c.query, c.config, opts)
+		}
+	}
+}
