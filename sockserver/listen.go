@@ -187,6 +187,9 @@ func makeDir(dir string, mode fs.FileMode) error {
 	return os.Chmod(dir, mode) // whatever the umask made of it
 }
 
+// ownSocket is what to do where another server is in the way.
+const ownSocket = "stop it, or give this one a socket of its own: Config.SocketPath, or " + EnvSocket + " in its environment"
+
 // removeDeadSocket makes room at path: it removes a socket that nobody
 // answers, and nothing else.
 func removeDeadSocket(path string) error {
@@ -208,7 +211,7 @@ func removeDeadSocket(path string) error {
 		if p, err := peerOf(conn.(*net.UnixConn)); err == nil && p.pid > 0 {
 			who = fmt.Sprintf("process %d answers there", p.pid)
 		}
-		return fmt.Errorf("%w: %s; stop it, or choose another path", ErrInUse, who)
+		return fmt.Errorf("%w: %s; %s", ErrInUse, who, ownSocket)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return os.Remove(path)
 	case errors.Is(err, fs.ErrNotExist):

@@ -35,7 +35,7 @@ func lockSocket(path string) (*socketLock, error) {
 			if !errors.Is(err, unix.EWOULDBLOCK) {
 				return nil, fmt.Errorf("lock %s: %w", path, err)
 			}
-			return nil, fmt.Errorf("%w: process %s; stop it, or choose another path", ErrInUse, readPID(file))
+			return nil, fmt.Errorf("%w: process %s; %s", ErrInUse, readPID(file), ownSocket)
 		}
 		// The owner before us may have removed the file between our open and
 		// our lock; then a third process may lock another file of that name.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"hotswap/internal/inside"
+	"hotswap/internal/printable"
 )
 
 // fits refuses a stage that SQLite can't write over the live database, whose size it
@@ -66,11 +67,15 @@ func (o *overwrite) room(pages, pageSize int64) error {
 		return failed("ask for the free disk space", err)
 	}
 	if free-need < headroom {
+		hint := "make room on the disk and try again, or stop whatever else has the database open and push by rename, which takes none of that (--method=rename)"
+		if o.push.opts.Backup {
+			hint = "push without --backup, or " + hint
+		}
 		return &failure{
-			text: fmt.Sprintf("%s has %d bytes free; a push in place takes %d more, and %d must stay free for the live database",
-				o.target.dir, free, need, headroom),
+			text: fmt.Sprintf("%s has %s free; a push in place takes %s more, and %s must stay free for the live database",
+				printable.Line(o.target.dir), printable.Size(free), printable.Size(need), printable.Size(headroom)),
 			kinds: []error{ErrNoSpace},
-			hint:  "make room on the disk and try again",
+			hint:  hint,
 		}
 	}
 	return o.proveRoom(need)
@@ -90,7 +95,7 @@ func (o *overwrite) proveRoom(need int64) error {
 	}
 	defer s.discard()
 	if err := allocate(s.file, 0, need); err != nil {
-		return failed(fmt.Sprintf("reserve the %d more bytes that a push in place takes", need), err)
+		return failed(fmt.Sprintf("reserve the %s more that a push in place takes", printable.Size(need)), err)
 	}
 	return nil
 }

@@ -112,16 +112,27 @@ func TestAFullDiskRefusesThePushAndLeavesRoomForTheLiveDatabase(t *testing.T) {
 	}
 	for _, size := range []int64{0, int64(len(data))} {
 		r, err := s.push(data, swapper.PushOptions{Size: size})
-		if !errors.Is(err, swapper.ErrNoSpace) || !strings.Contains(err.Error(), "make room") || r.Swapped {
+		if !errors.Is(err, swapper.ErrNoSpace) || r.Swapped {
 			t.Errorf("size %d announced: %v", size, err)
 		}
-		t.Log(err)
+		for _, says := range []string{" KiB free; ", "written beside the live one: make room there"} {
+			if !strings.Contains(err.Error(), says) {
+				t.Errorf("size %d announced: it does not say %q: %v", size, says, err)
+			}
+		}
 		s.exec("INSERT INTO items (stamp, filler) VALUES ('live', zeroblob(10000))")
 	}
 	if s.stamp() != "live" {
 		t.Error(s.stamp())
 	}
 	s.onlyFiles()
+
+	// A pull to another disk needs room on this one, too, and SQLite does not.
+	hog(t, s.dir, 100<<10)
+	_, err = swapper.Pull(t.Context(), s.db, io.Discard, swapper.PullOptions{})
+	if !errors.Is(err, swapper.ErrNoSpace) || !strings.Contains(err.Error(), `snapshot on the database's own disk: make room there and try again, or have SQLite copy it to another disk: sqlite3 DB ".backup`) {
+		t.Error(err)
+	}
 	s.pool.Close()
 }
 
@@ -137,7 +148,7 @@ func TestAPushInPlaceNeedsItsSpaceTwice(t *testing.T) {
 	read := 0
 	src := readerFunc(func(p []byte) (int, error) { read++; return 0, io.ErrUnexpectedEOF })
 	opts := swapper.PushOptions{Method: swapper.MethodInPlace, Size: int64(len(data))}
-	if _, err := swapper.Push(t.Context(), s.db, src, opts); !errors.Is(err, swapper.ErrNoSpace) || read > 0 {
+	if _, err := swapper.Push(t.Context(), s.db, src, opts); !errors.Is(err, swapper.ErrNoSpace) || !strings.Contains(err.Error(), "by rename a push takes half as much") || read > 0 {
 		t.Errorf("in place: %v, after %d reads", err, read)
 	}
 	opts.Method = swapper.MethodRename

@@ -77,7 +77,7 @@ func (p *pull) run(ctx context.Context, dst io.Writer) error {
 		s, err = p.snapshotServed(ctx, what)
 	}
 	if err != nil {
-		return err
+		return p.noRoom(err)
 	}
 	held := false
 	defer func() {

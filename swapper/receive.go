@@ -48,7 +48,7 @@ func (p *push) receive(ctx context.Context, src io.Reader) (err error) {
 	}
 	p.report.Bytes = p.stage.size
 	if err != nil {
-		return err
+		return p.noRoom(err)
 	}
 	p.events.step(StepReceived, text(), map[string]any{fieldBytes: p.stage.size})
 	return nil

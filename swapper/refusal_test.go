@@ -141,7 +141,7 @@ func TestAHardLinkedTargetIsRefused(t *testing.T) {
 	if err := os.Link(s.path, filepath.Join(s.dir, "other name")); err != nil {
 		t.Fatal(err)
 	}
-	s.refuses(swapper.PushOptions{}, swapper.ErrTarget, "2 hard links", "find ")
+	s.refuses(swapper.PushOptions{}, swapper.ErrTarget, "2 hard links", "in place SQLite would keep its journal beside this one alone", "find ")
 }
 
 func TestAFileThatTheProgramItselfHasOpenIsRefused(t *testing.T) {

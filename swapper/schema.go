@@ -115,10 +115,29 @@ func (live schema) compare(new schema) error {
 	slices.SortFunc(diffs, func(a, b SchemaDifference) int { return strings.Compare(a.Name, b.Name) })
 	e := &SchemaError{Differences: diffs[:min(len(diffs), maxDifferences)]}
 	e.More = len(diffs) - len(e.Differences)
+	hint := "if this is intended, push with --skip-schema-check"
+	if live.foreignTo(new) {
+		hint = "the two have no table in common: is this the right source, and the right database? " + hint
+	}
 	return &failure{
 		text:  "the schema differs from the live one",
 		kinds: []error{ErrSchema, ErrBadDatabase},
 		cause: e,
-		hint:  "if this is intended, push with --skip-schema-check",
+		hint:  hint,
 	}
+}
+
+// foreignTo reports whether both have tables, and none by the same name.
+func (live schema) foreignTo(new schema) bool {
+	ours, theirs := live.tables(), new.tables()
+	return len(ours) > 0 && len(theirs) > 0 && !slices.ContainsFunc(ours, func(name string) bool { return slices.Contains(theirs, name) })
+}
+
+func (s schema) tables() (names []string) {
+	for name := range s {
+		if table, is := strings.CutPrefix(name, "table "); is {
+			names = append(names, table)
+		}
+	}
+	return names
 }

@@ -75,3 +75,21 @@ func TestWhatDiffersInTwoSchemasIsListedAndCounted(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestASchemaWithoutACommonTableAsksForTheRightDatabase(t *testing.T) {
+	t.Parallel()
+	users, orders := schema{"table users": define("CREATE TABLE users (a)"), "view v": define("CREATE VIEW v AS SELECT 1")},
+		schema{"table orders": define("CREATE TABLE orders (a)"), "view v": define("CREATE VIEW v AS SELECT 1")}
+	for _, test := range []struct {
+		new  schema
+		asks bool
+	}{
+		{orders, true},
+		{schema{"table users": define("CREATE TABLE users (a, b)")}, false},
+		{schema{}, false}, // it is empty, which the differences say
+	} {
+		if hint := hintOf(users.compare(test.new)); strings.Contains(hint, "is this the right source, and the right database?") != test.asks {
+			t.Errorf("%v: %s", test.new, hint)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"hotswap/internal/printable"
 	"hotswap/internal/sqlitefile"
 	"hotswap/internal/unix"
 	"hotswap/internal/workfile"
@@ -131,7 +132,7 @@ func (s *stage) reserve(off, n int64) error {
 		return nil
 	}
 	if err := allocate(s.file, off, n); err != nil {
-		return failed(fmt.Sprintf("reserve %d bytes for the stage", n), err)
+		return failed(fmt.Sprintf("reserve %s for the stage", printable.Size(n)), err)
 	}
 	return nil
 }
@@ -145,7 +146,8 @@ func room(dir string, n, need int64) error {
 	}
 	if n > free || free-need < headroom {
 		return &failure{
-			text:  fmt.Sprintf("%s has %d bytes free; %d are needed and %d must stay free for the live database", dir, free, need, headroom),
+			text: fmt.Sprintf("%s has %s free; %s are needed and %s must stay free for the live database",
+				printable.Line(dir), printable.Size(free), printable.Size(need), printable.Size(headroom)),
 			kinds: []error{ErrNoSpace},
 			hint:  "make room on the disk and try again",
 		}

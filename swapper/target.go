@@ -80,7 +80,7 @@ func (t *target) oneName(state fileState) error {
 		return nil
 	}
 	return &failure{
-		text:  fmt.Sprintf("the target has %d hard links, and a rename would replace only this one", state.nlink),
+		text:  fmt.Sprintf("the target has %d hard links: a rename would replace only this one, and in place SQLite would keep its journal beside this one alone", state.nlink),
 		kinds: []error{ErrTarget},
 		hint:  fmt.Sprintf("find the others with: find %s -xdev -inum %d, remove them, and try again", mountOf(t.dir), state.ino),
 	}

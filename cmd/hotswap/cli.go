@@ -11,6 +11,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -112,7 +114,7 @@ func encodeJSON(w io.Writer, value any, indent string) error {
 // here, and nowhere else but as the object of cp --json.
 func run(ctx context.Context, args []string, stdio *streams) int {
 	err := dispatch(ctx, args, stdio)
-	if err != nil && !alreadyPrinted(err) {
+	if err != nil && err != errUnread && !alreadyPrinted(err) {
 		printError(stdio.err, err, args...)
 	}
 	return exitCode(err)
@@ -129,16 +131,26 @@ func dispatch(ctx context.Context, args []string, stdio *streams) error {
 	parsed, err := parser.Parse(args)
 	if err != nil {
 		if unwritten, ok := errors.AsType[*fs.PathError](err); ok { // the help, or the version
+			if errors.Is(err, syscall.EPIPE) {
+				return errUnread
+			}
 			return unwritten
 		}
 		var parseError *kong.ParseError
 		if errors.As(err, &parseError) {
-			return &failure{code: exitUsage, err: err, hint: hintFor(parseError.Context)}
+			return misused(err, parseError.Context)
 		}
 		return err
 	}
-	return parsed.Run(parser)
+	if err := parsed.Run(parser); !errors.Is(err, syscall.EPIPE) || parsed.Selected().Name == "cp" {
+		return err
+	}
+	return errUnread
 }
+
+// errUnread: whoever reads the output of a command that only prints, such as head(1), has
+// seen enough. Others are killed by SIGPIPE then, without words.
+var errUnread = errors.New("nobody reads the output")
 
 func newParser(ctx context.Context, stdio *streams) (*kong.Kong, error) {
 	return kong.New(&cli{},
@@ -147,6 +159,7 @@ func newParser(ctx context.Context, stdio *streams) (*kong.Kong, error) {
 		kong.Writers(stdio.out, stdio.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.KindMapper(reflect.String, kong.MapperFunc(asGiven)),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(asDuration)),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(stdio),
 	)
@@ -160,20 +173,6 @@ func asGiven(ctx *kong.DecodeContext, target reflect.Value) error {
 		target.SetString(fmt.Sprint(word.Value))
 	}
 	return err
-}
-
-// hintFor says which help to read.
-func hintFor(parsed *kong.Context) string {
-	if selected := parsed.Selected(); selected != nil {
-		return "see `" + selected.FullPath() + " --help`"
-	}
-	if len(parsed.Args) > 0 && strings.HasPrefix(parsed.Args[0], "-") {
-		return "flags come after the command: see `hotswap cp --help`"
-	}
-	if len(parsed.Args) > 0 {
-		return "there is no such command: `hotswap --help` lists them"
-	}
-	return "see `hotswap --help`"
 }
 
 // versionFlag is --version, which many tools have: the version of this command

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -147,12 +148,22 @@ func isElsewhere(err error) bool {
 	return errors.Is(err, sockserver.ErrNoServer) && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, errors.ErrUnsupported)
 }
 
+// lookedIn says where a relative name of a socket was looked for.
+func lookedIn(err error) string {
+	failed, ok := errors.AsType[*sockserver.DialError](err)
+	dir, dirErr := os.Getwd()
+	if !ok || dirErr != nil || filepath.IsAbs(failed.Socket) {
+		return ""
+	}
+	return "looked for it in " + printable.Line(dir) + ": "
+}
+
 // explain takes an error apart: what happened, what to do, and what is true
 // nevertheless.
 func explain(err error) explanation {
 	e := explanation{text: err.Error()}
 	if isElsewhere(err) {
-		e.hint = "run the command in the program's working directory, or name its socket with --socket or $" + sockserver.EnvSocket
+		e.hint = lookedIn(err) + "run the command in the program's working directory, or name its socket with --socket or $" + sockserver.EnvSocket
 	}
 	if p, ok := errors.AsType[*sockserver.Problem](err); ok {
 		e.problem, e.hint = p, p.Hint

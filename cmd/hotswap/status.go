@@ -277,12 +277,5 @@ func formatSize(size *int64) string {
 	if size == nil {
 		return "no file"
 	}
-	value, units := float64(*size), []string{"B", "KiB", "MiB", "GiB", "TiB"}
-	for value >= 1024 && len(units) > 1 {
-		value, units = value/1024, units[1:]
-	}
-	if units[0] == "B" {
-		return fmt.Sprintf("%d B", *size)
-	}
-	return fmt.Sprintf("%.1f %s", value, units[0])
+	return printable.Size(*size)
 }
