@@ -167,7 +167,6 @@ func (c *Client) push(ctx context.Context, path string, src io.Reader, file *os.
 	}
 	req.Header.Set("Content-Type", databaseMediaType)
 	req.Header.Set("Expect", "100-continue")
-	req.Header.Set(headerPhase, "tell")
 	req.ContentLength, req.Trailer = -1, body.trailer
 
 	client := httpClient(c.socket, func(ctx context.Context, socket string) (net.Conn, error) {
@@ -183,6 +182,7 @@ func (c *Client) push(ctx context.Context, path string, src io.Reader, file *os.
 	defer client.CloseIdleConnections()
 	if file != nil {
 		req.Header.Set(headerDescriptor, descriptorSource)
+		req.Header.Set(headerPhase, "tell")
 		client.Transport.(*http.Transport).ExpectContinueTimeout = noExpectTimeout
 	}
 	res, err := send(client, req)

@@ -7,10 +7,14 @@ import (
 	"hotswap/swapper"
 )
 
-// headerPhase, with whatever value, asks to be told how far a push is, in answers 102 that
-// come before the answer proper: then a client whose connection is lost, most likely
-// because the program was killed, knows whether anything can have been swapped. Status
-// lines can't tell, since no push waits until they are sent.
+// headerPhase, with whatever value, asks to be told how far the push of a descriptor is, in
+// answers 102 that come before the answer proper: then a client whose connection is lost,
+// because the program was killed, knows whether anything can have been swapped. (Without
+// a descriptor it knows that from the body, which it has sent whole or not.) Status lines
+// can't tell, since no push waits until they are sent.
+//
+// A descriptor has come straight from the client. Where something stands between, such as
+// ssh, it may lose the second of two answers, and the server go on.
 const headerPhase = "Hotswap-Phase"
 
 // The phases of a push.
@@ -19,11 +23,9 @@ const (
 	phaseSwapping = "swapping" // it may be replaced from now on
 )
 
-// tellPhases tells the client of a push how far it is, if it has asked for that. Between
-// the connection and the handler there is nothing of the program's, which might take a 102
-// for the answer.
+// tellPhases tells the client of a push how far it is, if it has asked for that.
 func tellPhases(w http.ResponseWriter, r *http.Request, opts *swapper.PushOptions) {
-	if r.Header.Get(headerPhase) == "" || connOf(r.Context()) == nil {
+	if r.Header.Get(headerPhase) == "" {
 		return
 	}
 	tell := func(phase string) {

@@ -26,7 +26,6 @@ func (a *api) servePush(w http.ResponseWriter, r *http.Request, cmd *command) er
 		return err
 	}
 
-	tellPhases(w, r, &opts)
 	if r.URL.Query().Get(paramFrom) != "" {
 		return a.pushBackup(w, r, cmd, db, opts)
 	}
@@ -92,6 +91,7 @@ func (a *api) pushDescriptor(w http.ResponseWriter, r *http.Request, cmd *comman
 	}
 	ctx, stop := connOf(r.Context()).Watch(r.Context())
 	defer stop()
+	tellPhases(w, r, &opts)
 	opts.Logger, opts.Notify = cmd.log, cmd.notify
 	cmd.operated = true
 	report, err := a.push(ctx, db, cmd.descriptor.Source(a.cfg.stallTimeout()), opts)
