@@ -52,7 +52,7 @@ package swapper
 //	               the live database; served, removed: one that has lost its name, pulled and
 //	               pushed over; claim, method, lease: who else has it; oldersqlite: with what
 //	receive        stage, receive, receivepipe, receivepatch, stagewriter, digest, header,
-//	               foreign
+//	               foreign, noroom
 //	check          check, integrity, scan, verdict, schema, difference
 //	rehearse       rehearse, seal, metadata
 //	freeze         visit, freeze, patience, attachers, peers, locked, shrink, rest
