@@ -3,11 +3,10 @@ package swapper
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
+	"hotswap/internal/backups"
 	"hotswap/internal/printable"
-	"hotswap/internal/sqlitefile"
 )
 
 // What to do about a full disk differs: the files of a push and of a pull are beside the
@@ -19,9 +18,9 @@ func (p *push) noRoom(err error) error {
 		return err
 	}
 	hint := "the new database is first written beside the live one: make room there and try again"
-	backup := p.target.path + sqlitefile.BackupSuffix
-	if info, err := os.Lstat(backup); err == nil && info.Mode().IsRegular() {
-		hint += fmt.Sprintf(", maybe by moving the backup elsewhere (%s has %s)", printable.Line(filepath.Base(backup)), printable.Size(info.Size()))
+	if kept, err := backups.List(p.target.path); err == nil && len(kept) > 0 {
+		last := kept[len(kept)-1] // the oldest, or the one without a number
+		hint += fmt.Sprintf(", maybe by moving a backup elsewhere (%s has %s)", printable.Line(filepath.Base(last.Path)), printable.Size(last.Info.Size()))
 	}
 	if p.stage != nil && p.stage.after > 0 {
 		hint += "; by rename a push takes half as much (--method=rename)"
