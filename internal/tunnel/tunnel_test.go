@@ -274,3 +274,33 @@ func FuzzServe(f *testing.F) {
 		})
 	})
 }
+
+func TestClosingWaitsForNothing(t *testing.T) {
+	home, there := pair(t)
+	go io.WriteString(there, greeting) // and then it is silent, and reads nothing
+	through, err := Open(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer through.Close()
+	conn, err := through.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := conn.Read(make([]byte, 1))
+		ended <- err
+	}()
+	wrote := make(chan struct{})
+	go func() {
+		defer close(wrote)
+		conn.Write(make([]byte, window)) // more than the pipe holds
+	}()
+	conn.Close()
+	if err := <-ended; err == nil {
+		t.Error("something was read")
+	}
+	through.Close()
+	<-wrote
+}
