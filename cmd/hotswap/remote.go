@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"time"
+
+	"github.com/mattn/go-isatty"
 
 	"hotswap/sockserver"
 )
@@ -20,8 +23,10 @@ func (s sockets) reach(ctx context.Context, still *stillness, to address, base s
 	if s.StderrSocket != "" {
 		return nil, answer, usagef("--stderr-socket is for a program of this machine: the status lines of one at %s come through the other socket", to.arg)
 	}
-	still.waits("for the connection to %s", to.host)
-	defer still.waits("")
+	if !isatty.IsTerminal(os.Stderr.Fd()) { // where ssh may be asking for a password
+		still.waits("for the connection to %s", to.host)
+		defer still.waits("")
+	}
 	link, err := startSSH(to)
 	if err != nil {
 		return nil, answer, err
