@@ -133,7 +133,11 @@ func (c *Client) pushDifference(ctx context.Context, path string, src io.Reader,
 	if err != nil || size < leastCompared {
 		return report, errWhole
 	}
-	h, hashes, err := c.hold(ctx, url.Values{paramPath: {path}}, layout)
+	query := url.Values{paramPath: {path}}
+	if params.IfChanged != "" {
+		query.Set(paramIfChanged, params.IfChanged) // none is needed if it has not
+	}
+	h, hashes, err := c.hold(ctx, query, layout)
 	if err != nil {
 		return report, wholeUnless(ctx)
 	}

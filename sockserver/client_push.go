@@ -64,11 +64,12 @@ type PushParams struct {
 	MaxPause time.Duration
 
 	// Whole sends the whole database, as it is. A server elsewhere (ClientConfig.Dial) is
-	// otherwise sent what differs from the live one, compressed, if src is a regular file
-	// at its beginning, or carries one.
+	// otherwise sent what differs from the live one, if src is a regular file at its
+	// beginning, or carries one; or else everything, compressed.
 	Whole bool
 
-	held string // the snapshot that what is sent is based on; "" for none
+	held     string // the snapshot that what is sent is based on; "" for none
+	encoding string // of the body; "" for none
 }
 
 func (p PushParams) query(path string) url.Values {
@@ -135,6 +136,7 @@ func (c *Client) Push(ctx context.Context, path string, src io.Reader, params Pu
 		if report, err := c.pushDifference(ctx, path, src, params); err != errWhole {
 			return report, err
 		}
+		return c.pushCompressed(ctx, path, src, params)
 	}
 	report, err := c.push(ctx, path, src, file, params)
 	if takesNoPipe(err, file) {
@@ -166,6 +168,9 @@ func (c *Client) push(ctx context.Context, path string, src io.Reader, file *os.
 		return swapper.Report{}, err
 	}
 	req.Header.Set("Content-Type", databaseMediaType)
+	if params.encoding != "" {
+		req.Header.Set(headerEncoding, params.encoding)
+	}
 	req.Header.Set("Expect", "100-continue")
 	req.ContentLength, req.Trailer = -1, body.trailer
 

@@ -32,11 +32,11 @@ const (
 // serveHold is POST /v1/held: it takes a snapshot and holds it. The answer has the hashes
 // of its groups, and its SHA-256.
 func (a *api) serveHold(w http.ResponseWriter, r *http.Request, cmd *command) error {
-	q, err := parseQuery(r, paramPath, paramID, paramExtent, paramKey, paramCheck, paramQuick, paramSkipConstraintCheck)
+	q, err := parseQuery(r, paramPath, paramID, paramExtent, paramKey, paramIfChanged, paramCheck, paramQuick, paramSkipConstraintCheck)
 	if err != nil {
 		return err
 	}
-	layout := q.layout()
+	layout, digest := q.layout(), q.digest(paramIfChanged)
 	opts := swapper.PullOptions{
 		Dest:                "a held snapshot",
 		Check:               q.boolean(paramCheck),
@@ -52,6 +52,10 @@ func (a *api) serveHold(w http.ResponseWriter, r *http.Request, cmd *command) er
 		return err
 	}
 	defer done()
+	if digest != "" && a.pushed.has(db.Path(), digest) {
+		w.WriteHeader(http.StatusNoContent) // the push that is to come would do nothing
+		return nil
+	}
 	h := &heldSnapshot{id: NewID(), path: db.Path(), layout: layout}
 	if h.free, err = a.pullSlot(); err != nil {
 		return err

@@ -129,7 +129,7 @@ func TestHeldSnapshotsAreBounded(t *testing.T) {
 
 func TestAHeldSnapshotThatNobodyAsksForIsReleased(t *testing.T) {
 	t.Parallel()
-	d := newDifference(t, Config{StallTimeout: 20 * time.Millisecond})
+	d := newDifference(t, Config{}, func(a *api) { a.held.patience = 20 * time.Millisecond })
 	h := d.held()
 	d.nothingHeld()
 	_, err := d.far.post(t.Context(), "/v1/held/patch", url.Values{paramHeld: {h.id}}, nil)
@@ -145,6 +145,39 @@ func TestAnInterruptedComparisonReleasesItsSnapshot(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	d.nothingHeld()
+}
+
+func TestAComparisonThatIsInterruptedReleasesItsSnapshot(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "new")
+	makeDatabase(t, path, 2000)
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stop, released := errors.New("ctrl-c"), make(chan string, 2)
+	server := fakeServer(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/v1/held":
+			w.Header().Set(headerHeld, "ID")
+			w.Header().Set(headerSize, fmt.Sprint(1<<20))
+			w.Write(make([]byte, 4*extents.HashSize+32))
+		case "/v1/held/hashes":
+			io.Copy(io.Discard, r.Body) // until then net/http does not notice that a client leaves
+			cancel(stop)
+			<-r.Context().Done()
+		case "/v1/held/release":
+			released <- r.URL.Query().Get(paramHeld)
+		}
+	})
+	far := newFarClient(t, server.socket, server.stderrSocket)
+	if _, err := far.Push(ctx, TheDatabase, file, PushParams{}); err != stop || len(released) != 1 {
+		t.Errorf("got %v, %d were released", err, len(released))
+	}
+	if _, err := far.Snapshot(ctx, TheDatabase, io.Discard, SnapshotParams{}); err != stop {
+		t.Errorf("got %v", err)
+	}
 }
 
 // TestAServerThatKnowsNoDifferencesGetsAndSendsTheWhole: an older one, or noise.

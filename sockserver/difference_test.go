@@ -14,7 +14,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"hotswap/driver"
 	"hotswap/internal/testenv"
+	"hotswap/swapper"
 )
 
 // farClient is a client on another machine, as far as it knows.
@@ -61,7 +63,7 @@ type difference struct {
 	copied string
 }
 
-func newDifference(t *testing.T, cfg Config) *difference {
+func newDifference(t *testing.T, cfg Config, change ...func(*api)) *difference {
 	dir := shortDir(t)
 	d := &difference{t: t, dir: dir, live: openDatabaseAt(t, dir+"/db"), copied: filepath.Join(t.TempDir(), "copy")}
 	if _, err := d.live.Exec(`CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT);
@@ -70,7 +72,11 @@ func newDifference(t *testing.T, cfg Config) *difference {
 		t.Fatal(err)
 	}
 	cfg.DatabasePaths = []string{dir + "/db"}
-	d.server = startServer(t, dir, cfg, nil)
+	d.server = startServer(t, dir, cfg, func(a *api) {
+		for _, c := range change {
+			c(a)
+		}
+	})
 	d.far = newFarClient(t, d.server.SocketPath(), d.server.StderrSocketPath())
 	file, err := os.Create(d.copied)
 	if err != nil {
@@ -221,7 +227,13 @@ func TestAPullToElsewhereGetsWhatDiffers(t *testing.T) {
 }
 
 func TestAPushOfWhatDiffersMayBeRefusedLikeAnother(t *testing.T) {
-	d := newDifference(t, Config{})
+	var pulls atomic.Int32
+	d := newDifference(t, Config{}, func(a *api) {
+		a.pull = func(ctx context.Context, db *driver.Database, dst io.Writer, opts swapper.PullOptions) (swapper.Report, error) {
+			pulls.Add(1)
+			return swapper.Pull(ctx, db, dst, opts)
+		}
+	})
 	d.change("CREATE TABLE another (v)")
 	_, err := d.far.Push(t.Context(), TheDatabase, d.open(), PushParams{})
 	assertProblem(t, err, ProblemSchema)
@@ -233,8 +245,9 @@ func TestAPushOfWhatDiffersMayBeRefusedLikeAnother(t *testing.T) {
 	if report, err = d.far.Push(t.Context(), TheDatabase, d.open(), PushParams{SkipSchemaCheck: true, IfChanged: report.SHA256}); err != nil || !report.Swapped {
 		t.Errorf("%+v, %v", report, err)
 	}
-	if report, err = d.far.Push(t.Context(), TheDatabase, d.open(), PushParams{IfChanged: report.SHA256}); err != nil || !report.Unchanged {
-		t.Errorf("%+v, %v", report, err)
+	before := pulls.Load()
+	if report, err = d.far.Push(t.Context(), TheDatabase, d.open(), PushParams{IfChanged: report.SHA256}); err != nil || !report.Unchanged || pulls.Load() > before {
+		t.Errorf("%+v, %v, %d snapshots", report, err, pulls.Load()-before)
 	}
 	d.nothingHeld()
 }

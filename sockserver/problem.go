@@ -42,7 +42,7 @@ const (
 	ProblemSchema ProblemType = "urn:hotswap:problem:schema-differs"
 	// The new database has rows that violate a constraint of their own table.
 	ProblemConstraint ProblemType = "urn:hotswap:problem:constraint-violated"
-	// The body was truncated: the connection ended first.
+	// The body was truncated, or is not compressed as it says.
 	ProblemTruncated ProblemType = "urn:hotswap:problem:body-truncated"
 	// The passed descriptor can't be used.
 	ProblemDescriptor ProblemType = "urn:hotswap:problem:descriptor"
@@ -145,6 +145,8 @@ var problemTable = []struct {
 		"the patched snapshot differs from its digest", "send the whole database"},
 	{isErr(extents.ErrPatch), ProblemPatch, http.StatusBadRequest,
 		"the body is not a patch", "send the whole database"},
+	{isErr(errEncoding), ProblemTruncated, http.StatusBadRequest,
+		"the body is not what its encoding says", "send it again, or as it is"},
 	{isErr(transfer.ErrNotHeld), ProblemNotHeld, http.StatusGone,
 		"the snapshot is not held", "have another one taken, or send the whole database"},
 	{isErr(errBodyStalled), ProblemStalled, http.StatusRequestTimeout,

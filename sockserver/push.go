@@ -3,7 +3,6 @@ package sockserver
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 
 	"hotswap/driver"
@@ -34,7 +33,11 @@ func (a *api) servePush(w http.ResponseWriter, r *http.Request, cmd *command) er
 	}
 	body := newRequestBody(r.Context(), r, http.NewResponseController(w), a.cfg.stallTimeout())
 	defer body.close()
-	var source io.Reader = body
+	source, free, err := decoded(r, body)
+	if err != nil {
+		return err
+	}
+	defer free()
 	if id := r.URL.Query().Get(paramHeld); id != "" {
 		base, err := a.held.take(id)
 		if err != nil {
@@ -142,14 +145,14 @@ func (a *api) pushOptions(r *http.Request) (swapper.PushOptions, error) {
 		return opts, badRequest("parameter %q: %q is not %q", paramFrom, from, fromBackup)
 	case from != "" && (r.ContentLength != 0 || q.Has(paramSize) || q.Has(paramIfChanged) || r.Header.Get(headerDescriptor) != ""):
 		return opts, badRequest("parameter %q: no body, descriptor, %s or %s goes with it", paramFrom, paramSize, paramIfChanged)
-	case q.Has(paramHeld) && (from != "" || q.Has(paramSize) || r.Header.Get(headerDescriptor) != ""):
-		return opts, badRequest("parameter %q: no descriptor, %s or %s goes with it", paramHeld, paramSize, paramFrom)
+	case q.Has(paramHeld) && (from != "" || q.Has(paramSize) || r.Header.Get(headerDescriptor) != "" || r.Header.Get(headerEncoding) != ""):
+		return opts, badRequest("parameter %q: no descriptor, encoding, %s or %s goes with it", paramHeld, paramSize, paramFrom)
 	case opts.Source == "" && from != "":
 		opts.Source = "the backup"
 	case opts.Source == "":
 		opts.Source = "the request's body"
 	}
-	if length := r.ContentLength; length > 0 && !q.Has(paramHeld) { // else it is the patch's
+	if length := r.ContentLength; length > 0 && !q.Has(paramHeld) && r.Header.Get(headerEncoding) == "" { // else it is of something else
 		if opts.Size > 0 && opts.Size != length {
 			return opts, badRequest("parameter %q: %d, and the body has %d bytes", paramSize, opts.Size, length)
 		}

@@ -162,3 +162,19 @@ func TestAPatchOfADatabaseThatWasRemovedIsRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestASourceThatIsTooLongIsNotReadToItsEnd(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	data := source(t, "new")
+	endless := io.MultiReader(bytes.NewReader(data), zeros{})
+	_, err := swapper.Push(context.Background(), s.db, endless, swapper.PushOptions{Size: int64(len(data))})
+	if !errors.Is(err, swapper.ErrBadDatabase) || !strings.Contains(err.Error(), "the source is too long") {
+		t.Errorf("got %v", err)
+	}
+	s.onlyFiles()
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }

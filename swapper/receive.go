@@ -106,6 +106,8 @@ func (s *stage) receive(ctx context.Context, src io.Reader, opts PushOptions, pr
 			progress(s.size)
 		}
 		switch {
+		case size > 0 && s.size > size:
+			return "", bad(completeHint, "the source is too long: %d bytes were announced, and more arrived", size)
 		case readErr == io.EOF:
 			if s.size == 0 {
 				return "", checkMagic(nil)
