@@ -42,6 +42,7 @@ func newNetwork(b *testing.B, exe string) *network {
 			b.Fatal(err)
 		}
 	}
+	command("ip", "netns", "del", netns) // of a run that was killed
 	must("ip", "netns", "add", netns)
 	b.Cleanup(func() { command("ip", "netns", "del", netns) })
 	must("ip", "link", "add", nearEnd, "type", "veth", "peer", "name", farEnd, "netns", netns)
