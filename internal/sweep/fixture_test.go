@@ -230,7 +230,7 @@ func (f *fixture) run(ft fault) (r runResult) {
 	s := &supervisor{fault: ft, record: f.record, place: placeOf(dir), move: func() error {
 		return os.Rename(filepath.Join(dir, movedFile), filepath.Join(dir, databaseFile))
 	}}
-	if !f.missing {
+	if !f.missing && !f.removed {
 		s.live = filepath.Join(dir, databaseFile)
 	}
 	var out []byte

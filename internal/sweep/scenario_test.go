@@ -37,6 +37,8 @@ type scenario struct {
 	// live: the operation is the recovery.
 	leave func(f *fixture, path string) error
 	aside bool // with a file that is not the push's own
+	// removed: somebody has removed the live file before, which the program has open.
+	removed bool
 	// adopts: the operation is the move to a file that somebody has put there.
 	adopts bool
 }
@@ -78,6 +80,13 @@ var adoptions = []scenario{
 	{name: "adopt-DELETE", journal: "DELETE", adopts: true, do: adoption},
 }
 
+// removals are swept by kills alone: what a program does that goes on without its file is
+// in no file afterwards.
+var removals = []scenario{
+	{name: "removed-WAL-backup", journal: "WAL", backup: true, removed: true, do: push(renameWithBackup)},
+	{name: "removed-DELETE-backup", journal: "DELETE", backup: true, removed: true, do: push(renameWithBackup)},
+}
+
 var (
 	rename           = swapper.PushOptions{Method: swapper.MethodRename}
 	renameWithBackup = swapper.PushOptions{Method: swapper.MethodRename, Backup: true}
@@ -87,7 +96,7 @@ var (
 
 // scenarioOf finds a scenario by the name that a victim was given.
 func scenarioOf(name string) scenario {
-	for _, s := range slices.Concat(scenarios, adoptions, read, []scenario{careful}) {
+	for _, s := range slices.Concat(scenarios, adoptions, removals, read, []scenario{careful}) {
 		if s.name == name {
 			return s
 		}

@@ -33,7 +33,7 @@ var failures = []fault{
 // TestKill: a process that is killed before any one system call of its push or
 // pull leaves the whole old or the whole new database, and nothing in the way
 // of the next push.
-func TestKill(t *testing.T) { sweepAll(t, append(slices.Clone(scenarios), adoptions...), kills, 0) }
+func TestKill(t *testing.T) { sweepAll(t, slices.Concat(scenarios, adoptions, removals), kills, 0) }
 
 // TestError: when any one system call of a push or pull fails, the database is
 // wholly the old or the new one, the program is told which, and goes on with it.

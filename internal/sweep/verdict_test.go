@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -62,7 +63,7 @@ func (f *fixture) inspect(dir string, ft fault, o *outcome) (s state, wrong []st
 	}
 	// Whatever was interrupted, by then it is finished.
 	got, err := digestFile("file:" + f.kept(path) + "?mode=ro&immutable=1")
-	switch want := f.backup && s == stateNew; {
+	switch want := f.backup && s == stateNew || f.removed && f.copied(ft); {
 	case want && (err != nil || got != f.old):
 		say("the replaced database is not kept: %v", err)
 	case !want && err == nil:
@@ -77,6 +78,13 @@ func (f *fixture) inspect(dir string, ft fault, o *outcome) (s state, wrong []st
 		}
 	}
 	return s, wrong
+}
+
+// copied reports whether what a removed file holds had a name of its own before the kill: it
+// is kept from then on, whatever becomes of the push.
+func (f *fixture) copied(ft fault) bool {
+	named := slices.IndexFunc(f.record, func(c call) bool { return renames(c) && strings.HasSuffix(c.paths[1], ".copy") })
+	return named >= 0 && ft.point > named+1
 }
 
 // kept is where the replaced database at path is kept.
@@ -206,7 +214,7 @@ func (f *fixture) readOnly(ft fault) bool {
 
 // stateOf tells which database is at path, as whoever opens it next will see it.
 func (f *fixture) stateOf(path string) (state, error) {
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && f.missing {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && (f.missing || f.removed) {
 		return stateOld, nil
 	} else if err != nil {
 		return stateNone, err
@@ -224,7 +232,7 @@ func (f *fixture) stateOf(path string) (state, error) {
 }
 
 func (f *fixture) notes(path string, s state) (n int, err error) {
-	if s == stateNone || s == stateOld && f.missing {
+	if s == stateNone || s == stateOld && (f.missing || f.removed) {
 		return 0, nil
 	}
 	db, err := sql.Open("sqlite3", path)

@@ -164,6 +164,11 @@ func beVictim(s scenario, dir string) error {
 			return err
 		}
 	}
+	if s.removed {
+		if err := os.Remove(v.path); err != nil {
+			return err
+		}
+	}
 	if s.passes != nil {
 		if err := v.pass(s.passes); err != nil {
 			return err
