@@ -123,6 +123,9 @@ func (o *overwrite) copyOld(ctx context.Context) (err error) {
 	if err := o.copied.copyFrom(ctx, old, o.push.events); err != nil {
 		return failed("copy the old database to its backup", err)
 	}
+	if err := o.copied.assertAlone(); err != nil {
+		return err
+	}
 	if err := o.copied.takeAttributes(o.target); err != nil {
 		if f, ok := err.(*failure); ok && f.inPlace { // which this is
 			f.text = fmt.Sprintf("give the backup the live database's owner %d:%d", o.target.state.uid, o.target.state.gid)
