@@ -1,11 +1,13 @@
 package bench
 
 import (
+	"cmp"
 	"database/sql"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
+	osexec "os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -44,9 +46,9 @@ func BenchmarkDifference(b *testing.B) {
 	if err := os.MkdirAll(app, 0o700); err != nil {
 		b.Fatal(err)
 	}
-	mb := 100
+	mb, rates, wanted := 20, []int{1000}, changes[1:3]
 	if *large {
-		mb = 1000
+		mb, rates, wanted = 1000, []int{10, 100, 1000}, changes
 	}
 	base := rows(b, mb)
 	live := managedCopy(b, base, app, "WAL")
@@ -61,7 +63,7 @@ func BenchmarkDifference(b *testing.B) {
 	sameAs := func(what, as string) func() error {
 		return shell("'%s' cp -q --skip-integrity-check '%s' '%s'", exe, as, what)
 	}
-	for _, change := range changes {
+	for _, change := range wanted {
 		b.Run(change.name, func(b *testing.B) {
 			changed, there, here := filepath.Join(dir, "changed"), filepath.Join(dir, "there"), filepath.Join(dir, "here")
 			if err := errors.Join(command("cp", base, changed), changeRows(changed, change.sql)); err != nil {
@@ -70,26 +72,28 @@ func BenchmarkDifference(b *testing.B) {
 			older := func(path string) func() error { return func() error { return command("cp", base, path) } }
 			ssh := "ssh -F " + net.at("ssh_config")
 			ways := []struct {
-				name          string
+				name, tool    string // "": one that is there
 				prepare, move func() error
 			}{
-				{"push", sameAs(live.Path(), base), shell("'%s' cp -q --skip-integrity-check '%s' 'far:%s'", exe, changed, live.Path())},
-				{"pull", func() error { return errors.Join(sameAs(live.Path(), changed)(), older(here)()) },
+				{"push", "", sameAs(live.Path(), base), shell("'%s' cp -q --skip-integrity-check '%s' 'far:%s'", exe, changed, live.Path())},
+				{"pull", "", func() error { return errors.Join(sameAs(live.Path(), changed)(), older(here)()) },
 					shell("'%s' cp -q 'far:%s' '%s'", exe, live.Path(), here)},
-				{"rsync", older(there), shell("rsync -z --inplace -e '%s' '%s' 'far:%s'", ssh, changed, there)},
-				{"sqlite3_rsync", older(there), shell("'%s' --ssh '%s' --exe '%[1]s' '%[3]s' 'far:%[4]s'", *sqliteRsync, net.at("ssh"), changed, there)},
-				{"push-whole", sameAs(live.Path(), base), shell("'%s' cp -q --whole --skip-integrity-check '%s' 'far:%s'", exe, changed, live.Path())},
-				{"cat", older(there), shell("cat '%s' | %s far 'cat >%s'", changed, ssh, there)},
-				{"zstd", older(there), shell("zstd -qc '%s' | %s far 'zstd -qdc >%s'", changed, ssh, there)},
+				{"rsync", "rsync", older(there), shell("rsync -z --inplace -e '%s' '%s' 'far:%s'", ssh, changed, there)},
+				{"sqlite3_rsync", cmp.Or(*sqliteRsync, "sqlite3_rsync"), older(there), shell("'%s' --ssh '%s' --exe '%[1]s' '%[3]s' 'far:%[4]s'", *sqliteRsync, net.at("ssh"), changed, there)},
+				{"push-whole", "", sameAs(live.Path(), base), shell("'%s' cp -q --whole --skip-integrity-check '%s' 'far:%s'", exe, changed, live.Path())},
+				{"cat", "", older(there), shell("cat '%s' | %s far 'cat >%s'", changed, ssh, there)},
+				{"zstd", "zstd", older(there), shell("zstd -qc '%s' | %s far 'zstd -qdc >%s'", changed, ssh, there)},
 			}
 			net.write("ssh", "#!/bin/sh", "exec "+ssh+` "$@"`)
 			os.Chmod(net.at("ssh"), 0o700)
-			for _, mbit := range []int{10, 100, 1000} {
+			for _, mbit := range rates {
 				net.rate(b, mbit)
 				for _, way := range ways {
 					b.Run(fmt.Sprintf("%dMbit/%s", mbit, way.name), func(b *testing.B) {
-						if way.name == "sqlite3_rsync" && *sqliteRsync == "" {
-							b.Skip("-sqlite3_rsync says where it is")
+						if way.tool != "" {
+							if _, err := osexec.LookPath(way.tool); err != nil {
+								b.Skipf("nothing to compare with: %v", err)
+							}
 						}
 						var carried int64
 						var took time.Duration
