@@ -79,7 +79,7 @@ full-disk: ## a push of a large database to a full disk
 
 tags: ## go-sqlite3's build tags, and the system's SQLite
 	go test -count=1 -tags sqlite_fts5,sqlite_stat4 ./driver
-	go test -count=1 -tags libsqlite3 ./driver ./internal/door ./internal/snapshot
+	go test -count=1 -tags libsqlite3 ./driver ./internal/door ./internal/gather ./internal/snapshot
 
 FUZZTIME ?= 3s
 fuzz: ## every fuzz target, for FUZZTIME (3s) each
