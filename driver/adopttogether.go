@@ -94,7 +94,7 @@ func (d *Database) awaitsPeers(path string, now fileid.ID) (why string) {
 
 // peerBehind names a peer that has a file open which was at the path before.
 func (d *Database) peerBehind(path string) string {
-	for _, c := range peers.Find(ownEndpoint()) {
+	for _, c := range peers.Find(ownEndpoint(), silent.has) {
 		c.Close()
 		if p := c.Process; p.PID != os.Getpid() && openers.Behind(p.PID, path) {
 			return fmt.Sprintf("%s has the one open that was there before", Peer{PID: p.PID, Program: printable.Line(p.Command())})

@@ -30,7 +30,7 @@ func (d *Database) invite(first peers.Message) *host {
 	}
 	first.V, first.File = peers.Version, h.file
 	var all []*member
-	for _, c := range peers.Find(ownEndpoint()) {
+	for _, c := range peers.Find(ownEndpoint(), silent.has) {
 		if c.Process.PID == os.Getpid() || c.Send(first) != nil {
 			c.Close()
 			continue

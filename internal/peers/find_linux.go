@@ -17,16 +17,17 @@ import (
 
 // Find connects to the endpoints of other processes, except the one named own. Those
 // that can't be reached, or are another user's, are left out, and do not count against
-// the most that are asked: whoever likes can take names that look like ours. It waits for
-// nobody.
-func Find(own string) []*Conn {
+// the most that are asked: whoever likes can take names that look like ours. Those for
+// which last is true come last, so that they hide nobody else: of our own user's processes,
+// too, there may be more than are asked that answer nothing. It waits for nobody.
+func Find(own string, last func(name string) bool) []*Conn {
 	table, err := os.ReadFile("/proc/net/unix")
 	if err != nil {
 		return nil
 	}
 	var conns []*Conn
 	began := time.Now()
-	for _, name := range endpoints(table) {
+	for _, name := range putLast(endpoints(table), last) {
 		if name == own {
 			continue
 		}
@@ -47,6 +48,19 @@ func Find(own string) []*Conn {
 		conns = append(conns, conn)
 	}
 	return conns
+}
+
+// putLast changes the order of the names.
+func putLast(names []string, last func(name string) bool) []string {
+	var late []string
+	names = slices.DeleteFunc(names, func(name string) bool {
+		is := last(name)
+		if is {
+			late = append(late, name)
+		}
+		return is
+	})
+	return append(names, late...)
 }
 
 // endpoints returns the names of the endpoints that may be of our user, of any version,

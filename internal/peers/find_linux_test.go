@@ -3,6 +3,7 @@ package peers
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -67,7 +68,7 @@ func TestNamesThatLeadToNobodyHideNoPeer(t *testing.T) {
 		}
 	}
 	listenFor(t, echo{})
-	for _, c := range Find("") {
+	for _, c := range Find("", nobody) {
 		c.Close()
 		if c.Process.PID == os.Getpid() {
 			return
@@ -85,4 +86,28 @@ func FuzzEndpoints(f *testing.F) {
 			}
 		}
 	})
+}
+
+func nobody(string) bool { return false }
+
+// Of more endpoints than are asked, those that did not answer before hide no other.
+func TestThoseWhoDoNotAnswerHideNobody(t *testing.T) {
+	for i := range maxPeers + 10 {
+		name := fmt.Sprintf("%s%d/%d/AAAA%d", prefix, Version, os.Geteuid(), i)
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+	}
+	e := listenFor(t, echo{})
+	found := Find("", func(name string) bool { return name != e.Name() })
+	defer func() {
+		for _, c := range found {
+			c.Close()
+		}
+	}()
+	if len(found) != maxPeers || found[0].Name != e.Name() {
+		t.Errorf("%d are found, and the first is %s", len(found), found[0].Name)
+	}
 }

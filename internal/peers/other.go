@@ -43,7 +43,7 @@ func (p Process) Command() string { return "" }
 func (p Process) Stopped() bool { return false }
 
 // Find finds nobody.
-func Find(string) []*Conn { return nil }
+func Find(string, func(string) bool) []*Conn { return nil }
 
 // ClaimedError is returned by Claim if another process has the file.
 type ClaimedError struct{ Process Process }

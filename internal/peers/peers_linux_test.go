@@ -58,7 +58,7 @@ func connect(t *testing.T, e *Endpoint) *Conn {
 
 func TestAnEndpointIsFoundByItsNameAndAnswers(t *testing.T) {
 	own, other := listenFor(t, echo{}), listenFor(t, echo{})
-	found := Find(own.Name())
+	found := Find(own.Name(), nobody)
 	t.Cleanup(func() {
 		for _, c := range found {
 			c.Close()

@@ -32,7 +32,7 @@ func hostAs(t *testing.T, c *child, like peers.Message, ops ...peers.Op) (conn *
 }
 
 func tryHost(t *testing.T, c *child, like peers.Message, ops ...peers.Op) (conn *peers.Conn, err error) {
-	for _, found := range peers.Find("") {
+	for _, found := range peers.Find("", func(string) bool { return false }) {
 		if found.Process.PID == c.Process.Pid {
 			conn = found
 		} else {
