@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
+
 	"hotswap/driver"
 	"hotswap/swapper"
 )
@@ -78,6 +80,8 @@ func FuzzBody(f *testing.F) {
 		{"Transfer-Encoding: chunked\r\n", chunk("abc") + "0\r\nContent-Digest: " + digestOf("abc") + "\r\n\r\n"},
 		{"Transfer-Encoding: chunked\r\n", chunk("abc") + "0\r\nContent-Digest: " + digestOf("abd") + "\r\n\r\n"},
 		{"Transfer-Encoding: chunked\r\n", "ffffffffffffffff\r\nabc"},
+		{"Content-Length: 16\r\nContent-Encoding: zstd\r\n", zstdOf(f, "abc")},
+		{"Content-Length: 8\r\nContent-Encoding: zstd\r\n", zstdOf(f, "abc")},
 	} {
 		f.Add(seed.headers, []byte(seed.body))
 	}
@@ -103,16 +107,29 @@ func FuzzBody(f *testing.F) {
 			return
 		}
 		again := read()
-		want, err := io.ReadAll(again.Body)
+		sent, err := io.ReadAll(again.Body)
+		want := sent
+		if again.Header.Get(headerEncoding) == encodingZstd {
+			want, err = unzstd(sent)
+		}
 		if err != nil || !bytes.Equal(want, got) {
 			t.Fatalf("the swapper took %q for complete; it is %q, %v", got, want, err)
 		}
 		for _, fields := range []http.Header{again.Header, again.Trailer} {
-			if sum, err := parseDigest(fields); err != nil || sum != nil && formatDigest(sum) != digestOf(string(got)) {
+			if sum, err := parseDigest(fields); err != nil || sum != nil && formatDigest(sum) != digestOf(string(sent)) {
 				t.Fatalf("the swapper took %q for complete, of digest %q", got, fields.Values(headerDigest))
 			}
 		}
 	})
+}
+
+func unzstd(data []byte) ([]byte, error) {
+	z, err := zstd.NewReader(bytes.NewReader(data), zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		return nil, err
+	}
+	defer z.Close()
+	return io.ReadAll(z)
 }
 
 // FuzzSubscription reads status lines as a client does, and writes them as the

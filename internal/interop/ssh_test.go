@@ -91,6 +91,13 @@ func done(t *testing.T, s *sshd, path string, pool *sql.DB) {
 	if info, err := os.Stat(s.at("live db.sqlite3")); err != nil || info.Size() < 4<<20 {
 		t.Errorf("the copy: %v, %v", info, err)
 	}
+	// Most of it is there already, and here.
+	if said := must(s.run("cp", "new.sqlite3", "prod:"+path)); !strings.Contains(said, " differ from the live database and were sent\n") {
+		t.Errorf("a second push:\n%s", said)
+	}
+	if said := must(s.run("cp", "prod:"+path, ".")); !strings.Contains(said, " differ and are sent\n") {
+		t.Errorf("a second pull:\n%s", said)
+	}
 	if said := must(s.run("status", "prod:"+filepath.Dir(path))); !strings.Contains(said, path+"\n") {
 		t.Errorf("status:\n%s", said)
 	}
