@@ -1,6 +1,9 @@
 package swapper
 
 import (
+	"errors"
+	"os"
+
 	"hotswap/driver"
 )
 
@@ -41,4 +44,10 @@ type pull struct {
 	report Report
 	events *events
 	phases phases
+}
+
+// gone reports whether nothing is at the target any more.
+func (p *push) gone() bool {
+	_, err := os.Lstat(p.target.path)
+	return errors.Is(err, os.ErrNotExist)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"hotswap/driver"
 	"hotswap/internal/fileid"
@@ -167,12 +166,6 @@ func (p *push) byRename(ctx context.Context) error {
 	r.openDoor()
 	p.thaw(frozen, others.thaw)
 	return errors.Join(err, r.cleanUp(), r.keepAside(), p.nameKept())
-}
-
-// gone reports whether nothing is at the target any more.
-func (p *push) gone() bool {
-	_, err := os.Lstat(p.target.path)
-	return errors.Is(err, os.ErrNotExist)
 }
 
 // fail makes the error of the whole operation: with it goes how the live
