@@ -47,3 +47,32 @@ func journalMode(t *testing.T, conn *sql.Conn, schema string) (mode string) {
 	}
 	return mode
 }
+
+// TestAPragmaThatSQLiteTakesForAQuestionSetsNothing: it does not replace the setting before it.
+func TestAPragmaThatSQLiteTakesForAQuestionSetsNothing(t *testing.T) {
+	for pragma, values := range map[string][]string{
+		"max_page_count": {"100", "OFF", "0", "-1", "'12x'", "1.5", "99999999999999999999"},
+		"locking_mode":   {"EXCLUSIVE", "junk", "1"},
+		"analysis_limit": {"+100", "-1", "OFF", "'7 7'"},
+		"threads":        {"0x2", "-1", "0xffffffffffffffff", "many"},
+	} {
+		for _, ignored := range values[1:] {
+			theirs, _ := pragmaSide(t, "sqlite3", "DELETE")
+			ours, d := pragmaSide(t, driver.Name, "DELETE")
+			var want, got string
+			for conn, answer := range map[*sql.Conn]*string{theirs.Conn: &want, ours.Conn: &got} {
+				mustExec(t, conn, "PRAGMA "+pragma+" = "+values[0])
+				mustExec(t, conn, "PRAGMA "+pragma+" = "+ignored)
+				if conn == ours.Conn {
+					swap(t, d)
+				}
+				if err := conn.QueryRowContext(context.Background(), "PRAGMA "+pragma).Scan(answer); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got != want {
+				t.Errorf("%s = %s and %s: %s after a swap, want %s", pragma, values[0], ignored, got, want)
+			}
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -266,6 +267,29 @@ func TestAPanicInNotifyOpensTheGateAgain(t *testing.T) {
 			t.Errorf("step %d: frozen", step)
 		}
 		mustFreeze(t, d, driver.FreezeOptions{}).Thaw()
+	}
+}
+
+// TestACallbackThatEndsItsGoroutineKeepsNothing from the next one, nor the database from the
+// next swap.
+func TestACallbackThatEndsItsGoroutineKeepsNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.sqlite3")
+	db, err := sql.Open(driver.Name, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	d, _ := driver.Lookup(path)
+	called := 0
+	d.OnSwap(func(driver.Swap) { runtime.Goexit() })
+	d.OnSwap(func(driver.Swap) { called++ })
+	for n := range 3 {
+		f := mustFreeze(t, d, driver.FreezeOptions{})
+		f.Replaced()
+		f.Thaw()
+		if called != n+1 || f.OnSwapRuns {
+			t.Errorf("after swap %d the other one was called %d times; one runs: %t", n+1, called, f.OnSwapRuns)
+		}
 	}
 }
 

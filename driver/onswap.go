@@ -63,8 +63,9 @@ func (cb *callbacks) add(fn func(Swap)) (cancel func()) {
 	}
 }
 
-// notify reports a swap to the callbacks, one swap after another, all on one goroutine
-// started for that: a callback may query, and what it waits for must not wait for it.
+// notify reports a swap to the callbacks, one after another, and one swap after another, on
+// goroutines started for that: a callback may query, and what it waits for must not wait
+// for it.
 // The channel is closed when all have run. A panic of one is a warning.
 func (cb *callbacks) notify(s Swap, warn func() *zerolog.Event) (done <-chan struct{}) {
 	n := notice{s, make(chan struct{})}
@@ -102,14 +103,20 @@ func (cb *callbacks) run(warn func() *zerolog.Event) {
 	}
 }
 
-// call runs a callback, and recovers from a panic of it.
+// call runs a callback on a goroutine of its own, which that may end (runtime.Goexit), and
+// recovers from a panic of it.
 func call(fn func(Swap), s Swap, warn func() *zerolog.Event) {
-	defer func() {
-		if p := recover(); p != nil {
-			lognote.Send(warn().Str("panic", fmt.Sprint(p)), "an OnSwap callback panicked")
-		}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer func() {
+			if p := recover(); p != nil {
+				lognote.Send(warn().Str("panic", fmt.Sprint(p)), "an OnSwap callback panicked")
+			}
+		}()
+		fn(s)
 	}()
-	fn(s)
+	<-ended
 }
 
 // runFor returns how long those that are running have been, since the first of them

@@ -38,7 +38,7 @@ func (c fileConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	}
 	opened := make(chan result)
 	go func() {
-		var r result
+		r := result{err: errGoexit} // unless openOwn returns, or panics
 		defer func() {
 			r.panicked = recover()
 			select {

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"errors"
 	"runtime"
 	"sync"
 
@@ -20,6 +21,10 @@ var abandoned struct {
 	sync.Mutex
 	all []any
 }
+
+// errGoexit is the error of a callback that has ended its goroutine (runtime.Goexit), as
+// testing.T's FailNow does.
+var errGoexit = errors.New("the connect hook ended its goroutine (runtime.Goexit)")
 
 // throughSQLite reports whether the current panic has unwound frames of C. (It may
 // report true needlessly if C called the whole goroutine.)

@@ -51,21 +51,26 @@ func (d insider) Rehearse(ctx context.Context, file string, readOnly bool) error
 	r := &rehearsal{d: d.Database, ctx: ctx, file: file, readOnly: readOnly}
 	done := make(chan error, 1)
 	go func() {
+		err := errGoexit // unless open returns
 		defer func() {
 			if ctx.Err() != nil {
 				removeOrphanedSidecars(file)
 			}
+			if err == errGoexit {
+				what, _ := r.at.Load().(string)
+				err = &inside.RehearsalError{What: what, Err: errGoexit}
+			}
+			done <- err
 		}()
 		for _, k := range d.kinds() {
-			var err error
-			opener := &ownConn{}
-			door.As(opener, func() { err = r.open(opener, &k) })
-			if err != nil {
-				done <- err
+			opener, opened := &ownConn{}, error(nil)
+			door.As(opener, func() { opened = r.open(opener, &k) })
+			if opened != nil {
+				err = opened
 				return
 			}
 		}
-		done <- nil
+		err = nil
 	}()
 	select {
 	case err := <-done:

@@ -12,6 +12,7 @@ func TestAURIIsReadAsSQLiteReadsIt(t *testing.T) {
 	for _, name := range []string{
 		"100%.db", "a%zz.db", "a%5.db", "a%2Gb.db", "%", "a%", "a%4", "a%41.db", "a%e9.db", "%41%zz%42", "a.db%00junk",
 		"a.db?mode=memory&mode=rwc", "a.db?vfs=none&vfs=unix", "a.db#b.db", "a+b.db",
+		"a.db#f?mode=memory", "a.db#f?vfs=unix&cache=shared&nolock=1", "a.db?cache=shared#f",
 	} {
 		made := func(driver string) (string, string) {
 			t.Helper()

@@ -1,6 +1,7 @@
 package swapper
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -38,7 +39,7 @@ func (p *push) check(ctx context.Context) error {
 	}
 	if !p.opts.SkipIntegrityCheck {
 		p.events.plain(StepIntegrity)
-		what := integrity{subject: "the source", quick: p.opts.Quick, skipConstraints: p.opts.SkipConstraintCheck}
+		what := integrity{subject: "the source", quick: p.opts.Quick, skipConstraints: p.opts.SkipConstraintCheck, hook: p.hookTrial()}
 		if err := p.stage.checkIntegrity(ctx, p.db, what); err != nil {
 			return err
 		}
@@ -47,7 +48,7 @@ func (p *push) check(ctx context.Context) error {
 	if err := p.digested(ctx); err != nil {
 		return err
 	}
-	pool, err := p.stage.openReadOnly(ctx, p.db)
+	pool, err := p.stage.openReadOnly(ctx, p.db, p.hookTrial())
 	if err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func (p *push) compareSchema(ctx context.Context, staged schema) error {
 func (s *stage) prepare(ctx context.Context, db *driver.Database, fn func(context.Context, *sql.DB) error) error {
 	pool := inside.Of(db).OpenFile(s.path, true, "mode=rw")
 	defer pool.Close()
-	if err := fn(ctx, pool); err != nil {
+	if err := ask(ctx, pool, fn); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -150,17 +151,21 @@ func (s *stage) assertAlone() error {
 }
 
 // openReadOnly opens the stage so that nothing appears beside it.
-func (s *stage) openReadOnly(ctx context.Context, db *driver.Database) (*sql.DB, error) {
+func (s *stage) openReadOnly(ctx context.Context, db *driver.Database, hook hookTrial) (*sql.DB, error) {
 	params := []string{"mode=ro", "immutable=1"}
 	// With the program's own functions and collations if its hook runs on a
 	// read-only file, else without them.
 	pool := inside.Of(db).OpenFile(s.path, true, params...)
-	if err := pingHook(ctx, pool); err == nil {
+	err := hook.on(ctx, pool)
+	if err == nil {
 		return pool, nil
 	}
 	pool.Close()
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case errors.Is(err, errHookHangs):
+		return nil, err
 	}
 	pool = inside.Of(db).OpenFile(s.path, false, params...)
 	if err := pool.PingContext(ctx); err != nil {
@@ -170,14 +175,32 @@ func (s *stage) openReadOnly(ctx context.Context, db *driver.Database) (*sql.DB,
 	return pool, nil
 }
 
-// hookPatience is how long a connect hook may take on a stage.
+// hookPatience is how long a connect hook may take on a stage at most.
 const hookPatience = 30 * time.Second
 
-// pingHook opens the pool's connection, which runs the program's connect hook.
-func pingHook(ctx context.Context, pool *sql.DB) error {
-	ctx, cancel := context.WithTimeout(ctx, hookPatience)
+// hookTrial is a run of the program's connect hook on a stage.
+type hookTrial struct {
+	patience time.Duration // 0 means hookPatience
+	demanded bool          // one that hangs there would hang in the program's connections, too
+}
+
+func (p *push) hookTrial() hookTrial {
+	return hookTrial{patience: min(hookPatience, p.opts.timeout()), demanded: !p.opts.SkipRehearsal}
+}
+
+// errHookHangs: a hook that is demanded has not returned in time.
+var errHookHangs = errors.New("the connect hook did not return")
+
+// on opens the pool's connection, which runs the hook.
+func (h hookTrial) on(ctx context.Context, pool *sql.DB) error {
+	bounded, cancel := context.WithTimeout(ctx, cmp.Or(h.patience, hookPatience))
 	defer cancel()
-	return pool.PingContext(ctx)
+	err := pool.PingContext(bounded)
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil && h.demanded {
+		return &failure{text: fmt.Sprintf("the program could not open its connections to the new database: the connect hook did not return within %v", h.patience),
+			kinds: []error{ErrBadDatabase, errHookHangs}, hint: "find out what the hook waits for, or give it more time with --timeout; to push anyway: --skip-rehearsal"}
+	}
+	return err
 }
 
 // readQuickly returns how the check reads a stage: mapped, which takes two thirds of the
@@ -220,13 +243,45 @@ func largeCache(available int64) (pragma string) {
 
 // validate runs the program's Validate on the stage.
 func validate(ctx context.Context, pool *sql.DB, fn func(context.Context, *sql.DB) error) error {
-	if err := fn(ctx, pool); err != nil {
+	if err := ask(ctx, pool, fn); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		return &failure{text: "the program's Validate refused the source", cause: err, kinds: []error{ErrBadDatabase}}
 	}
 	return nothingOpen(pool, "Validate")
+}
+
+// ask calls a function of the program's, on a goroutine of its own: a while after ctx has
+// ended it is not waited for any more.
+func ask(ctx context.Context, pool *sql.DB, fn func(context.Context, *sql.DB) error) error {
+	type answer struct {
+		err      error
+		panicked any
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		a := answer{err: errors.New("it ended its goroutine (runtime.Goexit)")}
+		defer func() {
+			a.panicked = recover()
+			answered <- a
+		}()
+		a.err = fn(ctx, pool)
+	}()
+	var a answer
+	select {
+	case a = <-answered:
+	case <-ctx.Done():
+		select {
+		case a = <-answered:
+		case <-time.After(leftOpenGrace):
+			return ctx.Err()
+		}
+	}
+	if a.panicked != nil {
+		panic(a.panicked) // as it would on this goroutine
+	}
+	return a.err
 }
 
 // leftOpenGrace is how long whatever ends with a context, on another goroutine, may take

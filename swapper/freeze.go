@@ -154,8 +154,8 @@ func (p *push) freezeFailed(err error) error {
 	switch {
 	case errors.Is(err, inside.ErrNoneOpen):
 		return errNoneOpen(removedText)
-	case errors.Is(err, inside.ErrUnread):
-		return servedFailed(context.Background(), "copy the live database to its backup", err)
+	case errors.Is(err, inside.ErrUnread), p.removed.open && heldUpByJournal(p.db.Path(), err):
+		return servedFailed(context.Background(), p.db.Path(), "copy the live database to its backup", err)
 	case errors.As(err, new(*driver.PeerError)):
 		// One that is told of another swap just now would not be told of this one in place.
 		f := &failure{cause: err, kinds: []error{ErrBusy}, inPlace: !errors.Is(err, driver.ErrFreezing),
@@ -228,8 +228,9 @@ func (p *push) reconnect() (int, error) {
 	}
 	ended := make(chan result, 1)
 	go func() {
-		n, err := inside.Of(p.db).Reconnect()
-		ended <- result{n, err}
+		r := result{err: errors.New("the connect hook did not return")} // runtime.Goexit
+		defer func() { ended <- r }()
+		r.n, r.err = inside.Of(p.db).Reconnect()
 	}()
 	select {
 	case r := <-ended:

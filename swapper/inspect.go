@@ -98,7 +98,7 @@ func (p *push) overtaken(err error) error {
 	if err == nil || p.report.Swapped || p.target == nil || !p.target.exists {
 		return err
 	}
-	if _, stillErr := p.target.still(); stillErr != nil && !errors.Is(err, errOvertaken) {
+	if _, stillErr := p.target.still(); stillErr != nil && !errors.Is(err, errOvertaken) && stillErr.Error() != err.Error() {
 		return fmt.Errorf("%w (%w)", stillErr, err)
 	}
 	return err

@@ -21,6 +21,7 @@ type integrity struct {
 	subject         string // "the source", say
 	quick           bool
 	skipConstraints bool
+	hook            hookTrial
 }
 
 // checkIntegrity runs it. Three things would make SQLite's check less than whole:
@@ -44,7 +45,7 @@ func (s *stage) checkIntegrity(ctx context.Context, db *driver.Database, what in
 	}
 	defer func() { err = errors.Join(err, restore()) }()
 	v := verdict{subject: what.subject, skipConstraints: what.skipConstraints}
-	pool, err := s.openToCheck(ctx, db, &v)
+	pool, err := s.openToCheck(ctx, db, what.hook, &v)
 	if err != nil {
 		return err
 	}
@@ -108,13 +109,16 @@ func (s *stage) head() ([]byte, error) {
 // openToCheck opens the stage with the program's own functions and collations,
 // which its schema may need; if the connect hook fails on it, without, and then
 // the verdict knows why.
-func (s *stage) openToCheck(ctx context.Context, db *driver.Database, v *verdict) (*sql.DB, error) {
+func (s *stage) openToCheck(ctx context.Context, db *driver.Database, hook hookTrial, v *verdict) (*sql.DB, error) {
 	params := []string{"mode=rw", "nolock=1", "_query_only=1"}
 	pool := inside.Of(db).OpenFile(s.path, true, params...)
-	if v.hook = pingHook(ctx, pool); v.hook == nil {
+	if v.hook = hook.on(ctx, pool); v.hook == nil {
 		return pool, nil
 	}
 	pool.Close()
+	if errors.Is(v.hook, errHookHangs) {
+		return nil, v.hook
+	}
 	pool = inside.Of(db).OpenFile(s.path, false, params...)
 	if err := pool.PingContext(ctx); err != nil {
 		pool.Close()

@@ -6,10 +6,15 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/driver"
 	"hotswap/swapper"
 )
 
@@ -92,4 +97,50 @@ func TestAPanicOfTheProgramsFunctionsLeavesNothingBehind(t *testing.T) {
 		})
 	}
 	s.mustPush(data, swapper.PushOptions{Method: swapper.MethodRename})
+}
+
+// TestAFunctionThatEndsItsGoroutineRefusesThePush, as testing.T's FailNow does in one.
+func TestAFunctionThatEndsItsGoroutineRefusesThePush(t *testing.T) {
+	t.Parallel()
+	var hooked atomic.Bool
+	s := startWith(t, "", driver.WithConnectHook(func(*sqlite3.SQLiteConn) error {
+		if hooked.Load() {
+			runtime.Goexit()
+		}
+		return nil
+	}))
+	mistake := func(context.Context, *sql.DB) error { runtime.Goexit(); return nil }
+	s.refuses(swapper.PushOptions{Prepare: mistake}, swapper.ErrBadDatabase, "runtime.Goexit")
+	s.refuses(swapper.PushOptions{Validate: mistake}, swapper.ErrBadDatabase, "runtime.Goexit")
+	s.stamp()
+	hooked.Store(true)
+	for _, skip := range []bool{false, true} {
+		r, err := s.push(source(t, "new"), swapper.PushOptions{SkipIntegrityCheck: skip})
+		if !errors.Is(err, swapper.ErrBadDatabase) || r.Swapped || !strings.Contains(err.Error(), "runtime.Goexit") {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+	hooked.Store(false)
+	s.mustPush(source(t, "new"), swapper.PushOptions{})
+}
+
+// TestAFunctionThatNeverReturnsKeepsNoCancelledPush.
+func TestAFunctionThatNeverReturnsKeepsNoCancelledPush(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), "")
+	release := make(chan struct{})
+	defer close(release)
+	for _, during := range []string{"prepare", "validate"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		hangs := func(context.Context, *sql.DB) error { cancel(); <-release; return nil }
+		opts := swapper.PushOptions{Prepare: hangs}
+		if during == "validate" {
+			opts = swapper.PushOptions{Validate: hangs}
+		}
+		if r, err := swapper.Push(ctx, s.db, bytes.NewReader(source(t, "new")), opts); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %+v, %v", during, r, err)
+		}
+	}
+	s.onlyFiles()
+	s.mustPush(source(t, "new"), swapper.PushOptions{})
 }

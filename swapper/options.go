@@ -55,9 +55,9 @@ type PushOptions struct {
 	// it is left, or MaxPause if that is less, in which the push goes in place. When
 	// nothing is left, what is to be done is attempted once, for 50 ms at most.
 	//
-	// It does not bound receiving, checking and copying, which end with ctx alone. A
-	// connect hook that hangs in the rehearsal is given up after as long once more. With
-	// Force, what is interrupted at the timeout has two seconds to return; and so has a
+	// It does not bound receiving, checking and copying, which end with ctx alone. For the
+	// program's connect hook, which is tried on the new database, it is a bound by itself:
+	// the push is refused if that has not returned by then, or after 30 s. With Force, what is interrupted at the timeout has two seconds to return; and so has a
 	// peer that hangs to answer. 0 means 30 s.
 	Timeout time.Duration
 	// MaxPause bounds how long calls wait in one attempt to drain what is held; 0

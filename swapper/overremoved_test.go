@@ -162,3 +162,14 @@ func TestAnEndAtAnyMomentLeavesARemovedFileServed(t *testing.T) {
 		}
 	})
 }
+
+// TestALiveFileThatIsRemovedDuringAPushIsSaidOnce.
+func TestALiveFileThatIsRemovedDuringAPushIsSaidOnce(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	s.stamp()
+	_, err := s.push(source(t, "new"), swapper.PushOptions{Validate: func(context.Context, *sql.DB) error { return os.Remove(s.path) }})
+	if err == nil || strings.Count(err.Error(), "inspect the live file") != 1 {
+		t.Error(err)
+	}
+}

@@ -93,6 +93,23 @@ func TestAStaleAttachDoesNotBlockPushesForEver(t *testing.T) {
 	s.mustPush(source(t, "newer"), swapper.PushOptions{}) // it is forgotten
 }
 
+// TestAHookThatHangsRefusesThePushAtTheTimeout, wherever it is tried first.
+func TestAHookThatHangsRefusesThePushAtTheTimeout(t *testing.T) {
+	t.Parallel()
+	for _, opts := range []swapper.PushOptions{{}, {SkipIntegrityCheck: true}, {DryRun: true}} {
+		release := make(chan struct{})
+		defer close(release)
+		s := startWith(t, "", driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
+			if strings.Contains(c.GetFilename("main"), ".hotswap-") {
+				<-release
+			}
+			return nil
+		}))
+		opts.Timeout = 50 * time.Millisecond
+		s.refuses(opts, swapper.ErrBadDatabase, "the connect hook did not return within 50ms")
+	}
+}
+
 // TestAHookThatHangsIsNotWaitedForForEver, neither in the check nor in the rehearsal.
 func TestAHookThatHangsIsNotWaitedForForEver(t *testing.T) {
 	t.Parallel()

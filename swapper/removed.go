@@ -13,6 +13,7 @@ import (
 	"hotswap/internal/fileid"
 	"hotswap/internal/inside"
 	"hotswap/internal/openers"
+	"hotswap/internal/sqlitefile"
 )
 
 // A push over a file that was removed has more to be careful about than one over a file that
@@ -108,7 +109,7 @@ func (p *push) compareRemoved(ctx context.Context, staged schema) error {
 	case errors.Is(err, inside.ErrNoneOpen):
 		return nil // there is nothing left to compare with
 	case err != nil:
-		return servedFailed(ctx, "read the schema of what the program serves", err)
+		return servedFailed(ctx, p.db.Path(), "read the schema of what the program serves", err)
 	case len(live) == 0:
 		return nil
 	}
@@ -129,7 +130,7 @@ func (p *push) keepRemoved(ctx context.Context) inside.Use {
 		}
 		s, err := copyServed(ctx, p.target.path, kindStage, c, p.events)
 		if err != nil {
-			return servedFailed(ctx, "copy what the program serves to its backup", err)
+			return servedFailed(ctx, p.db.Path(), "copy what the program serves to its backup", err)
 		}
 		p.removed.kept = s
 		if err := s.file.Sync(); err != nil {
@@ -286,6 +287,9 @@ func (p *push) stateOfRemoved() string {
 	case p.report.Connections > 0:
 		return "the program's connections to the removed file are closed: what it held is gone, unless it was moved or has another name"
 	case p.removed.open:
+		if hot, err := hotJournal(p.db.Path() + sqlitefile.Sidecars[0]); err == nil && !hot { // see heldUpByJournal
+			return "the live database is unchanged: the program still has the removed file open"
+		}
 		return "the live database is unchanged: the program goes on with the removed file"
 	}
 	return "the push changed nothing"

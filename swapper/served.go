@@ -10,6 +10,7 @@ import (
 	"hotswap/internal/fileid"
 	"hotswap/internal/inside"
 	"hotswap/internal/snapshot"
+	"hotswap/internal/sqlitefile"
 )
 
 // The file that the program serves may have no name any more: it was removed, or something
@@ -52,7 +53,7 @@ func (p *pull) snapshotServed(ctx context.Context, what string) (s *stage, err e
 		}
 		return nil, errNoneOpen(what)
 	case err != nil:
-		return nil, servedFailed(ctx, "copy what the program serves", err)
+		return nil, servedFailed(ctx, p.db.Path(), "copy what the program serves", err)
 	}
 	return s, nil
 }
@@ -63,14 +64,29 @@ func errNoneOpen(what string) *failure {
 }
 
 // servedFailed is snapshotFailed, of a connection that is the program's.
-func servedFailed(ctx context.Context, doing string, err error) error {
+func servedFailed(ctx context.Context, path, doing string, err error) error {
 	switch {
+	case ctx.Err() == nil && heldUpByJournal(path, err):
+		journal := path + sqlitefile.Sidecars[0]
+		return &failure{text: doing + ": with " + journal + " beside a file that is not there SQLite does not read what the program has open, and nor can the program", cause: err, kinds: []error{ErrTarget},
+			hint: "move " + journal + " away, which holds nothing (journal_mode=PERSIST keeps it), and try again"}
 	case errors.Is(err, inside.ErrUnread):
 		return &failure{text: doing, cause: err, kinds: []error{ErrTarget}, hint: "if it can be done without, push with --skip-schema-check and without --backup"}
 	case isHeld(err):
 		return &failure{text: doing, cause: err, kinds: []error{ErrBusy}, hint: "try again, and keep the program running: the file ends with it"}
 	}
 	return snapshotFailed(ctx, doing, err)
+}
+
+// heldUpByJournal reports whether SQLite has failed to look at a journal that is kept from one
+// transaction to the next: to open it, it takes the mode of the database's file, by its name.
+func heldUpByJournal(path string, err error) bool {
+	se, ok := errors.AsType[sqlite3.Error](err)
+	if !ok || se.Code != sqlite3.ErrIoErr {
+		return false
+	}
+	hot, err := hotJournal(path + sqlitefile.Sidecars[0])
+	return err == nil && !hot
 }
 
 // reads returns what runs fn within a read transaction of a connection that is lent.
@@ -82,10 +98,7 @@ func reads(fn func(*sqlite3.SQLiteConn) error) inside.Use {
 		if _, err := c.Exec("BEGIN", nil); err != nil {
 			return true, err
 		}
-		defer func() {
-			_, endErr := c.Exec("COMMIT", nil)
-			err = errors.Join(err, endErr)
-		}()
+		defer func() { err = errors.Join(err, endRead(c)) }()
 		if _, err := queryInt(c, "SELECT count(*) FROM main.sqlite_schema"); err != nil {
 			return true, err
 		}
@@ -112,12 +125,14 @@ func copyServed(ctx context.Context, path, kind string, src *sqlite3.SQLiteConn,
 		err = s.copyFrom(ctx, src, events)
 	}
 	if err == nil {
+		err = s.measure()
+	}
+	if err == nil {
 		err = s.assertAlone()
 	}
 	if err != nil {
 		s.discard()
 		return nil, err
 	}
-	s.size = pages * pageSize
 	return s, nil
 }

@@ -2,6 +2,8 @@ package swapper_test
 
 import (
 	"bytes"
+	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -172,5 +174,75 @@ func TestARemovedFileThatIsInUseIsNotForced(t *testing.T) {
 	}
 	if r := s.mustPush(source(t, "new"), opts); stampsIn(t, r.BackupPath) != "held" {
 		t.Error(stampsIn(t, r.BackupPath))
+	}
+}
+
+// TestAJournalThatIsKeptBesideARemovedFileIsNamed: with it there SQLite reads nothing.
+func TestAJournalThatIsKeptBesideARemovedFileIsNamed(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), "&_journal=PERSIST")
+	s.pool.SetMaxOpenConns(1)
+	s.exec("UPDATE items SET stamp = 'acknowledged'")
+	displacements["removed"](t, s)
+	journal := s.path + "-journal"
+	says := "move " + journal + " away"
+	if _, _, err := s.pulled(); !errors.Is(err, swapper.ErrTarget) || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "cannot commit") {
+		t.Errorf("a pull: %v", err)
+	}
+	for _, opts := range []swapper.PushOptions{{Backup: true}, {}, {Backup: true, SkipSchemaCheck: true}} {
+		s.refused(opts, swapper.ErrTarget, says)
+		s.refused(opts, swapper.ErrTarget, "the program still has the removed file open")
+	}
+	remove(t, journal)
+	if stamps, _, err := s.pulled(); err != nil || stamps != "acknowledged" {
+		t.Errorf("a pull: %s, %v", stamps, err)
+	}
+	if r := s.mustPush(source(t, "new"), swapper.PushOptions{Backup: true}); stampsIn(t, r.BackupPath) != "acknowledged" || s.stamp() != "new" {
+		t.Errorf("%+v", r)
+	}
+}
+
+// committing is a context that commits at each look.
+type committing struct {
+	context.Context
+	commit func()
+}
+
+func (c committing) Err() error { c.commit(); return c.Context.Err() }
+
+// TestAPullOfARemovedFileIsAsLongAsItsCopy: where connections share a cache, a read
+// transaction of one does not keep another from a commit that the copy has.
+func TestAPullOfARemovedFileIsAsLongAsItsCopy(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), "&_journal=WAL&cache=shared")
+	s.stamp()
+	var conns [2]*sql.Conn // one of which is lent to the pull
+	for i := range conns {
+		var err error
+		if conns[i], err = s.pool.Conn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		defer conns[i].Close()
+		if err := conns[i].QueryRowContext(t.Context(), "SELECT count(*) FROM items").Scan(new(int)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	displacements["removed"](t, s)
+	commits := 0
+	ctx := committing{t.Context(), func() {
+		if stages, _ := filepath.Glob(filepath.Join(s.dir, ".*hotswap*")); len(stages) == 0 || commits > 0 {
+			return
+		}
+		for _, conn := range conns {
+			brief, cancel := context.WithTimeout(t.Context(), time.Second)
+			if _, err := conn.ExecContext(brief, "INSERT INTO items (stamp, filler) VALUES ('live', zeroblob(10000))"); err == nil {
+				commits++
+			}
+			cancel()
+		}
+	}}
+	var copied bytes.Buffer
+	if _, err := swapper.Pull(ctx, s.db, &copied, swapper.PullOptions{Check: true}); err != nil || commits == 0 {
+		t.Errorf("%v, with %d commits", err, commits)
 	}
 }

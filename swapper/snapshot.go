@@ -39,10 +39,7 @@ func (p *pull) reading(ctx context.Context, fn func(*sqlite3.SQLiteConn) error) 
 		if _, err := src.Exec(setBusyTimeout(lockPatience)+"; BEGIN", nil); err != nil {
 			return err
 		}
-		defer func() {
-			_, endErr := src.Exec("COMMIT", nil)
-			err = errors.Join(err, endErr)
-		}()
+		defer func() { err = errors.Join(err, endRead(src)) }()
 		if _, err := queryInt(src, "SELECT count(*) FROM sqlite_schema"); err != nil {
 			return err // the read that begins the transaction's snapshot
 		}
@@ -73,12 +70,30 @@ func (p *pull) snapshot(ctx context.Context, s *stage, size int64) error {
 	if err != nil {
 		return err
 	}
+	if err := s.measure(); err != nil {
+		return err
+	}
+	return s.assertAlone()
+}
+
+// measure sets the size of what was copied into the stage: a connection with a shared cache
+// may have committed since the copy began.
+func (s *stage) measure() error {
 	info, err := s.file.Stat()
 	if err != nil {
 		return failed("inspect the snapshot", err)
 	}
 	s.size = info.Size()
-	return s.assertAlone()
+	return nil
+}
+
+// endRead ends a read transaction, unless an error has.
+func endRead(c *sqlite3.SQLiteConn) error {
+	if c.AutoCommit() {
+		return nil
+	}
+	_, err := c.Exec("COMMIT", nil)
+	return err
 }
 
 // copyBeneath copies the database of src, which has a read transaction open, to dst.

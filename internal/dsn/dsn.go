@@ -82,16 +82,22 @@ func Parse(name string) *Name {
 	case "exclusive":
 		d.Begin = "BEGIN EXCLUSIVE"
 	}
+	sqlites := sqliteParams(base, query)
 	d.SetsJournal = params.Get("_journal") != "" || params.Get("_journal_mode") != ""
 	d.NoMutex = strings.EqualFold(params.Get("_mutex"), "no")
-	if vfs := last(params["vfs"]); vfs != "" && vfs != "unix" || unix.Supported() != nil {
+	for _, vfs := range []string{last(params["vfs"]), last(sqlites["vfs"])} {
+		if vfs != "" && vfs != "unix" {
+			return d
+		}
+	}
+	if unix.Supported() != nil {
 		return d
 	}
 
 	uri, isURI := strings.CutPrefix(base, "file:")
 	file := base
 	if isURI {
-		if last(params["mode"]) == "memory" {
+		if last(sqlites["mode"]) == "memory" {
 			return d
 		}
 		if file, err = PathOfURI(uri); err != nil {
@@ -113,8 +119,8 @@ func Parse(name string) *Name {
 		d.Given = real // the name alone does not tell what ".." after a symlink is
 	}
 	d.uri = isURI
-	d.Shared = isURI && last(params["cache"]) == "shared"
-	d.Unlocked = isURI && (isTrue(params.Get("immutable")) || isTrue(params.Get("nolock")))
+	d.Shared = isURI && last(sqlites["cache"]) == "shared"
+	d.Unlocked = isURI && (isTrue(sqlites.Get("immutable")) || isTrue(sqlites.Get("nolock")))
 	if _, fragment, ok := strings.Cut(base, "#"); ok && isURI {
 		d.tail = "#" + fragment
 	}
@@ -122,6 +128,17 @@ func Parse(name string) *Name {
 		d.tail += "?" + query
 	}
 	return d.At(real)
+}
+
+// sqliteParams returns the parameters of a file: URI that SQLite looks at. It ignores a
+// fragment, and what comes after; go-sqlite3, which looks at its own, knows of none.
+func sqliteParams(base, query string) url.Values {
+	if strings.Contains(base, "#") {
+		return nil
+	}
+	query, _, _ = strings.Cut(query, "#")
+	params, _ := url.ParseQuery(query)
+	return params
 }
 
 // last is the value that counts where SQLite takes the last one of a parameter.

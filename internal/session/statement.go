@@ -45,7 +45,7 @@ func argumentsOf(st *sqltext.Statement, args []driver.NamedValue) (mine []driver
 // such as user_version, would change the new database.
 func pragmaKey(st *sqltext.Statement) (string, bool) {
 	schema, name, value, ok := st.Pragma()
-	if !ok || value == "" || !sqltext.SessionPragma(name) {
+	if !ok || value == "" || !sqltext.SessionPragma(name) || sqltext.OnlyAsks(name, value) {
 		return "", false
 	}
 	switch {

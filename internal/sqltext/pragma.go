@@ -1,6 +1,10 @@
 package sqltext
 
-import "slices"
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
 
 // is reports whether the token names one of these, which are in capitals.
 func is(t Token, names []string) bool {
@@ -32,6 +36,33 @@ var acting = []string{"INCREMENTAL_VACUUM", "OPTIMIZE", "WAL_CHECKPOINT"}
 // ofConnection reports whether the pragma sets something of the connection alone.
 func ofConnection(name Token) bool {
 	return is(name, connectionPragmas) && !equalFold(name.Value(), "JOURNAL_MODE")
+}
+
+// OnlyAsks reports whether SQLite ignores the value of the session pragma of this name, in
+// lower case, and answers as if it had none.
+func OnlyAsks(name, value string) bool {
+	switch name {
+	case "locking_mode":
+		return !equalFold(value, "EXCLUSIVE") && !equalFold(value, "NORMAL")
+	case "max_page_count":
+		n, ok := integer(value)
+		return !ok || n <= 0
+	case "analysis_limit", "threads":
+		n, ok := integer(value)
+		return !ok || n < 0
+	}
+	return false
+}
+
+// integer reads a pragma's value as sqlite3DecOrHexToI64 does.
+func integer(value string) (n int64, ok bool) {
+	value = strings.TrimSpace(value)
+	if len(value) > 2 && (value[:2] == "0x" || value[:2] == "0X") {
+		bits, err := strconv.ParseUint(value[2:], 16, 64)
+		return int64(bits), err == nil
+	}
+	n, err := strconv.ParseInt(value, 10, 64)
+	return n, err == nil
 }
 
 // SessionPragma reports whether the pragma of this name, in lower case, sets something
