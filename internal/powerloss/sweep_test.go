@@ -177,9 +177,37 @@ func (w *sweeper) pushAgain() error {
 		return err
 	}
 	for _, e := range there {
-		if e.Name() != liveName && !strings.HasPrefix(e.Name(), backupName) && e.Name() != "lost+found" {
-			return fmt.Errorf("it left %s", e.Name())
+		switch name := e.Name(); {
+		case name == liveName, strings.HasPrefix(name, backupName), name == "lost+found":
+		case w.scenario.options.Backup && strings.HasPrefix(name, liveName+".set-aside-"):
+			if err := isOlder(filepath.Join(w.dir, name)); err != nil {
+				return fmt.Errorf("it left %s: %w", name, err)
+			}
+		default:
+			return fmt.Errorf("it left %s", name)
 		}
+	}
+	return nil
+}
+
+// isOlder demands that a file is the backup that was there before. In place, whether the
+// push had committed can't be told for certain afterwards, and no backup is given up for
+// one of a push that may not have been made.
+func isOlder(path string) error {
+	if strings.HasSuffix(path, "-wal") || strings.HasSuffix(path, "-shm") {
+		return nil
+	}
+	if _, err := digest(path); err != nil {
+		return err
+	}
+	db, err := sql.Open("sqlite3", dbpath.URI(path, "mode=ro"))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var others int
+	if err := db.QueryRow("SELECT count(*) FROM items WHERE stamp NOT LIKE 'older%'").Scan(&others); err != nil || others > 0 {
+		return fmt.Errorf("%d rows are not of the older backup: %w", others, err)
 	}
 	return nil
 }
