@@ -57,7 +57,7 @@ func floors(t *testing.T, path string) (place map[string]int, also map[string][]
 	_, list, _ := strings.Cut(string(doc), "// The files, in floors")
 	list, _, _ = strings.Cut(list, "\n//\n// The locks")
 	place, also = map[string]int{}, map[string][]string{}
-	body := ""
+	var body strings.Builder
 	for line := range strings.Lines(list) {
 		line, ok := strings.CutPrefix(strings.TrimRight(line, "\n"), "//\t")
 		if !ok {
@@ -65,12 +65,12 @@ func floors(t *testing.T, path string) (place map[string]int, also map[string][]
 		}
 		const column = 15 // where the files stand
 		if !strings.HasPrefix(line, " ") {
-			body += ";"
+			body.WriteString(";")
 		}
-		body += " " + line[column:]
+		body.WriteString(" " + line[column:])
 	}
 	word := regexp.MustCompile(`[a-z_]+`)
-	for part := range strings.SplitSeq(body, ";") {
+	for part := range strings.SplitSeq(body.String(), ";") {
 		files, _, _ := strings.Cut(part, ":")
 		for _, m := range regexp.MustCompile(`([a-z_]+)(?: \(also ([^)]*)\))?`).FindAllStringSubmatch(files, -1) {
 			place[m[1]] = len(place) + 1
