@@ -15,6 +15,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 
 	"hotswap/internal/fdpass"
 	"hotswap/swapper"
@@ -81,10 +82,28 @@ func (c *Client) Snapshot(ctx context.Context, path string, dst io.Writer, param
 		}
 	}
 	report, err := c.snapshot(ctx, path, dst, file, params)
+	for began := time.Now(); idInUse(err) && time.Since(began) < idPatience; {
+		// The server has not noticed yet that the answer with the difference was given up.
+		select {
+		case <-time.After(idPatience / 100):
+		case <-ctx.Done():
+			return report, context.Cause(ctx)
+		}
+		report, err = c.snapshot(ctx, path, dst, file, params)
+	}
 	if takesNoPipe(err, file) {
 		return c.snapshot(ctx, path, dst, nil, params)
 	}
 	return report, err
+}
+
+// idPatience is how long a server may take to notice that a client has hung up.
+const idPatience = 5 * time.Second
+
+// idInUse reports whether the server is still at another command of the same id.
+func idInUse(err error) bool {
+	p, ok := errors.AsType[*Problem](err)
+	return ok && p.Type == ProblemIDInUse
 }
 
 // snapshot passes file, unless it is nil.

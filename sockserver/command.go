@@ -102,7 +102,9 @@ func (c *command) open() (db *driver.Database, done func(), err error) {
 func (c *command) begin() (release func(), err error) {
 	if !c.api.running.add(c.info) {
 		c.listed = false
-		return nil, badRequest("parameter %q: a command %q is in progress", paramID, c.id)
+		p := badRequest("parameter %q: a command %q is in progress", paramID, c.id)
+		p.Type = ProblemIDInUse
+		return nil, p
 	}
 	return func() { c.api.running.remove(c.id) }, nil
 }

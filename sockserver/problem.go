@@ -30,6 +30,8 @@ type ProblemType string
 const (
 	// The request can't be understood, or names nothing.
 	ProblemBadRequest ProblemType = "urn:hotswap:problem:bad-request"
+	// Another command of that id is in progress.
+	ProblemIDInUse ProblemType = "urn:hotswap:problem:id-in-use"
 	// The peer's user is not admitted to the socket, or a browser may not do this.
 	ProblemNotAllowed ProblemType = "urn:hotswap:problem:peer-not-allowed"
 	// The path is not one of a managed database.

@@ -25,7 +25,7 @@ import (
 // The content is read with calls flowing, for as long as that takes, and must be the same
 // still when the new one goes live. Two things prove that: all of the content was in the
 // one file then, and nothing of it in the WAL alone; and the file has been watched since
-// before it was read. Whatever is committed after that, by whichever process, is written
+// before it was read, by all its names. Whatever is committed after that, by whichever process, is written
 // into this file before the swap: with a rollback journal by the commit, and in WAL mode by
 // a checkpoint, which for a rename is that of the closing connections at the latest. In
 // place the WAL is looked at, under the write lock. So where the file was not written, the
@@ -64,17 +64,37 @@ func newCondition(p *push) (*condition, error) {
 	}
 	c := &condition{push: p, file: filepath.Base(p.target.path)}
 	c.log = c.file + "-wal"
-	var err error
-	if c.watch, err = dirwatch.New(p.target.opened, c.file, c.log); err != nil {
-		return nil, &failure{text: "whether the live database is written to can't be told", cause: err,
+	return c, c.begin()
+}
+
+// begin begins the watch, or begins it anew.
+func (c *condition) begin() (err error) {
+	c.close()
+	c.proven = false
+	for again := true; again && err == nil; {
+		if c.watch, err = dirwatch.New(c.push.target.opened, c.file, c.log); err == nil {
+			err = c.watch.Follow(c.push.target.path, c.file)
+		}
+		if err == nil {
+			_, err = c.watch.Touched()
+		}
+		// Another file may have been there at that moment.
+		if again = err == nil && c.watch.Made(c.file); again {
+			c.close()
+		}
+	}
+	if err != nil {
+		c.close()
+		return &failure{text: "whether the live database is written to can't be told", cause: err,
 			hint: "on Linux, let the program's user have more watches (sysctl fs.inotify.max_user_instances); or push without a tag"}
 	}
-	return c, nil
+	return nil
 }
 
 func (c *condition) close() {
-	if c != nil {
+	if c != nil && c.watch != nil {
 		c.watch.Close()
+		c.watch = nil
 	}
 }
 
@@ -84,8 +104,12 @@ func (c *condition) prove(ctx context.Context) error {
 	if c == nil {
 		return nil
 	}
-	if names, err := c.watch.Touched(); c.proven && err == nil && len(names) == 0 {
-		return nil
+	names, err := c.watch.Touched()
+	if err != nil { // too much was going on in the directory
+		err = c.begin()
+	}
+	if err != nil || c.proven && len(names) == 0 {
+		return err
 	}
 	c.proven = false
 	c.push.phases.begin("compare")
@@ -101,7 +125,10 @@ func (c *condition) prove(ctx context.Context) error {
 		}
 		names, err := c.watch.Touched()
 		if err != nil {
-			return failed("watch the live database", err)
+			names, err = []string{c.file}, c.begin()
+		}
+		if err != nil {
+			return err
 		}
 		if inFile && !slices.Contains(names, c.file) {
 			c.proven = true
@@ -124,7 +151,9 @@ func (c *condition) compare(ctx context.Context, written time.Time) (inFile bool
 		return false, err
 	}
 	if _, err := c.watch.Touched(); err != nil { // what was written before
-		return false, failed("watch the live database", err)
+		if err := c.begin(); err != nil {
+			return false, err
+		}
 	}
 	reader := &pull{db: p.db, events: p.events}
 	err = reader.reading(ctx, func(src *sqlite3.SQLiteConn) error {
@@ -164,7 +193,8 @@ func (c *condition) holds(dst *sqlite3.SQLiteConn) error {
 	}
 	names, err := c.watch.Touched()
 	if err != nil {
-		return failed("watch the live database", err)
+		c.proven = false
+		return errDisturbed // prove begins a watch anew
 	}
 	inFile := dst != nil || sqlitefile.PendingSize(c.push.target.path) == 0
 	if dst != nil && c.push.wal {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -190,6 +191,59 @@ func TestAWriteDuringThePushThatHasATagRefusesIt(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestAWriteByAnotherName comes through a hard link in another directory, which is gone
+// before anybody counts the names.
+func TestAWriteByAnotherNameThatIsGoneRefusesAPush(t *testing.T) {
+	t.Parallel()
+	for _, method := range []swapper.Method{swapper.MethodRename, swapper.MethodInPlace} {
+		t.Run(string(method), func(t *testing.T) {
+			t.Parallel()
+			s := start(t, t.TempDir(), "&_journal=DELETE")
+			_, tag := s.tag()
+			other := filepath.Join(filepath.Dir(s.path), "elsewhere")
+			_, err := s.push(source(t, "new"), swapper.PushOptions{IfMatch: tag, Method: method, Validate: func(context.Context, *sql.DB) error {
+				link := filepath.Join(other, "link.db")
+				if err := errors.Join(os.Mkdir(other, 0o700), os.Link(s.path, link)); err != nil {
+					return err
+				}
+				plain, err := sql.Open("sqlite3", link)
+				if err != nil {
+					return err
+				}
+				_, err = plain.Exec("INSERT INTO items (stamp) VALUES ('linked')")
+				return errors.Join(err, plain.Close(), os.RemoveAll(other))
+			}})
+			if !errors.Is(err, swapper.ErrChanged) || s.stamp() != "linked,live" && s.stamp() != "live,linked" {
+				t.Errorf("%v; %s", err, s.stamp())
+			}
+		})
+	}
+}
+
+// TestMuchThatHappensInTheDirectory is more than the kernel keeps for a watch.
+func TestMuchThatHappensInTheDirectoryRefusesNoPush(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	_, tag := s.tag()
+	s.mustPush(source(t, "new"), swapper.PushOptions{IfMatch: tag, Validate: func(context.Context, *sql.DB) error {
+		most, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
+		n, convErr := strconv.Atoi(strings.TrimSpace(string(most)))
+		if err := errors.Join(err, convErr); err != nil {
+			return err
+		}
+		names := [2]string{filepath.Join(s.dir, "a"), filepath.Join(s.dir, "b")}
+		if err := os.WriteFile(names[0], nil, 0o600); err != nil {
+			return err
+		}
+		for i := range n + 2 {
+			if err := os.Rename(names[i%2], names[(i+1)%2]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}})
 }
 
 func TestATagOfNothingThatIsThere(t *testing.T) {

@@ -42,13 +42,30 @@ func (p *push) inspect(ctx context.Context) (err error) {
 	if err := p.resolveBackup(); err != nil {
 		return err
 	}
-	if p.backupAs() == backups.Simple {
-		if err := checkBackupPath(backups.SimplePath(p.db.Path())); err != nil {
-			return err
-		}
+	switch p.backupAs() {
+	case backups.Simple:
+		err = checkBackupPath(backups.SimplePath(p.db.Path()))
+	case backups.Numbered:
+		err = checkNumberedPath(p.db.Path())
+	}
+	if err != nil {
+		return err
 	}
 	if p.opts.method() == MethodRename {
 		return p.nobodyElsewhere() // before the upload
+	}
+	return nil
+}
+
+// checkNumberedPath refuses a database whose name leaves no room for a number.
+func checkNumberedPath(live string) error {
+	next, err := backups.Next(live)
+	if err == nil {
+		_, err = os.Lstat(next)
+		err = ignoreNotExist(err)
+	}
+	if err != nil {
+		return &failure{text: "a numbered backup can't be named", cause: err, kinds: []error{ErrTarget}, hint: "push with a simple one (--backup=simple), or without"}
 	}
 	return nil
 }

@@ -224,6 +224,9 @@ func (o *Orphans) nameBackup(name string, b beside, live string) error {
 		return o.moveAside(name, b, live)
 	}
 	path, err := renameToBackup(name, live, b.wanted())
+	if errors.Is(err, unix.ENAMETOOLONG) {
+		return o.moveAside(name, b, live)
+	}
 	if err != nil {
 		return fmt.Errorf("name the backup of an interrupted push: %w", err)
 	}

@@ -141,6 +141,7 @@ func (d *fileDestination) commit() (backupPath string, err error) {
 		return "", fileFailure(fmt.Errorf("put the copy in place: %w", err))
 	}
 	d.done = true
+	d.Close() // not before: its lock says that it is in use
 	d.prune()
 	if err := syncDir(filepath.Dir(d.path)); err != nil {
 		return backupPath, failf(exitFailed, "%s is complete, but may not survive a power loss: %w", d.arg, err)
@@ -173,10 +174,7 @@ func (d *fileDestination) finish() error {
 			return err
 		}
 	}
-	if err := d.Sync(); err != nil {
-		return err
-	}
-	return d.Close()
+	return d.Sync()
 }
 
 // keepOld gives the old file a second name, over an older simple backup; on a file system
@@ -189,7 +187,12 @@ func (d *fileDestination) keepOld() (path string, err error) {
 	temp := backups.SimplePath(d.Name())
 	err = os.Link(d.path, temp)
 	if lacksLinks(err) {
-		temp, err = d.copyOld()
+		copied, copyErr := d.copyOld()
+		if copyErr != nil {
+			return "", copyErr
+		}
+		defer copied.Close() // its lock says that it is in use
+		temp, err = copied.Name(), nil
 	}
 	if err != nil {
 		return "", err
@@ -227,16 +230,15 @@ func lacksLinks(err error) bool {
 	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EMLINK)
 }
 
-// copyOld copies the old file beside it, durably, and returns the copy's name.
-func (d *fileDestination) copyOld() (name string, err error) {
+// copyOld copies the old file beside it, durably.
+func (d *fileDestination) copyOld() (copied *os.File, err error) {
 	old, err := os.OpenFile(d.path, os.O_RDONLY|unix.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer old.Close()
-	copied, err := createBeside(d.path, 0o600)
-	if err != nil {
-		return "", err
+	if copied, err = createBeside(d.path, 0o600); err != nil {
+		return nil, err
 	}
 	_, err = io.Copy(copied, old)
 	if stat, ok := d.old.Sys().(*unix.FileStat); ok && err == nil {
@@ -246,10 +248,10 @@ func (d *fileDestination) copyOld() (name string, err error) {
 	if err == nil {
 		err = copied.Sync()
 	}
-	if err = errors.Join(err, copied.Close()); err != nil {
-		return "", errors.Join(err, os.Remove(copied.Name()))
+	if err != nil {
+		return nil, errors.Join(err, copied.Close(), os.Remove(copied.Name()))
 	}
-	return copied.Name(), nil
+	return copied, nil
 }
 
 func (d *fileDestination) abort() {

@@ -17,10 +17,12 @@ func TestABackupIsACopyWhereAFileHasOneNameOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := &fileDestination{path: path, old: old}
-	name, err := d.copyOld()
+	copied, err := d.copyOld()
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer copied.Close()
+	name := copied.Name()
 	data, err := os.ReadFile(name)
 	if err != nil || string(data) != "old" {
 		t.Errorf("%q, %v", data, err)

@@ -119,7 +119,7 @@ func exitCode(err error) int {
 // command does not know.
 func exitCodeOf(t sockserver.ProblemType) int {
 	switch t {
-	case sockserver.ProblemBadRequest, sockserver.ProblemUnmanaged:
+	case sockserver.ProblemBadRequest, sockserver.ProblemIDInUse, sockserver.ProblemUnmanaged:
 		return exitUsage
 	case sockserver.ProblemChanged:
 		return exitChanged

@@ -79,5 +79,5 @@ func printBackups(w io.Writer, db databaseBackups) {
 	}
 	table.Flush()
 	fmt.Fprintf(w, "  %s, %s; to go back to one, push it: hotswap cp --backup %s %s\n", plural(len(db.Backups), "backup"), formatSize(&total),
-		printable.Line(filepath.Base(db.Backups[0].Path)), printable.Line(filepath.Base(db.Path)))
+		shellWord(filepath.Base(db.Backups[0].Path)), shellWord(filepath.Base(db.Path)))
 }

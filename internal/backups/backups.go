@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -69,12 +68,15 @@ func SimplePath(path string) string { return path + Suffix }
 
 func numberedPath(path string, n int) string { return fmt.Sprintf("%s.~%d~", path, n) }
 
+// highest is a number that counting does not reach.
+const highest = 1e15
+
 // numberOf parses the name of a numbered backup of the file called base, 0 if it is none.
 func numberOf(name, base string) int {
 	text, ok := strings.CutPrefix(name, base+".~")
 	text, closed := strings.CutSuffix(text, Suffix)
 	n, err := strconv.ParseInt(text, 10, 64)
-	if !ok || !closed || err != nil || n <= 0 || n > math.MaxInt32 || strconv.FormatInt(n, 10) != text {
+	if !ok || !closed || err != nil || n <= 0 || n > highest || strconv.FormatInt(n, 10) != text {
 		return 0
 	}
 	return int(n)
@@ -104,6 +106,11 @@ func List(path string) ([]File, error) {
 	}
 	slices.SortFunc(all, func(a, b File) int { return b.Number - a.Number })
 	return all, nil
+}
+
+// Next is the path that a numbered backup of the file at path would get now.
+func Next(path string) (next string, err error) {
+	return Number(path, func(string) error { return nil })
 }
 
 // Number gives a backup of the file at path the next number: name names it, and returns an

@@ -13,6 +13,9 @@ type Watch struct{}
 // New fails.
 func New(*os.File, ...string) (*Watch, error) { return nil, errors.ErrUnsupported }
 
+// Follow is never called.
+func (*Watch) Follow(string, string) error { return ErrUnknown }
+
 // Touched is never called.
 func (*Watch) Touched() ([]string, error) { return nil, ErrUnknown }
 

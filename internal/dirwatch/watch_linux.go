@@ -15,6 +15,7 @@ import (
 type Watch struct {
 	fd    int
 	names []string
+	file  int      // the watch descriptor of what Follow follows; 0 for none
 	made  []string // those that were created, or moved there
 	err   error    // for good
 }
@@ -36,6 +37,19 @@ func New(dir *os.File, names ...string) (*Watch, error) {
 		return nil, fmt.Errorf("watch a directory: %w", err)
 	}
 	return &Watch{fd: fd, names: names}, nil
+}
+
+// Follow watches the file at path as well, by whatever name it is written to: a second one
+// may come and go in another directory. It is called once; writes count as those of name.
+// The file is not opened. (Before Linux 5.3 a lease on a file that is watched so is refused.)
+func (w *Watch) Follow(path, name string) error {
+	wd, err := unix.InotifyAddWatch(w.fd, path, unix.IN_MODIFY|unix.IN_DONT_FOLLOW)
+	if err != nil {
+		return fmt.Errorf("watch a file: %w", err)
+	}
+	w.file = wd
+	w.names = append([]string{name}, slices.DeleteFunc(slices.Clone(w.names), func(n string) bool { return n == name })...)
+	return nil
 }
 
 // Touched returns those names that were touched since New or the last call of Touched.
@@ -73,7 +87,13 @@ func (w *Watch) Names(events []byte) (touched []string, err error) {
 // note takes the names out of a buffer of struct inotify_event.
 func (w *Watch) note(buf []byte, touched *[]string) error {
 	for len(buf) >= unix.SizeofInotifyEvent {
-		mask, size := binary.NativeEndian.Uint32(buf[4:]), int(binary.NativeEndian.Uint32(buf[12:]))
+		wd, mask := int(int32(binary.NativeEndian.Uint32(buf))), binary.NativeEndian.Uint32(buf[4:])
+		size := int(binary.NativeEndian.Uint32(buf[12:]))
+		if wd == w.file && wd != 0 { // also that it is gone
+			add(touched, w.names[0])
+			buf = buf[min(len(buf), unix.SizeofInotifyEvent+size):]
+			continue
+		}
 		if mask&(unix.IN_Q_OVERFLOW|unix.IN_IGNORED|unix.IN_UNMOUNT) != 0 || len(buf) < unix.SizeofInotifyEvent+size {
 			return ErrUnknown
 		}
