@@ -124,7 +124,7 @@ func TestIDCanBeUsedByOneCommandAtATime(t *testing.T) {
 	}()
 	<-entered
 	_, err := c.Push(t.Context(), TheDatabase, strings.NewReader("x"), PushParams{ID: "one"})
-	assertProblem(t, err, ProblemBadRequest)
+	assertProblem(t, err, ProblemIDInUse)
 	close(leave)
 	if err := <-first; err != nil {
 		t.Fatal(err)

@@ -90,6 +90,11 @@ func (p *push) freezePatiently(ctx context.Context, opts driver.FreezeOptions, t
 	frozen, err = p.freezeWithin(ctx, opts, time.Millisecond)
 	if err == nil {
 		frozen.Attempts += held.Attempts
+		names := make([]string, len(held.Holders))
+		for i, h := range held.Holders {
+			names[i] = h.String()
+		}
+		p.events.step(StepForced, "interrupted, and rolled back: "+strings.Join(names, ", "), map[string]any{fieldHolders: names})
 	}
 	return frozen, err
 }

@@ -1,6 +1,7 @@
 package swapper
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -153,7 +154,7 @@ func (s *stage) receiveFile(ctx context.Context, src transfer.FileSource, opts P
 		return bad(completeHint, "the source is truncated: %d bytes were announced, the file has %d", size, total)
 	}
 	if err := s.reserve(0, 0); err != nil {
-		return err
+		return cmp.Or(s.reserve(0, total), err) // which says how much it is
 	}
 	cloned, err := src.CloneTo(ctx, s.file)
 	if err != nil {

@@ -102,6 +102,7 @@ const (
 	StepWaiting         Step = "waiting for holds"
 	StepGateClosed      Step = "gate closed: calls are queued"
 	StepReopened        Step = "gate open again: holds did not drain in time"
+	StepForced          Step = "interrupted"
 	StepClosed          Step = "closed connections"
 	StepRenamed         Step = "renamed stage to target"
 	StepInPlace         Step = "going in place"

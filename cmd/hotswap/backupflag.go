@@ -18,16 +18,16 @@ func (backupFlag) IsBool() bool { return true }
 // Decode is for kong. Alone the flag is what $VERSION_CONTROL says, as for cp of GNU
 // coreutils, and simple where that is not set.
 func (f *backupFlag) Decode(ctx *kong.DecodeContext) error {
-	text, where := "simple", "--backup"
+	text, of := "simple", ""
 	if value, ok := os.LookupEnv("VERSION_CONTROL"); ok && value != "" {
-		text, where = value, "$VERSION_CONTROL"
+		text, of = value, "$VERSION_CONTROL: "
 	}
 	if ctx.Scan.Peek().Type == kong.FlagValueToken {
-		text, where = fmt.Sprint(ctx.Scan.Pop().Value), "--backup"
+		text, of = fmt.Sprint(ctx.Scan.Pop().Value), ""
 	}
 	kind, err := backups.Parse(text)
 	if err != nil {
-		return fmt.Errorf("%s: %w", where, err)
+		return fmt.Errorf("%s%w", of, err)
 	}
 	*f = backupFlag(kind)
 	return nil

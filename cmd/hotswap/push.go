@@ -162,7 +162,7 @@ func outcome(err error, lines *follower, target string) error {
 	case last == nil && unknown:
 		f := failf(exitFailed, "%w; whether %s was swapped is unknown", whyGivenUp(err), target)
 		f.live = liveUnknown
-		return f.withHint("run `hotswap status` to see when the last swap was; if the program has ended, inspect the database")
+		return f.withHint("run `hotswap status` to see when the last swap was; if the program has ended, start it again: it removes what was left, and has the old database or the new one, whole")
 	default:
 		return &failure{code: exitCode(err), err: whyGivenUp(err), note: unchanged}
 	}

@@ -78,6 +78,6 @@ func printBackups(w io.Writer, db databaseBackups) {
 		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\t%s\n", printable.Line(filepath.Base(b.Path)), replaced, formatSize(&b.Size), tag, generation, by)
 	}
 	table.Flush()
-	fmt.Fprintf(w, "  %s, %s; to go back to one, push it: hotswap cp --backup %s %s\n", plural(len(db.Backups), "backup"), formatSize(&total),
-		shellWord(filepath.Base(db.Backups[0].Path)), shellWord(filepath.Base(db.Path)))
+	fmt.Fprintf(w, "  %s, %s; to go back to one, push it: hotswap cp --backup=existing %s %s\n", plural(len(db.Backups), "backup"), formatSize(&total),
+		shellWord(db.Backups[0].Path), shellWord(db.Path))
 }
