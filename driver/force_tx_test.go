@@ -50,87 +50,137 @@ func TestForceEndsATransactionThatAnotherCallWaitsFor(t *testing.T) {
 // the error, must not be committed by itself.
 func TestAForcedFreezeTakesTheTransactionWithTheCallThatItInterrupts(t *testing.T) {
 	t.Parallel()
-	for name, begin := range map[string]func(*sql.Conn) (exec func(string) error, commit func() error){
-		"Tx": func(c *sql.Conn) (func(string) error, func() error) {
+	byText := func(begin, commit string) func(*testing.T, *sql.Conn) (func(string) error, func() error) {
+		return func(t *testing.T, c *sql.Conn) (func(string) error, func() error) {
+			exec := func(text string) error { _, err := c.ExecContext(context.Background(), text); return err }
+			if err := exec(begin); err != nil {
+				t.Fatal(err)
+			}
+			return exec, func() error { return exec(commit) }
+		}
+	}
+	begins := map[string]func(*testing.T, *sql.Conn) (exec func(string) error, commit func() error){
+		"Tx": func(t *testing.T, c *sql.Conn) (func(string) error, func() error) {
 			tx, err := c.BeginTx(context.Background(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			return func(text string) error { _, err := tx.Exec(text); return err }, tx.Commit
 		},
-		"BEGIN": func(c *sql.Conn) (func(string) error, func() error) {
-			exec := func(text string) error { _, err := c.ExecContext(context.Background(), text); return err }
-			if err := exec("BEGIN"); err != nil {
-				t.Fatal(err)
-			}
-			return exec, func() error { return exec("COMMIT") }
+		"BEGIN":     byText("BEGIN", "COMMIT"),
+		"SAVEPOINT": byText("SAVEPOINT a", "RELEASE a"),
+	}
+	const endless = "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+	// Texts of several statements, or with a comment, may also change what is recorded of
+	// the session.
+	ways := map[string]func(c *sql.Conn, exec func(string) error) error{
+		"plain":   func(_ *sql.Conn, exec func(string) error) error { return exec(endless) },
+		"comment": func(_ *sql.Conn, exec func(string) error) error { return exec("-- name: Fill :exec\n" + endless) },
+		"several": func(_ *sql.Conn, exec func(string) error) error { return exec(endless + "; SELECT 1") },
+		"second": func(_ *sql.Conn, exec func(string) error) error {
+			return exec("DELETE FROM t WHERE v = 'x'; " + endless)
 		},
-	} {
-		entered, leave := make(chan struct{}), make(chan struct{})
-		driverName := register(t, driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
-			return c.RegisterFunc("pass", func(n int64) int64 { entered <- struct{}{}; <-leave; return n }, false)
-		}))
-		path := filepath.Join(t.TempDir(), "x.sqlite3")
-		pool, err := sql.Open(driverName, "file:"+path+"?_journal=WAL")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer pool.Close()
-		mustExec(t, pool, "CREATE TABLE t (v)")
-		d, _ := driver.Lookup(path)
-
-		// Another call, which can't be interrupted, keeps the freeze from its end.
-		passed := make(chan error, 1)
-		go func() { _, err := pool.Exec("SELECT pass(1)"); passed <- err }()
-		<-entered
-		conn := connect(t, pool)
-		exec, commit := begin(conn)
-		if err := exec("INSERT INTO t VALUES ('first')"); err != nil {
-			t.Fatal(err)
-		}
-		interrupted := make(chan error, 1)
-		go func() {
-			interrupted <- exec("INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n")
-		}()
-		frozen := make(chan *driver.Frozen, 1)
-		go func() {
-			f, err := d.Freeze(context.Background(), driver.FreezeOptions{Timeout: 20 * time.Millisecond, MaxPause: 10 * time.Second, Force: true})
+		"with savepoint": func(_ *sql.Conn, exec func(string) error) error { return exec("SAVEPOINT b; " + endless) },
+		"temp":           func(_ *sql.Conn, exec func(string) error) error { return exec("CREATE TEMP TABLE x (v); " + endless) },
+		"query": func(c *sql.Conn, _ func(string) error) error {
+			rows, err := c.QueryContext(context.Background(), "SELECT 1; "+endless)
 			if err != nil {
-				t.Error(err)
+				return err
 			}
-			frozen <- f
-		}()
-		if err := <-interrupted; !errors.Is(err, driver.ErrForced) {
-			t.Errorf("%s: the call: %v", name, err)
-		}
-		last := make(chan error, 1)
-		go func() { last <- exec("INSERT INTO t VALUES ('last')") }()
-		select {
-		case err := <-last:
-			if !errors.Is(err, driver.ErrForced) {
-				t.Errorf("%s: the call after it: %v", name, err)
+			defer rows.Close()
+			for rows.Next() {
 			}
-			last <- err
-		case <-time.After(50 * time.Millisecond): // it waits at the gate
+			return rows.Err()
+		},
+		"prepared": func(c *sql.Conn, _ func(string) error) error {
+			s, err := c.PrepareContext(context.Background(), "/* c */ "+endless)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			_, err = s.Exec()
+			return err
+		},
+		"Raw": func(c *sql.Conn, _ func(string) error) error {
+			return driver.Raw(c, func(c *sqlite3.SQLiteConn) error { _, err := c.Exec(endless, nil); return err })
+		},
+	}
+	for how, begin := range begins {
+		for way, do := range ways {
+			if how == "Tx" && (way == "query" || way == "prepared" || way == "Raw") {
+				continue // those take the connection, which the Tx has
+			}
+			t.Run(how+"/"+way, func(t *testing.T) {
+				t.Parallel()
+				takesTheTransaction(t, begin, do)
+			})
 		}
-		leave <- struct{}{}
-		if err := <-passed; err != nil && !errors.Is(err, driver.ErrForced) {
+	}
+}
+
+func takesTheTransaction(t *testing.T, begin func(*testing.T, *sql.Conn) (exec func(string) error, commit func() error), do func(c *sql.Conn, exec func(string) error) error) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	driverName := register(t, driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
+		return c.RegisterFunc("pass", func(n int64) int64 { entered <- struct{}{}; <-leave; return n }, false)
+	}))
+	path := filepath.Join(t.TempDir(), "x.sqlite3")
+	pool, err := sql.Open(driverName, "file:"+path+"?_journal=WAL")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	mustExec(t, pool, "CREATE TABLE t (v)")
+	d, _ := driver.Lookup(path)
+
+	// Another call, which can't be interrupted, keeps the freeze from its end.
+	passed := make(chan error, 1)
+	go func() { _, err := pool.Exec("SELECT pass(1)"); passed <- err }()
+	<-entered
+	conn := connect(t, pool)
+	exec, commit := begin(t, conn)
+	if err := exec("INSERT INTO t VALUES ('first')"); err != nil {
+		t.Fatal(err)
+	}
+	interrupted := make(chan error, 1)
+	go func() { interrupted <- do(conn, exec) }()
+	frozen := make(chan *driver.Frozen, 1)
+	go func() {
+		f, err := d.Freeze(context.Background(), driver.FreezeOptions{Timeout: 20 * time.Millisecond, MaxPause: 10 * time.Second, Force: true})
+		if err != nil {
 			t.Error(err)
 		}
-		if f := <-frozen; f != nil {
-			f.Thaw()
+		frozen <- f
+	}()
+	if err := <-interrupted; !errors.Is(err, driver.ErrForced) {
+		t.Errorf("the call: %v", err)
+	}
+	last := make(chan error, 1)
+	go func() { last <- exec("INSERT INTO t VALUES ('last')") }()
+	select {
+	case err := <-last:
+		if !errors.Is(err, driver.ErrForced) {
+			t.Errorf("the call after it: %v", err)
 		}
-		if err := <-last; !errors.Is(err, driver.ErrForced) {
-			t.Errorf("%s: the call after it: %v", name, err)
-		}
-		if err := commit(); !errors.Is(err, driver.ErrForced) {
-			t.Errorf("%s: COMMIT: %v", name, err)
-		}
-		conn.Close()
-		var n int
-		if err := pool.QueryRow("SELECT count(*) FROM t").Scan(&n); err != nil || n != 0 {
-			t.Errorf("%s: %d rows of the transaction, %v", name, n, err)
-		}
+		last <- err
+	case <-time.After(50 * time.Millisecond): // it waits at the gate
+	}
+	leave <- struct{}{}
+	if err := <-passed; err != nil && !errors.Is(err, driver.ErrForced) {
+		t.Error(err)
+	}
+	if f := <-frozen; f != nil {
+		f.Thaw()
+	}
+	if err := <-last; !errors.Is(err, driver.ErrForced) {
+		t.Errorf("the call after it: %v", err)
+	}
+	if err := commit(); !errors.Is(err, driver.ErrForced) {
+		t.Errorf("COMMIT: %v", err)
+	}
+	conn.Close()
+	var n int
+	if err := pool.QueryRow("SELECT count(*) FROM t").Scan(&n); err != nil || n != 0 {
+		t.Errorf("%d rows of the transaction, %v", n, err)
 	}
 }
 

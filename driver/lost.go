@@ -55,14 +55,14 @@ func (c *conn) anew(query string) (before string, ok bool) {
 }
 
 // endsLost ends the loss if err reports it and query is the end of the lost transaction:
-// COMMIT, ROLLBACK, or RELEASE of its outermost savepoint. It returns true for a
+// COMMIT or ROLLBACK, be it behind other statements, or RELEASE of its outermost savepoint. It returns true for a
 // ROLLBACK, which then succeeds, as there is nothing left to do.
 func (c *conn) endsLost(err error, query string) bool {
 	if lost := c.lost.Load(); !errors.Is(err, ErrForced) || lost != lostRaw && lost != lostTold {
 		return false
 	}
 	class := sqltext.Classify(query)
-	ends := class.First&(sqltext.Commits|sqltext.RollsBack) != 0
+	ends := class.All&(sqltext.Commits|sqltext.RollsBack) != 0
 	if class.First&sqltext.Savepoint != 0 {
 		does, name := sqltext.Statements(query)[0].Savepoint()
 		if at := lastNamed(c.savepoints, name); does == sqltext.ReleasesSavepoint && at >= 0 {

@@ -17,8 +17,9 @@ import (
 // and what fn registers on it is lost when a swap reopens it (see [WithConnectHook]).
 // Raw works through an interceptor, which does not see it; through other drivers around
 // this one, such as those that trace or log; and on connections of the pools that are
-// passed to a push's Prepare and Validate. It returns fn's error, or its own if c is not
-// a connection of this driver.
+// passed to a push's Prepare and Validate. It returns fn's error, which wraps ErrForced if
+// a forced freeze interrupted what fn did, or its own if c is not a connection of this
+// driver.
 func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 	return c.Raw(func(dc any) error {
 		if own, ok := dc.(*ownConn); ok {
@@ -36,11 +37,16 @@ func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 			return err
 		}
 		defer base.exit()
+		in := base.inTransaction()
 		var err error
 		door.As(base, func() { err = fn(base.inner) })
-		base.raw = base.inTransaction()
+		forced := base.isForced(err)
+		base.raw = base.inTransaction() || in && forced // SQLite may have rolled it back: it is lost
 		base.control.begin.close() // fn may have attached a file
 		base.watchAttached()
+		if forced {
+			return base.conclude(err)
+		}
 		return err
 	})
 }

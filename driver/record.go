@@ -12,8 +12,15 @@ import (
 // recordSession records what a call set on its connection, and whether that is now in a
 // transaction, as it was before if in. The caller owns c.
 func (c *conn) recordSession(query string, args []driver.NamedValue, in bool, err error) {
-	c.raw = c.inTransaction()
 	does := sqltext.Classify(query).All
+	if c.isForced(err) {
+		// SQLite may have rolled back the transaction that there was. conclude is to find
+		// that it is lost.
+		c.raw = c.raw || in
+		c.recordCurrent(query, args)
+		return
+	}
+	c.raw = c.inTransaction()
 	if does&(sqltext.Begins|sqltext.Savepoint) != 0 {
 		c.noteSavepoints(query, in, err)
 	}

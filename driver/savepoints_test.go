@@ -35,6 +35,8 @@ func TestTheEndOfALostTransactionEndsTheLoss(t *testing.T) {
 		{"BEGIN", "BEGIN!, BEGIN, INSERT, COMMIT", "new"},
 		{"BEGIN", "INSERT!, ROLLBACK, INSERT", "new"},
 		{"BEGIN", "ROLLBACK; BEGIN, INSERT, ROLLBACK", ""},
+		{"BEGIN", "DELETE FROM t; COMMIT!, INSERT", "new"},
+		{"SAVEPOINT a", "DELETE FROM t; ROLLBACK!, INSERT", "new"},
 		{"BEGIN; SAVEPOINT a", "INSERT!, ROLLBACK TO a!, RELEASE a!, SAVEPOINT a!, SAVEPOINT a!, INSERT!, COMMIT!, INSERT", "new"},
 	} {
 		t.Run(c.begins+": "+c.steps, func(t *testing.T) {
