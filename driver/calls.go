@@ -25,7 +25,10 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 }
 
 func (c *conn) execContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	if err := c.enter(ctx, query); err != nil {
+	c.executes = true
+	err := c.enter(ctx, query)
+	c.executes = false
+	if err != nil {
 		if c.endsLost(err, query) {
 			return driver.RowsAffected(0), nil
 		}
@@ -154,7 +157,10 @@ func (c *conn) beginTx(ctx context.Context, queued bool) (driver.Tx, error) {
 			c.db.writers.leave()
 		}
 	}()
-	if err := c.enter(ctx, "BEGIN"); err != nil {
+	c.executes = true
+	err := c.enter(ctx, "BEGIN")
+	c.executes = false
+	if err != nil {
 		return nil, err
 	}
 	defer c.exit()
@@ -162,7 +168,7 @@ func (c *conn) beginTx(ctx context.Context, queued bool) (driver.Tx, error) {
 		return nil, err
 	}
 	call, stop := c.cancel.watch(ctx)
-	err := c.control.begin.run(call, c.inner)
+	err = c.control.begin.run(call, c.inner)
 	if err = c.cancel.unwatch(ctx, stop, err); err != nil {
 		return nil, c.conclude(err)
 	}
@@ -217,7 +223,10 @@ func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (drive
 
 func (s *stmt) execContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
 	c := s.conn
-	if err := s.enter(ctx); err != nil {
+	c.executes = true
+	err := s.enter(ctx)
+	c.executes = false
+	if err != nil {
 		if c.endsLost(err, s.query) {
 			return driver.RowsAffected(0), nil
 		}

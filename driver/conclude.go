@@ -21,9 +21,6 @@ func (c *conn) conclude(err error) error {
 	return &forcedError{err}
 }
 
-// isForced reports whether err comes from a call that a forced freeze interrupted.
-func (c *conn) isForced(err error) bool { return isInterrupt(err) && c.interrupted.Load() }
-
 // wasForced reports, once, whether err comes from a call that a forced freeze interrupted.
 func (c *conn) wasForced(err error) bool {
 	return isInterrupt(err) && c.interrupted.CompareAndSwap(true, false)

@@ -81,6 +81,9 @@ type conn struct {
 	// lost says that a forced freeze took a transaction whose owner has not ended it
 	// yet: lostTx, lostRaw or lostTold.
 	lost atomic.Int32
+	// executes is set while a call waits at the gate whose text will run in any case, unlike
+	// one that is prepared, or whose Rows may never be stepped. Its user's.
+	executes bool
 	// savepoints are those open in the transaction, or the lost one; see
 	// noteSavepoints. Its user's.
 	savepoints []string
@@ -116,6 +119,9 @@ func (c *conn) latestQuery(w word) (string, bool) {
 func (c *conn) inTransaction() bool {
 	return c.inner != nil && !c.inner.AutoCommit()
 }
+
+// isForced reports whether err comes from a call that a forced freeze interrupted.
+func (c *conn) isForced(err error) bool { return isInterrupt(err) && c.interrupted.Load() }
 
 // endWriting is the end of a transaction, however it ended.
 func (c *conn) endWriting() {

@@ -28,10 +28,11 @@ func (c *conn) lostError(query string) error {
 // anew reports whether the text may run although the transaction before it is lost, and
 // what is to be run before it. Rolling back to the outermost savepoint gives up all that
 // is lost: that savepoint is made again. So does a ROLLBACK with more after it. A BEGIN,
-// or the outermost SAVEPOINT once more, comes from a program that has been told.
+// or the outermost SAVEPOINT once more, comes from a program that has been told. A text that
+// may not run does not.
 func (c *conn) anew(query string) (before string, ok bool) {
 	lost := c.lost.Load()
-	if lost == lostTx {
+	if lost == lostTx || !c.executes {
 		return "", false
 	}
 	class := sqltext.Classify(query)
@@ -62,7 +63,7 @@ func (c *conn) endsLost(err error, query string) bool {
 		return false
 	}
 	class := sqltext.Classify(query)
-	ends := class.All&(sqltext.Commits|sqltext.RollsBack) != 0
+	ends := class.All&(sqltext.Commits|sqltext.RollsBack) != 0 && class.All&sqltext.Begins == 0
 	if class.First&sqltext.Savepoint != 0 {
 		does, name := sqltext.Statements(query)[0].Savepoint()
 		if at := lastNamed(c.savepoints, name); does == sqltext.ReleasesSavepoint && at >= 0 {

@@ -42,7 +42,7 @@ func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 		door.As(base, func() { err = fn(base.inner) })
 		forced := base.isForced(err)
 		base.raw = base.inTransaction() || in && forced // SQLite may have rolled it back: it is lost
-		base.control.begin.close() // fn may have attached a file
+		base.control.begin.close()                      // fn may have attached a file
 		base.watchAttached()
 		if forced {
 			return base.conclude(err)

@@ -36,6 +36,7 @@ func TestTheEndOfALostTransactionEndsTheLoss(t *testing.T) {
 		{"BEGIN", "INSERT!, ROLLBACK, INSERT", "new"},
 		{"BEGIN", "ROLLBACK; BEGIN, INSERT, ROLLBACK", ""},
 		{"BEGIN", "DELETE FROM t; COMMIT!, INSERT", "new"},
+		{"BEGIN", "COMMIT; BEGIN!, INSERT!, ROLLBACK, INSERT", "new"},
 		{"SAVEPOINT a", "DELETE FROM t; ROLLBACK!, INSERT", "new"},
 		{"BEGIN; SAVEPOINT a", "INSERT!, ROLLBACK TO a!, RELEASE a!, SAVEPOINT a!, SAVEPOINT a!, INSERT!, COMMIT!, INSERT", "new"},
 	} {
@@ -107,4 +108,54 @@ func texts(t *testing.T, db *sql.DB, conn *sql.Conn) string {
 		t.Fatal(err)
 	}
 	return all.String
+}
+
+// TestATextThatDoesNotRunBeginsNothingAnew: it is only prepared, or its Rows are closed
+// before their first step. What comes after it still belongs to what is lost.
+func TestATextThatDoesNotRunBeginsNothingAnew(t *testing.T) {
+	for _, c := range []struct{ begins, text string }{
+		{"SAVEPOINT a", "ROLLBACK TO a"},
+		{"BEGIN", "ROLLBACK; BEGIN"},
+		{"BEGIN", "ROLLBACK; SELECT 1"},
+		{"BEGIN", "BEGIN"},
+		{"SAVEPOINT a", "SAVEPOINT a"},
+	} {
+		for _, told := range []bool{false, true} {
+			for how, do := range map[string]func(*sql.Conn) error{
+				"prepared": func(conn *sql.Conn) error {
+					s, err := conn.PrepareContext(context.Background(), c.text)
+					if err == nil {
+						s.Close()
+					}
+					return err
+				},
+				"queried": func(conn *sql.Conn) error {
+					rows, err := conn.QueryContext(context.Background(), c.text)
+					if err == nil {
+						rows.Close()
+					}
+					return err
+				},
+			} {
+				db, d := open(t, "", 0)
+				conn := connect(t, db)
+				mustExec(t, conn, c.begins)
+				mustExec(t, conn, "INSERT INTO t (v) VALUES ('lost')")
+				forceSwap(t, d)
+				const insert = "INSERT INTO t (v) VALUES ('half')"
+				if told {
+					if _, err := conn.ExecContext(context.Background(), insert); !errors.Is(err, driver.ErrForced) {
+						t.Fatal(err)
+					}
+				}
+				if err := do(conn); !errors.Is(err, driver.ErrForced) {
+					t.Errorf("%s after %s, %s: %v", c.text, c.begins, how, err)
+				}
+				if _, err := conn.ExecContext(context.Background(), insert); !errors.Is(err, driver.ErrForced) && !strings.Contains(c.text, "ROLLBACK; SELECT") {
+					t.Errorf("%s after %s, %s: the write after it: %v", c.text, c.begins, how, err)
+				}
+				conn.Close()
+			}
+		}
+	}
 }
