@@ -83,7 +83,8 @@ func TestKilledAtAnyCall(t *testing.T) {
 					survived++
 				}
 			}
-			if most < 40 || killed == 0 {
+			// A peer of a push in place has the least to do: about 40 calls.
+			if most < 20 || killed == 0 {
 				t.Errorf("%d calls, %d kills", most, killed)
 			}
 			t.Logf("%d calls, %d kills, %d of them after the new one was live", most, killed, len(w.kept)-survived)
