@@ -22,6 +22,47 @@ const unopenable = "the source is corrupt"
 // check refuses what should not become the live database.
 func (p *push) check(ctx context.Context) error {
 	p.phases.begin("check")
+	if !p.stage.checked {
+		if err := p.checkContent(ctx); err != nil {
+			return err
+		}
+	}
+	pool, err := p.stage.openReadOnly(ctx, p.db, p.hookTrial())
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	// Read in any case: what has no readable schema is no database.
+	staged, err := readSchema(ctx, pool)
+	if err != nil {
+		return badIfCorrupt(ctx, "read the source's schema", "the source's schema can't be read", err)
+	}
+	if !p.opts.SkipSchemaCheck && (!p.target.empty() || p.removed.open) {
+		p.events.plain(StepSchema)
+		compare := p.compareSchema
+		if !p.target.exists {
+			compare = p.compareRemoved
+		}
+		if err := compare(ctx, staged); err != nil {
+			return err
+		}
+		p.events.plain(StepSchemaPassed)
+	}
+	if p.opts.Validate != nil && !p.stage.checked {
+		p.events.plain(StepValidate)
+		if err := validate(ctx, pool, p.opts.Validate); err != nil {
+			return err
+		}
+		p.events.plain(StepValidatePassed)
+	}
+	if err := pool.Close(); err != nil {
+		return failed("close the stage", err)
+	}
+	return p.stage.assertAlone()
+}
+
+// checkContent refuses what would be refused whatever is live.
+func (p *push) checkContent(ctx context.Context) error {
 	head, err := sqlitefile.ReadHeader(p.stage.file)
 	if err != nil {
 		return failed("read the stage's header", err)
@@ -45,41 +86,7 @@ func (p *push) check(ctx context.Context) error {
 		}
 		p.events.plain(StepIntegrityPassed)
 	}
-	if err := p.digested(ctx); err != nil {
-		return err
-	}
-	pool, err := p.stage.openReadOnly(ctx, p.db, p.hookTrial())
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	// Read in any case: what has no readable schema is no database.
-	staged, err := readSchema(ctx, pool)
-	if err != nil {
-		return badIfCorrupt(ctx, "read the source's schema", "the source's schema can't be read", err)
-	}
-	if !p.opts.SkipSchemaCheck && (!p.target.empty() || p.removed.open) {
-		p.events.plain(StepSchema)
-		compare := p.compareSchema
-		if !p.target.exists {
-			compare = p.compareRemoved
-		}
-		if err := compare(ctx, staged); err != nil {
-			return err
-		}
-		p.events.plain(StepSchemaPassed)
-	}
-	if p.opts.Validate != nil {
-		p.events.plain(StepValidate)
-		if err := validate(ctx, pool, p.opts.Validate); err != nil {
-			return err
-		}
-		p.events.plain(StepValidatePassed)
-	}
-	if err := pool.Close(); err != nil {
-		return failed("close the stage", err)
-	}
-	return p.stage.assertAlone()
+	return p.digested(ctx)
 }
 
 func (p *push) compareSchema(ctx context.Context, staged schema) error {
@@ -102,38 +109,6 @@ func (p *push) compareSchema(ctx context.Context, staged schema) error {
 		return nil // the program has made nothing yet that could be missed
 	}
 	return liveSchema.compare(staged)
-}
-
-// prepare runs the program's Prepare on the stage, in rollback-journal mode at the end,
-// so that everything it wrote is in the one file.
-func (s *stage) prepare(ctx context.Context, db *driver.Database, fn func(context.Context, *sql.DB) error) error {
-	pool := inside.Of(db).OpenFile(s.path, true, "mode=rw")
-	defer pool.Close()
-	if err := ask(ctx, pool, fn); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return &failure{text: "the program's Prepare refused the source", cause: err, kinds: []error{ErrBadDatabase}}
-	}
-	if err := nothingOpen(pool, "Prepare"); err != nil {
-		return err
-	}
-	var mode string
-	if err := pool.QueryRowContext(ctx, "PRAGMA main.journal_mode=DELETE").Scan(&mode); err != nil {
-		return badIfCorrupt(ctx, "leave WAL mode after Prepare", unopenable, err)
-	}
-	if mode != "delete" {
-		return failed("leave WAL mode after Prepare", fmt.Errorf("journal mode is %q", mode))
-	}
-	if err := pool.Close(); err != nil {
-		return failed("close the stage after Prepare", err)
-	}
-	info, err := os.Stat(s.path)
-	if err != nil {
-		return failed("inspect the stage after Prepare", err)
-	}
-	s.size = info.Size()
-	return s.assertAlone()
 }
 
 // assertAlone proves that the stage has no sidecars: what it holds is all there is.
@@ -239,63 +214,4 @@ func largeCache(available int64) (pragma string) {
 		cache = max(leastCache, min(cache, available/8))
 	}
 	return fmt.Sprintf("PRAGMA cache_size=-%d", cache>>10) // KiB
-}
-
-// validate runs the program's Validate on the stage.
-func validate(ctx context.Context, pool *sql.DB, fn func(context.Context, *sql.DB) error) error {
-	if err := ask(ctx, pool, fn); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return &failure{text: "the program's Validate refused the source", cause: err, kinds: []error{ErrBadDatabase}}
-	}
-	return nothingOpen(pool, "Validate")
-}
-
-// ask calls a function of the program's, on a goroutine of its own: a while after ctx has
-// ended it is not waited for any more.
-func ask(ctx context.Context, pool *sql.DB, fn func(context.Context, *sql.DB) error) error {
-	type answer struct {
-		err      error
-		panicked any
-	}
-	answered := make(chan answer, 1)
-	go func() {
-		a := answer{err: errors.New("it ended its goroutine (runtime.Goexit)")}
-		defer func() {
-			a.panicked = recover()
-			answered <- a
-		}()
-		a.err = fn(ctx, pool)
-	}()
-	var a answer
-	select {
-	case a = <-answered:
-	case <-ctx.Done():
-		select {
-		case a = <-answered:
-		case <-time.After(leftOpenGrace):
-			return ctx.Err()
-		}
-	}
-	if a.panicked != nil {
-		panic(a.panicked) // as it would on this goroutine
-	}
-	return a.err
-}
-
-// leftOpenGrace is how long whatever ends with a context, on another goroutine, may take
-// to end.
-const leftOpenGrace = 100 * time.Millisecond
-
-// nothingOpen refuses a push whose function left something of the pool open: its one
-// connection is needed next, or would be carried over to the live path by the rename.
-func nothingOpen(pool *sql.DB, function string) error {
-	for began := time.Now(); pool.Stats().InUse > 0; time.Sleep(time.Millisecond) {
-		if time.Since(began) > leftOpenGrace {
-			return &failure{text: "the program's " + function + " left Rows, a transaction or a connection open", kinds: []error{ErrBadDatabase},
-				hint: "close them before it returns"}
-		}
-	}
-	return nil
 }

@@ -24,6 +24,8 @@
 // has taken its place the new database is live; if it can't be read, the old one is
 // put back before any call sees it.
 //
+// [Stage] goes as far as rehearse, and keeps the file; [Staged.Swap] does the rest, later.
+//
 // One push of a database runs at a time, and another gets [ErrBusy] at once. Pulls may
 // run beside one another, and a push waits for those that are copying.
 //
@@ -47,13 +49,14 @@ package swapper
 //	to read first  swapper: a push, as one function; pull, snapshot, send, held: a pull;
 //	               operation: what is known while one runs
 //	the surface    options, report, errors, events, supported
+//	in two halves  staged: a push that waits for its moment
 //	if-match       condition: whether the live database has changed; tag
 //	inspect        inspect, target, mount, identity, live, pragma, exclusive, lost, header:
 //	               the live database; served, removed: one that has lost its name, pulled and
 //	               pushed over; claim, method, lease: who else has it; oldersqlite: with what
 //	receive        stage, receive, receivepipe, receivepatch, stagewriter, digest, header,
 //	               foreign, noroom
-//	check          check, integrity, scan, verdict, schema, difference
+//	check          check, integrity, scan, verdict, schema, difference, ask
 //	rehearse       rehearse, seal, metadata
 //	freeze         visit, freeze, patience, attachers, peers, locked, shrink, rest
 //	replace        replace, guard, place, names, sidecars, unreadable, aside, backup, versions, disk

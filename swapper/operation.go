@@ -17,9 +17,10 @@ type push struct {
 	phases phases
 	patience
 
-	target  *target // the live file, as inspect found it
-	removed removed // what was there before, if nothing is
-	stage   *stage  // the new one, from receive on
+	target  *target     // the live file, as inspect found it
+	removed removed     // what was there before, if nothing is
+	stage   *stage      // the new one, from receive on
+	retake  func(*push) // gets the stage, if it was staged before and this comes to nothing; else nil
 
 	// What readLive and later visits found of the live database.
 	readable bool  // it is one

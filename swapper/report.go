@@ -114,6 +114,7 @@ const (
 	StepPeers           Step = "other processes"
 	StepOnSwapRuns      Step = "OnSwap has not returned"
 	StepReconnected     Step = "reconnected"
+	StepStaged          Step = "staged"    // the last one of Stage
 	StepUnchanged       Step = "unchanged" // instead of all the others
 	StepPruned          Step = "removed a backup"
 	StepPushComplete    Step = "push complete"

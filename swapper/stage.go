@@ -28,6 +28,7 @@ type stage struct {
 	// passing says that the stage will not become the live file: nobody waits for its
 	// bytes to be on the disk, and if it is gone soon they never get there.
 	passing bool
+	checked bool            // its content has passed
 	digest  *trailingDigest // of what was received, at work still; nil if that is known, or not wanted
 	taken   attributes      // of the live file
 	state   fileState       // set by push.nameUndo

@@ -34,30 +34,45 @@ func Push(ctx context.Context, db *driver.Database, src io.Reader, opts PushOpti
 	if err := supported("push to"); err != nil {
 		return Report{}, err
 	}
-	defer inside.Of(db).Keep()() // its last pool may be closed meanwhile, and another one opened
-	p := &push{db: db, opts: opts, patience: patience{timeout: opts.timeout()}, events: newEvents(db, opts.Logger, opts.Notify)}
+	return newPush(db, opts).do(ctx, func(p *push) error {
+		return p.run(ctx, func() error { return p.receive(ctx, src) }, p.swap)
+	})
+}
+
+func newPush(db *driver.Database, opts PushOptions) *push {
+	return &push{db: db, opts: opts, patience: patience{timeout: opts.timeout()}}
+}
+
+// do runs a push, with its first line and its last.
+func (p *push) do(ctx context.Context, run func(*push) error) (Report, error) {
+	defer inside.Of(p.db).Keep()() // its last pool may be closed meanwhile, and another one opened
+	p.events = newEvents(p.db, p.opts.Logger, p.opts.Notify)
 	defer p.events.end()
-	p.report = Report{Source: opts.Source, Target: db.Path(), DryRun: opts.DryRun, GenerationBefore: db.Generation()}
+	p.report = Report{Source: p.opts.Source, Target: p.db.Path(), DryRun: p.opts.DryRun, GenerationBefore: p.db.Generation()}
 	p.report.Generation = p.report.GenerationBefore
-	p.events.step(StepPushStarted, fmt.Sprintf("push started: %s to %s", printable.Line(opts.Source), printable.Line(db.Path())),
-		map[string]any{fieldSource: opts.Source, fieldTarget: db.Path()})
-	err := p.overtaken(p.run(ctx, src))
+	p.events.step(StepPushStarted, fmt.Sprintf("push started: %s to %s", printable.Line(p.opts.Source), printable.Line(p.db.Path())),
+		map[string]any{fieldSource: p.opts.Source, fieldTarget: p.db.Path()})
+	err := p.overtaken(run(p))
 	p.report.Phases = p.phases.end()
 	if err != nil {
 		return p.report, p.fail(err)
 	}
-	text := "push complete"
-	if opts.DryRun {
+	step, text := StepPushComplete, "push complete"
+	switch {
+	case p.opts.DryRun:
 		text = "dry run complete: nothing replaced"
+	case !p.report.Swapped:
+		step, text = StepStaged, fmt.Sprintf("staged: %d bytes, checked, wait beside the live database", p.report.Bytes)
 	}
-	p.events.step(StepPushComplete, text, map[string]any{fieldBytes: p.report.Bytes, fieldDigest: p.report.SHA256,
+	p.events.step(step, text, map[string]any{fieldBytes: p.report.Bytes, fieldDigest: p.report.SHA256,
 		fieldPause: p.report.Pause, "generation": p.report.Generation})
 	return p.report, nil
 }
 
-// run is the whole operation. What each step of the replacement leaves if the
-// process dies there is said in replace.go.
-func (p *push) run(ctx context.Context, src io.Reader) error {
+// run is the whole operation, up to what is done with a stage that has passed the checks:
+// as a rule swap. What each step of the replacement leaves if the process dies there is
+// said in replace.go.
+func (p *push) run(ctx context.Context, receive func() error, finish func(context.Context) error) error {
 	release, err := claim(p.db, p.opts.Source)
 	if err != nil {
 		return err
@@ -88,11 +103,14 @@ func (p *push) run(ctx context.Context, src io.Reader) error {
 		return err
 	}
 	defer func() {
+		if p.retake != nil {
+			p.retake(p)
+		}
 		if p.stage != nil {
 			p.stage.discard() // a no-op once it is the live database
 		}
 	}()
-	if err := p.receive(ctx, src); err != nil {
+	if err := receive(); err != nil {
 		return err
 	}
 	if err := p.readLive(ctx); err != nil {
@@ -105,6 +123,11 @@ func (p *push) run(ctx context.Context, src io.Reader) error {
 	if err := p.rehearse(ctx); err != nil {
 		return err
 	}
+	return finish(ctx)
+}
+
+// swap makes the stage the live database, unless this is a dry run.
+func (p *push) swap(ctx context.Context) error {
 	if p.opts.BeforeSwap != nil && !p.opts.DryRun {
 		p.opts.BeforeSwap()
 	}
