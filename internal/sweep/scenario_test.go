@@ -50,6 +50,8 @@ var scenarios = []scenario{
 	{name: "rename-DELETE-backup", slow: true, journal: "DELETE", backup: true, do: push(renameWithBackup)},
 	{name: "rename-WAL-numbered", journal: "WAL", backup: true, number: true, do: push(swapper.PushOptions{Method: swapper.MethodRename, BackupAs: swapper.BackupNumbered, Keep: 1})},
 	{name: "rename-WAL-tag", journal: "WAL", do: pushTagged(rename)},
+	{name: "staged-WAL", journal: "WAL", backup: true, do: pushStaged(renameWithBackup)},
+	{name: "staged-in-place-DELETE", journal: "DELETE", do: pushStaged(inPlace)},
 	{name: "rename-missing", journal: "WAL", missing: true, do: push(rename)},
 	{name: "in-place-WAL", journal: "WAL", do: push(inPlace)},
 	{name: "in-place-WAL-backup", journal: "WAL", backup: true, do: push(swapper.PushOptions{Method: swapper.MethodInPlace, Backup: true})},
@@ -118,6 +120,19 @@ func push(opts swapper.PushOptions) func(*victim) (swapper.Report, error) {
 	opts.Source, opts.Timeout = "image", lockTimeout
 	return func(v *victim) (swapper.Report, error) {
 		return swapper.Push(context.Background(), v.db, bytes.NewReader(v.image), opts)
+	}
+}
+
+// pushStaged pushes in two halves.
+func pushStaged(opts swapper.PushOptions) func(*victim) (swapper.Report, error) {
+	opts.Source, opts.Timeout = "image", lockTimeout
+	return func(v *victim) (swapper.Report, error) {
+		staged, report, err := swapper.Stage(context.Background(), v.db, bytes.NewReader(v.image), opts)
+		if err != nil {
+			return report, err
+		}
+		defer staged.Discard()
+		return staged.Swap(context.Background())
 	}
 }
 
