@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"hotswap/driver"
-	"hotswap/internal/inside"
 	"hotswap/internal/livefile"
 	"hotswap/internal/printable"
 	"hotswap/internal/sqlitefile"
@@ -25,10 +24,9 @@ type Staged struct {
 	live   string // the database's path then
 	over   bool   // there was something at it
 
-	mu     sync.Mutex // guards what follows
-	stage  *stage     // nil once it is live or discarded
-	stamp  livefile.Stamp
-	unkeep func()
+	mu    sync.Mutex     // guards what follows
+	stage *stage         // nil once it is live or discarded
+	stamp livefile.Stamp // of what was checked
 }
 
 // Stage does everything of [Push] that takes time and changes nothing: it receives the
@@ -42,7 +40,7 @@ func Stage(ctx context.Context, db *driver.Database, src io.Reader, opts PushOpt
 	if err := supported("push to"); err != nil {
 		return nil, Report{}, err
 	}
-	s := &Staged{db: db, opts: opts, unkeep: inside.Of(db).Keep()}
+	s := &Staged{db: db, opts: opts}
 	var err error
 	s.report, err = newPush(db, opts).do(ctx, func(p *push) error {
 		if opts.DryRun {
@@ -51,7 +49,6 @@ func Stage(ctx context.Context, db *driver.Database, src io.Reader, opts PushOpt
 		return p.run(ctx, func() error { return p.receive(ctx, src) }, func(ctx context.Context) error { return s.take(ctx, p) })
 	})
 	if err != nil {
-		s.unkeep()
 		return nil, s.report, err
 	}
 	return s, s.report, nil
@@ -86,14 +83,9 @@ func (s *Staged) take(ctx context.Context, p *push) error {
 func (s *Staged) Swap(ctx context.Context) (Report, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := newPush(s.db, s.opts)
-	report, err := p.do(ctx, func(p *push) error {
+	return newPush(s.db, s.opts).do(ctx, func(p *push) error {
 		return p.run(ctx, func() error { return s.give(p) }, p.swap)
 	})
-	if s.stage == nil {
-		s.unkeep()
-	}
-	return report, err
 }
 
 // give makes what is staged the push's stage.
@@ -148,5 +140,4 @@ func (s *Staged) Discard() {
 		s.stage.discard()
 		s.stage = nil
 	}
-	s.unkeep()
 }
