@@ -135,3 +135,66 @@ func ExamplePull() {
 	// Output:
 	// complete: true
 }
+
+// Everything that takes time is done ahead, and the new database goes live when the
+// others are ready, too.
+func ExampleStage() {
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path, next := filepath.Join(dir, "prices.sqlite3"), filepath.Join(dir, "next.sqlite3")
+	for _, file := range []string{path, next} {
+		maker, err := sql.Open("sqlite3", file)
+		if err != nil {
+			log.Fatal(err)
+		}
+		if _, err := maker.Exec("CREATE TABLE prices (file TEXT); INSERT INTO prices VALUES (?)", filepath.Base(file)); err != nil {
+			log.Fatal(err)
+		}
+		if err := maker.Close(); err != nil {
+			log.Fatal(err)
+		}
+	}
+	pool, err := sql.Open("sqlite3-hotswap", path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer pool.Close()
+	if err := pool.Ping(); err != nil {
+		log.Fatal(err)
+	}
+	live := func() (name string) {
+		if err := pool.QueryRow("SELECT file FROM prices").Scan(&name); err != nil {
+			log.Fatal(err)
+		}
+		return name
+	}
+
+	src, err := os.Open(next)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer src.Close()
+	db, _ := driver.Lookup(path)
+	ctx := context.Background()
+	staged, _, err := swapper.Stage(ctx, db, src, swapper.PushOptions{Source: next})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer staged.Discard() // a no-op once it is live
+	fmt.Println(live())
+
+	report, err := staged.Swap(ctx)
+	for errors.Is(err, swapper.ErrBusy) {
+		report, err = staged.Swap(ctx) // it is still there
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(live(), report.Swapped)
+	// Output:
+	// prices.sqlite3
+	// next.sqlite3 true
+}
