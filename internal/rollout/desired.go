@@ -1,0 +1,64 @@
+package rollout
+
+// Desired returns the version that a node should have: 0 if it should stay with what it
+// has. progress is nil as long as there is none; it counts only for its own order.
+func Desired(o Order, progress *Progress, pin *Pin, node Node) uint64 {
+	if pin != nil && pin.Version != 0 {
+		return pin.Version
+	}
+	want := ordered(o, progress, node)
+	released := pin != nil
+	if want < node.Have && !released && !o.Withdrawn.Has(node.Have) {
+		return 0
+	}
+	return want
+}
+
+// ordered returns what the order says for a node, whatever it has.
+func ordered(o Order, progress *Progress, node Node) uint64 {
+	selected := o.selects(node.Labels)
+	if selected && o.Kind == Rollback && !o.Halted {
+		return o.Version
+	}
+	if selected && opened(o, progress, node) {
+		return o.Version
+	}
+	// Not its turn: a node that has something keeps it, unless that was withdrawn, or is
+	// older than what the fleet had before.
+	if node.Have == 0 || o.Withdrawn.Has(node.Have) || selected && node.Have < o.Base {
+		return o.Base
+	}
+	return 0
+}
+
+// opened reports whether the node may swap the order's version in.
+func opened(o Order, progress *Progress, node Node) bool {
+	if progress == nil || !progress.Of(o) || o.Halted || progress.Phase == Halted {
+		return false
+	}
+	if _, failed := node.failed(o); failed || progress.HasFailed(node.Name) {
+		return false
+	}
+	if wave, ok := progress.wave(node.Name); ok {
+		return wave < progress.Open
+	}
+	return progress.Phase == Done
+}
+
+// Ahead returns the version that a node should prepare although it may not swap it in yet;
+// 0 if there is none.
+func Ahead(o Order, progress *Progress, pin *Pin, node Node) uint64 {
+	if pin != nil && pin.Version != 0 || o.Kind != Rollout || o.Halted || !o.selects(node.Labels) {
+		return 0
+	}
+	if _, failed := node.failed(o); failed {
+		return 0
+	}
+	if progress != nil && progress.Of(o) && (progress.Phase == Halted || progress.HasFailed(node.Name)) {
+		return 0
+	}
+	if node.Have >= o.Version && !o.Withdrawn.Has(node.Have) {
+		return 0
+	}
+	return o.Version
+}

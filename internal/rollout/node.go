@@ -1,0 +1,47 @@
+package rollout
+
+// Node is what a node says of itself, and of its database of the channel.
+type Node struct {
+	Name   string
+	Labels map[string]string
+	State
+}
+
+// State is how a node stands with the database of one channel.
+type State struct {
+	// Have is the version that is live: 0 if there is none, or if it is none that was
+	// published.
+	Have uint64 `json:"have,omitempty"`
+	// Healthy is the version that the program has found to be in order since it was
+	// swapped in, and Prepared the one that is ready to be.
+	Healthy  uint64 `json:"healthy,omitempty"`
+	Prepared uint64 `json:"prepared,omitempty"`
+	// Pinned is the version at which the node is held, 0 without a pin.
+	Pinned uint64 `json:"pinned,omitempty"`
+	// Failed is the latest failure to prepare, to swap, or to be in order.
+	Failed *Failure `json:"failed,omitempty"`
+}
+
+// Failure is why a node can't follow an order. It counts for that order alone, and until it
+// is resumed.
+type Failure struct {
+	Order   string `json:"order"`
+	Attempt int    `json:"attempt,omitempty"`
+	Version uint64 `json:"version"`
+	Why     string `json:"why"`
+}
+
+// failed returns why the node can't follow the order, if so.
+func (s State) failed(o Order) (why string, ok bool) {
+	f := s.Failed
+	if f == nil || f.Order != o.ID || f.Attempt != o.Attempt || f.Version != o.Version {
+		return "", false
+	}
+	return f.Why, true
+}
+
+// there reports whether the node has the version and is in order with it.
+func (s State) there(version uint64) bool { return s.Have == version && s.Healthy == version }
+
+// ready reports whether the node can swap the version in at once, or has it.
+func (s State) ready(version uint64) bool { return s.Have == version || s.Prepared == version }

@@ -1,0 +1,159 @@
+package rollout
+
+import (
+	"fmt"
+	"maps"
+	"time"
+)
+
+// Kind is what an order is.
+type Kind string
+
+const (
+	Rollout  Kind = "rollout"
+	Rollback Kind = "rollback"
+)
+
+// Order is what an operator wants of a channel.
+type Order struct {
+	// ID tells this order from the one before; halting and resuming leave it.
+	ID      string `json:"id"`
+	Channel string `json:"channel"`
+	Kind    Kind   `json:"kind"`
+	Version uint64 `json:"version"`
+	// Base is for nodes that have nothing and whose wave is not open, or that are not
+	// selected; 0 if there is none.
+	Base uint64 `json:"base,omitempty"`
+	// Back is what a rollback goes to unless it names a version; 0 if there is none.
+	Back uint64 `json:"back,omitempty"`
+	// Withdrawn are the versions that rollbacks have taken away.
+	Withdrawn Withdrawn `json:"withdrawn,omitempty"`
+
+	Plan
+
+	// Halted is set by an operator, and Attempt counts how often the order was resumed.
+	Halted  bool `json:"halted,omitempty"`
+	Attempt int  `json:"attempt,omitempty"`
+	// Approvals is how many waves after the first an operator has approved.
+	Approvals int `json:"approvals,omitempty"`
+
+	By      string `json:"by,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+// Plan is how a rollout proceeds.
+type Plan struct {
+	// Select are the labels of the nodes that are meant; none means all of them.
+	Select map[string]string `json:"select,omitempty"`
+	// Canary is how many nodes make the first wave; 0 means that there is no such wave.
+	Canary int `json:"canary,omitempty"`
+	// Waves are the percentages of the nodes that have been reached with each wave; the
+	// last is 100, and is added if it is missing.
+	Waves []int `json:"waves,omitempty"`
+	// Soak is how long each wave is watched before the next one opens.
+	Soak time.Duration `json:"soak_ns,omitempty"`
+	// MaxFailed is how many nodes may fail before the rollout halts.
+	MaxFailed int `json:"max_failed,omitempty"`
+	// Approve has every wave after the first wait for an operator.
+	Approve bool `json:"approve,omitempty"`
+	// Timeout is how long a node that answers may take to prepare, or to swap, and how
+	// long a wave waits for one node that answers at all; 0 means an hour.
+	Timeout time.Duration `json:"timeout_ns,omitempty"`
+}
+
+// Check returns what is wrong with a plan.
+func (p Plan) Check() error {
+	if p.Canary < 0 || p.MaxFailed < 0 || p.Soak < 0 || p.Timeout < 0 {
+		return fmt.Errorf("a plan's figures can't be negative")
+	}
+	last := 0
+	for _, percent := range p.Waves {
+		if percent <= last || percent > 100 {
+			return fmt.Errorf("waves must be growing percentages up to 100, such as 10%%,50%%,100%% (not %d%% after %d%%)", percent, last)
+		}
+		last = percent
+	}
+	return nil
+}
+
+// NewRollout returns the order to roll out a version, which follows before: nil if there
+// is none yet. done says whether that one's progress is done.
+func NewRollout(id, channel string, version uint64, plan Plan, before *Order, done bool) (Order, error) {
+	o := Order{ID: id, Channel: channel, Kind: Rollout, Version: version, Plan: plan}
+	if err := plan.Check(); err != nil || before == nil {
+		return o, err
+	}
+	if version < before.Version {
+		return o, fmt.Errorf("%s@%d is older than %[1]s@%[3]d, which was ordered before: to go back, use rollback %[1]s@%[2]d",
+			channel, version, before.Version)
+	}
+	o.Base, o.Back = before.Base, before.Back
+	if done = done || before.Kind == Rollback; done && before.Version != version {
+		o.Back = before.Version
+	}
+	if done && len(before.Select) == 0 && before.Version != version {
+		o.Base = before.Version
+	}
+	o.Withdrawn = before.Withdrawn.without(version)
+	return o, nil
+}
+
+// NewRollback returns the order to go back to a version, or with 0 to the one before that
+// of the order before.
+func NewRollback(id string, version uint64, before Order) (Order, error) {
+	o := Order{ID: id, Channel: before.Channel, Kind: Rollback, Version: version}
+	if version == 0 {
+		o.Version = before.Back
+	}
+	switch {
+	case o.Version == 0:
+		return o, fmt.Errorf("no version is known that %s had before %[1]s@%[2]d: name one, as in rollback %[1]s@N", o.Channel, before.Version)
+	case o.Version >= before.newest():
+		return o, fmt.Errorf("%s@%d is not older than %[1]s@%[3]d, which was ordered before: use rollout %[1]s@%[2]d",
+			o.Channel, o.Version, before.newest())
+	}
+	o.Select = maps.Clone(before.Select)
+	o.Base = min(before.Base, o.Version)
+	if len(o.Select) == 0 {
+		o.Base = o.Version
+	}
+	o.Withdrawn = before.Withdrawn.with(o.Version+1, before.newest())
+	return o, nil
+}
+
+// newest is the newest version that a node may have by this order or those before it.
+func (o Order) newest() uint64 { return max(o.Version, o.Withdrawn.newest()) }
+
+// Halt returns the order with no further swaps.
+func (o Order) Halt() Order { o.Halted = true; return o }
+
+// Resume returns the order as it continues after a halt: nodes that failed try again.
+func (o Order) Resume() Order { o.Halted = false; o.Attempt++; return o }
+
+// Allow returns the order with the next wave approved, when open waves are open.
+func (o Order) Allow(open int) Order { o.Approvals = max(o.Approvals, open); return o }
+
+// selects reports whether the order means a node of these labels.
+func (o Order) selects(labels map[string]string) bool {
+	for name, value := range o.Select {
+		if got, ok := labels[name]; !ok || got != value {
+			return false
+		}
+	}
+	return true
+}
+
+func (o Order) timeout() time.Duration {
+	if o.Timeout == 0 {
+		return time.Hour
+	}
+	return o.Timeout
+}
+
+// Pin holds one node at a version. One without a version is a pin that was taken away: the
+// node may then go back to what the order says.
+type Pin struct {
+	Version uint64 `json:"version,omitempty"`
+	By      string `json:"by,omitempty"`
+	Message string `json:"message,omitempty"`
+}

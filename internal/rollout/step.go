@@ -1,0 +1,230 @@
+package rollout
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// View is what a controller sees.
+type View struct {
+	// Nodes are those that answer and have a database of the channel, by name.
+	Nodes map[string]Node
+	// Settled is set once the controller has watched for as long as a node may be quiet:
+	// until then, one that is not among Nodes may just not have been heard yet.
+	Settled bool
+	// Now is the engine's time.
+	Now time.Time
+}
+
+// Step returns the progress that follows p, which is nil if there is none yet, and whether
+// it differs. It goes one step: call it again once that is written.
+func Step(p *Progress, o Order, view View) (Progress, bool) {
+	if p == nil || p.Order != o.ID {
+		return Progress{Order: o.ID, Attempt: o.Attempt, Phase: Preparing}, true
+	}
+	if p.Attempt != o.Attempt {
+		next := Progress{Order: o.ID, Attempt: o.Attempt, Waves: p.Waves, Open: p.Open}
+		return next.enter(Preparing, ""), true
+	}
+	s := stepper{o: o, view: view, p: *p}
+	s.step()
+	return s.p, !same(*p, s.p)
+}
+
+// same leaves Since out: it only changes with the phase, or is filled in by At.
+func same(a, b Progress) bool {
+	return a.Phase == b.Phase && a.Open == b.Open && a.Reason == b.Reason && len(a.Waves) == len(b.Waves) &&
+		slices.Equal(a.Failed, b.Failed) && slices.Equal(a.Silent, b.Silent)
+}
+
+type stepper struct {
+	o    Order
+	view View
+	p    Progress
+}
+
+func (s *stepper) step() {
+	if s.p.Phase == Done || s.p.Phase == Halted {
+		return
+	}
+	if len(s.p.Waves) == 0 && !s.fix() {
+		return
+	}
+	s.count()
+	switch {
+	case s.o.Halted:
+		s.p = s.p.enter(Halted, "by an operator")
+	case s.o.Kind == Rollout && len(s.p.Failed) > s.o.MaxFailed:
+		s.p = s.p.enter(Halted, s.tooMany())
+	case s.p.Phase == Preparing:
+		s.prepare()
+	case s.p.Phase == Swapping:
+		s.swap()
+	case s.p.Phase == Soaking && s.in(s.o.Soak):
+		if s.reached("stay in order", s.in(s.o.Soak+s.o.timeout())) {
+			s.open()
+		}
+	case s.p.Phase == Awaiting && s.approved():
+		if s.reached("stay in order", false) {
+			s.open()
+		}
+	}
+}
+
+// in reports whether the phase has lasted for so long.
+func (s *stepper) in(d time.Duration) bool {
+	return !s.p.Since.IsZero() && s.view.Now.Sub(s.p.Since) >= d
+}
+
+// fix divides the nodes into waves.
+func (s *stepper) fix() bool {
+	var names []string
+	for name, node := range s.view.Nodes {
+		if s.o.selects(node.Labels) && node.Pinned == 0 {
+			names = append(names, name)
+		}
+	}
+	if s.o.Halted {
+		s.p = s.p.enter(Halted, "by an operator")
+		return false
+	}
+	if len(names) == 0 {
+		s.p.Reason = "no node that is selected answers"
+		return false
+	}
+	// Nodes that have not been heard yet belong into waves, too.
+	if !s.view.Settled {
+		return false
+	}
+	s.p.Waves = s.o.plan(names)
+	if s.o.Kind == Rollback {
+		s.p.Waves = [][]string{slices.Concat(s.p.Waves...)}
+	}
+	s.p.Reason = ""
+	return true
+}
+
+// count brings the lists of those that failed and those that are silent up to date.
+func (s *stepper) count() {
+	s.p.Failed = slices.Clone(s.p.Failed)
+	var silent []string
+	for _, name := range slices.Concat(s.p.Waves...) {
+		node, answers := s.view.Nodes[name]
+		if !answers {
+			silent = append(silent, name)
+		} else if why, failed := node.failed(s.o); failed {
+			s.fail(name, why)
+		}
+	}
+	if s.view.Settled {
+		s.p.Silent = silent
+	}
+}
+
+func (s *stepper) fail(name, why string) {
+	if !s.p.HasFailed(name) {
+		s.p.Failed = append(s.p.Failed, Failed{name, why})
+	}
+}
+
+func (s *stepper) tooMany() string {
+	var each []string
+	for _, f := range s.p.Failed[:min(3, len(s.p.Failed))] {
+		each = append(each, f.Node+": "+f.Why)
+	}
+	if more := len(s.p.Failed) - len(each); more > 0 {
+		each = append(each, fmt.Sprintf("and %d more", more))
+	}
+	return fmt.Sprintf("%d failed, and %d may (%s)", len(s.p.Failed), s.o.MaxFailed, strings.Join(each, "; "))
+}
+
+// prepare opens the first wave once every node that answers is ready or has failed.
+func (s *stepper) prepare() {
+	all := slices.Concat(s.p.Waves...)
+	switch {
+	case s.o.Kind == Rollback:
+		s.advance(len(s.p.Waves))
+	case s.waitFor(all, all, "prepare", s.in(s.o.timeout()), func(n Node) bool { return n.ready(s.o.Version) }):
+		// Resumed, it goes on where it was, without those that don't answer now.
+		open := max(s.p.Open, 1)
+		s.p.Open, s.p.Skipped = 0, nil
+		s.advance(open)
+	}
+}
+
+// advance opens waves up to that number. Those that don't answer then are not waited for.
+func (s *stepper) advance(open int) {
+	s.p.Skipped = slices.Clone(s.p.Skipped)
+	for _, name := range slices.Concat(s.p.Waves[s.p.Open:open]...) {
+		if _, answers := s.view.Nodes[name]; !answers {
+			s.p.Skipped = append(s.p.Skipped, name)
+		}
+	}
+	s.p.Open = open
+	s.p = s.p.enter(Swapping, "")
+}
+
+// swap ends when the open waves have the version.
+func (s *stepper) swap() {
+	switch {
+	case !s.reached("swap", s.in(s.o.timeout())):
+	case s.o.Soak > 0 && s.o.Kind == Rollout:
+		s.p = s.p.enter(Soaking, "")
+	default:
+		s.open()
+	}
+}
+
+// open opens the next wave; after the last one, the order is done.
+func (s *stepper) open() {
+	switch {
+	case s.p.Open >= len(s.p.Waves):
+		s.p = s.p.enter(Done, "")
+	case !s.approved():
+		s.p = s.p.enter(Awaiting, fmt.Sprintf("wave %d of %d has to be approved", s.p.Open+1, len(s.p.Waves)))
+	default:
+		s.advance(s.p.Open + 1)
+	}
+}
+
+func (s *stepper) approved() bool { return !s.o.Approve || s.o.Approvals >= s.p.Open }
+
+// reached reports whether the nodes of the open waves have the version and are in order.
+func (s *stepper) reached(what string, late bool) bool {
+	names := slices.Concat(s.p.Waves[:s.p.Open]...)
+	return s.waitFor(names, s.p.Skipped, what, late, func(n Node) bool { return n.there(s.o.Version) })
+}
+
+// waitFor reports whether each of the nodes is so far, or has failed; those that are to be
+// skipped are only waited for if they answer. Once it is late, those that are not so far
+// fail. With nobody there it waits: a wave that nobody has seen proves nothing.
+func (s *stepper) waitFor(names, skip []string, what string, late bool, far func(Node) bool) bool {
+	waiting, counted := 0, 0
+	for _, name := range names {
+		node, answers := s.view.Nodes[name]
+		switch {
+		case s.p.HasFailed(name):
+			counted++
+		case !answers && s.view.Settled && slices.Contains(skip, name), node.Pinned != 0:
+		case answers && far(node):
+			counted++
+		default:
+			waiting++
+			if late && answers {
+				s.fail(name, fmt.Sprintf("took longer than %v to %s", s.o.timeout(), what))
+			} else if late && s.view.Settled {
+				s.fail(name, "has stopped answering since its wave opened")
+			}
+		}
+	}
+	s.p.Reason = ""
+	if waiting == 0 && counted == 0 {
+		s.p.Reason = fmt.Sprintf("no node answers that is to %s", what)
+		if late {
+			s.p = s.p.enter(Halted, s.p.Reason)
+		}
+	}
+	return waiting == 0 && counted > 0
+}

@@ -1,0 +1,159 @@
+package rollout
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestWavesCoverEachNodeOnce(t *testing.T) {
+	for _, plan := range []Plan{{}, {Canary: 1}, {Canary: 3, Waves: []int{10, 50}}, {Waves: []int{1, 2, 3, 100}}, {Canary: 50}} {
+		for n := 1; n < 30; n++ {
+			var names []string
+			for i := range n {
+				names = append(names, string(rune('A'+i)))
+			}
+			waves := plan.plan(slices.Clone(names))
+			if all := slices.Concat(waves...); !slices.Equal(all, names) {
+				t.Fatalf("%+v of %d nodes: %v", plan, n, waves)
+			}
+			for _, wave := range waves {
+				if len(wave) == 0 {
+					t.Fatalf("%+v of %d nodes has an empty wave: %v", plan, n, waves)
+				}
+			}
+		}
+	}
+}
+
+func TestWithdrawnVersionsAreTakenOutAgain(t *testing.T) {
+	w := Withdrawn(nil).with(4, 6).with(3, 8)
+	if len(w) != 1 || !w.Has(3) || !w.Has(8) || w.Has(9) || w.newest() != 8 {
+		t.Fatal(w)
+	}
+	if w = w.without(5); w.Has(5) || !w.Has(4) || !w.Has(6) || len(w) != 2 {
+		t.Fatal(w)
+	}
+}
+
+func TestOrdersThatLeadBackAreRefused(t *testing.T) {
+	six, err := NewRollout("a", "catalog", 6, Plan{}, nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewRollback("b", 0, six); err == nil || !strings.Contains(err.Error(), "no version is known that catalog had before catalog@6") {
+		t.Fatal(err)
+	}
+	if _, err := NewRollout("b", "catalog", 5, Plan{}, &six, true); err == nil || !strings.Contains(err.Error(), "use rollback catalog@5") {
+		t.Fatal(err)
+	}
+	if _, err := NewRollback("b", 7, six); err == nil || !strings.Contains(err.Error(), "use rollout catalog@7") {
+		t.Fatal(err)
+	}
+	if err := (Plan{Waves: []int{50, 10}}).Check(); err == nil {
+		t.Fatal("waves that shrink are accepted")
+	}
+}
+
+func TestARollbackGoesToWhatWasThereBefore(t *testing.T) {
+	six, _ := NewRollout("a", "catalog", 6, Plan{}, nil, false)
+	seven, _ := NewRollout("b", "catalog", 7, Plan{}, &six, true)
+	if seven.Base != 6 || seven.Back != 6 {
+		t.Fatalf("%+v", seven)
+	}
+	eight, _ := NewRollout("c", "catalog", 8, Plan{}, &seven, false) // seven was halted
+	if eight.Base != 6 || eight.Back != 6 {
+		t.Fatalf("%+v", eight)
+	}
+	back, err := NewRollback("d", 0, eight)
+	if err != nil || back.Version != 6 {
+		t.Fatalf("%+v: %v", back, err)
+	}
+	for _, have := range []uint64{7, 8} {
+		if want := Desired(back, nil, nil, Node{State: State{Have: have}}); want != 6 {
+			t.Fatalf("a node with %d is sent to %d", have, want)
+		}
+	}
+	again, _ := NewRollout("e", "catalog", 8, Plan{}, &back, false)
+	if again.Withdrawn.Has(8) || !again.Withdrawn.Has(7) {
+		t.Fatalf("%+v", again.Withdrawn)
+	}
+}
+
+// A controller that dies loses nothing: what was counted is in the record.
+func TestARolloutOfThreeWavesByHand(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	o, _ := NewRollout("a", "catalog", 7, Plan{Canary: 1, Waves: []int{50}, Soak: time.Minute, Approve: true}, nil, false)
+	nodes := map[string]Node{}
+	for _, name := range []string{"a", "b", "c", "d"} {
+		nodes[name] = Node{Name: name}
+	}
+	set := func(change func(*State), names ...string) {
+		for _, name := range names {
+			n := nodes[name]
+			change(&n.State)
+			nodes[name] = n
+		}
+	}
+	var p *Progress
+	expect := func(phase Phase, open int) {
+		t.Helper()
+		for changed := true; changed; {
+			var next Progress
+			next, changed = Step(p, o, View{Nodes: nodes, Settled: true, Now: now})
+			next = next.At(now)
+			p = &next
+		}
+		if p.Phase != phase || p.Open != open {
+			t.Fatalf("%s with %d open instead of %s with %d: %+v", p.Phase, p.Open, phase, open, p)
+		}
+	}
+	expect(Preparing, 0)
+	set(func(s *State) { s.Prepared = 7 }, "a", "b", "c")
+	expect(Preparing, 0) // d is not ready
+	set(func(s *State) { s.Prepared = 7 }, "d")
+	expect(Swapping, 1)
+	set(func(s *State) { s.Have, s.Healthy = 7, 7 }, "a")
+	expect(Soaking, 1)
+	now = now.Add(59 * time.Second)
+	expect(Soaking, 1)
+	now = now.Add(time.Second)
+	expect(Awaiting, 1)
+	o = o.Allow(1)
+	expect(Swapping, 2)
+	set(func(s *State) { s.Have, s.Healthy = 7, 7 }, "b")
+	expect(Soaking, 2)
+	set(func(s *State) { s.Failed = &Failure{"a", 0, 7, "prices are gone"} }, "b")
+	expect(Halted, 2)
+	if !strings.Contains(p.Reason, "b: prices are gone") {
+		t.Fatal(p.Reason)
+	}
+	set(func(s *State) { s.Failed = nil }, "b")
+	o = o.Resume().Allow(2)
+	now = now.Add(time.Minute)
+	expect(Soaking, 2)
+	now = now.Add(time.Minute)
+	expect(Swapping, 3)
+	set(func(s *State) { s.Have, s.Healthy = 7, 7 }, "c", "d")
+	expect(Soaking, 3)
+	now = now.Add(time.Minute)
+	expect(Done, 3)
+}
+
+func TestACanaryThatStopsAnsweringAfterItsSwapHoldsTheRolloutAndThenFails(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	o, _ := NewRollout("a", "catalog", 7, Plan{Canary: 1, Soak: time.Minute, Timeout: time.Hour}, nil, false)
+	p := &Progress{Order: "a", Phase: Soaking, Since: now, Waves: [][]string{{"a"}, {"b"}}, Open: 1}
+	view := View{Nodes: map[string]Node{"b": {Name: "b", State: State{Prepared: 7}}}, Settled: true, Now: now.Add(2 * time.Minute)}
+	next, _ := Step(p, o, view)
+	if next.Open != 1 || next.Phase != Soaking {
+		t.Fatalf("%+v", next)
+	}
+	view.Now = now.Add(2 * time.Hour)
+	next, _ = Step(&next, o, view)
+	next, _ = Step(&next, o, view)
+	if next.Phase != Halted || !strings.Contains(next.Reason, "a: has stopped answering") {
+		t.Fatalf("%+v", next)
+	}
+}
