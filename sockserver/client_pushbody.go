@@ -75,6 +75,9 @@ func (b *pushBody) readSource(src io.Reader) {
 			return
 		}
 		n, err := src.Read(buffer)
+		if b.hash != nil {
+			b.hash.Write(buffer[:n]) // here, while Read's caller sends what came before
+		}
 		select {
 		case b.chunks <- sourceChunk{buffer[:n], err}:
 		case <-b.abandoned:
@@ -114,9 +117,6 @@ func (b *pushBody) Read(p []byte) (int, error) {
 		}
 	}
 	n := copy(p, b.current.data)
-	if b.hash != nil {
-		b.hash.Write(p[:n])
-	}
 	b.current.data = b.current.data[n:]
 	return n, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/mattn/go-isatty"
 
 	"hotswap/internal/dbpath"
+	"hotswap/internal/fdpass"
 	"hotswap/internal/tunnel"
 	"hotswap/sockserver"
 )
@@ -67,6 +68,8 @@ func (c *dialStdioCmd) Run(ctx context.Context, stdio *streams) error {
 
 // serve returns once the command at home has closed.
 func (c *dialStdioCmd) serve(ctx context.Context, stdio *streams) error {
+	fdpass.Widen(stdio.in)
+	fdpass.Widen(stdio.out)
 	var failed error
 	err := tunnel.Serve(stdinout{stdio.in, stdio.out}, func(question []byte) (any, func() (net.Conn, error)) {
 		answer, client, err := c.answer(ctx, question)

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"hotswap/internal/fdpass"
 	"hotswap/internal/printable"
 	"hotswap/internal/tunnel"
 )
@@ -61,6 +62,8 @@ func startSSH(to address) (*link, error) {
 	}
 	defer theirOut.Close()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirIn, theirOut, os.Stderr
+	fdpass.Widen(in)
+	fdpass.Widen(out)
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(failf(exitNoServer, "%s: start %s: %w", to.arg, name, err), in.Close(), out.Close())
 	}

@@ -24,6 +24,9 @@ func Await(context.Context, *os.File) error { return errors.ErrUnsupported }
 // Unread is for what Dest returns, which is nothing here.
 func Unread(*os.File) bool { return false }
 
+// Widen does nothing on this system.
+func Widen(*os.File) {}
+
 // Receiver receives nothing on this system.
 type Receiver struct{}
 

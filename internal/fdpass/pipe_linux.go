@@ -219,6 +219,14 @@ func Unread(pipe *os.File) bool {
 	return unread
 }
 
+// Widen has a pipe hold more, if it may: whoever reads it and whoever writes to it then
+// wait for one another less often. It does nothing to what is not a pipe.
+func Widen(pipe *os.File) {
+	if raw, err := pipe.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) { widen(int(fd)) })
+	}
+}
+
 // widen has a pipe hold more, if it may.
 func widen(pipe int) {
 	if size, err := unix.FcntlInt(uintptr(pipe), unix.F_GETPIPE_SZ, 0); err == nil && size < wideBuffer {
