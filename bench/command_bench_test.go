@@ -85,6 +85,7 @@ func benchmarkCommand(b *testing.B, src string) {
 		ways := []contender{
 			baseline,
 			{"file", removed(cp(live.Path(), target))},
+			{"file-tagged", removed(func() error { return command(exe, "cp", live.Path(), target) })},
 			// To a reader that is as quick as one can be, and keeps nothing.
 			{"stdout-pipe", script("'%s' cp --quiet '%s' - | cat >/dev/null", exe, live.Path())},
 			{"stdout-file", removed(script("'%s' cp --quiet '%s' - >'%s' && sync '%[3]s'", exe, live.Path(), target))},

@@ -205,6 +205,7 @@ func (c *Client) pullDifference(ctx context.Context, path string, dst io.Writer,
 	}
 	query = url.Values{paramHeld: {h.id}}
 	params.setNames(query)
+	params.setTag(query)
 	res, err := c.post(ctx, "/v1/held/patch", query, differing.Bitmap())
 	if err != nil {
 		return report, wholeUnless(ctx)

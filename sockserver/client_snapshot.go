@@ -33,6 +33,9 @@ type SnapshotParams struct {
 	Dest string
 	// Digest is as in PushParams.
 	Digest bool
+	// Tag has the report name the content that was copied, for PushParams.IfMatch, as
+	// [swapper.PullOptions] does. The server reads all of it for that.
+	Tag bool
 	// Check has the copy checked before it is sent; Quick and
 	// SkipConstraintCheck say how, as in [swapper.PullOptions].
 	Check, Quick, SkipConstraintCheck bool
@@ -53,6 +56,13 @@ func (p SnapshotParams) setNames(query url.Values) {
 		if value != "" {
 			query.Set(name, value)
 		}
+	}
+}
+
+// setTag sets that the tag is not to be computed, unless it is wanted.
+func (p SnapshotParams) setTag(query url.Values) {
+	if !p.Tag {
+		query.Set(paramTag, "0")
 	}
 }
 
@@ -111,6 +121,7 @@ func (c *Client) snapshot(ctx context.Context, path string, dst io.Writer, file 
 	query := url.Values{paramPath: {path}}
 	params.setNames(query)
 	params.setCheck(query)
+	params.setTag(query)
 	if params.Digest {
 		query.Set(paramDigest, "1")
 	}

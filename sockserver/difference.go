@@ -154,9 +154,13 @@ func (a *api) serveHashes(w http.ResponseWriter, r *http.Request, cmd *command) 
 // servePatch is POST /v1/held/patch: a pull. The body is the set of extents that the client
 // lacks, and the answer is a patch with them. The snapshot is released.
 func (a *api) servePatch(w http.ResponseWriter, r *http.Request, cmd *command) error {
-	q, err := parseQuery(r, paramHeld, paramID, paramDest)
+	q, err := parseQuery(r, paramHeld, paramID, paramDest, paramTag)
 	if err != nil {
 		return err
+	}
+	tagged := q.wantsTag()
+	if q.err != nil {
+		return q.err
 	}
 	release, err := cmd.begin()
 	if err != nil {
@@ -186,12 +190,15 @@ func (a *api) servePatch(w http.ResponseWriter, r *http.Request, cmd *command) e
 	ctx, cancel := context.WithCancel(r.Context())
 	var tagErr error
 	var tagging sync.WaitGroup
-	tagging.Go(func() { report.Tag, tagErr = statetag.Of(ctx, h, h.Size()) })
+	if tagged {
+		tagging.Go(func() { report.Tag, tagErr = statetag.Of(ctx, h, h.Size()) })
+	}
 	defer tagging.Wait()
 	defer cancel()
 	body := newSnapshotBody(r.Context(), w, a)
+	body.tagged = tagged
 	defer body.guard.linger()
-	body.start(patchMediaType, http.Header{"Trailer": {trailerTag + ", " + trailerReport}})
+	body.start(patchMediaType, http.Header{"Trailer": {body.trailers()}})
 	header := extents.Header{Extent: h.layout.Extent, Size: h.Size(), SHA256: h.sha256}
 	err = extents.Write(r.Context(), body, header, h, differing, func(sent int64) {
 		event := newEvent(swapper.StepSending, fmt.Sprintf("sent %d of %d bytes", sent, total))
@@ -202,7 +209,9 @@ func (a *api) servePatch(w http.ResponseWriter, r *http.Request, cmd *command) e
 	if err = cmp.Or(err, tagErr); err != nil {
 		return causeOf(r.Context(), err)
 	}
-	w.Header().Set(trailerTag, quoteTag(report.Tag))
+	if tagged {
+		w.Header().Set(trailerTag, quoteTag(report.Tag))
+	}
 	encoded, err := json.Marshal(report)
 	if err != nil {
 		return err

@@ -196,7 +196,7 @@ func TestAPullToElsewhereGetsWhatDiffers(t *testing.T) {
 		if _, err := d.live.Exec(test.change); err != nil {
 			t.Fatal(err)
 		}
-		params := SnapshotParams{ID: NewID(), Dest: "here"}
+		params := SnapshotParams{ID: NewID(), Dest: "here", Tag: true}
 		if test.base {
 			params.Base = d.open()
 		}
@@ -215,7 +215,7 @@ func TestAPullToElsewhereGetsWhatDiffers(t *testing.T) {
 			t.Errorf("%s: %d bytes of %d travelled", test.name, wire, got.Len())
 		}
 		var plain bytes.Buffer
-		near, err := newTestClient(t, d.server).Snapshot(t.Context(), TheDatabase, &plain, SnapshotParams{})
+		near, err := newTestClient(t, d.server).Snapshot(t.Context(), TheDatabase, &plain, SnapshotParams{Tag: true})
 		if err != nil || !bytes.Equal(plain.Bytes(), got.Bytes()) || near.Tag != report.Tag || report.Tag == "" {
 			t.Errorf("%s: it is not the database, %v, tags %q and %q", test.name, err, near.Tag, report.Tag)
 		}

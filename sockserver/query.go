@@ -32,6 +32,7 @@ const (
 	paramForce               = "force"
 	paramBackup              = "backup"
 	paramKeep                = "keep"
+	paramTag                 = "tag"
 	paramTags                = "tags"
 	paramDryRun              = "dry_run"
 	paramIfChanged           = "if_changed"
@@ -96,6 +97,9 @@ func (q *query) boolean(name string) bool {
 	}
 	return value
 }
+
+// wantsTag reads whether a pull's tag is asked for: it is unless the request says no.
+func (q *query) wantsTag() bool { return !q.Has(paramTag) || q.boolean(paramTag) }
 
 // duration reads a duration such as 1m30s; absent or 0 is fallback.
 func (q *query) duration(name string, fallback time.Duration) time.Duration {

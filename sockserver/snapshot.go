@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"hotswap/internal/printable"
 	"hotswap/swapper"
@@ -24,7 +25,7 @@ const databaseMediaType = "application/vnd.sqlite3"
 // serveSnapshot is GET /v1/snapshot: the body is a consistent copy of the
 // database. One that fails on the way breaks off, without a trailer.
 func (a *api) serveSnapshot(w http.ResponseWriter, r *http.Request, cmd *command) error {
-	q, err := parseQuery(r, paramPath, paramID, paramDest, paramDigest, paramCheck, paramQuick, paramSkipConstraintCheck)
+	q, err := parseQuery(r, paramPath, paramID, paramDest, paramDigest, paramTag, paramCheck, paramQuick, paramSkipConstraintCheck)
 	if err != nil {
 		return err
 	}
@@ -36,7 +37,7 @@ func (a *api) serveSnapshot(w http.ResponseWriter, r *http.Request, cmd *command
 
 	opts := swapper.PullOptions{
 		Dest:                q.Get(paramDest),
-		Tag:                 true,
+		Tag:                 q.wantsTag(),
 		Check:               q.boolean(paramCheck),
 		Quick:               q.boolean(paramQuick),
 		SkipConstraintCheck: q.boolean(paramSkipConstraintCheck),
@@ -52,6 +53,7 @@ func (a *api) serveSnapshot(w http.ResponseWriter, r *http.Request, cmd *command
 		opts.Dest = "the answer's body"
 	}
 	body := newSnapshotBody(r.Context(), w, a)
+	body.tagged = opts.Tag
 	defer body.guard.linger()
 	free, err := a.pullSlot()
 	if err != nil {
@@ -99,6 +101,8 @@ type snapshotBody struct {
 	ctx   context.Context
 	w     http.ResponseWriter
 	guard *stallGuard
+	// tagged is set if the tag comes after them.
+	tagged bool
 	// filled is set if the bytes go to the client's descriptor instead.
 	filled bool
 }
@@ -113,7 +117,7 @@ func newSnapshotBody(ctx context.Context, w http.ResponseWriter, a *api) *snapsh
 
 // begin sends the header; until then, a failure still has a status of its own.
 func (b *snapshotBody) begin(size int64) {
-	fields := http.Header{"Trailer": {headerDigest + ", " + trailerTag + ", " + trailerReport}}
+	fields := http.Header{"Trailer": {b.trailers(headerDigest)}}
 	if b.filled {
 		fields.Set(headerDescriptor, descriptorFilled)
 	}
@@ -121,6 +125,15 @@ func (b *snapshotBody) begin(size int64) {
 		fields.Set(headerSize, strconv.FormatInt(size, 10))
 	}
 	b.start(databaseMediaType, fields)
+}
+
+// trailers names what comes after the body: these, the tag if it was asked for, and the
+// report.
+func (b *snapshotBody) trailers(names ...string) string {
+	if b.tagged {
+		names = append(names, trailerTag)
+	}
+	return strings.Join(append(names, trailerReport), ", ")
 }
 
 // start sends a header with these fields.

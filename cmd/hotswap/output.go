@@ -52,6 +52,9 @@ func (o *output) announce() {
 	})
 }
 
+// printsTag reports whether the tag of a pull is printed: only then is it asked for.
+func (o *output) printsTag() bool { return o.json || !o.quiet && !o.dryRun }
+
 // close ends what is shown on a terminal.
 func (o *output) close() {
 	if o.live != nil {

@@ -25,7 +25,7 @@ func (c *cpCmd) pull(ctx context.Context, src, dst side, list []sockserver.Datab
 	lines := follow(ctx, client, id, out)
 	defer lines.close()
 	report, err := client.Snapshot(ctx, src.path, out.counting(dest), sockserver.SnapshotParams{
-		ID: id, Dest: dst.arg, Digest: c.JSON,
+		ID: id, Dest: dst.arg, Digest: c.JSON, Tag: out.printsTag(),
 		Check: c.Check, Quick: c.Quick, SkipConstraintCheck: c.SkipConstraintCheck,
 		Base: older, Whole: c.Whole,
 		Begin: func(size int64) {
