@@ -8,8 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"hotswap/internal/backups"
 	"hotswap/internal/openers"
@@ -112,17 +114,29 @@ func (d *fileDestination) refuseSidecars() error {
 	return nil
 }
 
+// openedPatience is for how long a process must have a file open to be one that uses it:
+// another command has its copy open still when it has just put it there.
+const openedPatience = 500 * time.Millisecond
+
 // refuseOpened refuses to replace a database that another program has open, even
 // one that another program manages: it would keep using the old file.
 func (d *fileDestination) refuseOpened() error {
 	if d.old == nil {
 		return nil
 	}
-	if others := openers.At(d.path); len(others) > 0 {
-		return failf(exitTryAgain, "%s is open in %s, which would keep using the replaced file", d.arg, others[0]).
-			withHint("end that process, or choose another name; if it manages the file itself, push to it through its own --socket")
+	var first openers.Process
+	for seen := time.Now(); ; time.Sleep(openedPatience / 50) {
+		others := openers.At(d.path)
+		switch {
+		case len(others) == 0:
+			return nil
+		case !slices.Contains(others, first):
+			first, seen = others[0], time.Now()
+		case time.Since(seen) > openedPatience:
+			return failf(exitTryAgain, "%s is open in %s, which would keep using the replaced file", d.arg, first).
+				withHint("end that process, or choose another name; if it manages the file itself, push to it through its own --socket")
+		}
 	}
-	return nil
 }
 
 func (d *fileDestination) commit() (backupPath string, err error) {
