@@ -18,16 +18,14 @@ import (
 
 // api serves the protocol; [Server] puts it on sockets, [Handler] on a mux.
 type api struct {
-	cfg  Config
-	feed *feed
+	cfg     Config
+	program *program
+	outlet  *outlet
 
 	// push and pull are the swapper's, but for tests of what it can't be made
 	// to do at will.
 	push pushFunc
 	pull pullFunc
-
-	pushed lastPushes
-	tags   backupTags
 
 	guard browserGuard
 
@@ -36,22 +34,18 @@ type api struct {
 	orphansMu   sync.Mutex
 	orphansSeen map[string]bool
 
-	running running
-
-	pulls chan struct{} // one value for each pull in progress, and each held snapshot
-	held  heldSnapshots
+	held heldSnapshots
 }
 
-func newAPI(cfg Config) *api {
+func newAPI(cfg Config, p *program) *api {
 	a := &api{
 		cfg:         cfg,
-		feed:        newFeed(),
+		program:     p,
+		outlet:      p.feed.outlet(),
 		guard:       newBrowserGuard(cfg.UI),
 		push:        swapper.Push,
 		pull:        swapper.Pull,
 		orphansSeen: make(map[string]bool),
-		running:     running{commands: make(map[string]*CommandInfo)},
-		pulls:       make(chan struct{}, cfg.maxPulls()),
 		held:        heldSnapshots{patience: cfg.stallTimeout(), byID: make(map[string]*heldSnapshot)},
 	}
 	a.bindMetrics()
@@ -67,8 +61,12 @@ func newAPI(cfg Config) *api {
 // database, so the program must guard it. What a page of another site has a browser
 // do is refused. A mistake in cfg is the answer to each request. There is nothing to
 // close.
+//
+// Status lines, ids, the list of what is in progress and the limit of pulls are the
+// program's, shared with its other Handlers and with Servers, as far as their databases
+// are the same.
 func Handler(cfg Config) http.Handler {
-	return newAPI(cfg).handler()
+	return newAPI(cfg, theProgram).handler()
 }
 
 // endpoint is a handler whose error becomes the answer.

@@ -132,7 +132,7 @@ func TestDatabaseIsFoundByWhateverNameAndNothingElseIs(t *testing.T) {
 	if err := errors.Join(os.Symlink(live, link), os.Symlink(dir, dirLink)); err != nil {
 		t.Fatal(err)
 	}
-	a := newAPI(Config{})
+	a := newAPI(Config{}, newProgram())
 	for _, path := range []string{live, link, dirLink + "/live.db", dir + "/./x/../live.db", TheDatabase} {
 		if m, err := a.find(path); err != nil || m.path != live {
 			t.Errorf("%s: got %q, %v", path, m.path, err)
@@ -149,7 +149,7 @@ func TestDatabaseIsFoundByWhateverNameAndNothingElseIs(t *testing.T) {
 
 func TestTheWordDatabaseNeedsExactlyOne(t *testing.T) {
 	dir := shortDir(t)
-	a := newAPI(Config{})
+	a := newAPI(Config{}, newProgram())
 	var p *Problem
 	if _, err := a.find(TheDatabase); !errors.As(err, &p) || !strings.Contains(p.Hint, "sql.Open") {
 		t.Errorf("none: got %v", err)
@@ -174,7 +174,7 @@ func TestPatternsChooseWhatIsManaged(t *testing.T) {
 	openDatabase(t, dir+"/out/open.db", 0)
 	paths := func(cfg Config) []string {
 		t.Helper()
-		list, err := newAPI(cfg).listManaged()
+		list, err := newAPI(cfg, newProgram()).listManaged()
 		if err != nil {
 			t.Fatal(err)
 		}

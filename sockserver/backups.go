@@ -33,7 +33,7 @@ func (a *api) serveBackups(w http.ResponseWriter, r *http.Request, cmd *command)
 	}
 	for i := range all {
 		if tags {
-			if all[i].Tag, err = a.tags.of(r.Context(), all[i]); err != nil {
+			if all[i].Tag, err = a.program.tags.of(r.Context(), all[i]); err != nil {
 				return err
 			}
 		}

@@ -88,7 +88,7 @@ func (c *command) open() (db *driver.Database, done func(), err error) {
 		return nil, nil, err
 	}
 	c.path, c.found = found.path, true
-	c.api.running.on(c.id, found.path)
+	c.api.program.running.on(c.id, found.path)
 	c.api.meet(found.path)
 	db, unmanage, err := found.open()
 	if err != nil {
@@ -100,13 +100,13 @@ func (c *command) open() (db *driver.Database, done func(), err error) {
 
 // begin claims the command's id. The caller calls release at its end.
 func (c *command) begin() (release func(), err error) {
-	if !c.api.running.add(c.info) {
+	if !c.api.program.running.add(c.info) {
 		c.listed = false
 		p := badRequest("parameter %q: a command %q is in progress", paramID, c.id)
 		p.Type = ProblemIDInUse
 		return nil, p
 	}
-	return func() { c.api.running.remove(c.id) }, nil
+	return func() { c.api.program.running.remove(c.id) }, nil
 }
 
 // notify passes the operation's events on to the feed. Its failure comes as
@@ -115,12 +115,12 @@ func (c *command) notify(event swapper.Event) {
 	if event.Step == swapper.StepPushFailed || event.Step == swapper.StepPullFailed {
 		return
 	}
-	c.api.running.at(c.id, event)
-	c.api.feed.publish(c.line(event))
+	c.api.program.running.at(c.id, event)
+	c.api.program.feed.publish(c.line(event))
 }
 
 func (c *command) line(event swapper.Event) Line {
-	return Line{Command: c.id, Verb: c.verb, Path: c.path, Event: event}
+	return Line{Command: c.id, Verb: c.verb, Path: c.path, Event: event, through: c.api}
 }
 
 // succeed publishes the last line. It comes before the answer, so that a
@@ -134,7 +134,7 @@ func (c *command) succeed(report swapper.Report, step swapper.Step) {
 	}
 	c.report = &report
 	c.count(result)
-	c.api.feed.publish(line)
+	c.api.program.feed.publish(line)
 }
 
 // fail logs an error once, publishes it as the command's last line, and
@@ -161,7 +161,7 @@ func (c *command) answer(w *responseWriter, p *Problem) {
 			line.Text += "\n" + p.Hint
 		}
 		line.Last, line.Problem = true, p
-		c.api.feed.publish(line)
+		c.api.program.feed.publish(line)
 	}
 	if w.began {
 		// The status line is sent; all that is left is to break off the body.

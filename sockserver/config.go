@@ -48,7 +48,7 @@ type Config struct {
 	// [hotswap/driver.WithLogger], except Close, for a second at most.
 	Logger zerolog.Logger
 
-	// Metrics, if set, counts pushes and pulls and answers GET /metrics, which
+	// Metrics, if set, counts pushes and pulls of this server and answers GET /metrics, which
 	// is not found otherwise. For Prometheus use metrics.New() of package
 	// hotswap/sockserver/metrics. A Metrics is for one server at a time.
 	Metrics Metrics
@@ -84,9 +84,9 @@ type Config struct {
 	// request before it is released; 0 means a minute.
 	StallTimeout time.Duration
 
-	// MaxPulls is how many pulls may be in progress at once, and snapshots be held for
-	// clients elsewhere, each of which takes as much disk space as its database; more are
-	// refused. 0 means 4.
+	// MaxPulls is how many pulls may be in progress at once in the program, and snapshots
+	// be held for clients elsewhere, each of which takes as much disk space as its
+	// database; more are refused. 0 means 4.
 	MaxPulls int
 }
 

@@ -111,7 +111,7 @@ func (a *api) serveDatabases(w http.ResponseWriter, r *http.Request, cmd *comman
 	infos := make([]DatabaseInfo, len(list))
 	for i, m := range list {
 		infos[i] = describe(m)
-		infos[i].Commands = a.running.of(m.path)
+		infos[i].Commands = a.program.running.of(m.path)
 		if m.db != nil && (len(list) == 1 || len(infos[i].OpenIn) > 0) {
 			infos[i].Peers = append(infos[i].Peers, m.db.Peers()...)
 		}

@@ -52,7 +52,7 @@ func (a *api) serveHold(w http.ResponseWriter, r *http.Request, cmd *command) er
 		return err
 	}
 	defer done()
-	if digest != "" && a.pushed.has(db.Path(), digest) {
+	if digest != "" && a.program.pushed.has(db.Path(), digest) {
 		w.WriteHeader(http.StatusNoContent) // the push that is to come would do nothing
 		return nil
 	}
@@ -96,12 +96,12 @@ func (a *api) serveHold(w http.ResponseWriter, r *http.Request, cmd *command) er
 
 // pullSlot takes a place among the pulls, of which there may be so many.
 func (a *api) pullSlot() (free func(), err error) {
-	select {
-	case a.pulls <- struct{}{}:
-		return func() { <-a.pulls }, nil
-	default:
-		return nil, tooMany("%d pulls are in progress, or wait for their clients, which is the limit (Config.MaxPulls)", cap(a.pulls))
+	most := int64(a.cfg.maxPulls())
+	if now := a.program.pulls.Add(1); now > most {
+		a.program.pulls.Add(-1)
+		return nil, tooMany("%d pulls are in progress, or wait for their clients, and the limit is %d (Config.MaxPulls)", now-1, most)
 	}
+	return func() { a.program.pulls.Add(-1) }, nil
 }
 
 // takeHeld returns the snapshot that the request names.
@@ -172,7 +172,7 @@ func (a *api) servePatch(w http.ResponseWriter, r *http.Request, cmd *command) e
 		return err
 	}
 	defer h.release()
-	a.running.on(cmd.id, h.path)
+	a.program.running.on(cmd.id, h.path)
 	differing, err := a.readSet(w, r, h.layout.Extents(h.Size()))
 	if err != nil {
 		return err

@@ -127,8 +127,8 @@ func (d *difference) nothingHeld() {
 		n := len(held.byID)
 		held.mu.Unlock()
 		files, _ := filepath.Glob(d.dir + "/.db.*")
-		if n+len(files)+len(d.server.api.pulls) > 0 {
-			return fmt.Errorf("%d snapshots are held, %q, %d pulls", n, files, len(d.server.api.pulls))
+		if pulls := d.server.api.program.pulls.Load(); n+len(files)+int(pulls) > 0 {
+			return fmt.Errorf("%d snapshots are held, %q, %d pulls", n, files, pulls)
 		}
 		return nil
 	})

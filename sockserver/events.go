@@ -33,7 +33,7 @@ func (a *api) serveEvents(w http.ResponseWriter, r *http.Request, cmd *command) 
 	if wantsNDJSON(r) {
 		format, contentType = formatNDJSON, typeNDJSON
 	}
-	sub := a.feed.subscribe(query.Get("id"))
+	sub := a.outlet.subscribe(query.Get("id"))
 	defer sub.cancel()
 	guard := newStallGuard(r.Context(), a.cfg.stallTimeout(), http.NewResponseController(w).SetWriteDeadline)
 	defer guard.linger()
@@ -41,17 +41,18 @@ func (a *api) serveEvents(w http.ResponseWriter, r *http.Request, cmd *command) 
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Cache-Control", "no-store")
 	if sub.id != "" {
-		w.Header().Set(headerUnderWay, strconv.FormatBool(a.running.has(sub.id)))
+		w.Header().Set(headerUnderWay, strconv.FormatBool(a.program.running.has(sub.id)))
 	}
 	w.WriteHeader(http.StatusOK)
 	rc := http.NewResponseController(w)
+	view := view{api: a}
 	for {
 		guard.alive()
 		if err := rc.Flush(); err != nil {
 			return nil // the reader left: nobody to tell
 		}
 		lines, more := sub.take()
-		for _, line := range lines {
+		for _, line := range view.of(lines) {
 			guard.alive()
 			if _, err := w.Write(format(line, sub.id == "")); err != nil {
 				return nil
@@ -69,6 +70,32 @@ func (a *api) serveEvents(w http.ResponseWriter, r *http.Request, cmd *command) 
 			}
 		}
 	}
+}
+
+// view is the part of the feed that the readers of one Server or Handler may see: what came
+// through it, and what is of databases that it manages. The program may have another one,
+// for other databases.
+type view struct {
+	api *api
+	// last is the line that was judged last, and seen the judgement.
+	last *Line
+	seen bool
+	// dropped were lost before lines that are not seen.
+	dropped int
+}
+
+func (v *view) of(lines []Line) (seen []Line) {
+	for _, line := range lines {
+		v.dropped += line.Dropped
+		if v.last == nil || line.through != v.last.through || line.Path != v.last.Path {
+			v.last, v.seen = &line, line.through == v.api || v.api.manages(line.Path)
+		}
+		if v.seen {
+			line.Dropped, v.dropped = v.dropped, 0
+			seen = append(seen, line)
+		}
+	}
+	return seen
 }
 
 func wantsNDJSON(r *http.Request) bool {

@@ -25,30 +25,39 @@ type Line struct {
 	Last    bool            `json:"last,omitempty"`
 	Report  *swapper.Report `json:"report,omitempty"`
 	Problem *Problem        `json:"problem,omitempty"`
+
+	through *api // what the command came through
 }
 
-// feed hands the commands' lines to its subscribers. Publishing never
+// feed hands the lines of the program's commands to its subscribers. Publishing never
 // waits: a subscriber that is too slow loses its oldest lines, never the last.
 type feed struct {
-	// mu guards the fields below and those of every subscriber. It is held
+	// mu guards the fields below and those of every outlet and subscriber. It is held
 	// for a few assignments and a copy at most; nobody reads or writes a
 	// connection under it.
 	mu          sync.Mutex
 	subscribers map[*subscriber]struct{}
-	closed      bool
 }
 
 func newFeed() *feed {
 	return &feed{subscribers: make(map[*subscriber]struct{})}
 }
 
+// outlet is where a Server or a Handler takes lines from the feed, until it is closed.
+type outlet struct {
+	*feed
+	closed bool // guarded by feed.mu
+}
+
+func (f *feed) outlet() *outlet { return &outlet{feed: f} }
+
 // subscriber is one reader of the feed: of one command, or of all if id is empty.
 type subscriber struct {
-	feed *feed
-	id   string
-	wake chan struct{} // has room for one: "take again"
+	outlet *outlet
+	id     string
+	wake   chan struct{} // has room for one: "take again"
 
-	// Guarded by feed.mu.
+	// Guarded by the feed's mu.
 	lines   []Line // oldest first, at most subscriberBuffer
 	dropped int    // lines lost before lines[0]
 	ended   bool   // nothing follows lines
@@ -56,15 +65,15 @@ type subscriber struct {
 
 // subscribe registers a reader; every line published after it returned reaches
 // the reader or is counted as dropped.
-func (f *feed) subscribe(id string) *subscriber {
-	s := &subscriber{feed: f, id: id, wake: make(chan struct{}, 1)}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed {
+func (o *outlet) subscribe(id string) *subscriber {
+	s := &subscriber{outlet: o, id: id, wake: make(chan struct{}, 1)}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
 		s.endLocked()
 		return s
 	}
-	f.subscribers[s] = struct{}{}
+	o.subscribers[s] = struct{}{}
 	return s
 }
 
@@ -83,13 +92,15 @@ func (f *feed) publish(line Line) {
 	}
 }
 
-// close ends every subscription once it has read what there is.
-func (f *feed) close() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.closed = true
-	for s := range f.subscribers {
-		s.endLocked()
+// close ends each of the outlet's subscriptions once it has read what there is.
+func (o *outlet) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	for s := range o.subscribers {
+		if s.outlet == o {
+			s.endLocked()
+		}
 	}
 }
 
@@ -104,7 +115,7 @@ func (s *subscriber) addLocked(line Line) {
 
 func (s *subscriber) endLocked() {
 	s.ended = true
-	delete(s.feed.subscribers, s)
+	delete(s.outlet.subscribers, s)
 	s.wakeUp()
 }
 
@@ -118,8 +129,8 @@ func (s *subscriber) wakeUp() {
 // take returns what has come since the last call; more is false once nothing
 // will follow. A caller waits for wake when there is more but no line.
 func (s *subscriber) take() (lines []Line, more bool) {
-	s.feed.mu.Lock()
-	defer s.feed.mu.Unlock()
+	s.outlet.mu.Lock()
+	defer s.outlet.mu.Unlock()
 	lines, s.lines = s.lines, nil
 	if len(lines) > 0 {
 		lines[0].Dropped, s.dropped = s.dropped, 0
@@ -129,7 +140,7 @@ func (s *subscriber) take() (lines []Line, more bool) {
 
 // cancel unregisters the reader.
 func (s *subscriber) cancel() {
-	s.feed.mu.Lock()
-	defer s.feed.mu.Unlock()
+	s.outlet.mu.Lock()
+	defer s.outlet.mu.Unlock()
 	s.endLocked()
 }

@@ -16,7 +16,7 @@ func textLine(id, text string) Line {
 }
 
 func TestSubscriberSeesItsCommandOnly(t *testing.T) {
-	f := newFeed()
+	f := newFeed().outlet()
 	one, all := f.subscribe("one"), f.subscribe("")
 	f.publish(textLine("one", "a"))
 	f.publish(textLine("two", "b"))
@@ -29,7 +29,7 @@ func TestSubscriberSeesItsCommandOnly(t *testing.T) {
 }
 
 func TestLastLineEndsTheCommandsSubscription(t *testing.T) {
-	f := newFeed()
+	f := newFeed().outlet()
 	one, all := f.subscribe("one"), f.subscribe("")
 	last := textLine("one", "done")
 	last.Last = true
@@ -44,7 +44,7 @@ func TestLastLineEndsTheCommandsSubscription(t *testing.T) {
 }
 
 func TestSlowSubscriberLosesTheOldestLinesAndIsToldHowMany(t *testing.T) {
-	f := newFeed()
+	f := newFeed().outlet()
 	s := f.subscribe("one")
 	const extra = 44
 	for i := range subscriberBuffer + extra {

@@ -37,7 +37,7 @@ func FuzzHeld(f *testing.F) {
 	f.Add(1, []byte("\xff\xff\xff\x01"))
 	f.Add(2, patch.Bytes())
 	f.Add(2, patch.Bytes()[:30])
-	a := newAPI(Config{StallTimeout: time.Minute})
+	a := newAPI(Config{StallTimeout: time.Minute}, newProgram())
 	a.push = func(_ context.Context, _ *driver.Database, src io.Reader, _ swapper.PushOptions) (swapper.Report, error) {
 		p := src.(transfer.PatchSource)
 		size, _, err := p.Begin()

@@ -22,7 +22,7 @@ import (
 // tame is a handler whose operations touch no file; seen gets what the reader of
 // a push's body said.
 func tame(seen func([]byte, error)) http.Handler {
-	a := newAPI(Config{StallTimeout: time.Minute})
+	a := newAPI(Config{StallTimeout: time.Minute}, newProgram())
 	a.push = func(_ context.Context, _ *driver.Database, src io.Reader, opts swapper.PushOptions) (swapper.Report, error) {
 		body, err := readAll(src, opts)
 		seen(body, err)

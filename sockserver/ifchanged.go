@@ -43,7 +43,7 @@ func (l *lastPushes) has(path, sha256 string) bool {
 // of its body is read. answered is false if the push is to proceed.
 func (a *api) unchanged(w http.ResponseWriter, r *http.Request, cmd *command, db *driver.Database, opts swapper.PushOptions) (answered bool, err error) {
 	digest := r.URL.Query().Get(paramIfChanged)
-	if digest == "" || !a.pushed.has(db.Path(), digest) {
+	if digest == "" || !a.program.pushed.has(db.Path(), digest) {
 		return false, nil
 	}
 	report := swapper.Report{

@@ -74,7 +74,7 @@ func startServer(t testing.TB, dir string, cfg Config, change func(*api)) *Serve
 	cfg.SocketPath = filepath.Join(dir, "s.sock")
 	cfg.StderrSocketPath = filepath.Join(dir, "s.stderr.sock")
 	cfg.Logger = zerolog.New(zerolog.NewTestWriter(t))
-	a := newAPI(cfg)
+	a := newAPI(cfg, newProgram())
 	if change != nil {
 		change(a)
 	}

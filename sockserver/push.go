@@ -52,7 +52,7 @@ func (a *api) servePush(w http.ResponseWriter, r *http.Request, cmd *command) er
 	cmd.operated = true
 	report, err := a.push(r.Context(), db, source, opts)
 	cmd.report = &report
-	a.pushed.note(db.Path(), report)
+	a.program.pushed.note(db.Path(), report)
 	if err != nil {
 		if failed := body.failure(); failed != nil && !errors.Is(err, failed) {
 			return fmt.Errorf("%w: %w", failed, err)
@@ -74,7 +74,7 @@ func (a *api) pushBackup(w http.ResponseWriter, r *http.Request, cmd *command, d
 	opts.Logger, opts.Notify = cmd.log, cmd.notify
 	cmd.operated = true
 	report, err := a.push(r.Context(), db, source, opts)
-	a.pushed.note(db.Path(), report)
+	a.program.pushed.note(db.Path(), report)
 	cmd.report = &report
 	if err != nil {
 		return causeOf(r.Context(), err)
@@ -98,7 +98,7 @@ func (a *api) pushDescriptor(w http.ResponseWriter, r *http.Request, cmd *comman
 	opts.Logger, opts.Notify = cmd.log, cmd.notify
 	cmd.operated = true
 	report, err := a.push(ctx, db, cmd.descriptor.Source(a.cfg.stallTimeout()), opts)
-	a.pushed.note(db.Path(), report)
+	a.program.pushed.note(db.Path(), report)
 	cmd.report = &report
 	if err != nil {
 		return causeOf(ctx, err)

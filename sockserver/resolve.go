@@ -56,6 +56,15 @@ func (a *api) listManaged() ([]managed, error) {
 	return list, nil
 }
 
+// manages reports whether the database at a real path is among the managed ones.
+func (a *api) manages(path string) bool {
+	if len(a.cfg.DatabasePaths) == 0 || a.matchesPattern(path) {
+		return true
+	}
+	matches, err := a.expandPatterns()
+	return err == nil && matches[path]
+}
+
 // expandPatterns lists the files that match a pattern, by real path.
 func (a *api) expandPatterns() (map[string]bool, error) {
 	paths := make(map[string]bool)

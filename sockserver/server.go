@@ -47,7 +47,7 @@ type Server struct {
 // first removes what a killed push may have left.
 //
 // On Windows, where no database is managed, it fails with errors.ErrUnsupported.
-func Start(cfg Config) (*Server, error) { return newAPI(cfg).start() }
+func Start(cfg Config) (*Server, error) { return newAPI(cfg, theProgram).start() }
 
 func (a *api) start() (*Server, error) {
 	if err := unix.Supported(); err != nil {
@@ -112,7 +112,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopWatch()
 	s.api.held.close()
 	// The status lines end last: they have the ends of the aborted commands.
-	s.api.feed.close()
+	s.api.outlet.close()
 	grace, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
 	err = errors.Join(err, s.events.shutdown(grace))

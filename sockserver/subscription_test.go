@@ -33,7 +33,7 @@ func TestSubscriptionOutlivesTheContextOfItsMaking(t *testing.T) {
 	}
 	defer sub.Close()
 	cancel()
-	s.api.feed.publish(textLine("one", "after"))
+	s.api.program.feed.publish(textLine("one", "after"))
 	if line, err := sub.Next(); err != nil || line.Text != "after" {
 		t.Errorf("got %+v, %v", line, err)
 	}

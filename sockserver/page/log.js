@@ -10,7 +10,7 @@ const progress = new Set(["receiving", "copying", "sending", "writing in place"]
 export class Log {
   constructor(section) {
     this.lines = el("ol", { tabindex: "0", "aria-labelledby": "log-title" });
-    this.empty = el("p", { class: "quiet" }, "Each push and pull from now on, whoever starts it.");
+    this.empty = el("p", { class: "quiet" }, "Each push and pull from now on, through whichever socket or page.");
     section.append(this.empty, this.lines);
   }
 
