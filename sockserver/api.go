@@ -87,14 +87,22 @@ func (a *api) handler() http.Handler {
 	a.handle(mux, http.MethodPost, "/v1/held/release", "release", a.serveRelease)
 	a.handle(mux, http.MethodGet, "/v1/page", "page", a.servePageInfo)
 	mux.Handle("/", a.endpoint("page", a.servePage))
-	return mux
+	return protected(mux)
 }
 
 // eventsHandler is what the stderr socket serves: the feed, at whatever path.
 func (a *api) eventsHandler() http.Handler {
 	mux := http.NewServeMux()
 	a.handle(mux, http.MethodGet, "/", "events", a.serveEvents)
-	return mux
+	return protected(mux)
+}
+
+// protected is for the mux's own answers, too: it redirects from a path that is not clean.
+func protected(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		page.Protect(w.Header())
+		next.ServeHTTP(w, r)
+	})
 }
 
 // handle mounts an endpoint for one method; any other is refused.
@@ -118,7 +126,6 @@ func (a *api) handle(mux *http.ServeMux, method, path, verb string, e endpoint) 
 func (a *api) endpoint(verb string, e endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		cmd := newCommand(a, verb, r)
-		page.Protect(w.Header())
 		tracked := &responseWriter{ResponseWriter: w}
 		cmd.descriptor = takeDescriptor(r.Context())
 		defer cmd.descriptor.Close()
@@ -172,7 +179,6 @@ func answerJSON(w http.ResponseWriter, value any) error {
 	body = append(printable.JSON(body), '\n')
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)
 	_, err = w.Write(body)
 	if err != nil {

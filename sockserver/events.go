@@ -39,7 +39,6 @@ func (a *api) serveEvents(w http.ResponseWriter, r *http.Request, cmd *command) 
 	defer guard.linger()
 
 	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("Cache-Control", "no-store")
 	if sub.id != "" {
 		w.Header().Set(headerUnderWay, strconv.FormatBool(a.program.running.has(sub.id)))
 	}

@@ -286,7 +286,6 @@ func (p *Problem) write(w http.ResponseWriter) {
 	h.Del("Trailer")
 	h.Set("Content-Type", problemMediaType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("Cache-Control", "no-store")
 	if p.Type.Temporary() {
 		h.Set("Retry-After", "1")
 	}

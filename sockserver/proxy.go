@@ -64,14 +64,13 @@ func (c *Client) Handler(ui UI) http.Handler {
 		p.Status = http.StatusNotFound
 		p.write(w)
 	})
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		page.Protect(w.Header())
+	return protected(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := guard.refuse(r); err != nil {
 			newProblem(err, "").write(w)
 			return
 		}
 		mux.ServeHTTP(finalAnswers{w}, r)
-	})
+	}))
 }
 
 // protection has the header fields that every answer has.

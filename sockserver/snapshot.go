@@ -141,7 +141,6 @@ func (b *snapshotBody) start(mediaType string, fields http.Header) {
 	h := b.w.Header()
 	maps.Copy(h, fields)
 	h.Set("Content-Type", mediaType)
-	h.Set("Cache-Control", "no-store")
 	b.w.WriteHeader(http.StatusOK)
 	// A client that has the header recognises a failure: before it, a connection
 	// that ends looks like a stale one, and net/http repeats the request.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"hotswap/sockserver/page"
 )
@@ -66,7 +67,7 @@ func sameOrigin(r *http.Request) bool {
 	case "": // not sent over plain HTTP, but for this machine
 		origin := r.Header.Get("Origin")
 		at, err := url.Parse(origin)
-		return origin == "" || err == nil && at.Host == r.Host
+		return origin == "" || err == nil && strings.EqualFold(at.Host, r.Host)
 	}
 	return false
 }

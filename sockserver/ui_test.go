@@ -210,7 +210,7 @@ func TestAProxySaysThatTheProgramIsAway(t *testing.T) {
 func TestWhatProtectsAnAnswerIsThereOnce(t *testing.T) {
 	path, both := handlers(t, UI{})
 	for name, handler := range both {
-		for _, path := range []string{"/", "/v1/page", "/v1/databases", "/v1/snapshot?path=" + path, "/v1/snapshot?path=none", "/nothing"} {
+		for _, path := range []string{"/", "/v1/page", "/v1/databases", "/v1/snapshot?path=" + path, "/v1/snapshot?path=none", "/nothing", "//v1/databases"} {
 			res := browse(handler, "GET", path, fields("Sec-Fetch-Site", "same-origin", "Accept", "text/html"), nil)
 			for _, field := range []string{"X-Content-Type-Options", "Cross-Origin-Resource-Policy", "Referrer-Policy", "Cache-Control"} {
 				if values := res.Header.Values(field); len(values) != 1 {

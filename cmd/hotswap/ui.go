@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"hotswap/sockserver"
+	webpage "hotswap/sockserver/page"
 )
 
 // uiCmd is `hotswap ui`.
@@ -72,6 +73,7 @@ func (c *uiCmd) Run(ctx context.Context, stdio *streams) error {
 func behindSecret(secret string, next http.Handler) http.Handler {
 	next = http.StripPrefix("/"+secret, next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		webpage.Protect(w.Header())
 		if !isLoopback(r.Host) {
 			http.Error(w, "this page is for the browsers of its own machine: use the address as `hotswap ui` has printed it", http.StatusForbidden)
 			return
@@ -90,7 +92,7 @@ func isLoopback(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	if host == "localhost" {
+	if strings.EqualFold(host, "localhost") {
 		return true
 	}
 	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))

@@ -17,6 +17,7 @@ func TestThePageIsOnlyForItsAddressAndItsMachine(t *testing.T) {
 		{"127.0.0.1:8090", "/SECRET/", 200, "/"},
 		{"localhost:8090", "/SECRET/v1/page", 200, "/v1/page"},
 		{"localhost", "/SECRET/page/main.js", 200, "/page/main.js"},
+		{"LOCALHOST:8090", "/SECRET/", 200, "/"},
 		{"[::1]:8090", "/SECRET/", 200, "/"},
 		{"127.0.0.1:8090", "/", 404, ""},
 		{"127.0.0.1:8090", "/SECRET", 404, ""},
@@ -37,6 +38,9 @@ func TestThePageIsOnlyForItsAddressAndItsMachine(t *testing.T) {
 		handler.ServeHTTP(w, r)
 		if w.Code != test.status || served != test.path {
 			t.Errorf("%s at %q: %d, and %q is served; want %d and %q", test.target, test.host, w.Code, served, test.status, test.path)
+		}
+		if got := w.Header().Values("Cache-Control"); len(got) != 1 || got[0] != "no-store" {
+			t.Errorf("%s at %q: Cache-Control is %q", test.target, test.host, got)
 		}
 	}
 }

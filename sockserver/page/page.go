@@ -53,15 +53,15 @@ func ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Security-Policy", policy)
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("Cache-Control", "no-store")
 	h.Set("Vary", "Accept")
 	http.ServeFileFS(w, r, files, name)
 }
 
 // Protect sets what belongs with every answer that a browser may get: it is what it
-// says it is, for its own site, and its address is told to nobody.
+// says it is, for its own site, its address is told to nobody, and nothing of it is kept.
 func Protect(h http.Header) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
 }
