@@ -23,6 +23,16 @@ func newHeld(s *stage, live string) *held { return &held{live: live, size: s.siz
 
 func (h *held) Size() int64 { return h.size }
 
+// Path returns where it is, "" once it is released or taken.
+func (h *held) Path() string {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if h.s == nil {
+		return ""
+	}
+	return h.s.path
+}
+
 func (h *held) ReadAt(p []byte, off int64) (int, error) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()

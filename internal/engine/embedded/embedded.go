@@ -1,0 +1,94 @@
+// Package embedded runs the engine, a NATS server with JetStream, within a process: that of
+// `hotswap fleet serve`, or of a test. What only connects does not import it.
+package embedded
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// Config is how the server is run.
+type Config struct {
+	Dir    string // what it stores
+	Listen string // host, "" for 127.0.0.1
+	Port   int    // 0 for 4222, -1 for any free one
+	// File is a configuration of nats-server's, for TLS, accounts or a cluster; what is said above
+	// goes before it.
+	File string
+	// MaxStore is how many bytes it may store; 0 for what the disk has, as the server reckons.
+	MaxStore int64
+	// Lax syncs every two minutes instead of before each acknowledgement: for tests.
+	Lax bool
+	// Adjust, if set, may change what is not named here.
+	Adjust func(*server.Options)
+	// Log, if set, gets what the server says.
+	Log server.Logger
+}
+
+// Server is a server that runs.
+type Server struct{ *server.Server }
+
+// readyPatience is how long it may take to serve, after a crash with a large store, too.
+const readyPatience = 60 * time.Second
+
+// Start starts a server, and returns when it takes connections.
+func Start(c Config) (*Server, error) {
+	opts := &server.Options{}
+	if c.File != "" {
+		var err error
+		if opts, err = server.ProcessConfigFile(c.File); err != nil {
+			return nil, fmt.Errorf("read the engine's configuration: %w", err)
+		}
+	}
+	if c.Dir != "" {
+		dir, err := filepath.Abs(c.Dir)
+		if err != nil {
+			return nil, err
+		}
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make the engine's directory: %w", err)
+		}
+		opts.StoreDir = dir
+	}
+	if opts.StoreDir == "" {
+		return nil, errors.New("the engine has no directory to store in")
+	}
+	opts.JetStream, opts.NoSigs = true, true
+	opts.Host = cmp.Or(c.Listen, opts.Host, "127.0.0.1")
+	opts.Port = cmp.Or(c.Port, opts.Port, server.DEFAULT_PORT)
+	opts.JetStreamMaxStore = cmp.Or(c.MaxStore, opts.JetStreamMaxStore)
+	opts.SyncAlways = !c.Lax
+	opts.NoLog = c.Log == nil
+	if c.Adjust != nil {
+		c.Adjust(opts)
+	}
+	s, err := server.NewServer(opts)
+	if err != nil {
+		return nil, fmt.Errorf("start the engine: %w", err)
+	}
+	if c.Log != nil {
+		s.SetLoggerV2(c.Log, false, false, false)
+	}
+	s.Start()
+	if !s.ReadyForConnections(readyPatience) {
+		s.Shutdown()
+		return nil, fmt.Errorf("start the engine: it takes no connections at %s:%d; is another one there?", opts.Host, opts.Port)
+	}
+	if !s.JetStreamEnabled() {
+		s.Shutdown()
+		return nil, fmt.Errorf("start the engine: JetStream could not be enabled on %s; see its log", opts.StoreDir)
+	}
+	return &Server{s}, nil
+}
+
+// Stop stops it, and returns when all is on the disk.
+func (s *Server) Stop() {
+	s.Shutdown()
+	s.WaitForShutdown()
+}

@@ -1,0 +1,99 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// The kinds of failures; test for them with errors.Is.
+var (
+	// ErrUnreachable: no server answers at the address.
+	ErrUnreachable = errors.New("no engine")
+	// ErrSilent: a server is connected, but does not answer a request: it has no leader, say.
+	ErrSilent = errors.New("the engine does not answer")
+	// ErrCredentials: the server refuses who connects.
+	ErrCredentials = errors.New("the engine refuses the credentials")
+	// ErrNotPermitted: the credentials lack a right.
+	ErrNotPermitted = errors.New("the engine's permissions forbid it")
+	// ErrNoJetStream: the server runs without JetStream.
+	ErrNoJetStream = errors.New("the engine has no JetStream")
+	// ErrFull: a limit of the stream, of the account or of the disk is reached.
+	ErrFull = errors.New("the engine is full")
+)
+
+// Error is an error of the engine's: what was attempted, where, why it failed and what to do.
+type Error struct {
+	Op, Where string
+	Err       error // wraps one of the kinds, if it is of one
+	Hint      string
+}
+
+func (e *Error) Error() string {
+	text := e.Op
+	if e.Where != "" {
+		text += " at " + e.Where
+	}
+	text += ": " + e.Err.Error()
+	if e.Hint != "" {
+		text += " (" + e.Hint + ")"
+	}
+	return text
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Explain makes an *Error of what NATS says, but for the end of a context.
+func (e *Engine) Explain(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, done := errors.AsType[*Error](err); done || errors.Is(err, context.Canceled) {
+		return err
+	}
+	kind, hint := e.kind(err)
+	if kind != nil && !errors.Is(err, kind) {
+		err = fmt.Errorf("%w: %w", kind, err)
+	}
+	return &Error{Op: op, Where: e.where, Err: err, Hint: hint}
+}
+
+// kind sorts an error.
+func (e *Engine) kind(err error) (kind error, hint string) {
+	text := strings.ToLower(err.Error())
+	switch {
+	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked),
+		errors.Is(err, nats.ErrAccountAuthExpired):
+		return ErrCredentials, "check --creds or --context, and that the account is the fleet's"
+	case errors.Is(err, nats.ErrPermissionViolation):
+		return ErrNotPermitted, ""
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount),
+		code(err) == codeNotEnabledAccount:
+		return ErrNoJetStream, "start it with JetStream: `hotswap fleet serve`, or nats-server -js; and enable it for the account"
+	case code(err) == codeStorage, strings.Contains(text, "maximum bytes exceeded"), strings.Contains(text, "no space left"),
+		strings.Contains(text, "resource limits exceeded"), strings.Contains(text, "insufficient storage"):
+		return ErrFull, "remove old versions with `hotswap fleet gc --keep N`, or raise its limit"
+	case errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrDisconnected),
+		errors.Is(err, nats.ErrConnectionReconnecting):
+		return ErrUnreachable, "is it running? Name it with --engine or $" + EnvURL
+	case errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrNoResponders),
+		errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, ErrSilent):
+		return e.silence(err)
+	}
+	return nil, ""
+}
+
+// silence is why there was no answer.
+func (e *Engine) silence(err error) (kind error, hint string) {
+	if denied := e.denied.Swap(nil); denied != nil {
+		return ErrNotPermitted, *denied
+	}
+	if e.conn != nil && !e.conn.IsConnected() {
+		return ErrUnreachable, "the connection is lost"
+	}
+	return ErrSilent, "of a cluster more than half of the servers must run"
+}

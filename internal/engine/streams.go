@@ -1,0 +1,163 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// markerTTL is how long the engine keeps the note that a key has expired; without one no
+// key has a TTL of its own.
+const markerTTL = 10 * time.Minute
+
+func chunkStream() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              ChunkStream,
+		Description:       "the bytes of published databases, by digest",
+		Subjects:          []string{ChunkSubjects},
+		Storage:           jetstream.FileStorage,
+		Discard:           jetstream.DiscardNew,
+		MaxMsgsPerSubject: 1,
+		AllowDirect:       true,
+		// A chunk that is published again replaces itself; nothing carries an id.
+		Duplicates: time.Second,
+	}
+}
+
+// bucketStream is the stream of a key-value bucket, as nats.go would make it, but for the
+// direct reads of the bucket that decides.
+func bucketStream(bucket string) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:                   "KV_" + bucket,
+		Subjects:               []string{"$KV." + bucket + ".>"},
+		Storage:                jetstream.FileStorage,
+		Discard:                jetstream.DiscardNew,
+		MaxMsgsPerSubject:      1,
+		AllowDirect:            bucket != FleetBucket,
+		AllowRollup:            true,
+		DenyDelete:             true,
+		AllowMsgTTL:            true,
+		SubjectDeleteMarkerTTL: markerTTL,
+		Duplicates:             2 * time.Minute,
+	}
+}
+
+func (e *Engine) makeBucket(ctx context.Context, bucket string) error {
+	_, err := e.makeStream(ctx, bucketStream(bucket))
+	return err
+}
+
+// makeStream makes a stream with as many replicas as there should be. Another one may make
+// it at the same time.
+func (e *Engine) makeStream(ctx context.Context, config jetstream.StreamConfig) (jetstream.Stream, error) {
+	config.Replicas = e.config.Replicas
+	guess := config.Replicas == 0
+	if guess {
+		config.Replicas = 1
+		if e.conn.ConnectedClusterName() != "" {
+			config.Replicas = 3
+		}
+	}
+	stream, err := e.js.CreateStream(ctx, config)
+	if guess && config.Replicas > 1 && tooFewServers(err) {
+		config.Replicas = 1
+		stream, err = e.js.CreateStream(ctx, config)
+	}
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // with other settings: they are the operator's
+		return e.js.Stream(ctx, config.Name)
+	}
+	return stream, err
+}
+
+// The codes of errors of JetStream's that nats.go has no names for.
+const (
+	codeNoPeers           = 10005
+	codeNotEnabledAccount = 10039
+	codeNotFound          = 10037
+	codeNoSequence        = 10043
+	codeStorage           = 10047
+	codeNoReplicas        = 10074
+	codeStoreFailed       = 10077
+)
+
+func code(err error) jetstream.ErrorCode {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
+		return api.ErrorCode
+	}
+	return 0
+}
+
+func tooFewServers(err error) bool {
+	return code(err) == codeNoPeers || code(err) == codeNoReplicas
+}
+
+// Entries is what a bucket has, by key.
+type Entries map[string]jetstream.KeyValueEntry
+
+// ReadUpTo reads the keys of a bucket that match, with everything that was written before
+// the revision, which is of a write to one of them. It waits until that write has come by:
+// a server that is behind has it later than others.
+func (e *Engine) ReadUpTo(ctx context.Context, kv jetstream.KeyValue, revision uint64, keys ...string) (Entries, error) {
+	watch, err := kv.WatchFiltered(ctx, keys)
+	if err != nil {
+		return nil, e.Explain("read the bucket "+kv.Bucket(), err)
+	}
+	defer watch.Stop()
+	all, seen := Entries{}, uint64(0)
+	timeout := time.NewTimer(requestPatience)
+	defer timeout.Stop()
+	for initial := false; !initial || seen < revision; {
+		select {
+		case entry, ok := <-watch.Updates():
+			switch {
+			case !ok:
+				return nil, e.Explain("read the bucket "+kv.Bucket(), errors.New("the connection was closed"))
+			case entry == nil:
+				initial = true
+				continue
+			case entry.Operation() == jetstream.KeyValuePut:
+				all[entry.Key()] = entry
+			default:
+				delete(all, entry.Key())
+			}
+			seen = max(seen, entry.Revision())
+			timeout.Reset(requestPatience)
+		case <-timeout.C:
+			return nil, e.Explain("read the bucket "+kv.Bucket(), fmt.Errorf("%w: revision %d has not come", ErrSilent, revision))
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	return all, nil
+}
+
+// UpdateTTL is an Update of a key that has a TTL, and goes on having one. (That of
+// jetstream.KeyValue would make the key last for ever.)
+func (e *Engine) UpdateTTL(ctx context.Context, kv jetstream.KeyValue, key string, value []byte, revision uint64, ttl time.Duration) (uint64, error) {
+	ack, err := e.js.Publish(ctx, "$KV."+kv.Bucket()+"."+key, value,
+		jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithMsgTTL(ttl))
+	if err != nil {
+		if errors.Is(err, jetstream.ErrKeyExists) || code(err) == codeWrongSequence || code(err) == codeWrongSequenceConstant {
+			err = fmt.Errorf("%w: %w", jetstream.ErrKeyRevisionMismatch, err)
+		}
+		return 0, err
+	}
+	return ack.Sequence, nil
+}
+
+const (
+	codeWrongSequence         = 10071
+	codeWrongSequenceConstant = 10164
+)
+
+// PutTTL is a Put of a key with a TTL.
+func (e *Engine) PutTTL(ctx context.Context, kv jetstream.KeyValue, key string, value []byte, ttl time.Duration) (uint64, error) {
+	ack, err := e.js.Publish(ctx, "$KV."+kv.Bucket()+"."+key, value, jetstream.WithMsgTTL(ttl))
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
+}

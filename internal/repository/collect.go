@@ -1,0 +1,310 @@
+package repository
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"hotswap/internal/engine"
+)
+
+// GCOptions are the settings of GC.
+type GCOptions struct {
+	// Keep is how many versions of each channel stay, at least 1: the newest. What an order, a
+	// rollout or a pin names stays, too.
+	Keep int
+	// Channel is the only one of which versions are removed, "" for all.
+	Channel string
+	// DryRun removes nothing.
+	DryRun bool
+
+	step func(string) // of tests: called before each step
+}
+
+// Collected is what GC has done.
+type Collected struct {
+	// Retired are the versions that were removed.
+	Retired []Version `json:"retired"`
+	// Chunks and Bytes are of the chunks that were removed, Kept how many are left.
+	Chunks int    `json:"chunks"`
+	Bytes  uint64 `json:"bytes"`
+	Kept   int    `json:"kept"`
+	// Publishing are the versions that are being published: because of them no chunk was
+	// removed, this time.
+	Publishing []string `json:"publishing,omitempty"`
+}
+
+// markKey is put by a collection, to know when it has read all that was before.
+const markKey = "gc"
+
+// GC removes versions that nobody needs, and the chunks that no version names. It may run
+// beside anything, another GC too, and may be killed at any moment; see the package's
+// comment for why it never removes a chunk of a version.
+func (r *Repository) GC(ctx context.Context, opts GCOptions) (done Collected, err error) {
+	if opts.Keep < 1 {
+		return done, errors.New("keep at least one version of each channel")
+	}
+	g := &collection{r: r, opts: opts}
+	if err := g.run(ctx); err != nil {
+		return g.done, fmt.Errorf("gc: %w", ended(ctx, err))
+	}
+	return g.done, nil
+}
+
+type collection struct {
+	r    *Repository
+	opts GCOptions
+	done Collected
+}
+
+func (g *collection) at(step string) {
+	if g.opts.step != nil {
+		g.opts.step(step)
+	}
+}
+
+func (g *collection) run(ctx context.Context) error {
+	entries, err := g.r.engine.ReadUpTo(ctx, g.r.fleet, 0, ">")
+	if err != nil {
+		return err
+	}
+	if err := g.retire(ctx, entries); err != nil {
+		return err
+	}
+	g.at("retired")
+	last, err := g.lastSequence(ctx)
+	if err != nil {
+		return err
+	}
+	g.at("noted")
+	if entries, err = g.mark(ctx, entries); err != nil {
+		return err
+	}
+	g.at("read")
+	versions, err := g.remove(ctx, entries)
+	if err != nil || len(g.done.Publishing) > 0 {
+		return err
+	}
+	named, err := g.named(ctx, versions)
+	if err != nil {
+		return err
+	}
+	g.at("decided")
+	return g.sweep(ctx, named, last)
+}
+
+// retire marks what nobody needs. Versions that can't be read are left alone, and keep
+// chunks from being removed.
+func (g *collection) retire(ctx context.Context, entries engine.Entries) error {
+	needed, err := references(entries)
+	if err != nil {
+		return err
+	}
+	for channel, all := range versionsIn(entries) {
+		if g.opts.Channel != "" && channel != g.opts.Channel {
+			continue
+		}
+		var live []versionEntry
+		for _, e := range all {
+			if e.record.State == IsPublished {
+				live = append(live, e)
+			}
+		}
+		for _, e := range live[:max(0, len(live)-g.opts.Keep)] {
+			if needed[e.version] {
+				continue
+			}
+			if g.opts.DryRun {
+				g.done.Retired = append(g.done.Retired, e.version)
+				continue
+			}
+			if _, err := g.swap(ctx, e, Retiring); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// swap changes the state of a version, and is false if somebody else has changed it.
+func (g *collection) swap(ctx context.Context, e versionEntry, to State) (bool, error) {
+	rec := e.record
+	rec.State = to
+	value, err := json.Marshal(rec)
+	if err != nil {
+		return false, err
+	}
+	_, err = g.r.fleet.Update(ctx, e.version.key(), value, e.revision)
+	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+		return false, nil
+	}
+	return err == nil, g.r.engine.Explain("remove "+e.version.String(), err)
+}
+
+// lastSequence is that of the chunk that was written last.
+func (g *collection) lastSequence(ctx context.Context) (uint64, error) {
+	info, err := g.r.chunks.Info(ctx)
+	if err != nil {
+		return 0, g.r.engine.Explain("look at the chunks", err)
+	}
+	return info.State.LastSeq, nil
+}
+
+// mark writes into the bucket, and reads it up to there.
+func (g *collection) mark(ctx context.Context, entries engine.Entries) (engine.Entries, error) {
+	if g.opts.DryRun {
+		return entries, nil
+	}
+	revision, err := g.r.engine.PutTTL(ctx, g.r.fleet, markKey, []byte(time.Now().UTC().Format(time.RFC3339)), time.Hour)
+	if err != nil {
+		return nil, g.r.engine.Explain("mark the bucket", err)
+	}
+	return g.r.engine.ReadUpTo(ctx, g.r.fleet, revision, ">")
+}
+
+// remove removes what is retiring and still not needed, and returns the versions that
+// there are.
+func (g *collection) remove(ctx context.Context, entries engine.Entries) (left []versionEntry, err error) {
+	needed, err := references(entries)
+	if err != nil {
+		return nil, err
+	}
+	gone := map[Version]bool{}
+	for _, v := range g.done.Retired { // of a dry run
+		gone[v] = true
+	}
+	for _, all := range versionsIn(entries) {
+		for _, e := range all {
+			switch {
+			case e.record.State == Publishing:
+				g.done.Publishing = append(g.done.Publishing, fmt.Sprintf("%s by %s", e.version, e.record.by()))
+				continue
+			case e.record.State == Retiring && needed[e.version]:
+				if !g.opts.DryRun {
+					if _, err := g.swap(ctx, e, IsPublished); err != nil {
+						return nil, err
+					}
+				}
+			case e.record.State == Retiring:
+				ours, err := g.delete(ctx, e)
+				if err != nil {
+					return nil, err
+				}
+				if ours {
+					g.done.Retired = append(g.done.Retired, e.version)
+					gone[e.version] = true
+				}
+			}
+			if !gone[e.version] {
+				left = append(left, e)
+			}
+		}
+	}
+	slices.SortFunc(g.done.Retired, func(a, b Version) int {
+		if c := strings.Compare(a.Channel, b.Channel); c != 0 {
+			return c
+		}
+		return int(int64(a.Number - b.Number))
+	})
+	return left, nil
+}
+
+// delete removes a version's key; it is false if somebody else has changed it: published
+// it again, say.
+func (g *collection) delete(ctx context.Context, e versionEntry) (bool, error) {
+	if g.opts.DryRun {
+		return true, nil
+	}
+	err := g.r.fleet.Delete(ctx, e.version.key(), jetstream.LastRevision(e.revision))
+	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+		return false, nil
+	}
+	return err == nil, g.r.engine.Explain("remove "+e.version.String(), err)
+}
+
+// named are the chunks that the versions name. An index that can't be read ends the
+// collection: nobody knows what it names.
+func (g *collection) named(ctx context.Context, versions []versionEntry) (map[name]bool, error) {
+	all := map[name]bool{}
+	for _, e := range versions {
+		m, err := parseManifest(e.record.Manifest, e.version)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w: no chunk is removed as long as it is there", e.version, err)
+		}
+		x, err := g.r.readIndex(ctx, m)
+		if err != nil {
+			return nil, fmt.Errorf("%w: no chunk is removed as long as it is there", err)
+		}
+		var parts []name
+		for _, text := range m.Index {
+			n, err := parseName(text)
+			if err != nil {
+				return nil, err
+			}
+			parts = append(parts, n)
+		}
+		for n := range namesOf(x, parts) {
+			all[n] = true
+		}
+	}
+	return all, nil
+}
+
+// sweep removes the chunks up to a sequence that are not named.
+func (g *collection) sweep(ctx context.Context, named map[name]bool, last uint64) error {
+	chunks, kept, err := g.unnamed(ctx, named, last)
+	if err != nil {
+		return err
+	}
+	g.done.Kept = kept
+	var removed, bytes atomic.Uint64
+	group, working := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for _, c := range chunks {
+		if g.opts.DryRun {
+			removed.Add(1)
+			bytes.Add(c.size)
+			continue
+		}
+		if working.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			gone, err := g.r.engine.DeleteSequence(working, g.r.chunks, c.sequence)
+			if gone {
+				removed.Add(1)
+				bytes.Add(c.size)
+			}
+			return err
+		})
+	}
+	if err = group.Wait(); err == nil {
+		err = ctx.Err()
+	}
+	g.done.Chunks, g.done.Bytes = int(removed.Load()), bytes.Load()
+	return err
+}
+
+// stored is a chunk in the stream.
+type stored struct{ sequence, size uint64 }
+
+// unnamed lists the chunks up to a sequence that are not named, without reading them.
+func (g *collection) unnamed(ctx context.Context, named map[name]bool, last uint64) (chunks []stored, kept int, err error) {
+	err = g.r.engine.Headers(ctx, g.r.chunks, last, func(subject string, sequence, size uint64) {
+		n, err := parseName(engine.ChunkName(subject))
+		if err == nil && named[n] {
+			kept++
+			return
+		}
+		chunks = append(chunks, stored{sequence, size})
+	})
+	return chunks, kept, err
+}

@@ -1,0 +1,57 @@
+// Package repository keeps published versions of databases on an engine: it publishes,
+// lists, fetches and collects them. It knows nothing of who is to have which version.
+//
+// # What is kept
+//
+// A version is a key of the bucket and chunks in the stream (see package engine). A file is
+// divided into extents (see package extents). Those that are new travel in packs, which are
+// up to 256 KiB of extents in one Zstandard frame; the name of any chunk is the SHA-256 of
+// its bytes, which is verified before anything is made of them. The index of a version has
+// the names of its packs, and where in them each extent is; and, in blocks of 4096, the
+// digests of its extents, so that a node finds what it has already. The manifest names the
+// index and has the SHA-256 of the whole file; it is signed.
+//
+// A publisher refers to the packs of the version before, and writes extents that differ. A
+// pack of which less than half is used any more is not referred to: its extents are
+// written anew. So what is kept is at most about twice what the versions need, and is never
+// rewritten.
+//
+// # Publishing
+//
+// The key of a version says that it is being published, or is published, or is about to be
+// removed. The publisher
+//
+//  1. creates the key, as an intent, with a TTL that it renews: at revision s1
+//  2. reads the channel's keys up to s1, and takes the newest published version as its base
+//  3. writes all chunks that the base does not have, and waits for each acknowledgement
+//  4. asks the leader of the stream whether all are there
+//  5. swaps the intent for the manifest, if the key is as it has left it
+//
+// Whenever it dies before 5, nothing is to be seen of the version.
+//
+// # Collecting
+//
+//  1. Versions that nobody needs become retiring, by compare-and-swap: at revisions r
+//  2. the last sequence of the chunks is noted: S
+//  3. a mark is put into the bucket: at revision s2; and the bucket is read up to s2
+//  4. a retiring version that an order, a pin or a rollout names after all is published
+//     again; the others are removed
+//  5. if there is any intent, no chunk is removed, this time
+//  6. else the chunks are removed that no version names, and whose sequence is S or less
+//
+// No chunk that a version names is ever removed. Say that a version refers to a chunk,
+// and a collection has removed it at 6. Its publisher had an intent, at s1.
+//
+//   - s1 < s2, and the intent was still there when the bucket was read: 5 forbids it.
+//   - s1 < s2, and it had become a version by then: that was read, and 6 spares its chunks.
+//   - s1 < s2, and it had expired: the publisher can't have swapped it at its 5.
+//   - s1 > s2, and the publisher has written the chunk: that was behind s1, so behind s2, and
+//     the chunk has a sequence above S. Writing what is there already gives it a new one.
+//   - s1 > s2, and the chunk is of its base: the base was published at s1, so it was not
+//     retired before s2, and what is retired once is not published again but by its own
+//     collection at 4. So it was among the versions at s2, and 6 spares its chunks.
+//
+// A collection that is paused anywhere, for however long, removes sequences that no version
+// named then; the same content written since has another sequence. All clocks here are the
+// engine's.
+package repository

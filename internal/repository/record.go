@@ -1,0 +1,94 @@
+package repository
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// State is what a version's key says of it.
+type State string
+
+const (
+	// Publishing: somebody is at it. The key has a TTL, which is renewed as long as that lasts.
+	Publishing State = "publishing"
+	// IsPublished: all its chunks are there.
+	IsPublished State = "published"
+	// Retiring: a collection is about to remove it, and nothing may begin to refer to it.
+	Retiring State = "retiring"
+)
+
+// record is the value of a version's key.
+type record struct {
+	State State `json:"state"`
+	// Manifest are the bytes that are signed.
+	Manifest  []byte `json:"manifest,omitempty"`
+	Signature []byte `json:"signature,omitempty"`
+	Key       string `json:"key,omitempty"` // the public key, see KeyText
+	// Who and Host say who is publishing.
+	Who  string `json:"who,omitempty"`
+	Host string `json:"host,omitempty"`
+}
+
+// Published is a version that can be fetched.
+type Published struct {
+	Manifest
+	State State `json:"state"`
+	// Key is the public key of the signature, "" if there is none.
+	Key string `json:"key,omitempty"`
+	// Revision is of the version's key; At is when it was published, by the engine's clock.
+	Revision uint64    `json:"revision"`
+	At       time.Time `json:"published"`
+}
+
+var (
+	// ErrNotPublished: there is no such version, or not yet, or no more.
+	ErrNotPublished = errors.New("not published")
+	// ErrUntrusted: a version is not signed by a key that is trusted.
+	ErrUntrusted = errors.New("not trusted")
+)
+
+// parseRecord reads what a version's key has.
+func parseRecord(v Version, value []byte) (r record, err error) {
+	if err := json.Unmarshal(value, &r); err != nil {
+		return r, fmt.Errorf("%s: %w: %w", v, ErrManifest, err)
+	}
+	switch r.State {
+	case Publishing, IsPublished, Retiring:
+		return r, nil
+	}
+	return r, fmt.Errorf("%s: %w: its state is %q", v, ErrManifest, r.State)
+}
+
+// published reads an entry of a version that is to be used.
+func (t Trust) published(v Version, entry jetstream.KeyValueEntry) (p Published, err error) {
+	r, err := parseRecord(v, entry.Value())
+	if err != nil {
+		return p, err
+	}
+	if r.State == Publishing {
+		return p, fmt.Errorf("%s is %w yet: %s is at it", v, ErrNotPublished, r.by())
+	}
+	if err := t.verify(r); err != nil {
+		return p, fmt.Errorf("%s is %w", v, err)
+	}
+	m, err := parseManifest(r.Manifest, v)
+	if err != nil {
+		return p, fmt.Errorf("%s: %w", v, err)
+	}
+	return Published{Manifest: m, State: r.State, Key: r.Key, Revision: entry.Revision(), At: entry.Created()}, nil
+}
+
+func (r record) by() string {
+	switch {
+	case r.Who == "" && r.Host == "":
+		return "somebody"
+	case r.Host == "":
+		return r.Who
+	default:
+		return r.Who + " on " + r.Host
+	}
+}

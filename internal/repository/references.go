@@ -1,0 +1,63 @@
+package repository
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"hotswap/internal/engine"
+)
+
+// versionEntry is a version's key as it was read.
+type versionEntry struct {
+	version  Version
+	record   record
+	revision uint64
+}
+
+// versionsIn returns the versions among the keys, by channel, the newest last. One that is
+// damaged counts as published: it is in nobody's way but a collection's.
+func versionsIn(entries engine.Entries) map[string][]versionEntry {
+	all := map[string][]versionEntry{}
+	for key, entry := range entries {
+		v, ok := ofKey(key)
+		if !ok {
+			continue
+		}
+		rec, err := parseRecord(v, entry.Value())
+		if err != nil {
+			rec.State = damaged
+		}
+		all[v.Channel] = append(all[v.Channel], versionEntry{v, rec, entry.Revision()})
+	}
+	for _, list := range all {
+		slices.SortFunc(list, func(a, b versionEntry) int { return int(int64(a.version.Number - b.version.Number)) })
+	}
+	return all
+}
+
+// damaged is the state of a version whose key says nothing.
+const damaged State = "damaged"
+
+// references are the versions that orders, rollouts and pins name: their keys are JSON, with
+// fields of these names.
+func references(entries engine.Entries) (map[Version]bool, error) {
+	all := map[Version]bool{}
+	for key, entry := range entries {
+		kind, rest, ok := strings.Cut(key, ".")
+		if !ok || kind != "order" && kind != "progress" && kind != "pin" {
+			continue
+		}
+		channel, _, _ := strings.Cut(rest, ".")
+		var names struct {
+			Version uint64 `json:"version"`
+			Base    uint64 `json:"base"`
+		}
+		if err := json.Unmarshal(entry.Value(), &names); err != nil {
+			return nil, fmt.Errorf("the key %s can't be read, and may name a version: %w", key, err)
+		}
+		all[Version{channel, names.Version}], all[Version{channel, names.Base}] = true, true
+	}
+	return all, nil
+}
