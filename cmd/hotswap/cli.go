@@ -42,6 +42,7 @@ type cli struct {
 	Log     logCmd     `cmd:"" help:"Follow what pushes and pulls do in the running program."`
 	UI      uiCmd      `cmd:"" name:"ui" help:"Show the managed databases in a browser."`
 	Version versionCmd `cmd:"" help:"Show the version of this command and of the running program."`
+	Fleet   fleetCmd   `cmd:"" help:"Publish a database to many servers."`
 	Demo    demoCmd    `cmd:"" help:"Watch a small service keep serving while its database is swapped."`
 
 	Completion completionCmd `cmd:"" help:"Print a completion script for your shell."`

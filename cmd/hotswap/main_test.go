@@ -64,12 +64,14 @@ func TestScripts(t *testing.T) {
 			"serve":  serve,
 			"halt":   halt,
 			"exits":  exits,
+			"engine": startEngine,
 			"sql":    onDatabase(runSQL),
 			"digest": onDatabase(printDigest),
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOTSWAP_SOCKET", "")
 			env.Setenv("HOTSWAP_STDERR_SOCKET", "")
+			env.Setenv("HOTSWAP_ENGINE", "")
 			// With -race, each of some hundred processes would sleep a second at its end.
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			env.Setenv("GOGC", "off") // no command lives long enough to fill the memory

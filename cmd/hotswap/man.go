@@ -8,6 +8,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"hotswap/internal/engine"
 	"hotswap/sockserver"
 )
 
@@ -107,11 +108,17 @@ func manualPage(app *kong.Application) string {
 var variables = []struct{ name, meaning string }{
 	{sockserver.EnvSocket, "The socket of the program on this machine, unless --socket names one."},
 	{sockserver.EnvStderrSocket, "The socket for its status lines, unless --stderr-socket names one."},
+	{engine.EnvURL, "The servers of the engine of a fleet, unless --engine or --context names them."},
 	{envSSH, "The command that reaches another machine, with its arguments, split by the shell like those of GIT_SSH_COMMAND; the machine's name and the command to run there follow them. By default ssh."},
 	{envRemote, "What to run there; by default hotswap. For ssh this is a piece of shell: sudo -u app hotswap, say."},
 }
 
 func commands(app *kong.Application) []*kong.Node { return app.Leaves(true) }
+
+// commandName is what is typed behind hotswap: cp, or fleet publish.
+func commandName(command *kong.Node) string {
+	return strings.TrimPrefix(command.FullPath(), "hotswap ")
+}
 
 func arguments(command *kong.Node) string {
 	var text strings.Builder
@@ -122,7 +129,7 @@ func arguments(command *kong.Node) string {
 }
 
 func (p *page) command(command *kong.Node) {
-	p.macro("SS", strings.TrimPrefix(command.FullPath(), "hotswap ")+arguments(command))
+	p.macro("SS", commandName(command)+arguments(command))
 	p.text(command.Help)
 	detail, shown, _ := strings.Cut(command.Detail, examplesTitle+"\n")
 	for paragraph := range strings.SplitSeq(detail, "\n\n") {

@@ -36,7 +36,7 @@ func listCommands(app *kong.Application) string {
 	var b strings.Builder
 	b.WriteString("the commands are:\n")
 	for _, command := range commands(app) {
-		fmt.Fprintf(&b, "%-12s%s\n", command.Name, command.Help)
+		fmt.Fprintf(&b, "%-16s%s\n", commandName(command), command.Help)
 	}
 	b.WriteString("see `hotswap COMMAND --help`")
 	return b.String()

@@ -7,9 +7,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
+	"strings"
 
 	"hotswap/driver"
 	"hotswap/internal/sqlitefile"
@@ -36,8 +38,9 @@ func openSource(ctx context.Context, path string, opts PublishOptions) (*source,
 		return nil, fmt.Errorf("open the database: %w", err)
 	case info.IsDir():
 		return nil, fmt.Errorf("%s is a directory; name the database file in it", path)
-	case info.Mode().IsRegular() && info.Size() == 0:
-		return nil, fmt.Errorf("%s is an empty file: %w", path, swapper.ErrBadDatabase)
+	}
+	if err := looksRight(path, info); err != nil {
+		return nil, err
 	}
 	db, release, err := driver.Manage(path)
 	if err != nil {
@@ -48,7 +51,7 @@ func openSource(ctx context.Context, path string, opts PublishOptions) (*source,
 	_, err = swapper.Pull(ctx, db, holder{&s}, swapper.PullOptions{Dest: "the engine",
 		Check: !opts.SkipCheck, SkipConstraintCheck: opts.SkipConstraintCheck})
 	if err != nil {
-		return nil, ended(ctx, err)
+		return nil, ended(ctx, refused(path, err))
 	}
 	if err := s.inspect(ctx); err != nil {
 		s.close()
@@ -56,6 +59,46 @@ func openSource(ctx context.Context, path string, opts PublishOptions) (*source,
 	}
 	return &s, nil
 }
+
+// looksRight refuses what is not a database by how it begins.
+func looksRight(path string, info fs.FileInfo) error {
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file: %w", path, swapper.ErrBadDatabase)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	defer f.Close()
+	head := make([]byte, sqlitefile.HeaderSize)
+	n, err := f.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	if _, err := sqlitefile.Parse(head[:n]); err != nil {
+		return fmt.Errorf("%s: %w: %w", path, err, swapper.ErrBadDatabase)
+	}
+	return nil
+}
+
+// refused is the error of a pull, of a database that is not live.
+func refused(path string, err error) error {
+	if e, ok := errors.AsType[*swapper.Error](err); ok {
+		return &refusal{path, e}
+	}
+	return err
+}
+
+type refusal struct {
+	path string
+	err  *swapper.Error
+}
+
+func (r *refusal) Error() string {
+	return r.path + ": " + strings.ReplaceAll(r.err.Err.Error(), "the live database", "the database")
+}
+
+func (r *refusal) Unwrap() error { return r.err }
 
 // holder takes over the copy that a pull has made, instead of having it written.
 type holder struct{ s *source }

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"hotswap/internal/engine"
+	"hotswap/internal/repository"
+	"hotswap/swapper"
+)
+
+// fleetCmd is `hotswap fleet`.
+type fleetCmd struct {
+	Serve    fleetServeCmd    `cmd:"" help:"Run the engine, a NATS server with JetStream, on a directory."`
+	Publish  fleetPublishCmd  `cmd:"" help:"Publish a database as the next version of a channel."`
+	Versions fleetVersionsCmd `cmd:"" help:"List the versions of a channel."`
+	Fetch    fleetFetchCmd    `cmd:"" help:"Fetch a version into a file."`
+	GC       fleetGCCmd       `cmd:"" name:"gc" help:"Remove old versions, and what no version has any more."`
+	Key      fleetKeyCmd      `cmd:"" help:"Make a pair of keys, to sign versions with."`
+}
+
+// engineFlags say where the engine is, and who connects.
+type engineFlags struct {
+	Engine  string `placeholder:"URL" help:"The engine's servers, with commas between ($HOTSWAP_ENGINE). By default those of --context, or nats://127.0.0.1:4222."`
+	Context string `placeholder:"NAME" help:"A context of the nats command: where the engine is, and who connects."`
+	Creds   string `placeholder:"FILE" help:"A file of NATS credentials."`
+	TLSCA   string `name:"tlsca" placeholder:"FILE" help:"The certificates of the authorities that the engine's one must be from."`
+	TLSCert string `name:"tlscert" placeholder:"FILE" help:"The certificate to show to the engine."`
+	TLSKey  string `name:"tlskey" placeholder:"FILE" help:"Its private key."`
+}
+
+// connect connects to the engine.
+func (f engineFlags) connect(ctx context.Context) (*engine.Engine, error) {
+	url := f.Engine
+	if url == "" && f.Context == "" {
+		url = os.Getenv(engine.EnvURL)
+	}
+	e, err := engine.Connect(ctx, engine.Config{URL: url, Context: f.Context, Creds: f.Creds, Name: "hotswap fleet",
+		TLS: engine.TLS{CA: f.TLSCA, Cert: f.TLSCert, Key: f.TLSKey}})
+	return e, fleetFailure(err)
+}
+
+// repository opens the repository on the engine. The caller closes the engine.
+func (f engineFlags) repository(ctx context.Context, trust repository.Trust) (*repository.Repository, *engine.Engine, error) {
+	e, err := f.connect(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := repository.Open(ctx, e, trust)
+	if err != nil {
+		e.Close()
+		return nil, nil, fleetFailure(err)
+	}
+	return r, e, nil
+}
+
+// fleetFailure gives an error of the engine's, or of the repository's, its exit code.
+func fleetFailure(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, done := errors.AsType[*failure](err); done {
+		return err
+	}
+	code := exitFailed
+	for _, kind := range []struct {
+		err  error
+		code int
+	}{
+		{engine.ErrName, exitUsage},
+		{repository.ErrVersion, exitUsage},
+		{swapper.ErrBadDatabase, exitBadDatabase},
+		{repository.ErrUntrusted, exitBadDatabase},
+		{repository.ErrManifest, exitBadDatabase},
+		{repository.ErrIndex, exitBadDatabase},
+		{repository.ErrChunk, exitBadDatabase},
+		{repository.ErrPack, exitBadDatabase},
+		{engine.ErrCredentials, exitNotAllowed},
+		{engine.ErrNotPermitted, exitNotAllowed},
+		{os.ErrPermission, exitNotAllowed},
+		{swapper.ErrNotPermitted, exitNotAllowed},
+		{repository.ErrIntent, exitTryAgain},
+		{swapper.ErrBusy, exitTryAgain},
+		{engine.ErrUnreachable, exitNoServer},
+		{engine.ErrSilent, exitNoServer},
+		{engine.ErrNoJetStream, exitNoServer},
+	} {
+		if errors.Is(err, kind.err) {
+			code = kind.code
+			break
+		}
+	}
+	return &failure{code: code, err: err}
+}

@@ -1,0 +1,29 @@
+package main
+
+import (
+	"fmt"
+
+	"hotswap/internal/repository"
+)
+
+// fleetKeyCmd is `hotswap fleet key`.
+type fleetKeyCmd struct {
+	File string `arg:"" help:"The private key's file, which must not be there yet."`
+}
+
+// Help is the text below the arguments.
+func (fleetKeyCmd) Help() string {
+	return `Writes the private key, for hotswap fleet publish --key, into the file, and prints the public one, for the trusted keys of nodes and for --trust.` + "\n\n" + examples(
+		"", "hotswap fleet key publisher.pem",
+	)
+}
+
+// Run makes them.
+func (c *fleetKeyCmd) Run(stdio *streams) error {
+	public, err := repository.NewKey(c.File)
+	if err != nil {
+		return fileFailure(err)
+	}
+	_, err = fmt.Fprintln(stdio.out, repository.KeyText(public))
+	return err
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"hotswap/internal/printable"
+	"hotswap/internal/repository"
+)
+
+// trustFlags say whose versions are accepted.
+type trustFlags struct {
+	Trust []string `placeholder:"KEY" help:"Accept only versions signed with this key, as hotswap fleet key prints it. May be repeated."`
+}
+
+func (f trustFlags) keys() (trust repository.Trust, err error) {
+	for _, text := range f.Trust {
+		key, err := repository.ParseKey(text)
+		if err != nil {
+			return nil, usagef("--trust: %v", err)
+		}
+		trust = append(trust, key)
+	}
+	return trust, nil
+}
+
+// fleetVersionsCmd is `hotswap fleet versions`.
+type fleetVersionsCmd struct {
+	engineFlags
+	trustFlags
+	Channel string `arg:"" help:"The database's name across the fleet."`
+	JSON    bool   `name:"json" help:"Print a JSON array."`
+}
+
+// Help is the text below the flags.
+func (fleetVersionsCmd) Help() string {
+	return examples("", "hotswap fleet versions catalog")
+}
+
+// Run lists them, the newest last.
+func (c *fleetVersionsCmd) Run(ctx context.Context, stdio *streams) error {
+	trust, err := c.keys()
+	if err != nil {
+		return err
+	}
+	r, e, err := c.repository(ctx, trust)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	all, refused := r.Versions(ctx, c.Channel)
+	if c.JSON {
+		if all == nil {
+			all = []repository.Published{}
+		}
+		err = printJSON(stdio.out, all)
+	} else if len(all) > 0 {
+		err = printVersions(stdio, all)
+	}
+	if err != nil {
+		return err
+	}
+	if refused == nil && len(all) == 0 {
+		return failf(exitFailed, "the channel %s has no versions", printable.Line(c.Channel)).
+			withHint("publish one: `hotswap fleet publish FILE %s`", printable.Line(c.Channel))
+	}
+	return fleetFailure(refused)
+}
+
+func printVersions(stdio *streams, all []repository.Published) error {
+	w := tabwriter.NewWriter(stdio.out, 0, 0, 2, ' ', 0)
+	for _, p := range all {
+		from, signed := "", "unsigned"
+		if p.Parent > 0 {
+			from = fmt.Sprintf("from %d", p.Parent)
+		}
+		if p.Key != "" {
+			signed = printable.Line(p.Key)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.Version, printable.Size(p.Size), p.At.Local().Format(time.DateTime), from,
+			printable.Line(p.Who+"@"+p.Host), signed, printable.Line(p.Message))
+	}
+	return w.Flush()
+}
