@@ -96,14 +96,23 @@ func openBackup(name string) (*backupSource, error) {
 	return &backupSource{name: name, info: info}, nil
 }
 
+// open opens the backup, once.
+func (s *backupSource) open() (err error) {
+	if s.file != nil {
+		return nil
+	}
+	if s.file, err = os.OpenFile(s.name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0); err != nil {
+		return fmt.Errorf("open the backup: %w", err)
+	}
+	if now, err := s.file.Stat(); err != nil || !os.SameFile(s.info, now) {
+		return noBackup("%s is being replaced", printable.Line(s.name))
+	}
+	return nil
+}
+
 func (s *backupSource) Read(p []byte) (n int, err error) {
-	if s.file == nil {
-		if s.file, err = os.OpenFile(s.name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0); err != nil {
-			return 0, fmt.Errorf("open the backup: %w", err)
-		}
-		if now, err := s.file.Stat(); err != nil || !os.SameFile(s.info, now) {
-			return 0, noBackup("%s is being replaced", printable.Line(s.name))
-		}
+	if err := s.open(); err != nil {
+		return 0, err
 	}
 	n, err = s.file.Read(p)
 	if err == io.EOF {

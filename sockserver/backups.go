@@ -3,7 +3,6 @@ package sockserver
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -69,22 +68,15 @@ func (t *backupTags) of(ctx context.Context, b swapper.Backup) (string, error) {
 		return "", nil
 	}
 	defer source.Close()
-	hash := statetag.New()
-	buf := make([]byte, transferBuffer)
-	for {
-		n, err := source.Read(buf)
-		hash.Write(buf[:n])
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return "", nil // it is being replaced, say
-		}
-		if err := ctx.Err(); err != nil {
-			return "", causeOf(ctx, err)
-		}
+	if err = source.open(); err == nil {
+		tag, err = statetag.Of(ctx, source.file, source.info.Size())
 	}
-	tag = hash.Tag()
+	if ctx.Err() != nil {
+		return "", causeOf(ctx, ctx.Err())
+	}
+	if err != nil {
+		return "", nil // it is being replaced, say
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.known == nil || len(t.known) >= maxTags {

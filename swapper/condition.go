@@ -162,12 +162,8 @@ func (c *condition) compare(ctx context.Context, written time.Time) (inFile bool
 			return err
 		}
 		inFile = s.InFile()
-		tag := statetag.New()
-		if err := s.ReadTo(ctx, tag); err != nil {
-			return err
-		}
-		p.report.Tag = tag.Tag()
-		return nil
+		p.report.Tag, err = tagOf(ctx, s)
+		return err
 	})
 	p.report.Holders = append(p.report.Holders, reader.report.Holders...)
 	switch {

@@ -171,11 +171,7 @@ func (p *pull) direct(ctx context.Context, dst transfer.FileDest) error {
 		if err := dst.Truncate(ctx, 0); err != nil {
 			return err
 		}
-		tag := p.startTag(ctx, func(ctx context.Context) (string, error) {
-			hash := statetag.New()
-			err := s.ReadTo(ctx, hash)
-			return hash.Tag(), err
-		})
+		tag := p.startTag(ctx, func(ctx context.Context) (string, error) { return tagOf(ctx, s) })
 		defer tag.stop()
 		if err := s.CopyTo(ctx, dst, p.copied(s.Size())); err != nil {
 			return err

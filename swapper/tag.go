@@ -1,6 +1,20 @@
 package swapper
 
-import "context"
+import (
+	"context"
+
+	"hotswap/internal/snapshot"
+	"hotswap/internal/statetag"
+)
+
+// tagOf returns the tag of a snapshot.
+func tagOf(ctx context.Context, s *snapshot.Snapshot) (string, error) {
+	content, err := s.Reader(ctx)
+	if err != nil {
+		return "", err
+	}
+	return statetag.Of(ctx, content, s.Size())
+}
 
 // tagging computes a tag on a goroutine of its own, beside the copying.
 type tagging struct {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"hotswap/internal/extents"
 	"hotswap/internal/statetag"
@@ -50,7 +51,7 @@ func block(digests []digest, b int) []byte {
 	return out
 }
 
-// contents is what is computed of a whole file in one pass.
+// contents is what is computed of a whole file.
 type contents struct {
 	digests []digest
 	sha256  string
@@ -59,18 +60,22 @@ type contents struct {
 
 // readContents reads a file of that size.
 func readContents(ctx context.Context, l extents.Layout, file io.ReaderAt, size int64) (c contents, err error) {
-	whole, tag := sha256.New(), statetag.New()
-	c.digests, err = digestsOf(ctx, l, file, size, func(piece []byte) {
-		done := make(chan struct{})
-		go func() { tag.Write(piece); close(done) }()
-		whole.Write(piece)
-		<-done
-	})
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	whole := sha256.New()
+	var tagErr error
+	var tagging sync.WaitGroup
+	tagging.Go(func() { c.tag, tagErr = statetag.Of(ctx, file, size) })
+	c.digests, err = digestsOf(ctx, l, file, size, func(piece []byte) { whole.Write(piece) })
+	if err != nil {
+		cancel()
+	}
+	tagging.Wait()
 	if err != nil {
 		return c, err
 	}
-	c.sha256, c.tag = hex.EncodeToString(whole.Sum(nil)), tag.Tag()
-	return c, nil
+	c.sha256 = hex.EncodeToString(whole.Sum(nil))
+	return c, tagErr
 }
 
 // digestsOf returns the digests of a file's extents, and gives each piece that it has read

@@ -21,8 +21,8 @@ func unable(why string) error { return fmt.Errorf("%w: %s", ErrUnable, why) }
 // errNoTransaction is a mistake of the caller's.
 var errNoTransaction = errors.New("snapshot: the connection has no read transaction open")
 
-// Snapshot is a state of a database that can be copied, and read, as long as the
-// transaction lasts: by one goroutine each.
+// Snapshot is a state of a database that can be copied, and read at the same time, as long
+// as the transaction lasts.
 type Snapshot struct {
 	size  int64
 	main  descriptor
@@ -149,43 +149,45 @@ func AllInFile(c *sqlite3.SQLiteConn) (bool, error) {
 	return err == nil && index.inFile(), err
 }
 
-// ReadTo reads the snapshot, and writes it to w from its beginning to its end.
-func (s *Snapshot) ReadTo(ctx context.Context, w io.Writer) error {
-	var logged map[int64]int64
-	if s.wal != nil {
-		var err error
-		if logged, err = s.index.locate(ctx, s.wal); err != nil {
-			return err
-		}
+// Reader returns what reads the snapshot as a copy of it would have it, for any number of
+// goroutines at once.
+func (s *Snapshot) Reader(ctx context.Context) (io.ReaderAt, error) {
+	if s.wal == nil {
+		return reader{Snapshot: s}, nil
 	}
-	buf := make([]byte, min(readChunk, s.size)) // whole pages: their sizes are powers of two, 64 KiB at most
-	for at := int64(0); at < s.size; at += int64(len(buf)) {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		buf = buf[:min(int64(len(buf)), s.size-at)]
-		n, err := s.main.ReadAt(buf, at)
-		if err != nil && err != io.EOF {
-			return err
-		}
-		clear(buf[n:]) // what is behind its end is in the log, or was never written
-		for off := int64(0); len(logged) > 0 && off < int64(len(buf)); off += s.index.pageSize {
-			if in, ok := logged[at+off]; ok {
-				if err := readWAL(s.wal, buf[off:off+s.index.pageSize], in); err != nil {
-					return err
-				}
-			}
-		}
-		s.nap()
-		if _, err := w.Write(buf); err != nil {
-			return err
-		}
-	}
-	return nil
+	logged, err := s.index.locate(ctx, s.wal)
+	return reader{s, logged}, err
 }
 
-// readChunk is how much is read between two looks at the context.
-const readChunk = 1 << 20
+// reader reads a snapshot.
+type reader struct {
+	*Snapshot
+	logged map[int64]int64 // where in the log pages are, by their offsets in the database
+}
+
+func (r reader) ReadAt(p []byte, off int64) (n int, err error) {
+	n = int(max(0, min(int64(len(p)), r.size-off)))
+	got, err := r.main.ReadAt(p[:n], off)
+	if err != nil && err != io.EOF {
+		return got, err
+	}
+	clear(p[got:n]) // what is behind its end is in the log, or was never written
+	end := off + int64(n)
+	for page := off; len(r.logged) > 0 && page < end; page += r.index.pageSize {
+		page -= page % r.index.pageSize
+		if in, ok := r.logged[page]; ok {
+			from, to := max(page, off), min(page+r.index.pageSize, end)
+			if err := readWAL(r.wal, p[from-off:to-off], in+from-page); err != nil {
+				return int(from - off), err
+			}
+		}
+	}
+	r.nap()
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
 
 func (s *Snapshot) patch(dst Dest) func(context.Context, []transfer.Piece) error {
 	return func(ctx context.Context, pieces []transfer.Piece) error {

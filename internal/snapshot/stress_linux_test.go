@@ -42,6 +42,21 @@ func (y tally) String() string {
 		y.taken, len(y.bad), y.unable, y.overlaid, y.same)
 }
 
+// readInPieces reads the snapshot in pieces of any length.
+func readInPieces(ctx context.Context, s *Snapshot, to io.Writer) error {
+	r, err := s.Reader(ctx)
+	for at := int64(0); err == nil && at < s.size; {
+		piece := make([]byte, 1+rand.Intn(1<<20))
+		var n int
+		if n, err = r.ReadAt(piece, at); err == io.EOF && at+int64(n) == s.size {
+			err = nil
+		}
+		to.Write(piece[:n])
+		at += int64(n)
+	}
+	return err
+}
+
 // take takes a snapshot of a world that is at work, with naps in it, and checks it.
 // broken, if it is set, makes it be taken wrongly.
 func (w *world) take(y *tally, broken func(*hooks, *sqlite3.SQLiteConn)) {
@@ -96,7 +111,7 @@ func (w *world) take(y *tally, broken func(*hooks, *sqlite3.SQLiteConn)) {
 			return s.CopyTo(ctx, File(dst), func(int64) {})
 		}
 		read, readErr := sha256.New(), make(chan error, 1)
-		go func() { readErr <- s.ReadTo(ctx, read) }()
+		go func() { readErr <- readInPieces(ctx, s, read) }()
 		err = s.CopyTo(ctx, File(dst), func(int64) {})
 		if err := cmp.Or(<-readErr, err); err != nil {
 			return err
