@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -60,7 +61,7 @@ func (e *Engine) DeleteSequence(ctx context.Context, stream jetstream.Stream, se
 		switch {
 		case err == nil:
 			return true, nil
-		case code(err) == codeNotFound, code(err) == codeNoSequence, errors.Is(err, jetstream.ErrMsgNotFound):
+		case isGone(err):
 			return false, nil
 		case try == 3 || ctx.Err() != nil:
 			return false, e.Explain(fmt.Sprintf("remove message %d", sequence), err)
@@ -71,4 +72,14 @@ func (e *Engine) DeleteSequence(ctx context.Context, stream jetstream.Stream, se
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// isGone reports whether there was nothing to remove. What the server says of it, nats.go
+// passes on as a text.
+func isGone(err error) bool {
+	if !errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
+		return errors.Is(err, jetstream.ErrMsgNotFound)
+	}
+	return strings.Contains(err.Error(), "no message found") || strings.Contains(err.Error(), "deleted message") ||
+		strings.Contains(err.Error(), "not found")
 }

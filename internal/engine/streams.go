@@ -77,10 +77,8 @@ const (
 	codeNoPeers           = 10005
 	codeNotEnabledAccount = 10039
 	codeNotFound          = 10037
-	codeNoSequence        = 10043
 	codeStorage           = 10047
 	codeNoReplicas        = 10074
-	codeStoreFailed       = 10077
 )
 
 func code(err error) jetstream.ErrorCode {

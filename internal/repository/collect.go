@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -235,27 +236,41 @@ func (g *collection) delete(ctx context.Context, e versionEntry) (bool, error) {
 func (g *collection) named(ctx context.Context, versions []versionEntry) (map[name]bool, error) {
 	all := map[name]bool{}
 	for _, e := range versions {
-		m, err := parseManifest(e.record.Manifest, e.version)
+		names, err := g.namesOf(ctx, e)
+		if err != nil && g.removed(ctx, e) { // by another collection, which may have removed the index
+			continue
+		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w: no chunk is removed as long as it is there", e.version, err)
+			return nil, fmt.Errorf("%w: no chunk is removed as long as %s is there", err, e.version)
 		}
-		x, err := g.r.readIndex(ctx, m)
-		if err != nil {
-			return nil, fmt.Errorf("%w: no chunk is removed as long as it is there", err)
-		}
-		var parts []name
-		for _, text := range m.Index {
-			n, err := parseName(text)
-			if err != nil {
-				return nil, err
-			}
-			parts = append(parts, n)
-		}
-		for n := range namesOf(x, parts) {
-			all[n] = true
-		}
+		maps.Copy(all, names)
 	}
 	return all, nil
+}
+
+// namesOf are the chunks that one version names.
+func (g *collection) namesOf(ctx context.Context, e versionEntry) (map[name]bool, error) {
+	m, err := parseManifest(e.record.Manifest, e.version)
+	if err != nil {
+		return nil, err
+	}
+	x, err := g.r.readIndex(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	parts := make([]name, len(m.Index))
+	for i, text := range m.Index {
+		if parts[i], err = parseName(text); err != nil {
+			return nil, err
+		}
+	}
+	return namesOf(x, parts), nil
+}
+
+// removed reports whether a version is no longer there.
+func (g *collection) removed(ctx context.Context, e versionEntry) bool {
+	_, err := g.r.fleet.Get(ctx, e.version.key())
+	return errors.Is(err, jetstream.ErrKeyNotFound)
 }
 
 // sweep removes the chunks up to a sequence that are not named.
@@ -265,6 +280,7 @@ func (g *collection) sweep(ctx context.Context, named map[name]bool, last uint64
 		return err
 	}
 	g.done.Kept = kept
+	g.at("listed")
 	var removed, bytes atomic.Uint64
 	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)

@@ -60,7 +60,11 @@ func (r *Repository) declare(ctx context.Context, channel string, opts PublishOp
 		working, lost := context.WithCancelCause(ctx)
 		i.stop = func() { stop(); <-i.stopped }
 		i.end = func() { i.stop(); lost(nil) }
-		go i.keep(renewing, lost)
+		if opts.asleep {
+			close(i.stopped)
+		} else {
+			go i.keep(renewing, lost)
+		}
 		return i, working, nil
 	}
 }

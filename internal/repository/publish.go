@@ -27,8 +27,11 @@ type PublishOptions struct {
 	// goroutines.
 	Progress func(done, total int64)
 
-	intentTTL time.Duration // 0 means intentTTL
-	step      func(string)  // of tests: called before each step
+	// Of tests: how long the intent lasts (0 means intentTTL), whether nobody renews it, and
+	// what is called before each step.
+	intentTTL time.Duration
+	asleep    bool
+	step      func(string)
 }
 
 func (o PublishOptions) ttl() time.Duration { return cmp.Or(o.intentTTL, intentTTL) }
