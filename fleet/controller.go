@@ -1,0 +1,179 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"hotswap/internal/records"
+	"hotswap/internal/rollout"
+)
+
+// controller takes the steps of all rollouts. All it knows it has read from the engine, and
+// what it decides is written there before it counts.
+type controller struct {
+	node  *Node
+	wake  chan struct{}
+	mu    sync.Mutex // guards what follows
+	all   map[string]*channelView
+	nodes map[string]records.Node
+	// caught says that all orders, and all nodes, that there were have been told; since is
+	// when that was so of the nodes.
+	caught struct{ orders, nodes bool }
+	since  time.Time
+	now    time.Time // the engine's
+}
+
+// channelView is an order and its progress, as they were last read.
+type channelView struct {
+	order    *rollout.Order
+	progress *rollout.Progress
+	at       records.Entry // of the progress
+	written  uint64        // the revision that was written last, which may not have been read yet
+}
+
+func newController(n *Node) *controller {
+	return &controller{node: n, wake: make(chan struct{}, 1), all: map[string]*channelView{}, nodes: map[string]records.Node{}}
+}
+
+// stepRest is the least time between two looks, in which many nodes may have told something.
+const stepRest = 20 * time.Millisecond
+
+// run controls until ctx ends or a watch fails.
+func (c *controller) run(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 10*resync, errBeginAnew)
+	defer cancel()
+	plane := c.node.planeNow()
+	failed := make(chan error, 2)
+	var watches sync.WaitGroup
+	defer watches.Wait()
+	defer cancel()
+	watches.Go(func() { failed <- plane.WatchChannels(ctx, nil, "", c.tell) })
+	watches.Go(func() { failed <- plane.WatchNodes(ctx, c.tellNode) })
+	for {
+		select {
+		case <-c.wake:
+		case err := <-failed:
+			return err
+		}
+		if err := c.step(ctx); err != nil {
+			return err
+		}
+		sleep(ctx, stepRest)
+	}
+}
+
+// errBeginAnew: a watch may have gone quiet.
+var errBeginAnew = errors.New("the watches begin anew")
+
+func (c *controller) rouse() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (c *controller) channel(name string) *channelView {
+	if c.all[name] == nil {
+		c.all[name] = &channelView{}
+	}
+	return c.all[name]
+}
+
+// tell takes a change of an order, a progress or the lease, which shows the engine's time.
+func (c *controller) tell(change records.Change) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tick(change.At)
+	switch change.Kind {
+	case records.Caught:
+		c.caught.orders = true
+	case records.AnOrder:
+		c.channel(change.Channel).order = change.Order
+	case records.AProgress:
+		v := c.channel(change.Channel)
+		v.progress, v.at = change.Progress, change.Entry
+	}
+	c.rouse()
+}
+
+// tellNode takes a change of a node.
+func (c *controller) tellNode(change records.Change) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tick(change.At)
+	switch {
+	case change.Kind == records.Caught:
+		c.caught.nodes, c.since = true, time.Now()
+	case change.Gone:
+		delete(c.nodes, change.Node)
+	default:
+		c.nodes[change.Node] = *change.Record
+	}
+	c.rouse()
+}
+
+func (c *controller) tick(at time.Time) {
+	if at.After(c.now) {
+		c.now = at
+	}
+}
+
+// step takes one step of each channel that has one.
+func (c *controller) step(ctx context.Context) error {
+	for channel, next := range c.steps() {
+		entry, err := c.node.planeNow().SetProgress(ctx, channel, next.progress, next.over)
+		if errors.Is(err, records.ErrChanged) {
+			continue // by another controller: it will be told
+		}
+		if err != nil {
+			return err
+		}
+		c.mu.Lock()
+		c.channel(channel).written = entry.Revision
+		c.mu.Unlock()
+		event := c.node.log.Info().Str("channel", channel).Str("phase", string(next.progress.Phase)).Int("open", next.progress.Open)
+		event.Int("waves", len(next.progress.Waves)).Int("failed", len(next.progress.Failed)).Str("reason", next.progress.Reason).Msg("rollout")
+	}
+	return nil
+}
+
+// nextStep is a progress to be written over the one that was read.
+type nextStep struct {
+	progress rollout.Progress
+	over     records.Entry
+}
+
+func (c *controller) steps() map[string]nextStep {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	steps := map[string]nextStep{}
+	if !c.caught.orders || !c.caught.nodes {
+		return steps
+	}
+	for name, v := range c.all {
+		if v.order == nil || v.at.Revision < v.written {
+			continue
+		}
+		if next, changed := rollout.Step(v.progress, *v.order, c.view(name)); changed {
+			steps[name] = nextStep{next, v.at}
+		}
+	}
+	return steps
+}
+
+// view is what there is of a channel.
+func (c *controller) view(channel string) rollout.View {
+	v := rollout.View{Nodes: map[string]rollout.Node{}, Settled: time.Since(c.since) > c.node.cfg.settle, Now: c.now}
+	for name, record := range c.nodes {
+		// The engine tells when one expires; should that be missed, the time of its record does.
+		if c.now.Sub(record.At) > 2*records.NodeTTL {
+			continue
+		}
+		if n, ok := record.Rollout(channel); ok {
+			v.Nodes[name] = n
+		}
+	}
+	return v
+}

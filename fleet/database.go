@@ -1,0 +1,221 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"hotswap/driver"
+	"hotswap/internal/records"
+	"hotswap/internal/rollout"
+)
+
+// database is one that follows a channel.
+type database struct {
+	node    *Node
+	channel string
+	db      *driver.Database
+	log     zerolog.Logger
+	wake    chan struct{}
+
+	mu    sync.Mutex // guards what follows
+	view  view
+	state records.Database
+	// known is set once it was found out what is live, until something else swaps.
+	known    bool
+	swapping bool // by the node itself
+	// asked is when Health was asked last, failedAt when the latest failure was, and sick
+	// is set if that was one of Health's.
+	asked, failedAt time.Time
+	sick            bool
+	swaps, failures uint64
+	totalBytes      int64
+
+	// What follows belongs to the task that runs.
+	staged *staged
+	tag    string // of the live database when it was swapped in, or last looked at
+	before *before
+	unsaid *records.Having // what could not be written down yet
+}
+
+// view is what the engine has said.
+type view struct {
+	caught   bool // everything that there was has come
+	order    *rollout.Order
+	progress *rollout.Progress
+	pin      *rollout.Pin
+	seen     [3]uint64 // the revisions of the three
+}
+
+func newDatabase(n *Node, channel string, db *driver.Database) *database {
+	d := &database{node: n, channel: channel, db: db, wake: make(chan struct{}, 1),
+		log:   n.log.With().Str("channel", channel).Str("database", db.Path()).Logger(),
+		state: records.Database{Path: db.Path(), Phase: records.Looking}}
+	return d
+}
+
+func (d *database) version(number uint64) Version { return Version{d.channel, number} }
+
+// tell takes a change of a record. A revision that is older than what was seen is ignored.
+func (d *database) tell(c records.Change) {
+	if c.Kind != records.Caught && c.Channel != d.channel {
+		return
+	}
+	d.mu.Lock()
+	d.view.take(c)
+	d.mu.Unlock()
+	d.rouse()
+}
+
+func (v *view) take(c records.Change) {
+	newer := func(i int) bool {
+		if c.Revision <= v.seen[i] {
+			return false
+		}
+		v.seen[i] = c.Revision
+		return true
+	}
+	switch c.Kind {
+	case records.Caught:
+		v.caught = true
+	case records.AnOrder:
+		if newer(0) {
+			v.order = c.Order
+		}
+	case records.AProgress:
+		if newer(1) {
+			v.progress = c.Progress
+		}
+	case records.APin:
+		if newer(2) {
+			v.pin = c.Pin
+		}
+	}
+}
+
+// rouse has the database think again.
+func (d *database) rouse() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// current is how it stands.
+func (d *database) current() records.Database {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.state
+}
+
+// change changes how it stands, and has the node say so.
+func (d *database) change(change func(*records.Database)) {
+	d.mu.Lock()
+	change(&d.state)
+	d.mu.Unlock()
+	d.node.changed()
+}
+
+// run does one task after another until Close.
+func (d *database) run() {
+	defer d.discard()
+	defer d.db.OnSwap(d.swapped)()
+	var now running
+	var rest rests
+	for {
+		next, in := d.next()
+		if now.done != nil && !now.serves(next) {
+			now.end()
+		}
+		if now.done == nil && next.do != nothing {
+			if left := rest.left(next); left > 0 {
+				in = left
+			} else {
+				now = d.start(next)
+			}
+		}
+		alarm := time.NewTimer(in)
+		select {
+		case <-d.wake:
+		case <-alarm.C:
+		case err := <-now.done:
+			rest.ended(now.task, err)
+			d.ended(now.task, err)
+			now.cancel()
+			now = running{}
+		case <-d.node.ctx.Done():
+			alarm.Stop()
+			now.end()
+			return
+		}
+		alarm.Stop()
+	}
+}
+
+// swapped is told of each swap of the database, by whoever.
+func (d *database) swapped(driver.Swap) {
+	d.mu.Lock()
+	if !d.swapping {
+		d.known = false
+	}
+	d.mu.Unlock()
+	d.rouse()
+}
+
+// running is a task at work.
+type running struct {
+	task   task
+	cancel context.CancelFunc
+	done   chan error // nil if there is none
+}
+
+func (d *database) start(t task) running {
+	ctx, cancel := context.WithCancel(d.node.ctx)
+	r := running{t, cancel, make(chan error, 1)}
+	go func() { r.done <- d.do(ctx, t) }()
+	return r
+}
+
+// serves reports whether the task does what is to be done now: one that prepares a version
+// is let finish before that is swapped in.
+func (r *running) serves(next task) bool {
+	return r.task == next || r.task.do == prepare && next.do == bring && r.task.version == next.version
+}
+
+// end stops it, and returns once it has.
+func (r *running) end() {
+	if r.done != nil {
+		r.cancel()
+		<-r.done
+		*r = running{}
+	}
+}
+
+// rests keeps a task that has failed from being done again at once.
+type rests struct {
+	task  task
+	pause time.Duration
+	till  time.Time
+}
+
+func (r *rests) left(t task) time.Duration {
+	if t != r.task {
+		return 0
+	}
+	return time.Until(r.till)
+}
+
+func (r *rests) ended(t task, err error) {
+	if err == nil || errors.Is(err, context.Canceled) {
+		*r = rests{}
+		return
+	}
+	if t != r.task {
+		*r = rests{task: t, pause: 100 * time.Millisecond}
+	}
+	r.pause = min(2*r.pause, 15*time.Second)
+	r.till = time.Now().Add(r.pause)
+}

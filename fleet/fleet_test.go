@@ -1,0 +1,213 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"hotswap/internal/rollout"
+	"hotswap/swapper"
+)
+
+func TestAVersionGoesToEveryNodeInWaves(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	a, b, c := w.program("a", one, nil), w.program("b", one, nil), w.program("c", "", nil)
+	w.publish("catalog")
+	w.rollout(2, rollout.Plan{Canary: 1, Waves: []int{50}})
+	for _, p := range []*program{a, b, c} {
+		p.has(2)
+	}
+	done := w.phase(rollout.Done, 2)
+	if len(done.Waves) != 3 || len(done.Failed) != 0 {
+		t.Errorf("%+v", done)
+	}
+}
+
+func TestACanaryThatIsNotInOrderGoesBackAndHaltsTheRollout(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	bad := func(cfg *Config) {
+		cfg.Health = func(_ context.Context, v Version) error {
+			if v.Number == 2 {
+				return errors.New("prices are gone")
+			}
+			return nil
+		}
+	}
+	a, b := w.program("a", one, bad), w.program("b", one, bad)
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+	w.publish("catalog")
+	w.rollout(2, rollout.Plan{Canary: 1})
+	halted := w.phase(rollout.Halted, 2)
+	if !strings.Contains(halted.Reason, "prices are gone") || halted.Open != 1 {
+		t.Errorf("%+v", halted)
+	}
+	a.has(1)
+	b.has(1)
+	if a.status().Swaps != 2 || b.status().Swaps != 0 {
+		t.Errorf("a swapped %d times, b %d times", a.status().Swaps, b.status().Swaps)
+	}
+	w.publish("catalog")
+	w.rollout(3, rollout.Plan{Canary: 1})
+	a.has(3)
+	b.has(3)
+	w.phase(rollout.Done, 3)
+	w.rollback()
+	a.has(1)
+	b.has(1)
+}
+
+func TestANodeServesWithoutTheEngineAndCatchesUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	w.publish("catalog")
+	w.server.Stop()
+	a := w.program("a", one, nil) // joins although nothing is there
+	if got := a.content(); got != "catalog@1" {
+		t.Fatal(got)
+	}
+	eventually(t, "the status says what is missing", func() bool { s := a.node.Status(); return !s.Connected && s.Away != "" })
+	w.startEngine()
+	eventually(t, "it is connected", func() bool { return a.node.Status().Connected })
+	w.rollout(2, rollout.Plan{})
+	a.has(2)
+	w.phase(rollout.Done, 2)
+	w.server.Stop()
+	if got := a.content(); got != "catalog@2" {
+		t.Fatal(got)
+	}
+	a.stop()
+	a.start()
+	if got := a.content(); got != "catalog@2" {
+		t.Fatal(got)
+	}
+	w.startEngine()
+	w.publish("catalog")
+	w.rollout(3, rollout.Plan{})
+	a.has(3)
+}
+
+func TestADatabaseThatWasWrittenToIsLeftAloneOrReplacedWithABackup(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	a := w.program("a", one, nil)
+	b := w.program("b", one, func(c *Config) { c.Diverged = Replace })
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+	for _, p := range []*program{a, b} {
+		if _, err := p.db.Exec("INSERT INTO catalog VALUES ('ours', NULL)"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.publish("catalog")
+	w.rollout(2, rollout.Plan{MaxFailed: 1})
+	b.has(2)
+	a.has(1)
+	if done := w.phase(rollout.Done, 2); len(done.Failed) != 1 || !strings.Contains(done.Failed[0].Why, "written to since catalog@1") {
+		t.Errorf("%+v", done)
+	}
+	if s := a.status(); s.Content != "written to since catalog@1" || s.Failed == "" {
+		t.Errorf("%+v", s)
+	}
+	a.stop() // what it is is known after a restart, too
+	a.start()
+	eventually(t, "it is known again", func() bool { return a.status().Content == "written to since catalog@1" })
+	kept, err := swapper.Backups(b.path)
+	if err != nil || len(kept) != 1 {
+		t.Fatalf("%+v: %v", kept, err)
+	}
+	if got := rows(t, kept[0].Path); got != 2 {
+		t.Errorf("the backup has %d rows", got)
+	}
+}
+
+func TestAPinHoldsANodeAndItsEndLetsItFollow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	a, b := w.program("a", one, nil), w.program("b", one, nil)
+	w.publish("catalog")
+	w.publish("catalog")
+	w.pin("a", 3)
+	a.has(3)
+	w.rollout(2, rollout.Plan{})
+	b.has(2)
+	w.phase(rollout.Done, 2)
+	a.has(3)
+	w.pin("a", 0)
+	a.has(2)
+}
+
+func TestANodeThatLostItsDiskComesToWhatTheFleetHas(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	a, b := w.program("a", one, nil), w.program("b", one, nil)
+	w.publish("catalog")
+	w.rollout(2, rollout.Plan{})
+	w.phase(rollout.Done, 2)
+	b.has(2)
+	a.stop()
+	if err := os.Remove(a.path); err != nil {
+		t.Fatal(err)
+	}
+	a.start()
+	a.has(2)
+	c := w.program("c", "", nil) // that is new
+	c.has(2)
+}
+
+func TestANameThatTwoProgramsHaveIsSaid(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	a := w.program("a", one, nil)
+	eventually(t, "it is connected", func() bool { return a.node.Status().Connected })
+	b := w.program("a", one, nil)
+	eventually(t, "one of them says so", func() bool { return a.node.Status().Twin != "" || b.node.Status().Twin != "" })
+	b.stop()
+}
+
+func TestAnotherNodeTakesOverFromAController(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	a := w.program("a", one, nil)
+	eventually(t, "a controls", func() bool { return a.node.Status().Controller })
+	b := w.program("b", one, nil)
+	eventually(t, "b is connected", func() bool { return b.node.Status().Connected })
+	a.stop()
+	w.publish("catalog")
+	w.rollout(2, rollout.Plan{})
+	b.has(2)
+	w.phase(rollout.Done, 2)
+	if !b.node.Status().Controller {
+		t.Error("it is done, and b is not the controller")
+	}
+}
+
+func TestAConfigurationThatCantWorkIsRefused(t *testing.T) {
+	t.Parallel()
+	for want, cfg := range map[string]Config{
+		"of a node":                    {Node: "web 3", Databases: map[string]string{"catalog": "x"}},
+		"Databases is empty":           {Node: "a"},
+		"of a channel":                 {Node: "a", Databases: map[string]string{"a.b": "x"}},
+		"have the same path":           {Node: "a", Databases: map[string]string{"a": "x", "b": "x"}},
+		"not a public key":             {Node: "a", Databases: map[string]string{"a": "x"}, TrustedKeys: []string{"x"}},
+		`may be "refuse" or "replace"`: {Node: "a", Databases: map[string]string{"a": "x"}, Diverged: "x"},
+		"there is no NATS context":     {Node: "a", Databases: map[string]string{"a": "x"}, Context: "/nowhere"},
+		"open the credentials file":    {Node: "a", Databases: map[string]string{"a": "x"}, Creds: "/nowhere"},
+	} {
+		if _, err := Join(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, and not %q", err, want)
+		}
+	}
+}

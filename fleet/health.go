@@ -1,0 +1,73 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"hotswap/internal/records"
+	"hotswap/internal/rollout"
+)
+
+// errSick: the program is not in order with a version.
+var errSick = errors.New("the program is not in order")
+
+// ask asks Health about the live version, and goes back if it fails.
+func (d *database) ask(ctx context.Context, number uint64) error {
+	err := d.health(ctx, number)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	d.mu.Lock()
+	d.asked = time.Now()
+	first := d.state.Healthy != number
+	order := d.view.order
+	d.mu.Unlock()
+	if err == nil {
+		if first && d.node.cfg.Health != nil && d.node.cfg.Diverged == Refuse && d.current().Content == "" {
+			// A hook, or PRAGMA optimize, may have written when the program opened it: that is
+			// no reason not to go back later.
+			held, tag, err := d.snapshot(ctx)
+			if err != nil {
+				return err
+			}
+			if held != nil {
+				held.Release()
+			}
+			d.tag = tag
+		}
+		d.change(func(s *records.Database) { s.Healthy = number })
+		return nil
+	}
+	err = fmt.Errorf("%w with %s: %w", errSick, d.version(number), err)
+	if order == nil || order.Kind != rollout.Rollout || order.Version != number {
+		return err // it is where it has to be: by a pin, or because the fleet went back to it
+	}
+	// Told at once, whatever becomes of the way back.
+	d.change(func(s *records.Database) {
+		s.Failed = &rollout.Failure{Order: order.ID, Attempt: order.Attempt, Version: number, Why: err.Error()}
+	})
+	if back := d.goBack(ctx); back != nil {
+		return fmt.Errorf("%w; and it stays: %w", err, back)
+	}
+	return err
+}
+
+// health calls Health, with an end.
+func (d *database) health(ctx context.Context, number uint64) error {
+	cfg := d.node.cfg
+	if cfg.Health == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, cfg.HealthTimeout)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- cfg.Health(ctx, d.version(number)) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("no answer within %v", cfg.HealthTimeout)
+	}
+}

@@ -1,0 +1,138 @@
+package fleet
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+
+	"hotswap/internal/records"
+	"hotswap/internal/repository"
+	"hotswap/internal/statetag"
+	"hotswap/internal/transfer"
+	"hotswap/swapper"
+)
+
+// look finds out which version is live, by its content.
+func (d *database) look(ctx context.Context) error {
+	d.phase(records.Looking)
+	held, tag, err := d.snapshot(ctx)
+	if err != nil {
+		return fmt.Errorf("look at the live database: %w", err)
+	}
+	empty := held == nil || isEmpty(held)
+	if held != nil {
+		held.Release()
+	}
+	have, content := uint64(0), ""
+	switch {
+	case held == nil:
+		content = "there is no database yet"
+	case empty:
+		content = "it has no tables"
+	default:
+		if have, content, err = d.identify(ctx, tag); err != nil {
+			return err
+		}
+	}
+	d.tag = tag
+	d.mu.Lock()
+	d.known = true
+	d.mu.Unlock()
+	d.change(func(s *records.Database) {
+		if s.Have != have {
+			s.Healthy = 0
+		}
+		s.Have, s.Content = have, content
+	})
+	d.log.Info().Uint64("have", have).Str("content", content).Msg("looked at the live database")
+	return nil
+}
+
+// identify tells which version has a tag, and what is to be said of the content.
+func (d *database) identify(ctx context.Context, tag string) (have uint64, content string, err error) {
+	plane, store := d.node.planeNow(), d.node.storeNow()
+	last, err := plane.GetHaving(ctx, d.node.cfg.Node, d.channel)
+	if err != nil {
+		return 0, "", err
+	}
+	if last != nil && last.Tag == tag {
+		return last.Version, "", nil
+	}
+	all, err := store.Versions(ctx, d.channel)
+	if err != nil && len(all) == 0 {
+		return 0, "", err
+	}
+	d.mu.Lock()
+	order := d.view.order
+	d.mu.Unlock()
+	for _, p := range all {
+		if p.Tag == tag && (have == 0 || order == nil || have != order.Version) { // several may have one content
+			have = p.Number
+		}
+	}
+	switch {
+	case have != 0:
+		return have, "", nil
+	case last != nil:
+		return last.Version, fmt.Sprintf("written to since %s", d.version(last.Version)), nil
+	}
+	return 0, "it is not a version of " + d.channel, nil
+}
+
+// snapshot copies the live database, and tells its tag. The copy is nil if there is no file
+// yet.
+func (d *database) snapshot(ctx context.Context) (transfer.Held, string, error) {
+	if info, err := os.Stat(d.db.Path()); err != nil || info.Size() == 0 {
+		if err == nil || errors.Is(err, os.ErrNotExist) {
+			return nil, "", nil
+		}
+		return nil, "", err
+	}
+	var dst holder
+	_, err := swapper.Pull(ctx, d.db, &dst, swapper.PullOptions{Dest: "the fleet"})
+	if errors.Is(err, swapper.ErrNotExist) {
+		return nil, "", nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	tag, err := statetag.Of(ctx, dst.held, dst.held.Size())
+	if err != nil {
+		dst.held.Release()
+		return nil, "", err
+	}
+	return dst.held, tag, nil
+}
+
+// holder takes over the copy that a pull has made, instead of having it written.
+type holder struct{ held transfer.Held }
+
+func (*holder) Write([]byte) (int, error) { return 0, errors.ErrUnsupported }
+func (h *holder) Hold(held transfer.Held) { h.held = held }
+
+// isEmpty reports whether a database has no schema: then the first page, which is the root of
+// the schema's table, is a leaf without cells (https://www.sqlite.org/fileformat2.html).
+func isEmpty(file transfer.Held) bool {
+	var head [108]byte
+	if _, err := file.ReadAt(head[:], 0); err != nil {
+		return false
+	}
+	const leaf = 13
+	return head[100] == leaf && binary.BigEndian.Uint16(head[103:]) == 0
+}
+
+// writeDown keeps what was swapped in, for after a restart. It is tried again before the next
+// task: without it, a version that is still published is recognised all the same.
+func (d *database) writeDown(ctx context.Context, h records.Having) {
+	d.unsaid = &h
+	if err := d.node.planeNow().PutHaving(ctx, d.node.cfg.Node, d.channel, h); err != nil {
+		d.log.Debug().Err(err).Msg("what is live was not written down yet")
+		return
+	}
+	d.unsaid = nil
+}
+
+var _ store = (*repository.Repository)(nil)
+var _ plane = (*records.Records)(nil)

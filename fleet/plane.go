@@ -1,0 +1,34 @@
+package fleet
+
+import (
+	"context"
+	"os"
+
+	"hotswap/internal/records"
+	"hotswap/internal/repository"
+	"hotswap/internal/rollout"
+)
+
+// plane is where orders come from, and where a node says how it is: *records.Records.
+type plane interface {
+	WatchChannels(ctx context.Context, channels []string, node string, tell func(records.Change)) error
+	WatchNodes(ctx context.Context, tell func(records.Change), names ...string) error
+	Order(ctx context.Context, channel string) (*rollout.Order, records.Entry, error)
+	Progress(ctx context.Context, channel string) (*rollout.Progress, records.Entry, error)
+	Pin(ctx context.Context, channel, node string) (*rollout.Pin, records.Entry, error)
+	SetProgress(ctx context.Context, channel string, p rollout.Progress, over records.Entry) (records.Entry, error)
+	PutNode(ctx context.Context, n records.Node) error
+	DeleteNode(ctx context.Context, node string) error
+	PutHaving(ctx context.Context, node, channel string, h records.Having) error
+	GetHaving(ctx context.Context, node, channel string) (*records.Having, error)
+	TakeLease(ctx context.Context, l records.Lease) (records.Entry, error)
+	RenewLease(ctx context.Context, l records.Lease, over records.Entry) (records.Entry, error)
+	EndLease(ctx context.Context, held records.Entry) error
+}
+
+// store is where versions come from: *repository.Repository.
+type store interface {
+	Manifest(ctx context.Context, v repository.Version) (repository.Published, error)
+	Versions(ctx context.Context, channel string) ([]repository.Published, error)
+	Fetch(ctx context.Context, p repository.Published, dst *os.File, have []repository.Local, progress func(repository.Fetched)) error
+}

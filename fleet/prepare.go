@@ -1,0 +1,151 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"hotswap/internal/records"
+	"hotswap/internal/repository"
+	"hotswap/swapper"
+)
+
+// staged is a version that is ready to be swapped in.
+type staged struct {
+	version uint64
+	tag     string // of the version
+	*swapper.Staged
+}
+
+// discard removes what was prepared.
+func (d *database) discard() {
+	if d.staged != nil {
+		d.staged.Discard()
+		d.staged = nil
+	}
+	d.change(func(s *records.Database) { s.Prepared = 0 })
+}
+
+// prepare fetches and checks a version, so that it can be swapped in.
+func (d *database) prepare(ctx context.Context, number uint64) (err error) {
+	if d.staged != nil && d.staged.version == number {
+		return nil
+	}
+	d.discard()
+	v := d.version(number)
+	defer func() {
+		if err != nil && ctx.Err() == nil {
+			err = fmt.Errorf("prepare %s: %w", v, err)
+		}
+	}()
+	store := d.node.storeNow()
+	published, err := store.Manifest(ctx, v.internal())
+	if err != nil {
+		return err
+	}
+	file, tag, err := d.fetch(ctx, published)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	d.phase(records.Checking)
+	opts := d.node.cfg.push(v, published.Size, tag)
+	ready, report, err := swapper.Stage(ctx, d.db, io.NewSectionReader(file, 0, published.Size), opts)
+	if err != nil {
+		return err
+	}
+	d.staged = &staged{number, published.Tag, ready}
+	d.change(func(s *records.Database) { s.Prepared, s.Phase = number, records.Prepared })
+	d.log.Info().Stringer("version", v).Int64("bytes", report.Bytes).Msg("prepared")
+	return nil
+}
+
+// fetch gets a version into a file without a name, in the database's directory, of which
+// nothing is left when the program is killed. It returns the tag that the live database must
+// have when the version is swapped in, or "" if that does not matter.
+func (d *database) fetch(ctx context.Context, p repository.Published) (_ *os.File, tag string, err error) {
+	d.change(func(s *records.Database) { s.Phase, s.Fetched, s.Size, s.Bytes = records.Fetching, 0, p.Size, 0 })
+	var have []repository.Local
+	held, tag, err := d.snapshot(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	if held != nil {
+		defer held.Release()
+		if tag, err = d.compare(ctx, tag, isEmpty(held)); err != nil {
+			return nil, "", err
+		}
+		have = append(have, repository.Local{File: held, Size: held.Size()})
+	}
+	kept, _ := swapper.Backups(d.db.Path())
+	for _, b := range kept[:min(d.node.cfg.Keep, len(kept))] {
+		if f, err := os.Open(b.Path); err == nil {
+			defer f.Close()
+			have = append(have, repository.Local{File: f, Size: b.Size})
+		}
+	}
+	file, err := unnamed(filepath.Dir(d.db.Path()), p.Size)
+	if err != nil {
+		return nil, "", err
+	}
+	err = d.node.storeNow().Fetch(ctx, p, file, have, d.fetched)
+	d.mu.Lock()
+	d.totalBytes += d.state.Bytes
+	d.mu.Unlock()
+	if err != nil {
+		file.Close()
+		return nil, "", err
+	}
+	return file, tag, nil
+}
+
+// fetched is told how far a fetch is.
+func (d *database) fetched(f repository.Fetched) {
+	d.change(func(s *records.Database) {
+		s.Fetched, s.Bytes = max(s.Fetched, f.Done), max(s.Bytes, f.Bytes)
+	})
+}
+
+// compare finds out whether the live database, which has that tag, may be replaced, and
+// returns the tag that it must have then still.
+func (d *database) compare(ctx context.Context, tag string, empty bool) (string, error) {
+	if d.node.cfg.Diverged == Replace || empty {
+		return "", nil
+	}
+	if tag == d.tag && d.current().Content == "" {
+		return tag, nil
+	}
+	have, content, err := d.identify(ctx, tag)
+	if err != nil {
+		return "", err
+	}
+	d.change(func(s *records.Database) { s.Have, s.Content = have, content })
+	if content != "" {
+		return "", fmt.Errorf("%w: %s (push a published version by hand, or let the node join with Diverged: Replace)", errDiverged, content)
+	}
+	d.tag = tag
+	return tag, nil
+}
+
+// unnamed makes a file of that size in a directory, and removes its name. Its room is
+// reserved, and as much again for the copy that becomes the live database.
+func unnamed(dir string, size int64) (*os.File, error) {
+	if err := room(dir, 2*size); err != nil {
+		return nil, err
+	}
+	file, err := os.CreateTemp(dir, ".hotswap-fetch-*")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(file.Name()); err != nil {
+		file.Close()
+		return nil, err
+	}
+	if err := allocate(file, size); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("reserve room in %s: %w", dir, err)
+	}
+	return file, nil
+}

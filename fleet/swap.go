@@ -1,0 +1,219 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"hotswap/internal/records"
+	"hotswap/internal/rollout"
+	"hotswap/internal/statetag"
+	"hotswap/swapper"
+)
+
+// before is the version before the live one, which is kept.
+type before struct {
+	version uint64 // 0 if it is not one
+	tag     string
+	path    string
+}
+
+// bring makes a version live.
+func (d *database) bring(ctx context.Context, number uint64) error {
+	have := d.current().Have
+	if number < have {
+		if ok, err := d.confirm(ctx, number); !ok {
+			return err
+		}
+	}
+	if err := d.prepare(ctx, number); err != nil {
+		return err
+	}
+	d.phase(records.Swapping)
+	ready := d.staged
+	report, err := d.own(func() (swapper.Report, error) { return ready.Swap(ctx) })
+	if !report.Swapped {
+		return d.notSwapped(ctx, err)
+	}
+	d.staged = nil
+	var last *before
+	if report.BackupPath != "" {
+		last = &before{have, d.tag, report.BackupPath}
+	}
+	if d.current().Content != "" && last != nil {
+		last.version = 0
+	}
+	d.live(ctx, number, ready.tag, last, report)
+	if err != nil {
+		d.log.Error().Err(err).Stringer("version", d.version(number)).Msg("swapped in, with an error")
+	}
+	return nil
+}
+
+// confirm asks the engine again whether the node is to go back to an older version: what it
+// has been told may be from a server that is behind.
+func (d *database) confirm(ctx context.Context, number uint64) (bool, error) {
+	plane, name := d.node.planeNow(), d.node.cfg.Node
+	order, orderAt, err := plane.Order(ctx, d.channel)
+	if err != nil {
+		return false, err
+	}
+	progress, progressAt, err := plane.Progress(ctx, d.channel)
+	if err != nil {
+		return false, err
+	}
+	pin, pinAt, err := plane.Pin(ctx, d.channel, name)
+	if err != nil {
+		return false, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.view.take(records.Change{Kind: records.AnOrder, Entry: orderAt, Order: order})
+	d.view.take(records.Change{Kind: records.AProgress, Entry: progressAt, Progress: progress})
+	d.view.take(records.Change{Kind: records.APin, Entry: pinAt, Pin: pin})
+	if pin != nil && pin.Version != 0 {
+		return pin.Version == number, nil
+	}
+	me := rollout.Node{Name: name, Labels: d.node.cfg.Labels, State: d.state.State}
+	return order != nil && rollout.Desired(*order, progress, pin, me) == number, nil
+}
+
+// own does a swap of the node's own.
+func (d *database) own(swap func() (swapper.Report, error)) (swapper.Report, error) {
+	set := func(swapping bool) {
+		d.mu.Lock()
+		d.swapping = swapping
+		d.mu.Unlock()
+	}
+	set(true)
+	defer set(false)
+	return swap()
+}
+
+// notSwapped is the error of a swap that has not happened.
+func (d *database) notSwapped(ctx context.Context, err error) error {
+	v := d.version(d.staged.version)
+	switch {
+	case errors.Is(err, swapper.ErrOutcomeUnknown):
+		d.mu.Lock()
+		d.known = false
+		d.mu.Unlock()
+		d.discard()
+	case errors.Is(err, swapper.ErrChanged):
+		d.discard()
+		content := fmt.Sprintf("written to since %s", d.version(d.current().Have))
+		d.change(func(s *records.Database) { s.Content = content })
+		return fmt.Errorf("swap in %s: %w: %s: %w", v, errDiverged, content, err)
+	case errors.Is(err, swapper.ErrTarget), errors.Is(err, swapper.ErrBadDatabase):
+		d.discard() // what was staged may be gone; it is checked anew, with the words for what is wrong
+		return fmt.Errorf("swap in %s: %v: it is prepared anew", v, err)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("swap in %s: %w", v, err)
+}
+
+// live takes down what is live now.
+func (d *database) live(ctx context.Context, number uint64, tag string, last *before, report swapper.Report) {
+	d.tag, d.before = tag, last
+	d.mu.Lock()
+	d.swaps++
+	d.known, d.asked = true, time.Time{}
+	d.mu.Unlock()
+	d.change(func(s *records.Database) {
+		s.Have, s.Content, s.Healthy, s.Prepared = number, "", 0, 0
+		s.Fetched, s.Size = 0, 0
+		s.Swapped, s.Pause = time.Now(), report.Pause
+		if s.Failed != nil && s.Failed.Version == number {
+			s.Failed = nil
+		}
+		if d.node.cfg.Health == nil {
+			s.Healthy = number
+		}
+	})
+	d.log.Info().Stringer("version", d.version(number)).Dur("pause", report.Pause).Str("method", string(report.Method)).Msg("swapped in")
+	// Although ctx may have ended: it is of what was to be done, and that is done.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	d.writeDown(ctx, records.Having{Version: number, Tag: tag})
+}
+
+// lastBefore is the version before the one that is live. After a restart it is looked for
+// among the backups.
+func (d *database) lastBefore(ctx context.Context, live uint64) (*before, error) {
+	if d.before != nil {
+		return d.before, nil
+	}
+	kept, err := swapper.Backups(d.db.Path())
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range kept {
+		if b.Number == 0 || b.Source != d.version(live).String() {
+			continue
+		}
+		file, err := os.Open(b.Path)
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		tag, err := statetag.Of(ctx, file, b.Size)
+		if err != nil {
+			return nil, err
+		}
+		version, content, err := d.identify(ctx, tag)
+		if err != nil {
+			return nil, err
+		}
+		if content != "" {
+			version = 0
+		}
+		return &before{version, tag, b.Path}, nil
+	}
+	return nil, fmt.Errorf("what was live before %s is not kept", d.version(live))
+}
+
+// goBack makes the version before live again.
+func (d *database) goBack(ctx context.Context) error {
+	d.phase(records.GoingBack)
+	d.discard()
+	from := d.current()
+	last, err := d.lastBefore(ctx, from.Have)
+	if err != nil {
+		return err
+	}
+	file, err := os.Open(last.path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	opts := d.node.cfg.push(d.version(last.version), 0, "")
+	opts.Validate, opts.SkipSchemaCheck = nil, true // it was live
+	if d.node.cfg.Diverged == Refuse {
+		opts.IfMatch = d.tag
+	}
+	report, err := d.own(func() (swapper.Report, error) { return swapper.Push(ctx, d.db, file, opts) })
+	switch {
+	case errors.Is(err, swapper.ErrOutcomeUnknown):
+		d.mu.Lock()
+		d.known = false
+		d.mu.Unlock()
+		return err
+	case !report.Swapped && errors.Is(err, swapper.ErrChanged):
+		return fmt.Errorf("it was written to since it was swapped in: %w", err)
+	case !report.Swapped:
+		return err
+	}
+	d.live(ctx, last.version, last.tag, nil, report)
+	if last.version == 0 {
+		d.mu.Lock()
+		d.known = false // whatever it was
+		d.mu.Unlock()
+	}
+	d.change(func(s *records.Database) { s.Healthy = last.version })
+	d.log.Warn().Stringer("from", d.version(from.Have)).Stringer("version", d.version(last.version)).Msg("went back")
+	return nil
+}

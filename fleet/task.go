@@ -1,0 +1,164 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"hotswap/internal/printable"
+	"hotswap/internal/records"
+	"hotswap/internal/repository"
+	"hotswap/internal/rollout"
+	"hotswap/swapper"
+)
+
+// task is something to be done; equal ones are the same.
+type task struct {
+	do      what
+	version uint64
+	order   string
+	attempt int
+}
+
+type what int
+
+const (
+	nothing what = iota
+	look         // at what is live
+	prepare      // a version, ahead of its wave
+	bring        // a version to life
+	ask          // Health
+)
+
+// idle is how long nothing has to be looked at if nothing changes.
+const idle = time.Minute
+
+// forgive is when a node that comes late tries again what has failed.
+const forgive = 30 * time.Second
+
+// next is what is to be done now, and when to think again if nothing changes.
+func (d *database) next() (t task, in time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	v, o, p := d.view, d.view.order, d.view.progress
+	switch {
+	case !v.caught:
+		return task{}, idle
+	case !d.known:
+		return task{do: look}, idle
+	}
+	pinned := uint64(0)
+	if v.pin != nil {
+		pinned = v.pin.Version
+	}
+	if pinned != d.state.Pinned {
+		d.state.Pinned = pinned
+		d.node.changed()
+	}
+	if o != nil {
+		t.order, t.attempt = o.ID, o.Attempt
+	} else if d.state.Pinned == 0 {
+		return task{}, idle
+	}
+	in = idle
+	if d.state.Failed != nil && !d.sick && p != nil && p.Phase == rollout.Done {
+		if in = time.Until(d.failedAt.Add(forgive)); in <= 0 {
+			d.state.Failed, in = nil, idle
+		}
+	}
+	me := rollout.Node{Name: d.node.cfg.Node, Labels: d.node.cfg.Labels, State: d.state.State}
+	want, ahead := d.state.Pinned, uint64(0)
+	if o != nil {
+		want, ahead = rollout.Desired(*o, p, v.pin, me), rollout.Ahead(*o, p, v.pin, me)
+	}
+	switch have := d.state.Have; {
+	case want != 0 && want != have:
+		t.do, t.version = bring, want
+	case ahead != 0 && d.state.Prepared != ahead:
+		t.do, t.version = prepare, ahead
+	case have != 0 && d.state.Healthy != have:
+		t.do, t.version = ask, have
+	case have != 0 && d.soaks():
+		next := time.Until(d.asked.Add(d.node.cfg.HealthInterval))
+		if next > 0 {
+			return task{}, min(next, in)
+		}
+		t.do, t.version = ask, have
+	default:
+		return task{}, in
+	}
+	return t, in
+}
+
+// soaks reports whether the live version is being rolled out, so that Health is asked again
+// and again.
+func (d *database) soaks() bool {
+	o, p := d.view.order, d.view.progress
+	return d.node.cfg.Health != nil && d.state.Failed == nil && o != nil && o.Version == d.state.Have && o.Kind == rollout.Rollout &&
+		p != nil && p.Of(*o) && p.Phase != rollout.Done && p.Phase != rollout.Halted
+}
+
+// do does a task.
+func (d *database) do(ctx context.Context, t task) error {
+	if d.unsaid != nil {
+		d.writeDown(ctx, *d.unsaid)
+	}
+	switch t.do {
+	case look:
+		return d.look(ctx)
+	case prepare:
+		return d.prepare(ctx, t.version)
+	case bring:
+		return d.bring(ctx, t.version)
+	case ask:
+		return d.ask(ctx, t.version)
+	}
+	return nil
+}
+
+// errDiverged: the live database is not what was published.
+var errDiverged = errors.New("the live database has diverged")
+
+// refusals are errors for which to try again is of no use, before something is done about
+// them.
+var refusals = []error{errDiverged, errSick,
+	swapper.ErrBadDatabase, swapper.ErrSchema, swapper.ErrConstraint, swapper.ErrChanged, swapper.ErrNotPermitted, swapper.ErrNoSpace, swapper.ErrTarget,
+	repository.ErrUntrusted, repository.ErrManifest, repository.ErrNotPublished}
+
+// ended takes down how a task has ended.
+func (d *database) ended(t task, err error) {
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	phase := records.Idle
+	d.change(func(s *records.Database) {
+		if s.Prepared != 0 {
+			phase = records.Prepared
+		}
+		s.Phase, s.Error = phase, ""
+		if err == nil {
+			return
+		}
+		d.failures++
+		d.failedAt, d.sick = time.Now(), errors.Is(err, errSick)
+		s.Error = printable.Line(err.Error())
+		o := d.view.order
+		for _, kind := range refusals {
+			if errors.Is(err, kind) && o != nil && t.order == o.ID {
+				s.Failed = &rollout.Failure{Order: o.ID, Attempt: t.attempt, Version: o.Version, Why: s.Error}
+				break
+			}
+		}
+	})
+	if err != nil {
+		event := d.log.Warn().Err(err)
+		if t.version != 0 {
+			event = event.Stringer("version", d.version(t.version))
+		}
+		event.Msg("failed")
+	}
+}
+
+func (d *database) phase(phase records.Phase) {
+	d.change(func(s *records.Database) { s.Phase = phase })
+}

@@ -1,0 +1,35 @@
+package records
+
+import (
+	"strings"
+	"time"
+)
+
+const (
+	leaseKey   = "lease"
+	orders     = "order."
+	progresses = "progress."
+	pins       = "pin."
+	nodes      = "node."
+	having     = "has."
+)
+
+const (
+	// NodeTTL is how long a node that is not heard is taken to be there, and Renewal how
+	// often it says so.
+	NodeTTL = 10 * time.Second
+	Renewal = 3 * time.Second
+	// LeaseTTL is how long a controller that is not heard remains the controller, and
+	// LeaseRenewal how often it renews that.
+	LeaseTTL     = 5 * time.Second
+	LeaseRenewal = 1500 * time.Millisecond
+)
+
+func orderKey(channel string) string        { return orders + channel }
+func progressKey(channel string) string     { return progresses + channel }
+func pinKey(channel, node string) string    { return pins + channel + "." + node }
+func nodeKey(node string) string            { return nodes + node }
+func havingKey(node, channel string) string { return having + node + "." + channel }
+
+// channelOf returns the channel of an order's or a progress's key.
+func channelOf(key, prefix string) (string, bool) { return strings.CutPrefix(key, prefix) }

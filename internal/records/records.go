@@ -1,0 +1,212 @@
+package records
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"hotswap/internal/engine"
+	"hotswap/internal/rollout"
+)
+
+// ErrChanged: a record is not as it was read; somebody else has written it.
+var ErrChanged = errors.New("changed meanwhile")
+
+// Records are those of an engine. It is safe for concurrent use.
+type Records struct {
+	engine *engine.Engine
+	fleet  jetstream.KeyValue
+	nodes  jetstream.KeyValue
+}
+
+// Open opens the records of an engine, and makes the buckets if they are not there.
+func Open(ctx context.Context, e *engine.Engine) (*Records, error) {
+	fleet, err := e.Fleet(ctx)
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := e.Nodes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Records{e, fleet, nodes}, nil
+}
+
+// Entry is a record as it was read: its revision, for a compare-and-swap, and when it was
+// written, by the engine's clock. The zero Entry is that of a record that is not there.
+type Entry struct {
+	Revision uint64
+	At       time.Time
+}
+
+// Order reads a channel's order; nil if there is none.
+func (r *Records) Order(ctx context.Context, channel string) (*rollout.Order, Entry, error) {
+	return get[rollout.Order](ctx, r, orderKey(channel))
+}
+
+// Progress reads a channel's progress; nil if there is none.
+func (r *Records) Progress(ctx context.Context, channel string) (*rollout.Progress, Entry, error) {
+	p, entry, err := get[rollout.Progress](ctx, r, progressKey(channel))
+	if p != nil {
+		*p = p.At(entry.At)
+	}
+	return p, entry, err
+}
+
+// Pin reads a node's pin; nil if there is none.
+func (r *Records) Pin(ctx context.Context, channel, node string) (*rollout.Pin, Entry, error) {
+	return get[rollout.Pin](ctx, r, pinKey(channel, node))
+}
+
+// SetOrder writes a channel's order over the one that was read.
+func (r *Records) SetOrder(ctx context.Context, o rollout.Order, over Entry) (Entry, error) {
+	return r.set(ctx, orderKey(o.Channel), o, over)
+}
+
+// SetProgress writes a channel's progress over the one that was read.
+func (r *Records) SetProgress(ctx context.Context, channel string, p rollout.Progress, over Entry) (Entry, error) {
+	return r.set(ctx, progressKey(channel), p, over)
+}
+
+// SetPin writes a node's pin over the one that was read.
+func (r *Records) SetPin(ctx context.Context, channel, node string, p rollout.Pin, over Entry) (Entry, error) {
+	return r.set(ctx, pinKey(channel, node), p, over)
+}
+
+// OrderKey and PinKey name the records that refer to a version: whoever writes one confirms
+// the version afterwards (see repository.Repository.Confirm).
+func OrderKey(channel string) string     { return orderKey(channel) }
+func PinKey(channel, node string) string { return pinKey(channel, node) }
+
+// get reads a record of the bucket that decides, from its leader.
+func get[T any](ctx context.Context, r *Records, key string) (*T, Entry, error) {
+	entry, err := r.fleet.Get(ctx, key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil, Entry{}, nil
+	}
+	if err != nil {
+		return nil, Entry{}, r.engine.Explain("read "+key, ended(ctx, err))
+	}
+	value, err := parse[T](entry)
+	return value, Entry{entry.Revision(), entry.Created()}, err
+}
+
+func parse[T any](entry jetstream.KeyValueEntry) (*T, error) {
+	var value T
+	if err := json.Unmarshal(entry.Value(), &value); err != nil {
+		return nil, fmt.Errorf("the record %s is damaged: %w", entry.Key(), err)
+	}
+	return &value, nil
+}
+
+// set writes a record of the bucket that decides, if it is as it was read.
+func (r *Records) set(ctx context.Context, key string, value any, over Entry) (Entry, error) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return Entry{}, err
+	}
+	var revision uint64
+	if over.Revision == 0 {
+		revision, err = r.fleet.Create(ctx, key, text)
+	} else {
+		revision, err = r.fleet.Update(ctx, key, text, over.Revision)
+	}
+	switch {
+	case changed(err):
+		return Entry{}, fmt.Errorf("%s %w", key, ErrChanged)
+	case err != nil:
+		return Entry{}, r.engine.Explain("write "+key, ended(ctx, err))
+	}
+	return Entry{Revision: revision}, nil
+}
+
+func changed(err error) bool {
+	return errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch)
+}
+
+// ended is the cause of the end of a context, if that is why something failed.
+func ended(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// PutNode writes what a node says of itself, until it expires.
+func (r *Records) PutNode(ctx context.Context, n Node) error {
+	text, err := json.Marshal(n)
+	if err != nil {
+		return err
+	}
+	if _, err := r.engine.PutTTL(ctx, r.nodes, nodeKey(n.Node), text, NodeTTL); err != nil {
+		return r.engine.Explain("write "+nodeKey(n.Node), ended(ctx, err))
+	}
+	return nil
+}
+
+// DeleteNode says that a node has left.
+func (r *Records) DeleteNode(ctx context.Context, node string) error {
+	return r.engine.Explain("remove "+nodeKey(node), r.nodes.Delete(ctx, nodeKey(node)))
+}
+
+// PutHaving writes what a node has swapped in.
+func (r *Records) PutHaving(ctx context.Context, node, channel string, h Having) error {
+	text, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	_, err = r.nodes.Put(ctx, havingKey(node, channel), text)
+	return r.engine.Explain("write "+havingKey(node, channel), err)
+}
+
+// GetHaving reads what a node has swapped in last; nil if that is not known. Only the node
+// itself has written it, so it need not come from the leader.
+func (r *Records) GetHaving(ctx context.Context, node, channel string) (*Having, error) {
+	entry, err := r.nodes.Get(ctx, havingKey(node, channel))
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, r.engine.Explain("read "+havingKey(node, channel), err)
+	}
+	return parse[Having](entry)
+}
+
+// TakeLease makes a node the controller, unless another is (ErrChanged).
+func (r *Records) TakeLease(ctx context.Context, l Lease) (Entry, error) {
+	text, err := json.Marshal(l)
+	if err != nil {
+		return Entry{}, err
+	}
+	revision, err := r.fleet.Create(ctx, leaseKey, text, jetstream.KeyTTL(LeaseTTL))
+	return r.leased(revision, err)
+}
+
+// RenewLease renews it, unless somebody else has it (ErrChanged).
+func (r *Records) RenewLease(ctx context.Context, l Lease, over Entry) (Entry, error) {
+	text, err := json.Marshal(l)
+	if err != nil {
+		return Entry{}, err
+	}
+	revision, err := r.engine.UpdateTTL(ctx, r.fleet, leaseKey, text, over.Revision, LeaseTTL)
+	return r.leased(revision, err)
+}
+
+func (r *Records) leased(revision uint64, err error) (Entry, error) {
+	switch {
+	case changed(err):
+		return Entry{}, fmt.Errorf("the lease %w", ErrChanged)
+	case err != nil:
+		return Entry{}, r.engine.Explain("take the lease", err)
+	}
+	return Entry{Revision: revision}, nil
+}
+
+// EndLease gives it back, so that nobody has to wait until it has expired.
+func (r *Records) EndLease(ctx context.Context, held Entry) error {
+	return r.fleet.Delete(ctx, leaseKey, jetstream.LastRevision(held.Revision))
+}

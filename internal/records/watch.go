@@ -1,0 +1,197 @@
+package records
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"hotswap/internal/rollout"
+)
+
+// Change is one record that has changed, or that was there when the watch began; the one of
+// its fields that is set says which. Of one that is gone, Gone is set, too.
+type Change struct {
+	Entry
+	Gone     bool
+	Channel  string // of Order, Progress and Pin
+	Node     string // of Pin and NodeRecord
+	Order    *rollout.Order
+	Progress *rollout.Progress
+	Pin      *rollout.Pin
+	Lease    *Lease
+	Having   *Having
+	Record   *Node
+	Kind     Kind
+}
+
+// Kind is which record a change is of.
+type Kind int
+
+const (
+	// Caught says that everything that was there has been told.
+	Caught Kind = iota
+	AnOrder
+	AProgress
+	APin
+	TheLease
+	ANode
+)
+
+// errWatchEnded: the connection is lost, or the engine has ended the watch.
+var errWatchEnded = errors.New("the watch has ended")
+
+// WatchChannels tells what changes of the orders, the progress, the pins of a node and the
+// lease, until the watch fails or ctx ends. No channels means all of them, and no node none.
+func (r *Records) WatchChannels(ctx context.Context, channels []string, node string, tell func(Change)) error {
+	keys := []string{leaseKey}
+	if channels == nil {
+		keys = append(keys, orders+"*", progresses+"*")
+	}
+	for _, channel := range channels {
+		keys = append(keys, orderKey(channel), progressKey(channel))
+		if node != "" {
+			keys = append(keys, pinKey(channel, node))
+		}
+	}
+	return r.watch(ctx, r.fleet, keys, tell)
+}
+
+// WatchNodes tells what changes of what nodes say of themselves; no names mean all.
+func (r *Records) WatchNodes(ctx context.Context, tell func(Change), names ...string) error {
+	keys := []string{nodes + "*"}
+	if len(names) > 0 {
+		keys = nil
+	}
+	for _, name := range names {
+		keys = append(keys, nodeKey(name))
+	}
+	return r.watch(ctx, r.nodes, keys, tell)
+}
+
+func (r *Records) watch(ctx context.Context, kv jetstream.KeyValue, keys []string, tell func(Change)) error {
+	w, err := kv.WatchFiltered(ctx, keys)
+	if err != nil {
+		return r.engine.Explain("watch the bucket "+kv.Bucket(), ended(ctx, err))
+	}
+	defer w.Stop()
+	for {
+		select {
+		case entry, ok := <-w.Updates():
+			if !ok {
+				return r.engine.Explain("watch the bucket "+kv.Bucket(), errWatchEnded)
+			}
+			if change, known := changeOf(entry); known {
+				tell(change)
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// changeOf reads an entry. One that is damaged is left out, as if it were not there.
+func changeOf(entry jetstream.KeyValueEntry) (c Change, ok bool) {
+	if entry == nil {
+		return c, true
+	}
+	c.Entry = Entry{entry.Revision(), entry.Created()}
+	c.Gone = entry.Operation() != jetstream.KeyValuePut
+	key := entry.Key()
+	read := func(kind Kind, value func() error) (Change, bool) {
+		c.Kind = kind
+		if !c.Gone && value() != nil {
+			return c, false
+		}
+		return c, true
+	}
+	var err error
+	if channel, is := channelOf(key, orders); is {
+		c.Channel = channel
+		return read(AnOrder, func() error { c.Order, err = parse[rollout.Order](entry); return err })
+	}
+	if channel, is := channelOf(key, progresses); is {
+		c.Channel = channel
+		return read(AProgress, func() error {
+			if c.Progress, err = parse[rollout.Progress](entry); err == nil {
+				*c.Progress = c.Progress.At(c.At)
+			}
+			return err
+		})
+	}
+	if rest, is := strings.CutPrefix(key, pins); is {
+		c.Channel, c.Node, _ = strings.Cut(rest, ".")
+		return read(APin, func() error { c.Pin, err = parse[rollout.Pin](entry); return err })
+	}
+	if name, is := strings.CutPrefix(key, nodes); is {
+		c.Node = name
+		return read(ANode, func() error {
+			if c.Record, err = parse[Node](entry); err == nil {
+				c.Record.At = c.At
+			}
+			return err
+		})
+	}
+	if key == leaseKey {
+		return read(TheLease, func() error { c.Lease, err = parse[Lease](entry); return err })
+	}
+	return c, false
+}
+
+// Everything is what there is, as `hotswap fleet status` shows it.
+type Everything struct {
+	Orders   map[string]rollout.Order
+	Progress map[string]rollout.Progress
+	Pins     map[string]map[string]rollout.Pin // by channel and node
+	Nodes    map[string]Node
+	Lease    *Lease
+	// Now is the engine's time of the newest record.
+	Now time.Time
+}
+
+// Read reads everything.
+func (r *Records) Read(ctx context.Context) (*Everything, error) {
+	all := &Everything{Orders: map[string]rollout.Order{}, Progress: map[string]rollout.Progress{},
+		Pins: map[string]map[string]rollout.Pin{}, Nodes: map[string]Node{}}
+	for bucket, keys := range map[jetstream.KeyValue][]string{
+		r.fleet: {leaseKey, orders + "*", progresses + "*", pins + "*.*"},
+		r.nodes: {nodes + "*"},
+	} {
+		entries, err := r.engine.ReadUpTo(ctx, bucket, 0, keys...)
+		if err != nil {
+			return nil, err
+		}
+		for _, entry := range entries {
+			if change, ok := changeOf(entry); ok {
+				all.add(change)
+			}
+		}
+	}
+	return all, nil
+}
+
+func (e *Everything) add(c Change) {
+	if c.At.After(e.Now) {
+		e.Now = c.At
+	}
+	if c.Gone {
+		return
+	}
+	switch c.Kind {
+	case AnOrder:
+		e.Orders[c.Channel] = *c.Order
+	case AProgress:
+		e.Progress[c.Channel] = *c.Progress
+	case APin:
+		if e.Pins[c.Channel] == nil {
+			e.Pins[c.Channel] = map[string]rollout.Pin{}
+		}
+		e.Pins[c.Channel][c.Node] = *c.Pin
+	case ANode:
+		e.Nodes[c.Node] = *c.Record
+	case TheLease:
+		e.Lease = c.Lease
+	}
+}
