@@ -8,7 +8,6 @@ import (
 	"os"
 
 	"hotswap/internal/records"
-	"hotswap/internal/repository"
 	"hotswap/internal/statetag"
 	"hotswap/internal/transfer"
 	"hotswap/swapper"
@@ -74,6 +73,7 @@ func (d *database) identify(ctx context.Context, tag string) (have uint64, conte
 	}
 	switch {
 	case have != 0:
+		d.writeDown(ctx, records.Having{Version: have, Tag: tag})
 		return have, "", nil
 	case last != nil:
 		return last.Version, fmt.Sprintf("written to since %s", d.version(last.Version)), nil
@@ -133,6 +133,3 @@ func (d *database) writeDown(ctx context.Context, h records.Having) {
 	}
 	d.unsaid = nil
 }
-
-var _ store = (*repository.Repository)(nil)
-var _ plane = (*records.Records)(nil)
