@@ -14,6 +14,13 @@ import (
 type fleetCmd struct {
 	Serve    fleetServeCmd    `cmd:"" help:"Run the engine, a NATS server with JetStream, on a directory."`
 	Publish  fleetPublishCmd  `cmd:"" help:"Publish a database as the next version of a channel."`
+	Rollout  fleetRolloutCmd  `cmd:"" help:"Have the nodes of a channel swap a version in, in waves."`
+	Status   fleetStatusCmd   `cmd:"" help:"Show which node has which version, and how rollouts proceed."`
+	Halt     fleetHaltCmd     `cmd:"" help:"Halt a rollout."`
+	Resume   fleetResumeCmd   `cmd:"" help:"Let a rollout go on that is halted, or waits for approval."`
+	Rollback fleetRollbackCmd `cmd:"" help:"Have the nodes of a channel go back to a version."`
+	Pin      fleetPinCmd      `cmd:"" help:"Hold one node at a version."`
+	Unpin    fleetUnpinCmd    `cmd:"" help:"Let a node follow again."`
 	Versions fleetVersionsCmd `cmd:"" help:"List the versions of a channel."`
 	Fetch    fleetFetchCmd    `cmd:"" help:"Fetch a version into a file."`
 	GC       fleetGCCmd       `cmd:"" name:"gc" help:"Remove old versions, and what no version has any more."`

@@ -41,7 +41,7 @@ func (c *fleetFetchCmd) Run(ctx context.Context, stdio *streams) error {
 		return err
 	}
 	defer e.Close()
-	p, err := c.find(ctx, r)
+	p, err := find(ctx, r, c.Version)
 	if err != nil {
 		return fleetFailure(err)
 	}
@@ -70,18 +70,18 @@ func (c *fleetFetchCmd) Run(ctx context.Context, stdio *streams) error {
 	return nil
 }
 
-// find returns the version, or the newest of a channel.
-func (c *fleetFetchCmd) find(ctx context.Context, r *repository.Repository) (p repository.Published, err error) {
-	if strings.Contains(c.Version, "@") {
-		v, err := repository.ParseVersion(c.Version)
+// find returns the version of that name, or the newest of a channel.
+func find(ctx context.Context, r *repository.Repository, name string) (p repository.Published, err error) {
+	if strings.Contains(name, "@") {
+		v, err := repository.ParseVersion(name)
 		if err != nil {
 			return p, err
 		}
 		return r.Manifest(ctx, v)
 	}
-	all, err := r.Versions(ctx, c.Version)
+	all, err := r.Versions(ctx, name)
 	if len(all) == 0 {
-		return p, cmp.Or(err, error(failf(exitFailed, "the channel %s has no versions", printable.Line(c.Version))))
+		return p, cmp.Or(err, error(failf(exitFailed, "the channel %s has no versions", printable.Line(name))))
 	}
 	return all[len(all)-1], nil
 }

@@ -1,8 +1,15 @@
 package main
 
 import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"hotswap/driver"
+	"hotswap/fleet"
 	"hotswap/internal/engine"
 	"hotswap/internal/engine/embedded"
 )
@@ -17,4 +24,33 @@ func startEngine(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Defer(server.Stop)
 	ts.Setenv(engine.EnvURL, server.ClientURL())
+}
+
+// startNode is the script command node: "node NAME CHANNEL=FILE [LABEL=VALUE...]" has a
+// program join, until the script ends. It is not in order with what has the word bad in it.
+func startNode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: node NAME CHANNEL=FILE [LABEL=VALUE...]")
+	}
+	channel, file, _ := strings.Cut(args[1], "=")
+	path := ts.MkAbs(file)
+	db, err := sql.Open(driver.Name, "file:"+path)
+	ts.Check(err)
+	labels := map[string]string{}
+	for _, label := range args[2:] {
+		name, value, _ := strings.Cut(label, "=")
+		labels[name] = value
+	}
+	node, err := fleet.Join(context.Background(), fleet.Config{Engine: ts.Getenv(engine.EnvURL), Node: args[0], Labels: labels,
+		Databases: map[string]string{channel: path},
+		Health: func(ctx context.Context, _ fleet.Version) error {
+			var bad int
+			err := db.QueryRowContext(ctx, "SELECT count(*) FROM t WHERE v = 'bad'").Scan(&bad)
+			if err == nil && bad > 0 {
+				err = errors.New("it has what is bad")
+			}
+			return err
+		}})
+	ts.Check(err)
+	ts.Defer(func() { node.Close(); db.Close() })
 }

@@ -65,6 +65,7 @@ func TestScripts(t *testing.T) {
 			"halt":   halt,
 			"exits":  exits,
 			"engine": startEngine,
+			"node":   startNode,
 			"sql":    onDatabase(runSQL),
 			"digest": onDatabase(printDigest),
 		},

@@ -97,7 +97,7 @@ func (c *statusCmd) watch(ctx context.Context, client *sockserver.Client, only s
 		}
 		switch {
 		case screen:
-			block = c.redraw(block, columns(stdio.out), first)
+			block = redraw("hotswap status", time.Duration(c.Watch), block, columns(stdio.out), first)
 		case !first && !c.JSON:
 			block = append([]byte("\n"), block...)
 		}
@@ -114,13 +114,13 @@ func (c *statusCmd) watch(ctx context.Context, client *sockserver.Client, only s
 
 // redraw puts a block over the one before. Its lines are truncated rather than
 // wrapped, so that the screen keeps its rows.
-func (c *statusCmd) redraw(block []byte, width int, first bool) []byte {
+func redraw(title string, every time.Duration, block []byte, width int, first bool) []byte {
 	var b bytes.Buffer
 	b.WriteString("\x1b[H")
 	if first {
 		b.WriteString("\x1b[J")
 	}
-	fmt.Fprintf(&b, "%s\x1b[K\n\x1b[K\n", pb.StripString("hotswap status, every "+time.Duration(c.Watch).String()+"; Ctrl-C ends it", width))
+	fmt.Fprintf(&b, "%s\x1b[K\n\x1b[K\n", pb.StripString(title+", every "+every.String()+"; Ctrl-C ends it", width))
 	for line := range bytes.Lines(block) {
 		b.WriteString(pb.StripString(string(bytes.TrimRight(line, "\n")), width) + "\x1b[K\n")
 	}

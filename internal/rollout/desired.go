@@ -16,7 +16,7 @@ func Desired(o Order, progress *Progress, pin *Pin, node Node) uint64 {
 
 // ordered returns what the order says for a node, whatever it has.
 func ordered(o Order, progress *Progress, node Node) uint64 {
-	selected := o.selects(node.Labels)
+	selected := o.Selects(node.Labels)
 	if selected && o.Kind == Rollback && !o.Halted {
 		return o.Version
 	}
@@ -48,7 +48,7 @@ func opened(o Order, progress *Progress, node Node) bool {
 // Ahead returns the version that a node should prepare although it may not swap it in yet;
 // 0 if there is none.
 func Ahead(o Order, progress *Progress, pin *Pin, node Node) uint64 {
-	if pin != nil && pin.Version != 0 || o.Kind != Rollout || o.Halted || !o.selects(node.Labels) {
+	if pin != nil && pin.Version != 0 || o.Kind != Rollout || o.Halted || !o.Selects(node.Labels) {
 		return 0
 	}
 	if _, failed := node.failed(o); failed {

@@ -133,8 +133,8 @@ func (o Order) Resume() Order { o.Halted = false; o.Attempt++; return o }
 // Allow returns the order with the next wave approved, when open waves are open.
 func (o Order) Allow(open int) Order { o.Approvals = max(o.Approvals, open); return o }
 
-// selects reports whether the order means a node of these labels.
-func (o Order) selects(labels map[string]string) bool {
+// Selects reports whether the order means a node of these labels.
+func (o Order) Selects(labels map[string]string) bool {
 	for name, value := range o.Select {
 		if got, ok := labels[name]; !ok || got != value {
 			return false

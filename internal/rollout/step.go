@@ -82,7 +82,7 @@ func (s *stepper) in(d time.Duration) bool {
 func (s *stepper) fix() bool {
 	var names []string
 	for name, node := range s.view.Nodes {
-		if s.o.selects(node.Labels) && node.Pinned == 0 {
+		if s.o.Selects(node.Labels) && node.Pinned == 0 {
 			names = append(names, name)
 		}
 	}

@@ -232,7 +232,7 @@ func (w *world) settle() {
 		w.put(func() Order { o := w.order.Resume(); o.Approve = false; return o }())
 	}
 	// Where everybody is pinned it waits, and says so.
-	pinned := func(m *member) bool { return !w.order.selects(m.Labels) || m.pin != nil && m.pin.Version != 0 }
+	pinned := func(m *member) bool { return !w.order.Selects(m.Labels) || m.pin != nil && m.pin.Version != 0 }
 	ended := func() bool {
 		if !slices.ContainsFunc(w.nodes, func(m *member) bool { return !pinned(m) }) {
 			return true
@@ -253,7 +253,7 @@ func (w *world) settle() {
 	}
 	for _, m := range w.nodes {
 		pinned, byHand := m.pin != nil, m.Have%2 == 1 && m.Have > w.order.Version
-		if w.order.selects(m.Labels) && !pinned && !byHand && !w.progress.HasFailed(m.Name) && m.Failed == nil && m.Have != w.order.Version {
+		if w.order.Selects(m.Labels) && !pinned && !byHand && !w.progress.HasFailed(m.Name) && m.Failed == nil && m.Have != w.order.Version {
 			w.t.Fatalf("%s has %d at the end of %+v", m.Name, m.Have, w.order)
 		}
 	}

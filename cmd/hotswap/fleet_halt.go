@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+
+	"hotswap/internal/engine"
+	"hotswap/internal/repository"
+	"hotswap/internal/rollout"
+)
+
+// fleetHaltCmd is `hotswap fleet halt`.
+type fleetHaltCmd struct {
+	engineFlags
+	Channel string `arg:"" help:"The database's name across the fleet."`
+}
+
+// Help is the text below the flags.
+func (fleetHaltCmd) Help() string {
+	return "Nodes that have swapped stay as they are, and no other swaps until `hotswap fleet resume`, or another order.\n\n" +
+		examples("", "hotswap fleet halt catalog")
+}
+
+// Run halts it.
+func (c *fleetHaltCmd) Run(ctx context.Context, stdio *streams) error {
+	return c.change(ctx, stdio, c.Channel, "halted", func(o rollout.Order, _ rollout.Progress) (rollout.Order, error) {
+		if o.Halted {
+			return o, failf(exitFailed, "%s@%d is halted already", o.Channel, o.Version)
+		}
+		return o.Halt(), nil
+	})
+}
+
+// fleetResumeCmd is `hotswap fleet resume`.
+type fleetResumeCmd struct {
+	engineFlags
+	Channel string `arg:"" help:"The database's name across the fleet."`
+}
+
+// Help is the text below the flags.
+func (fleetResumeCmd) Help() string {
+	return "Lets a rollout go on that is halted, or waits for approval. Nodes that have failed try again.\n\n" +
+		examples("", "hotswap fleet resume catalog")
+}
+
+// Run resumes it.
+func (c *fleetResumeCmd) Run(ctx context.Context, stdio *streams) error {
+	return c.change(ctx, stdio, c.Channel, "resumed", func(o rollout.Order, p rollout.Progress) (rollout.Order, error) {
+		switch {
+		case !o.Halted && p.Of(o) && p.Phase == rollout.Awaiting:
+			return o.Allow(p.Open), nil
+		case o.Halted || p.Of(o) && (p.Phase == rollout.Halted || len(p.Failed) > 0):
+			return o.Resume(), nil
+		}
+		return o, failf(exitFailed, "%s@%d is neither halted nor waits for approval", o.Channel, o.Version).
+			withHint("see `hotswap fleet status %s`", o.Channel)
+	})
+}
+
+// change changes the order that there is.
+func (f engineFlags) change(ctx context.Context, stdio *streams, channel, done string, to func(rollout.Order, rollout.Progress) (rollout.Order, error)) error {
+	if err := engine.CheckName("channel", channel); err != nil {
+		return fleetFailure(err)
+	}
+	c, err := f.control(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	progress, _, err := c.recs.Progress(ctx, channel)
+	if err != nil {
+		return fleetFailure(err)
+	}
+	if progress == nil {
+		progress = &rollout.Progress{}
+	}
+	o, err := c.order(ctx, channel, func(before *rollout.Order, _ bool) (rollout.Order, error) {
+		if before == nil {
+			return rollout.Order{}, nothingOrdered(channel)
+		}
+		return to(*before, *progress)
+	})
+	if err == nil {
+		_, err = fmt.Fprintf(stdio.out, "%s %s@%d\n", done, o.Channel, o.Version)
+	}
+	return err
+}
+
+func nothingOrdered(channel string) error {
+	return failf(exitFailed, "nothing was rolled out to the channel %s yet", channel).
+		withHint("`hotswap fleet rollout %s` does", channel)
+}
+
+// fleetRollbackCmd is `hotswap fleet rollback`.
+type fleetRollbackCmd struct {
+	engineFlags
+	Version string `arg:"" help:"The channel, to go back to the version before; or a version, such as catalog@6."`
+	Message string `short:"m" help:"Why."`
+	Wait    bool   `short:"w" help:"Return when every node that answers is back."`
+	Quiet   bool   `short:"q" help:"Print only errors."`
+}
+
+// Help is the text below the flags.
+func (fleetRollbackCmd) Help() string {
+	return `Every node of the last rollout goes back at once, without waves; the versions since are withdrawn, and a node that was away goes back when it answers again.` + "\n\n" + examples(
+		"to the version before", "hotswap fleet rollback catalog --wait",
+		"further", "hotswap fleet rollback catalog@4",
+	)
+}
+
+// Run goes back.
+func (c *fleetRollbackCmd) Run(ctx context.Context, stdio *streams) error {
+	v := repository.Version{Channel: c.Version}
+	if parsed, err := repository.ParseVersion(c.Version); err == nil {
+		v = parsed
+	} else if err := engine.CheckName("channel", v.Channel); err != nil {
+		return fleetFailure(err)
+	}
+	f, err := c.control(ctx)
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	o, err := f.order(ctx, v.Channel, func(before *rollout.Order, _ bool) (rollout.Order, error) {
+		if before == nil {
+			return rollout.Order{}, nothingOrdered(v.Channel)
+		}
+		o, err := rollout.NewRollback(rand.Text()[:12], v.Number, *before)
+		if err != nil {
+			return o, err
+		}
+		o.By, o.Message = whoami(), c.Message
+		_, err = f.repo.Manifest(ctx, repository.Version{Channel: v.Channel, Number: o.Version})
+		return o, fleetFailure(err)
+	})
+	if err != nil {
+		return err
+	}
+	if !c.Quiet {
+		if err := f.announce(ctx, stdio, o); err != nil {
+			return err
+		}
+	}
+	if c.Wait {
+		return f.wait(ctx, stdio, o, c.Quiet)
+	}
+	return nil
+}

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"hotswap/internal/engine"
+	"hotswap/internal/printable"
+	"hotswap/internal/records"
+	"hotswap/internal/repository"
+	"hotswap/internal/rollout"
+)
+
+// fleetRolloutCmd is `hotswap fleet rollout`.
+type fleetRolloutCmd struct {
+	engineFlags
+	Version   string            `arg:"" help:"The version, such as catalog@7; catalog alone is the newest."`
+	Canary    int               `placeholder:"N" help:"Begin with a wave of this many nodes."`
+	Waves     percents          `placeholder:"10%,50%" help:"How many of the nodes are reached with each wave. The last wave, 100%, may be left out; by default it is the only one."`
+	Soak      time.Duration     `placeholder:"5m" help:"Watch each wave for so long before the next one."`
+	MaxFailed int               `placeholder:"N" help:"Halt when more nodes than this have failed; by default at the first."`
+	Select    map[string]string `mapsep:"," placeholder:"LABEL=VALUE" help:"Only the nodes with this label. May be repeated."`
+	Approve   bool              "help:\"Wait before each wave after the first, until `hotswap fleet resume` lets it go on.\""
+	Timeout   time.Duration     `placeholder:"1h" help:"How long a node may take to prepare, and to swap."`
+	Message   string            `short:"m" help:"Why."`
+	Wait      bool              `short:"w" help:"Return when it is done, or with exit status 1 when it is halted."`
+	Quiet     bool              `short:"q" help:"Print only errors."`
+}
+
+// Help is the text below the flags.
+func (fleetRolloutCmd) Help() string {
+	return `Every node fetches the version and checks it. Once all that answer have, the first wave swaps it in. Nodes are taken by name; a node that comes later, or is back, gets the version when the rollout is done. ` +
+		`The nodes go on without this command.` + "\n\n" + examples(
+		"the newest version, to everybody", "hotswap fleet rollout catalog",
+		"one node first, then a tenth, a half and all, with five minutes in between", "hotswap fleet rollout catalog@7 --canary 1 --waves 10%,50% --soak 5m --wait",
+		"the web servers, each wave on your word", "hotswap fleet rollout catalog --select role=web --canary 1 --approve",
+	)
+}
+
+// Run orders the rollout.
+func (c *fleetRolloutCmd) Run(ctx context.Context, stdio *streams) error {
+	plan := rollout.Plan{Select: c.Select, Canary: c.Canary, Waves: c.Waves, Soak: c.Soak, MaxFailed: c.MaxFailed, Approve: c.Approve, Timeout: c.Timeout}
+	if err := plan.Check(); err != nil {
+		return usagef("%v", err)
+	}
+	f, err := c.control(ctx)
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	p, err := find(ctx, f.repo, c.Version)
+	if err != nil {
+		return fleetFailure(err)
+	}
+	o, err := f.order(ctx, p.Channel, func(before *rollout.Order, done bool) (rollout.Order, error) {
+		o, err := rollout.NewRollout(rand.Text()[:12], p.Channel, p.Number, plan, before, done)
+		o.By, o.Message = whoami(), c.Message
+		return o, err
+	})
+	if err != nil {
+		return err
+	}
+	if !c.Quiet {
+		if err := f.announce(ctx, stdio, o); err != nil {
+			return err
+		}
+	}
+	if c.Wait {
+		return f.wait(ctx, stdio, o, c.Quiet)
+	}
+	return nil
+}
+
+// percents are growing percentages, with commas between.
+type percents []int
+
+// Decode reads them.
+func (p *percents) Decode(ctx *kong.DecodeContext) error {
+	word, err := ctx.Scan.PopValue("percentages")
+	if err != nil {
+		return err
+	}
+	*p = nil
+	for part := range strings.SplitSeq(fmt.Sprint(word.Value), ",") {
+		n, err := strconv.Atoi(strings.TrimSuffix(part, "%"))
+		if err != nil {
+			return fmt.Errorf("%q is not a list of percentages, such as 10%%,50%%,100%%", fmt.Sprint(word.Value))
+		}
+		*p = append(*p, n)
+	}
+	return nil
+}
+
+// control is what the commands work with that order something.
+type control struct {
+	engine *engine.Engine
+	repo   *repository.Repository
+	recs   *records.Records
+}
+
+func (f engineFlags) control(ctx context.Context) (*control, error) {
+	repo, e, err := f.repository(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	recs, err := records.Open(ctx, e)
+	if err != nil {
+		e.Close()
+		return nil, fleetFailure(err)
+	}
+	return &control{e, repo, recs}, nil
+}
+
+func (f *control) close() { f.engine.Close() }
+
+// order writes the order that follows the one there is; it is told whether that is done.
+func (f *control) order(ctx context.Context, channel string, next func(before *rollout.Order, done bool) (rollout.Order, error)) (o rollout.Order, err error) {
+	before, entry, err := f.recs.Order(ctx, channel)
+	if err != nil {
+		return o, fleetFailure(err)
+	}
+	progress, _, err := f.recs.Progress(ctx, channel)
+	if err != nil {
+		return o, fleetFailure(err)
+	}
+	done := before != nil && progress != nil && progress.Of(*before) && progress.Phase == rollout.Done
+	if o, err = next(before, done); err != nil {
+		return o, err
+	}
+	at, err := f.recs.SetOrder(ctx, o, entry)
+	if errors.Is(err, records.ErrChanged) {
+		return o, failf(exitTryAgain, "somebody else has changed the order of %s at this moment", channel).
+			withHint("see what it is now with `hotswap fleet status %s`", channel)
+	}
+	if err != nil {
+		return o, fleetFailure(err)
+	}
+	// A collection that has not seen the order may be removing the version.
+	v := repository.Version{Channel: channel, Number: o.Version}
+	if _, err := f.repo.Confirm(ctx, v, records.OrderKey(channel), at.Revision); err != nil {
+		_, undone := f.recs.SetOrder(ctx, o.Halt(), at)
+		return o, fleetFailure(errors.Join(fmt.Errorf("the order is halted: %w", err), undone))
+	}
+	return o, nil
+}
+
+// announce says what was ordered, and of how many nodes.
+func (f *control) announce(ctx context.Context, stdio *streams, o rollout.Order) error {
+	all, err := f.recs.Read(ctx)
+	if err != nil {
+		return fleetFailure(err)
+	}
+	there := 0
+	for _, n := range all.Nodes {
+		if node, ok := n.Rollout(o.Channel); ok && o.Selects(node.Labels) {
+			there++
+		}
+	}
+	verb := "rolling out"
+	if o.Kind == rollout.Rollback {
+		verb = "going back to"
+	}
+	fmt.Fprintf(stdio.err, "%s %s@%d: %s\n", verb, o.Channel, o.Version, plural(there, "node"))
+	if there == 0 {
+		fmt.Fprintf(stdio.err, "hotswap: no node that is meant answers: the order waits for one\n")
+	}
+	return nil
+}
+
+// wait shows how an order proceeds, until it is done or halted.
+func (f *control) wait(ctx context.Context, stdio *streams, o rollout.Order, quiet bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var last string
+	var ended error
+	over := false
+	say := func(p rollout.Progress) {
+		if text := progressLine(o, p); text != last && !quiet {
+			last = text
+			fmt.Fprintf(stdio.err, "%s\n", indent(text))
+		}
+	}
+	err := f.recs.WatchChannels(ctx, []string{o.Channel}, "", func(c records.Change) {
+		switch {
+		case over:
+		case c.Order != nil && c.Order.ID != o.ID:
+			over, ended = true, failf(exitFailed, "another order of %s has taken its place: %s@%d", o.Channel, o.Channel, c.Order.Version)
+		case c.Order != nil:
+			o = *c.Order
+		case c.Progress != nil && c.Progress.Of(o):
+			say(*c.Progress)
+			switch c.Progress.Phase {
+			case rollout.Done:
+				over = true
+				if n := len(c.Progress.Failed); n > 0 {
+					fmt.Fprintf(stdio.err, "hotswap: %s failed: see `hotswap fleet status %s`\n", plural(n, "node"), o.Channel)
+				}
+			case rollout.Halted:
+				over, ended = true, failf(exitFailed, "halted: %s", printable.Line(c.Progress.Reason)).
+					withHint("see `hotswap fleet status %s`; then resume or rollback", o.Channel)
+			}
+		}
+		if over {
+			cancel()
+		}
+	})
+	if over {
+		return ended
+	}
+	return fleetFailure(err)
+}
+
+// progressLine says how far an order is.
+func progressLine(o rollout.Order, p rollout.Progress) string {
+	text := string(p.Phase)
+	if len(p.Waves) > 0 && p.Phase != rollout.Done {
+		text += fmt.Sprintf(": wave %d of %d is open", p.Open, len(p.Waves))
+		if p.Open == 0 {
+			text = fmt.Sprintf("%s: no wave of %d is open yet", p.Phase, len(p.Waves))
+		}
+	}
+	if n := len(p.Failed); n > 0 {
+		text += fmt.Sprintf("; %d failed", n)
+	}
+	if n := len(p.Silent); n > 0 {
+		text += fmt.Sprintf("; %d silent", n)
+	}
+	if p.Reason != "" {
+		text += "; " + p.Reason
+	}
+	return fmt.Sprintf("%s@%d %s", o.Channel, o.Version, text)
+}
