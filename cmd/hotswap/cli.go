@@ -54,6 +54,7 @@ type cli struct {
 	DialStdio dialStdioCmd `cmd:"" hidden:""`
 
 	DemoWorker demoWorkerCmd `cmd:"" hidden:""`
+	DemoNode   demoNodeCmd   `cmd:"" hidden:""`
 
 	Mv onlyCp `cmd:"" hidden:""`
 	Rm onlyCp `cmd:"" hidden:""`

@@ -23,21 +23,28 @@ const (
 
 // demoCmd shows a service that works on while its database is pushed and
 // pulled.
-type demoCmd struct{}
+type demoCmd struct {
+	Fleet bool `help:"Show a fleet instead: an engine and five programs, each with its database, to which versions are rolled out."`
+}
 
 // Help is the long description on the command line.
 func (demoCmd) Help() string {
 	return "Makes a temporary database, serves it under load from two processes, a service and its worker, and pushes five new ones over it, with a corrupt one and a pull in between. " +
-		"Fails if a call failed, a read saw two databases at once or a write is missing."
+		"Fails if a call failed, a read saw two databases at once or a write is missing. " +
+		"With --fleet, five processes get what is published: in waves; one version halts at the first node and goes back; one process is killed and catches up."
 }
 
 // Run needs no flags: it brings its own database, service and socket.
-func (demoCmd) Run(ctx context.Context, stdio *streams) error {
+func (c demoCmd) Run(ctx context.Context, stdio *streams) error {
 	exe, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("demo: find this program: %w", err)
 	}
-	err = runDemo(ctx, exe, newDemoPrinter(stdio.out), demoRest)
+	if c.Fleet {
+		err = runFleetDemo(ctx, exe, newDemoPrinter(stdio.out))
+	} else {
+		err = runDemo(ctx, exe, newDemoPrinter(stdio.out), demoRest)
+	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("demo: %w", context.Cause(ctx))
 	}
