@@ -82,10 +82,11 @@ func (o Opener) String() string {
 // whose SQLite may harm a database in WAL mode.
 func openIn(path string) (list []Opener, warnings []string) {
 	list = []Opener{}
+	file, _ := openers.InodeOf(path)
 	for _, p := range openers.At(path) {
 		version := sqlitecode.Of(p.PID)
 		list = append(list, Opener{p.PID, p.Command, version.String()})
-		if warning := version.Warning(p.String()); warning != "" {
+		if warning := version.Warning(p.String()); warning != "" && openers.Writes(p.PID, file) {
 			warnings = append(warnings, warning)
 		}
 	}

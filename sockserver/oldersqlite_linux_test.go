@@ -11,12 +11,13 @@ import (
 func TestTheStatusWarnsOfAnOlderSQLite(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
-		name, mode, number, source string
-		warns                      bool
+		name, mode, opens, number, source string
+		warns                             bool
 	}{
-		{"older", "WAL", "3.40.1", "2022-12-28 14:03:47", true},
-		{"fixed", "WAL", "3.44.6", "2026-03-13 10:00:00", false},
-		{"rollback", "DELETE", "3.40.1", "2022-12-28 14:03:47", false},
+		{"older", "WAL", "<>", "3.40.1", "2022-12-28 14:03:47", true},
+		{"reading", "WAL", "<", "3.40.1", "2022-12-28 14:03:47", false},
+		{"fixed", "WAL", "<>", "3.44.6", "2026-03-13 10:00:00", false},
+		{"rollback", "DELETE", "<>", "3.40.1", "2022-12-28 14:03:47", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := shortDir(t)
@@ -24,7 +25,7 @@ func TestTheStatusWarnsOfAnOlderSQLite(t *testing.T) {
 			if _, err := db.Exec("PRAGMA journal_mode=" + test.mode); err != nil {
 				t.Fatal(err)
 			}
-			other := testenv.StartWith(t, testenv.WithSQLite(t, test.number, test.source), dir+"/db")
+			other := testenv.StartWith(t, testenv.WithSQLite(t, test.number, test.source), test.opens, dir+"/db")
 			s := startServer(t, dir, Config{}, nil)
 			list, err := newTestClient(t, s).Databases(t.Context(), dir+"/db")
 			if err != nil {

@@ -97,6 +97,7 @@ const (
 	StepSchemaPassed    Step = "schema check passed"
 	StepValidate        Step = "running the program's validation"
 	StepValidatePassed  Step = "validation passed"
+	StepOlderSQLite     Step = "an older SQLite" // a warning
 	StepRehearsal       Step = "opening it as the program will"
 	StepRehearsalPassed Step = "the program can open it"
 	StepWaiting         Step = "waiting for holds"

@@ -43,6 +43,44 @@ func Has(pid int, file Inode) bool {
 	return err == nil && open
 }
 
+// Writes reports whether a process has the file open for writing, as far as this one may
+// look at it: true if it can't be told.
+func Writes(pid int, file Inode) bool {
+	proc := "/proc/" + strconv.Itoa(pid)
+	dir, err := openDescriptors(proc)
+	if err != nil {
+		return true
+	}
+	defer unix.Close(dir)
+	names, err := namesIn(dir)
+	for _, name := range names {
+		var st unix.Stat_t
+		if unix.Fstatat(dir, name, &st, 0) != nil || (Inode{Dev: uint64(st.Dev), Ino: st.Ino}) != file {
+			continue
+		}
+		if flags, ok := flagsOf(proc, name); !ok || flags&unix.O_ACCMODE != unix.O_RDONLY {
+			return true
+		}
+	}
+	return err != nil
+}
+
+// flagsOf returns with which flags a process has opened one of its descriptors:
+// proc_pid_fdinfo(5).
+func flagsOf(proc, name string) (flags int64, ok bool) {
+	text, err := os.ReadFile(proc + "/fdinfo/" + name)
+	if err != nil {
+		return 0, false
+	}
+	for line := range strings.Lines(string(text)) {
+		if octal, found := strings.CutPrefix(line, "flags:"); found {
+			flags, err = strconv.ParseInt(strings.TrimSpace(octal), 8, 64)
+			return flags, err == nil
+		}
+	}
+	return 0, false
+}
+
 // Behind reports whether a process has a database open that was at the path before: one over
 // which another was moved, or one whose WAL is still beside the path, though it has what is
 // there now not open.

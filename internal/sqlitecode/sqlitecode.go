@@ -33,16 +33,18 @@ const (
 )
 
 // LosesPages reports whether this SQLite may lose what was committed in WAL mode, when a
-// checkpoint races with a writer (https://sqlite.org/wal.html#the_wal_reset_bug).
+// checkpoint of its own races with a writer of whatever version
+// (https://sqlite.org/wal.html#the_wal_reset_bug). A connection that has the database open for
+// reading only can't checkpoint: it fails before it has changed anything.
 func (v Version) LosesPages() bool { return v.Source >= firstWAL && v.Source < raceFixed }
 
-// Warning says what may happen if whoever it is writes to a database in WAL mode, and what
-// to do; "" if nothing is known to.
+// Warning says what may happen if whoever it is checkpoints a database in WAL mode, and
+// what to do; "" if nothing is known to.
 func (v Version) Warning(who string) string {
 	if !v.LosesPages() {
 		return ""
 	}
-	return who + " has SQLite " + v.String() + ", which can lose commits in WAL mode when it writes or checkpoints beside another connection " +
+	return who + " has SQLite " + v.String() + ", which can lose commits in WAL mode when it checkpoints, as it does by itself, beside one that writes " +
 		"(https://sqlite.org/wal.html#the_wal_reset_bug, fixed in 3.51.3): update it, or open the database there with mode=ro"
 }
 

@@ -30,10 +30,11 @@ func WithSQLite(t testing.TB, number, source string) string {
 	return name
 }
 
-// StartWith starts a program that has a file open, and answers a line with that line.
-func StartWith(t testing.TB, program, file string) *Child {
+// StartWith starts a program that has a file open, as the shell opens it by that operator,
+// "<" or "<>", and answers a line with that line.
+func StartWith(t testing.TB, program, operator, file string) *Child {
 	t.Helper()
-	child := Start(t, exec.Command("sh", "-c", `exec 3<"$2"; exec "$1"`, "sh", program, file))
+	child := Start(t, exec.Command("sh", "-c", `exec 3`+operator+`"$2"; exec "$1"`, "sh", program, file))
 	if _, err := child.In.Write([]byte("\n")); err != nil {
 		t.Fatal(err)
 	}
