@@ -35,6 +35,8 @@ type Config struct {
 	Replicas int
 	// Patient connects in the background if no server answers at first, and keeps trying.
 	Patient bool
+	// Patience is how long one attempt of Retry waits for an answer; 0 means 5 s.
+	Patience time.Duration
 	// Changed, if set, is told when the connection is lost or back.
 	Changed func(connected bool, err error)
 }
@@ -50,9 +52,7 @@ type Engine struct {
 	js     jetstream.JetStream
 	where  string // the servers, for messages
 
-	// denied is the last thing that the server refused for want of a right. It says so on
-	// the connection, and not in answer to a request.
-	denied atomic.Pointer[string]
+	denied atomic.Pointer[denial]
 
 	mu     sync.Mutex // guards chunks, fleet, nodes
 	chunks jetstream.Stream
@@ -107,9 +107,23 @@ func patience(ctx context.Context) time.Duration {
 // told gets what the server says that is no answer.
 func (e *Engine) told(_ *nats.Conn, _ *nats.Subscription, err error) {
 	if errors.Is(err, nats.ErrPermissionViolation) {
-		text := err.Error()
-		e.denied.Store(&text)
+		e.denied.Store(&denial{err.Error(), time.Now()})
 	}
+}
+
+// denial is what the server refused for want of a right. It says so on the connection, and
+// not in answer to a request, which gets none.
+type denial struct {
+	text string
+	at   time.Time
+}
+
+// deniedSince returns what was refused since then, "" if nothing.
+func (e *Engine) deniedSince(t time.Time) string {
+	if d := e.denied.Load(); d != nil && !d.at.Before(t) {
+		return d.text
+	}
+	return ""
 }
 
 // Conn returns the connection.
@@ -145,6 +159,9 @@ func (e *Engine) bucket(ctx context.Context, name string, known *jetstream.KeyVa
 		return *known, nil
 	}
 	kv, err := e.js.KeyValue(ctx, name)
+	if errors.Is(err, nats.ErrNoResponders) {
+		err = jetstream.ErrJetStreamNotEnabled // else at least one would say that it does not know
+	}
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		if err = e.makeBucket(ctx, name); err == nil {
 			kv, err = e.js.KeyValue(ctx, name)
@@ -165,6 +182,9 @@ func (e *Engine) Chunks(ctx context.Context) (jetstream.Stream, error) {
 		return e.chunks, nil
 	}
 	stream, err := e.js.Stream(ctx, ChunkStream)
+	if errors.Is(err, nats.ErrNoResponders) {
+		err = jetstream.ErrJetStreamNotEnabled
+	}
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		stream, err = e.makeStream(ctx, chunkStream())
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -74,7 +75,7 @@ func (e *Engine) kind(err error) (kind error, hint string) {
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount),
 		code(err) == codeNotEnabledAccount:
 		return ErrNoJetStream, "start it with JetStream: `hotswap fleet serve`, or nats-server -js; and enable it for the account"
-	case code(err) == codeStorage, strings.Contains(text, "maximum bytes exceeded"), strings.Contains(text, "no space left"),
+	case code(err) == codeStorage, code(err) == codeResources, strings.Contains(text, "maximum bytes exceeded"), strings.Contains(text, "no space left"),
 		strings.Contains(text, "resource limits exceeded"), strings.Contains(text, "insufficient storage"):
 		return ErrFull, "remove old versions with `hotswap fleet gc --keep N`, or raise its limit"
 	case errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrDisconnected),
@@ -89,8 +90,8 @@ func (e *Engine) kind(err error) (kind error, hint string) {
 
 // silence is why there was no answer.
 func (e *Engine) silence(err error) (kind error, hint string) {
-	if denied := e.denied.Swap(nil); denied != nil {
-		return ErrNotPermitted, *denied
+	if denied := e.deniedSince(time.Now().Add(-2 * requestPatience)); denied != "" {
+		return ErrNotPermitted, denied
 	}
 	if e.conn != nil && !e.conn.IsConnected() {
 		return ErrUnreachable, "the connection is lost"

@@ -14,8 +14,6 @@ func (e *Engine) FromLeader(ctx context.Context, stream, subject string) ([]byte
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestPatience)
-	defer cancel()
 	answer, err := e.conn.RequestWithContext(ctx, jetstream.DefaultAPIPrefix+"STREAM.MSG.GET."+stream, request)
 	if err != nil {
 		return nil, err

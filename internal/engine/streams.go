@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -75,8 +76,11 @@ func (e *Engine) makeStream(ctx context.Context, config jetstream.StreamConfig) 
 // The codes of errors of JetStream's that nats.go has no names for.
 const (
 	codeNoPeers           = 10005
+	codeNoLeader          = 10008
+	codeNotAvailable      = 10009
 	codeNotEnabledAccount = 10039
 	codeNotFound          = 10037
+	codeResources         = 10023
 	codeStorage           = 10047
 	codeNoReplicas        = 10074
 )
@@ -98,21 +102,32 @@ type Entries map[string]jetstream.KeyValueEntry
 // ReadUpTo reads the keys of a bucket that match, with everything that was written before
 // the revision, which is of a write to one of them. It waits until that write has come by:
 // a server that is behind has it later than others.
-func (e *Engine) ReadUpTo(ctx context.Context, kv jetstream.KeyValue, revision uint64, keys ...string) (Entries, error) {
+func (e *Engine) ReadUpTo(ctx context.Context, kv jetstream.KeyValue, revision uint64, keys ...string) (all Entries, err error) {
+	err = e.Retry(ctx, func(ctx context.Context) (err error) {
+		all, err = readUpTo(ctx, kv, revision, keys)
+		return err
+	})
+	if err != nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return all, e.Explain("read the bucket "+kv.Bucket(), err)
+}
+
+func readUpTo(ctx context.Context, kv jetstream.KeyValue, revision uint64, keys []string) (Entries, error) {
 	watch, err := kv.WatchFiltered(ctx, keys)
 	if err != nil {
-		return nil, e.Explain("read the bucket "+kv.Bucket(), err)
+		return nil, err
 	}
 	defer watch.Stop()
 	all, seen := Entries{}, uint64(0)
-	timeout := time.NewTimer(requestPatience)
-	defer timeout.Stop()
 	for initial := false; !initial || seen < revision; {
 		select {
 		case entry, ok := <-watch.Updates():
 			switch {
+			case !ok && ctx.Err() == nil:
+				return nil, nats.ErrConnectionClosed
 			case !ok:
-				return nil, e.Explain("read the bucket "+kv.Bucket(), errors.New("the connection was closed"))
+				return nil, ctx.Err()
 			case entry == nil:
 				initial = true
 				continue
@@ -122,11 +137,8 @@ func (e *Engine) ReadUpTo(ctx context.Context, kv jetstream.KeyValue, revision u
 				delete(all, entry.Key())
 			}
 			seen = max(seen, entry.Revision())
-			timeout.Reset(requestPatience)
-		case <-timeout.C:
-			return nil, e.Explain("read the bucket "+kv.Bucket(), fmt.Errorf("%w: revision %d has not come", ErrSilent, revision))
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return nil, fmt.Errorf("%w: revision %d has not come", ctx.Err(), revision)
 		}
 	}
 	return all, nil

@@ -18,26 +18,37 @@ const mostChunk = 512 << 10
 
 // put writes a chunk, and returns when the engine has it.
 func (r *Repository) put(ctx context.Context, n name, chunk []byte) error {
-	_, err := r.engine.JetStream().Publish(ctx, engine.ChunkSubject(n.String()), chunk)
-	if err != nil {
-		return r.engine.Explain("publish", ended(ctx, err))
-	}
-	return nil
+	err := r.engine.Retry(ctx, func(ctx context.Context) error {
+		_, err := r.engine.JetStream().Publish(ctx, engine.ChunkSubject(n.String()), chunk)
+		return err
+	})
+	return r.engine.Explain("publish", ended(ctx, err))
 }
 
 // get reads a chunk. Any server may answer, and one that is behind may not have it yet, or
 // have it damaged: then the leader is asked.
 func (r *Repository) get(ctx context.Context, n name) ([]byte, error) {
 	subject := engine.ChunkSubject(n.String())
-	message, err := r.chunks.GetLastMsgForSubject(ctx, subject)
-	if err == nil && nameOf(message.Data) == n {
-		return message.Data, nil
+	var data []byte
+	err := r.engine.Retry(ctx, func(ctx context.Context) error {
+		message, err := r.chunks.GetLastMsgForSubject(ctx, subject)
+		if err == nil {
+			data = message.Data
+		}
+		return err
+	})
+	if err == nil && nameOf(data) == n {
+		return data, nil
 	}
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+	if ctx.Err() == nil {
+		err = r.engine.Retry(ctx, func(ctx context.Context) (err error) {
+			data, err = r.engine.FromLeader(ctx, engine.ChunkStream, subject)
+			return err
+		})
 	}
-	data, err := r.engine.FromLeader(ctx, engine.ChunkStream, subject)
 	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return nil, fmt.Errorf("%w: %s is not there", ErrChunk, n)
 	case err != nil:
@@ -50,7 +61,7 @@ func (r *Repository) get(ctx context.Context, n name) ([]byte, error) {
 
 // ended is the cause of the end of a context, if that is why something failed.
 func ended(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return err

@@ -43,14 +43,22 @@ func (r *Repository) declare(ctx context.Context, channel string, opts PublishOp
 		return nil, nil, err
 	}
 	for {
-		number, err := r.nextNumber(ctx, channel)
+		var number uint64
+		err := r.engine.Retry(ctx, func(ctx context.Context) (err error) {
+			number, err = r.nextNumber(ctx, channel)
+			return err
+		})
 		if err != nil {
 			return nil, nil, r.engine.Explain("take a number", ended(ctx, err))
 		}
 		v := Version{channel, number}
-		revision, err := r.fleet.Create(ctx, v.key(), value, jetstream.KeyTTL(opts.ttl()))
+		var revision uint64
+		err = r.engine.Retry(ctx, func(ctx context.Context) (err error) {
+			revision, err = r.fleet.Create(ctx, v.key(), value, jetstream.KeyTTL(opts.ttl()))
+			return err
+		})
 		if errors.Is(err, jetstream.ErrKeyExists) {
-			continue // the counter was lost
+			continue // the counter was lost; or it is ours, and we were not told: then it expires
 		}
 		if err != nil {
 			return nil, nil, r.engine.Explain("declare "+v.String(), ended(ctx, err))
@@ -162,23 +170,25 @@ func (i *intent) commit(ctx context.Context, rec record) (revision uint64, err e
 	if err != nil {
 		return 0, err
 	}
-	for try := 0; ; try++ {
-		revision, err = i.r.fleet.Update(ctx, i.v.key(), value, i.revision)
-		if err == nil {
-			return revision, nil
+	err = i.r.engine.Retry(ctx, func(ctx context.Context) (err error) {
+		if revision, err = i.r.fleet.Update(ctx, i.v.key(), value, i.revision); err == nil {
+			return nil
 		}
-		if again, ours := i.ours(ctx, value); ours { // the answer was lost
-			return again, nil
+		// What was not answered may have been done: this, or the last renewal.
+		if again, ours := i.ours(ctx, value); ours {
+			revision = again
+			return nil
 		}
-		if again, ours := i.ours(ctx, i.value); ours && try < 3 && ctx.Err() == nil {
+		if again, ours := i.ours(ctx, i.value); ours && again != i.revision {
 			i.revision = again
-			continue
+			revision, err = i.r.fleet.Update(ctx, i.v.key(), value, i.revision)
 		}
-		if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
-			return 0, i.lost()
-		}
-		return 0, i.r.engine.Explain("publish "+i.v.String(), ended(ctx, err))
+		return err
+	})
+	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+		return 0, i.lost()
 	}
+	return revision, i.r.engine.Explain("publish "+i.v.String(), ended(ctx, err))
 }
 
 // withdraw removes the intent of a publishing that has failed. If it can't, the intent

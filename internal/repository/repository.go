@@ -70,7 +70,11 @@ func (t Trust) versions(entries engine.Entries, channel string) (all []Published
 // Manifest returns a version. The error is ErrNotPublished, ErrUntrusted or ErrManifest if
 // it can't be used.
 func (r *Repository) Manifest(ctx context.Context, v Version) (Published, error) {
-	entry, err := r.fleet.Get(ctx, v.key())
+	var entry jetstream.KeyValueEntry
+	err := r.engine.Retry(ctx, func(ctx context.Context) (err error) {
+		entry, err = r.fleet.Get(ctx, v.key())
+		return err
+	})
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return Published{}, r.missing(ctx, v)
 	}

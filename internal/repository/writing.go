@@ -204,7 +204,11 @@ func (w *writing) sent() Sent {
 // present asks the leader whether all chunks are there. That of those that were just
 // acknowledged is known; but a version must not be built on what somebody has removed.
 func (r *Repository) present(ctx context.Context, names map[name]bool) error {
-	info, err := r.chunks.Info(ctx, jetstream.WithSubjectFilter(engine.ChunkSubjects))
+	var info *jetstream.StreamInfo
+	err := r.engine.Retry(ctx, func(ctx context.Context) (err error) {
+		info, err = r.chunks.Info(ctx, jetstream.WithSubjectFilter(engine.ChunkSubjects))
+		return err
+	})
 	if err != nil {
 		return r.engine.Explain("look for the chunks", ended(ctx, err))
 	}
