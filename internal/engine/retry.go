@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
+	"net"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -51,8 +53,11 @@ func unanswered(err error) bool {
 	case codeNoLeader, codeNotAvailable:
 		return true
 	}
+	if _, network := errors.AsType[net.Error](err); network { // the connection broke under it
+		return true
+	}
 	for _, kind := range []error{context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrDisconnected,
-		nats.ErrConnectionReconnecting, jetstream.ErrNoStreamResponse} {
+		nats.ErrConnectionReconnecting, nats.ErrStaleConnection, io.EOF, jetstream.ErrNoStreamResponse} {
 		if errors.Is(err, kind) {
 			return true
 		}

@@ -4,54 +4,69 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Headers calls each for the messages of a stream up to a sequence, with their sizes and
-// without reading what they have.
-func (e *Engine) Headers(ctx context.Context, stream jetstream.Stream, last uint64, each func(subject string, sequence, size uint64)) error {
-	name := stream.CachedInfo().Config.Name
+// Message is one of a stream, without what it has.
+type Message struct {
+	Subject        string
+	Sequence, Size uint64
+}
+
+// listAttempts is how often a listing is begun again that stops coming.
+const listAttempts = 5
+
+// List lists the messages of a stream up to a sequence, without reading what they have.
+// A server that is behind may lack some.
+func (e *Engine) List(ctx context.Context, stream jetstream.Stream, last uint64) (all []Message, err error) {
+	for range listAttempts {
+		all, err = list(ctx, stream, last)
+		if err == nil || ctx.Err() != nil || !unanswered(err) {
+			break
+		}
+	}
+	if err != nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return all, e.Explain("list the stream "+stream.CachedInfo().Config.Name, err)
+}
+
+func list(ctx context.Context, stream jetstream.Stream, last uint64) (all []Message, err error) {
 	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{HeadersOnly: true})
 	if err != nil {
-		return e.Explain("list the stream "+name, err)
+		return nil, err
 	}
 	info, err := consumer.Info(ctx)
-	if err != nil {
-		return e.Explain("list the stream "+name, err)
-	}
-	if info.NumPending == 0 {
-		return nil
+	if err != nil || info.NumPending == 0 {
+		return nil, err
 	}
 	messages, err := consumer.Messages()
 	if err != nil {
-		return e.Explain("list the stream "+name, err)
+		return nil, err
 	}
 	defer messages.Stop()
-	for {
-		m, err := messages.Next(jetstream.NextMaxWait(requestPatience))
+	for ctx.Err() == nil {
+		m, err := messages.Next(jetstream.NextMaxWait(attemptPatience))
 		if err != nil {
-			return e.Explain("list the stream "+name, err)
+			return nil, err
 		}
 		meta, err := m.Metadata()
 		if err != nil {
-			return fmt.Errorf("list the stream %s: %w", name, err)
+			return nil, err
 		}
-		if meta.Sequence.Stream > last {
-			return nil
+		if meta.Sequence.Stream <= last {
+			size, _ := strconv.ParseUint(m.Headers().Get("Nats-Msg-Size"), 10, 64)
+			all = append(all, Message{m.Subject(), meta.Sequence.Stream, size})
 		}
-		var size uint64
-		fmt.Sscan(m.Headers().Get("Nats-Msg-Size"), &size)
-		each(m.Subject(), meta.Sequence.Stream, size)
-		if meta.NumPending == 0 || meta.Sequence.Stream == last {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+		if meta.NumPending == 0 || meta.Sequence.Stream >= last {
+			return all, nil
 		}
 	}
+	return nil, ctx.Err()
 }
 
 // DeleteSequence removes one message, if it is still there under that sequence.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -102,15 +103,36 @@ type Entries map[string]jetstream.KeyValueEntry
 // ReadUpTo reads the keys of a bucket that match, with everything that was written before
 // the revision, which is of a write to one of them. It waits until that write has come by:
 // a server that is behind has it later than others.
+//
+// A revision of 0 means whatever the leader knows as the last one. That is as fresh as
+// listings need to be; it decides nothing.
 func (e *Engine) ReadUpTo(ctx context.Context, kv jetstream.KeyValue, revision uint64, keys ...string) (all Entries, err error) {
 	err = e.Retry(ctx, func(ctx context.Context) (err error) {
-		all, err = readUpTo(ctx, kv, revision, keys)
+		upTo := revision
+		if upTo == 0 {
+			if upTo, err = e.lastOf(ctx, kv, keys); err != nil {
+				return err
+			}
+		}
+		all, err = readUpTo(ctx, kv, upTo, slices.Clone(keys)) // which it changes
 		return err
 	})
 	if err != nil && ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	return all, e.Explain("read the bucket "+kv.Bucket(), err)
+}
+
+// lastOf is the revision that was written last to a key that matches.
+func (e *Engine) lastOf(ctx context.Context, kv jetstream.KeyValue, keys []string) (last uint64, err error) {
+	for _, key := range keys {
+		_, sequence, err := e.FromLeader(ctx, "KV_"+kv.Bucket(), "$KV."+kv.Bucket()+"."+key)
+		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+			return 0, err
+		}
+		last = max(last, sequence)
+	}
+	return last, nil
 }
 
 func readUpTo(ctx context.Context, kv jetstream.KeyValue, revision uint64, keys []string) (Entries, error) {

@@ -42,7 +42,7 @@ func (r *Repository) get(ctx context.Context, n name) ([]byte, error) {
 	}
 	if ctx.Err() == nil {
 		err = r.engine.Retry(ctx, func(ctx context.Context) (err error) {
-			data, err = r.engine.FromLeader(ctx, engine.ChunkStream, subject)
+			data, _, err = r.engine.FromLeader(ctx, engine.ChunkStream, subject)
 			return err
 		})
 	}

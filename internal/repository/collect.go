@@ -8,11 +8,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"golang.org/x/sync/errgroup"
 
 	"hotswap/internal/engine"
 )
@@ -271,56 +269,4 @@ func (g *collection) namesOf(ctx context.Context, e versionEntry) (map[name]bool
 func (g *collection) removed(ctx context.Context, e versionEntry) bool {
 	_, err := g.r.fleet.Get(ctx, e.version.key())
 	return errors.Is(err, jetstream.ErrKeyNotFound)
-}
-
-// sweep removes the chunks up to a sequence that are not named.
-func (g *collection) sweep(ctx context.Context, named map[name]bool, last uint64) error {
-	chunks, kept, err := g.unnamed(ctx, named, last)
-	if err != nil {
-		return err
-	}
-	g.done.Kept = kept
-	g.at("listed")
-	var removed, bytes atomic.Uint64
-	group, working := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
-	for _, c := range chunks {
-		if g.opts.DryRun {
-			removed.Add(1)
-			bytes.Add(c.size)
-			continue
-		}
-		if working.Err() != nil {
-			break
-		}
-		group.Go(func() error {
-			gone, err := g.r.engine.DeleteSequence(working, g.r.chunks, c.sequence)
-			if gone {
-				removed.Add(1)
-				bytes.Add(c.size)
-			}
-			return err
-		})
-	}
-	if err = group.Wait(); err == nil {
-		err = ctx.Err()
-	}
-	g.done.Chunks, g.done.Bytes = int(removed.Load()), bytes.Load()
-	return err
-}
-
-// stored is a chunk in the stream.
-type stored struct{ sequence, size uint64 }
-
-// unnamed lists the chunks up to a sequence that are not named, without reading them.
-func (g *collection) unnamed(ctx context.Context, named map[name]bool, last uint64) (chunks []stored, kept int, err error) {
-	err = g.r.engine.Headers(ctx, g.r.chunks, last, func(subject string, sequence, size uint64) {
-		n, err := parseName(engine.ChunkName(subject))
-		if err == nil && named[n] {
-			kept++
-			return
-		}
-		chunks = append(chunks, stored{sequence, size})
-	})
-	return chunks, kept, err
 }
