@@ -2,6 +2,7 @@ package sockserver
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -36,73 +37,94 @@ const (
 // errWhole says that the database is to be transferred whole.
 var errWhole = errors.New("what differs is of no use")
 
-// holding is a snapshot that the server holds for this client.
+// holding is a snapshot that the server holds for this client, for as long as there is a
+// connection that all about it goes through: a client that is killed leaves nothing.
 type holding struct {
-	client *Client
+	http   *http.Client
 	id     string
 	size   int64
 	layout extents.Layout
 }
 
-// hold has the server hold a snapshot. hashes has those of its groups, and its SHA-256.
+// hold has the server hold a snapshot. hashes has those of its groups.
 func (c *Client) hold(ctx context.Context, query url.Values, layout extents.Layout) (h *holding, hashes io.ReadCloser, err error) {
 	query.Set(paramExtent, strconv.FormatInt(layout.Extent, 10))
 	query.Set(paramKey, hex.EncodeToString(layout.Key[:]))
-	res, err := c.post(ctx, "/v1/held", query, nil)
+	h = &holding{http: httpClient(c.socket, c.dial), layout: layout}
+	res, err := h.post(ctx, "/v1/held", query, nil)
 	if err != nil {
+		h.close()
 		return nil, nil, err
 	}
-	h = &holding{client: c, id: res.Header.Get(headerHeld), layout: layout}
+	h.id = res.Header.Get(headerHeld)
 	h.size, err = strconv.ParseInt(res.Header.Get(headerSize), 10, 64)
 	if err == nil {
 		err = layout.Check(h.size)
 	}
 	if err != nil || h.id == "" {
 		res.Body.Close()
+		h.close()
 		return nil, nil, fmt.Errorf("the answer is not of a held snapshot: %s %q, %s %q",
 			headerHeld, h.id, headerSize, res.Header.Get(headerSize))
 	}
 	return h, res.Body, nil
 }
 
+// close ends the connection.
+func (h *holding) close() { h.http.CloseIdleConnections() }
+
 // release has the server release the snapshot.
 func (h *holding) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
-	if res, err := h.client.post(ctx, "/v1/held/release", url.Values{paramHeld: {h.id}}, nil); err == nil {
+	if res, err := h.post(ctx, "/v1/held/release", url.Values{paramHeld: {h.id}}, nil); err == nil {
 		res.Body.Close()
 	}
 }
 
 // compare finds what of the newer one differs, of the snapshot and of mine.
-func (h *holding) compare(ctx context.Context, hashes io.Reader, mine io.ReaderAt, size int64, theirsIsNewer bool) (differing extents.Set, sum [32]byte, err error) {
+func (h *holding) compare(ctx context.Context, hashes io.Reader, mine io.ReaderAt, size int64, theirsIsNewer bool) (differing extents.Set, err error) {
 	diff := extents.NewDiff(h.layout, mine, size, h.size, theirsIsNewer)
-	if sum, err = diff.Compare(ctx, hashes); err != nil {
-		return differing, sum, err
+	if err := diff.Compare(ctx, hashes); err != nil {
+		return differing, err
 	}
-	if _, err := io.Copy(io.Discard, io.LimitReader(hashes, int64(len(sum))+1)); err != nil {
-		return differing, sum, err
+	if err := ended(hashes); err != nil {
+		return differing, err
 	}
-	for groups, more := diff.Ask(); more; groups, more = diff.Ask() {
-		res, err := h.client.post(ctx, "/v1/held/hashes", url.Values{paramHeld: {h.id}}, groups.Bitmap())
-		if err != nil {
-			return differing, sum, err
+	for {
+		groups, more, err := diff.Ask()
+		if err != nil || !more {
+			return diff.Differing(), err
 		}
-		err = diff.Answer(ctx, res.Body)
+		res, err := h.post(ctx, "/v1/held/hashes", url.Values{paramHeld: {h.id}}, groups.Bitmap())
+		if err != nil {
+			return differing, err
+		}
+		err = cmp.Or(diff.Answer(ctx, res.Body), ended(res.Body))
 		res.Body.Close()
 		if err != nil {
-			return differing, sum, err
+			return differing, err
 		}
 	}
-	return diff.Differing(), sum, nil
 }
 
-func (c *Client) post(ctx context.Context, path string, query url.Values, body []byte) (*http.Response, error) {
+// ended demands that an answer has ended: its connection is used again only then.
+func ended(answer io.Reader) error {
+	if n, err := io.CopyN(io.Discard, answer, 1); n > 0 {
+		return errors.New("more came than the hashes")
+	} else if err != io.EOF {
+		return err
+	}
+	return nil
+}
+
+func (h *holding) post(ctx context.Context, path string, query url.Values, body []byte) (*http.Response, error) {
 	req, err := newRequest(ctx, http.MethodPost, path, query, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	return send(c.commands, req)
+	req.Header.Set(headerHeld, heldConnection)
+	return send(h.http, req)
 }
 
 // layoutOf returns the layout for a database file, and its size.
@@ -141,12 +163,15 @@ func (c *Client) pushDifference(ctx context.Context, path string, src io.Reader,
 	if err != nil {
 		return report, wholeUnless(ctx)
 	}
+	defer h.close()
 	defer func() {
 		if err != nil || report.Unchanged {
 			h.release(ctx)
 		}
 	}()
-	differing, sum, err := h.compare(ctx, hashes, file, size, false)
+	sum := extents.StartSum(ctx, file, size)
+	defer sum.Stop()
+	differing, err := h.compare(ctx, hashes, file, size, false)
 	hashes.Close()
 	if err != nil {
 		return report, wholeUnless(ctx)
@@ -155,8 +180,8 @@ func (c *Client) pushDifference(ctx context.Context, path string, src io.Reader,
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		header := extents.Header{Extent: layout.Extent, Size: size, SHA256: sum}
-		write.CloseWithError(extents.Write(ctx, write, header, file, differing, func(int64) {}))
+		header := extents.Header{Extent: layout.Extent, Size: size}
+		write.CloseWithError(extents.Write(ctx, write, header, file, differing, sum.Wait, func(int64) {}))
 	}()
 	defer func() { read.Close(); <-written }()
 	params.held, params.Size, params.Digest = h.id, 0, false // the patch has a digest of its own
@@ -193,12 +218,13 @@ func (c *Client) pullDifference(ctx context.Context, path string, dst io.Writer,
 	if err != nil {
 		return report, wholeUnless(ctx)
 	}
+	defer h.close()
 	defer func() {
 		if err != nil {
 			h.release(ctx)
 		}
 	}()
-	differing, _, err := h.compare(ctx, hashes, mine, size, true)
+	differing, err := h.compare(ctx, hashes, mine, size, true)
 	hashes.Close()
 	if err != nil {
 		return report, wholeUnless(ctx)
@@ -206,7 +232,7 @@ func (c *Client) pullDifference(ctx context.Context, path string, dst io.Writer,
 	query = url.Values{paramHeld: {h.id}}
 	params.setNames(query)
 	params.setTag(query)
-	res, err := c.post(ctx, "/v1/held/patch", query, differing.Bitmap())
+	res, err := h.post(ctx, "/v1/held/patch", query, differing.Bitmap())
 	if err != nil {
 		return report, wholeUnless(ctx)
 	}
@@ -227,7 +253,7 @@ func (c *Client) pullDifference(ctx context.Context, path string, dst io.Writer,
 	case err != nil:
 		return report, err
 	}
-	return patchReport(res, path, params.Dest, patch.Header)
+	return patchReport(res, path, params.Dest, patch)
 }
 
 // answerBody tells why an answer breaks off.
@@ -258,13 +284,14 @@ func rewind(dst io.Writer) bool {
 }
 
 // patchReport returns the report behind a patch, or what is known without it.
-func patchReport(res *http.Response, path, dest string, header extents.Header) (swapper.Report, error) {
+func patchReport(res *http.Response, path, dest string, patch *extents.Reader) (swapper.Report, error) {
 	report := swapper.Report{Source: path, Target: dest}
 	if encoded := res.Trailer.Get(trailerReport); encoded != "" {
 		if err := json.Unmarshal([]byte(encoded), &report); err != nil {
 			return report, fmt.Errorf("%w: read the report: %w", ErrIncomplete, err)
 		}
 	}
-	report.Bytes, report.SHA256 = header.Size, hex.EncodeToString(header.SHA256[:])
+	sum := patch.SHA256()
+	report.Bytes, report.SHA256 = patch.Size, hex.EncodeToString(sum[:])
 	return report, nil
 }

@@ -62,6 +62,8 @@ type connection struct {
 	since   time.Time // when it got into it
 	peer    peer
 	refusal *Problem // nil for a peer that is admitted
+	gone    context.Context
+	leave   func() // ends gone
 }
 
 func newConnections(cfg Config) *connections {
@@ -72,6 +74,7 @@ func newConnections(cfg Config) *connections {
 // that it returns is to be answered at once: there is no room.
 func (c *connections) enter(conn net.Conn) *Problem {
 	entered := &connection{state: http.StateNew, since: time.Now()}
+	entered.gone, entered.leave = context.WithCancel(context.Background())
 	entered.peer, entered.refusal = c.cfg.admit(conn)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -122,6 +125,7 @@ func (c *connections) context(ctx context.Context, conn net.Conn) context.Contex
 		return ctx // closed meanwhile
 	}
 	ctx = context.WithValue(ctx, connKey{}, conn)
+	ctx = context.WithValue(ctx, goneKey{}, entered.gone)
 	if entered.peer.known {
 		ctx = context.WithValue(ctx, peerKey{}, entered.peer)
 	}
@@ -131,11 +135,26 @@ func (c *connections) context(ctx context.Context, conn net.Conn) context.Contex
 	return ctx
 }
 
+// goneKey is of a context that ends with the request's connection.
+type goneKey struct{}
+
+// goneOf returns it; one that never ends, of a request to a Handler, which knows no
+// connections.
+func goneOf(ctx context.Context) context.Context {
+	if gone, ok := ctx.Value(goneKey{}).(context.Context); ok {
+		return gone
+	}
+	return context.Background()
+}
+
 // track is a server's ConnState hook.
 func (c *connections) track(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if state == http.StateClosed || state == http.StateHijacked {
+		if one := c.all[conn]; one != nil {
+			one.leave()
+		}
 		delete(c.all, conn)
 		c.checkQuietLocked()
 		return

@@ -24,13 +24,16 @@ import (
 // with other requests between, and the database goes on; nothing is locked meanwhile.
 
 const (
-	headerHeld     = "Hotswap-Held" // the id of the snapshot that was taken
+	// headerHeld is the id of the snapshot that was taken, in the answer. In the request
+	// it asks to have that released with the connection.
+	headerHeld     = "Hotswap-Held"
+	heldConnection = "connection"
 	patchMediaType = "application/vnd.hotswap.patch"
 	binaryType     = "application/octet-stream"
 )
 
 // serveHold is POST /v1/held: it takes a snapshot and holds it. The answer has the hashes
-// of its groups, and its SHA-256.
+// of its groups.
 func (a *api) serveHold(w http.ResponseWriter, r *http.Request, cmd *command) error {
 	q, err := parseQuery(r, paramPath, paramID, paramExtent, paramKey, paramIfChanged, paramCheck, paramQuick, paramSkipConstraintCheck)
 	if err != nil {
@@ -56,7 +59,10 @@ func (a *api) serveHold(w http.ResponseWriter, r *http.Request, cmd *command) er
 		w.WriteHeader(http.StatusNoContent) // the push that is to come would do nothing
 		return nil
 	}
-	h := &heldSnapshot{id: NewID(), path: db.Path(), layout: layout}
+	h := &heldSnapshot{id: NewID(), path: db.Path(), layout: layout, gone: context.Background()}
+	if r.Header.Get(headerHeld) == heldConnection {
+		h.gone = goneOf(r.Context())
+	}
 	if h.free, err = a.pullSlot(); err != nil {
 		return err
 	}
@@ -73,24 +79,26 @@ func (a *api) serveHold(w http.ResponseWriter, r *http.Request, cmd *command) er
 	if err := layout.Check(h.Size()); err != nil {
 		return badRequest("parameter %q: %v", paramExtent, err)
 	}
+	groups := layout.Groups(h.Size())
 	body := newSnapshotBody(r.Context(), w, a)
 	defer body.guard.linger()
 	body.start(binaryType, http.Header{
 		headerHeld:       {h.id},
 		headerSize:       {strconv.FormatInt(h.Size(), 10)},
-		"Content-Length": {strconv.Itoa(layout.Groups(h.Size())*extents.HashSize + len(h.sha256))},
+		"Content-Length": {strconv.Itoa(groups * extents.HashSize)},
 	})
-	h.sha256, err = layout.HashGroups(r.Context(), h, h.Size(), func(hash extents.Hash) error {
-		_, err := body.Write(hash[:])
+	var last []byte // its client may make its next request once it has them
+	err = layout.HashGroups(r.Context(), h, h.Size(), groups, func(hash extents.Hash) error {
+		_, err := body.Write(last)
+		last = append(last[:0], hash[:]...)
 		return err
 	})
 	if err != nil {
 		return causeOf(r.Context(), err)
 	}
-	h.report.SHA256 = hex.EncodeToString(h.sha256[:])
 	kept = true
-	a.held.put(h) // before its client knows all that the next request takes
-	_, err = body.Write(h.sha256[:])
+	a.held.put(h)
+	_, err = body.Write(last)
 	return err
 }
 
@@ -137,7 +145,7 @@ func (a *api) serveHashes(w http.ResponseWriter, r *http.Request, cmd *command) 
 	body := newSnapshotBody(r.Context(), w, a)
 	defer body.guard.linger()
 	body.start(binaryType, http.Header{"Content-Length": {strconv.Itoa(length)}})
-	var last []byte // its client may make its next request once it has them
+	var last []byte // as in serveHold
 	err = h.layout.HashExtents(r.Context(), h, h.Size(), groups, func(_ int, hashes []byte) error {
 		_, err := body.Write(last)
 		last = append(last[:0], hashes...)
@@ -195,20 +203,24 @@ func (a *api) servePatch(w http.ResponseWriter, r *http.Request, cmd *command) e
 	}
 	defer tagging.Wait()
 	defer cancel()
+	sum := extents.StartSum(ctx, h, h.Size())
+	defer sum.Stop()
 	body := newSnapshotBody(r.Context(), w, a)
 	body.tagged = tagged
 	defer body.guard.linger()
 	body.start(patchMediaType, http.Header{"Trailer": {body.trailers()}})
-	header := extents.Header{Extent: h.layout.Extent, Size: h.Size(), SHA256: h.sha256}
-	err = extents.Write(r.Context(), body, header, h, differing, func(sent int64) {
+	header := extents.Header{Extent: h.layout.Extent, Size: h.Size()}
+	err = extents.Write(r.Context(), body, header, h, differing, sum.Wait, func(sent int64) {
 		event := newEvent(swapper.StepSending, fmt.Sprintf("sent %d of %d bytes", sent, total))
 		event.Done, event.Total = sent, total
 		cmd.notify(event)
 	})
 	tagging.Wait()
-	if err = cmp.Or(err, tagErr); err != nil {
+	digest, sumErr := sum.Wait()
+	if err = cmp.Or(err, tagErr, sumErr); err != nil {
 		return causeOf(r.Context(), err)
 	}
+	report.SHA256 = hex.EncodeToString(digest[:])
 	if tagged {
 		w.Header().Set(trailerTag, quoteTag(report.Tag))
 	}
@@ -275,12 +287,14 @@ var _ transfer.PatchSource = (*patchSource)(nil)
 
 func (p *patchSource) Base() transfer.Held { return p.base }
 
-func (p *patchSource) Begin() (size int64, sum [32]byte, err error) {
+func (p *patchSource) Begin() (size int64, err error) {
 	if p.reader, err = extents.NewReader(p.requestBody); err != nil {
-		return 0, sum, err
+		return 0, err
 	}
-	return p.reader.Size, p.reader.SHA256, nil
+	return p.reader.Size, nil
 }
+
+func (p *patchSource) SHA256() [32]byte { return p.reader.SHA256() }
 
 func (p *patchSource) Next() (int64, []byte, error) { return p.reader.Next() }
 

@@ -27,18 +27,28 @@ func (d *difference) held() *holding {
 		d.t.Fatal(err)
 	}
 	defer hashes.Close()
-	if n, err := io.Copy(io.Discard, hashes); err != nil || n != int64(h.layout.Groups(h.size)*extents.HashSize+32) {
+	if n, err := io.Copy(io.Discard, hashes); err != nil || n != int64(h.layout.Groups(h.size)*extents.HashSize) {
 		d.t.Fatalf("%d bytes, %v", n, err)
 	}
 	return h
+}
+
+// post is a request about it, of a client that asks for nothing with the connection.
+func (d *difference) post(path string, query url.Values, body []byte) (*http.Response, error) {
+	req, err := newRequest(d.t.Context(), http.MethodPost, path, query, bytes.NewReader(body))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return send(d.far.commands, req)
 }
 
 // patch is one that makes some bytes.
 func (d *difference) patch(size int64, sum [32]byte) []byte {
 	d.t.Helper()
 	var b bytes.Buffer
-	header := extents.Header{Extent: 4096, Size: size, SHA256: sum}
-	if err := extents.Write(d.t.Context(), &b, header, bytes.NewReader(nil), extents.NewSet(0), func(int64) {}); err != nil {
+	header := extents.Header{Extent: 4096, Size: size}
+	whole := func() ([32]byte, error) { return sum, nil }
+	if err := extents.Write(d.t.Context(), &b, header, bytes.NewReader(nil), extents.NewSet(0), whole, func(int64) {}); err != nil {
 		d.t.Fatal(err)
 	}
 	return b.Bytes()
@@ -79,7 +89,7 @@ func TestWhatIsNoDifferenceChangesNothing(t *testing.T) {
 	}
 
 	post := func(path string, query url.Values, body string) error {
-		res, err := d.far.post(t.Context(), path, query, []byte(body))
+		res, err := d.post(path, query, []byte(body))
 		if err == nil {
 			io.Copy(io.Discard, res.Body)
 			res.Body.Close()
@@ -132,8 +142,47 @@ func TestAHeldSnapshotThatNobodyAsksForIsReleased(t *testing.T) {
 	d := newDifference(t, Config{}, func(a *api) { a.held.patience = 20 * time.Millisecond })
 	h := d.held()
 	d.nothingHeld()
-	_, err := d.far.post(t.Context(), "/v1/held/patch", url.Values{paramHeld: {h.id}}, nil)
+	_, err := d.post("/v1/held/patch", url.Values{paramHeld: {h.id}}, nil)
 	assertProblem(t, err, ProblemNotHeld)
+}
+
+// TestAHeldSnapshotIsReleasedWithItsClient: one that is killed ends its connection, and
+// asks for nothing more.
+func TestAHeldSnapshotIsReleasedWithItsClient(t *testing.T) {
+	d := newDifference(t, Config{StallTimeout: time.Hour})
+	d.held().close()
+	d.nothingHeld()
+
+	// Not before the request that has it ends: a push, say, by another connection.
+	h := d.held()
+	taken, err := d.server.api.held.take(h.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.close()
+	<-taken.gone.Done()
+	if n, err := taken.ReadAt(make([]byte, 16), 0); n != 16 || err != nil {
+		t.Errorf("it is gone: %d, %v", n, err)
+	}
+	d.server.api.held.put(taken)
+	d.nothingHeld()
+}
+
+// TestAnOlderCopyIsReadAsFarAsTheDatabaseGoes: what is behind that is not in the new copy.
+func TestAnOlderCopyIsReadAsFarAsTheDatabaseGoes(t *testing.T) {
+	d := newDifference(t, Config{})
+	if err := os.Truncate(d.copied, 512<<30); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	report, err := d.far.Snapshot(ctx, TheDatabase, io.Discard, SnapshotParams{Base: d.open()})
+	if err != nil || report.Bytes > 4<<20 {
+		t.Errorf("%d bytes, %v", report.Bytes, err)
+	}
+	if got := d.far.got.Load(); got > 20<<10 {
+		t.Errorf("%d bytes came", got)
+	}
 }
 
 func TestAnInterruptedComparisonReleasesItsSnapshot(t *testing.T) {
@@ -162,7 +211,7 @@ func TestAComparisonThatIsInterruptedReleasesItsSnapshot(t *testing.T) {
 		case "/v1/held":
 			w.Header().Set(headerHeld, "ID")
 			w.Header().Set(headerSize, fmt.Sprint(1<<20))
-			w.Write(make([]byte, 4*extents.HashSize+32))
+			w.Write(make([]byte, 4*extents.HashSize))
 		case "/v1/held/hashes":
 			io.Copy(io.Discard, r.Body) // until then net/http does not notice that a client leaves
 			cancel(stop)
@@ -203,8 +252,8 @@ func TestAServerThatKnowsNoDifferencesGetsAndSendsTheWhole(t *testing.T) {
 		"a size beyond all":    {"/v1/held": held(1<<62, nil)},
 		"too few hashes":       {"/v1/held": held(1<<20, make([]byte, 10))},
 		"too many hashes":      {"/v1/held": held(1<<20, make([]byte, 1<<20))},
-		"then not found":       {"/v1/held": held(1<<20, make([]byte, 64))},
-		"then noise":           {"/v1/held": held(1<<20, make([]byte, 64)), "/v1/held/hashes": noise},
+		"then not found":       {"/v1/held": held(1<<20, make([]byte, 4*extents.HashSize))},
+		"then noise":           {"/v1/held": held(1<<20, make([]byte, 4*extents.HashSize)), "/v1/held/hashes": noise},
 		"and a patch of noise": {"/v1/held": held(len(data), nil), "/v1/held/patch": noise},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -21,6 +21,8 @@ type heldBytes struct{ *bytes.Reader }
 
 func (heldBytes) Release() {}
 
+func noSum() (sum [32]byte, err error) { return sum, nil }
+
 // FuzzHeld sends a body to what takes one of a held snapshot: a set, or a patch. The
 // answer is a success or a problem in words, never the server's own fault, and a patch
 // stays within the size that it says.
@@ -30,7 +32,7 @@ func FuzzHeld(f *testing.F) {
 	var patch bytes.Buffer
 	all := extents.NewSet(2)
 	all.Add(1)
-	if err := extents.Write(f.Context(), &patch, extents.Header{Extent: 4096, Size: 8000}, bytes.NewReader(make([]byte, 8000)), all, func(int64) {}); err != nil {
+	if err := extents.Write(f.Context(), &patch, extents.Header{Extent: 4096, Size: 8000}, bytes.NewReader(make([]byte, 8000)), all, noSum, func(int64) {}); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(0, []byte("\x01"))
@@ -40,7 +42,7 @@ func FuzzHeld(f *testing.F) {
 	a := newAPI(Config{StallTimeout: time.Minute}, newProgram())
 	a.push = func(_ context.Context, _ *driver.Database, src io.Reader, _ swapper.PushOptions) (swapper.Report, error) {
 		p := src.(transfer.PatchSource)
-		size, _, err := p.Begin()
+		size, err := p.Begin()
 		for end := int64(0); err == nil; {
 			var off int64
 			var data []byte
@@ -58,7 +60,7 @@ func FuzzHeld(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which int, body []byte) {
 		a.held.put(&heldSnapshot{
 			Held: heldBytes{bytes.NewReader(make([]byte, size))}, id: "ID", path: "/db", free: func() {},
-			layout: extents.Layout{Extent: 4096},
+			layout: extents.Layout{Extent: 4096}, gone: t.Context(),
 		})
 		request := [...]struct{ method, target string }{
 			{"POST", "/v1/held/hashes?held=ID"}, {"POST", "/v1/held/patch?held=ID"}, {"PUT", "/v1/database?path=database&held=ID"},

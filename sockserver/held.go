@@ -1,6 +1,7 @@
 package sockserver
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -17,10 +18,18 @@ type heldSnapshot struct {
 	id     string
 	path   string // of its database
 	layout extents.Layout
-	report swapper.Report // of its taking
-	sha256 [32]byte
-	free   func() // gives up its place among the pulls
-	idle   *time.Timer
+	report swapper.Report  // of its taking
+	free   func()          // gives up its place among the pulls
+	gone   context.Context // ends with the connection that it is released with, if there is one
+
+	idle *time.Timer
+	stay func() bool // ends the wait for gone
+}
+
+// stopWaiting ends what would release it.
+func (h *heldSnapshot) stopWaiting() {
+	h.idle.Stop()
+	h.stay()
 }
 
 // Write is never called; see [transfer.Holder].
@@ -38,8 +47,8 @@ func (h *heldSnapshot) release() {
 }
 
 // heldSnapshots are those that wait for their clients' next requests. One that waits for
-// too long is removed, and so are all of them at the end: each takes as much disk space
-// as its database.
+// too long is removed, or whose client is gone, and so are all of them at the end: each
+// takes as much disk space as its database.
 type heldSnapshots struct {
 	patience time.Duration
 
@@ -57,11 +66,13 @@ func (s *heldSnapshots) put(h *heldSnapshot) {
 		return
 	}
 	s.byID[h.id] = h
-	h.idle = time.AfterFunc(s.patience, func() {
+	giveUp := func() {
 		if s.remove(h.id) != nil {
 			h.release()
 		}
-	})
+	}
+	h.idle = time.AfterFunc(s.patience, giveUp)
+	h.stay = context.AfterFunc(h.gone, giveUp)
 }
 
 // take has the caller own the snapshot of that id, until it puts it back or releases it.
@@ -71,7 +82,7 @@ func (s *heldSnapshots) take(id string) (*heldSnapshot, error) {
 		return nil, fmt.Errorf("%w: nothing is held as %q, which is kept for %s between requests, and is for one request at a time",
 			transfer.ErrNotHeld, id, s.patience)
 	}
-	h.idle.Stop()
+	h.stopWaiting()
 	return h, nil
 }
 
@@ -92,7 +103,7 @@ func (s *heldSnapshots) close() {
 	s.byID = nil
 	s.mu.Unlock()
 	for _, h := range all {
-		h.idle.Stop()
+		h.stopWaiting()
 		h.release()
 	}
 }

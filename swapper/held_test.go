@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"hotswap/internal/transfer"
@@ -51,7 +52,8 @@ func newPatch(base transfer.Held, new []byte) *patch {
 func (p *patch) Read([]byte) (int, error) { panic("a patch has no bytes") }
 func (p *patch) Base() transfer.Held      { return p.base }
 
-func (p *patch) Begin() (int64, [32]byte, error) { return int64(len(p.new)), p.sum, nil }
+func (p *patch) Begin() (int64, error) { return int64(len(p.new)), nil }
+func (p *patch) SHA256() [32]byte      { return p.sum }
 
 func (p *patch) Next() (int64, []byte, error) {
 	for ; p.next < len(p.new); p.next += page {
@@ -131,6 +133,50 @@ func TestAPatchThatDoesNotFitChangesNothing(t *testing.T) {
 	if got := s.stamp(); got != "live" {
 		t.Errorf("the program reads %q", got)
 	}
+}
+
+// boundless announces more than it has.
+type boundless struct {
+	*patch
+	size int64
+	look func()
+}
+
+func (b boundless) Begin() (int64, error) { return b.size, nil }
+
+func (b boundless) Next() (int64, []byte, error) {
+	b.look()
+	return b.patch.Next()
+}
+
+// TestAPatchTakesTheRoomOfWhatItHas, not of what it announces.
+func TestAPatchTakesTheRoomOfWhatItHas(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), "&_journal=WAL")
+	var most int64
+	look := func() {
+		stages, err := filepath.Glob(filepath.Join(filepath.Dir(s.path), ".*hotswap-*"))
+		if err != nil || len(stages) == 0 {
+			t.Fatal(stages, err)
+		}
+		for _, stage := range stages {
+			info, err := os.Stat(stage)
+			if err != nil {
+				t.Fatal(err)
+			}
+			most = max(most, info.Size(), info.Sys().(*syscall.Stat_t).Blocks*512)
+		}
+	}
+	p := newPatch(s.hold(), source(t, "new"))
+	_, err := s.pushPatch(boundless{p, 4 << 30, look}, swapper.PushOptions{})
+	if !errors.Is(err, transfer.ErrPatched) || !strings.Contains(err.Error(), "it has nothing for what is at ") {
+		t.Errorf("got %v", err)
+	}
+	if most > 64<<20 {
+		t.Errorf("the stage took %d bytes", most)
+	}
+	p.base.Release()
+	s.onlyFiles()
 }
 
 func TestAHeldSnapshotIsOfItsDatabaseAlone(t *testing.T) {

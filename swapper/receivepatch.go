@@ -8,28 +8,33 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"os"
+	"path/filepath"
 
 	"hotswap/internal/transfer"
 )
 
 // receivePatch writes what differs over the stage, which has the base, and returns the
 // SHA-256 of what it makes. That is what the source says, or the stage is not looked at
-// any further: until then it may be anything.
+// any further: until then it may be anything. The stage grows by what arrives, whatever
+// length is announced.
 func (s *stage) receivePatch(ctx context.Context, src transfer.PatchSource, progress func(int64)) (digest string, patched int64, err error) {
 	base := s.size
 	s.size = 0
-	size, want, err := src.Begin()
+	size, err := src.Begin()
 	if err != nil {
 		return "", 0, notPatched(err)
 	}
-	if err := s.reserve(min(base, size), max(0, size-base)); err != nil {
+	grows := max(0, size-base)
+	if err := room(filepath.Dir(s.path), grows, grows+size*s.after+s.besides); err != nil {
 		return "", 0, err
 	}
-	if err := s.file.Truncate(size); err != nil {
-		return "", 0, failed("set the length of the stage", err)
+	if size < base {
+		if err := s.file.Truncate(size); err != nil {
+			return "", 0, failed("set the length of the stage", err)
+		}
 	}
-	w := patchWriter{file: s.file, hash: sha256.New(), buf: make([]byte, copyChunk)}
+	w := patchWriter{stage: s, hash: sha256.New(), end: min(base, size), buf: make([]byte, copyChunk)}
+	w.reserved = w.end
 	for {
 		off, data, err := src.Next()
 		if err == io.EOF {
@@ -52,6 +57,7 @@ func (s *stage) receivePatch(ctx context.Context, src transfer.PatchSource, prog
 	if !s.passing {
 		startWriteback(s.file, 0, size)
 	}
+	want := src.SHA256()
 	if sum := w.hash.Sum(nil); !bytes.Equal(sum, want[:]) {
 		return "", 0, notPatched(fmt.Errorf("%w: it has the SHA-256 %x, and should have %x", transfer.ErrPatched, sum, want))
 	}
@@ -62,33 +68,45 @@ func notPatched(err error) error {
 	return &failure{text: "apply what differs to the snapshot", cause: err, hint: "send the whole database (--whole)"}
 }
 
-// patchWriter writes pieces over a file in their order, and digests it on the way.
+// patchWriter writes pieces over a stage in their order, and digests it on the way.
 type patchWriter struct {
-	file *os.File
-	hash hash.Hash
-	at   int64 // how far it is
-	buf  []byte
+	stage    *stage
+	hash     hash.Hash
+	at       int64 // how far it is
+	end      int64 // of what the stage has
+	reserved int64
+	buf      []byte
 }
 
 func (w *patchWriter) write(ctx context.Context, off int64, data []byte) error {
 	if err := w.pass(ctx, off); err != nil {
 		return err
 	}
-	if _, err := w.file.WriteAt(data, off); err != nil {
+	end := off + int64(len(data))
+	if end > w.reserved {
+		if err := w.stage.reserve(w.reserved, end-w.reserved); err != nil {
+			return err
+		}
+		w.reserved = end
+	}
+	if _, err := w.stage.file.WriteAt(data, off); err != nil {
 		return failed("write the stage", err)
 	}
 	w.hash.Write(data)
-	w.at += int64(len(data))
+	w.at, w.end = end, max(w.end, end)
 	return nil
 }
 
-// pass leaves the file as it is up to an offset.
+// pass leaves the stage as it is up to an offset.
 func (w *patchWriter) pass(ctx context.Context, to int64) error {
+	if to > w.end {
+		return notPatched(fmt.Errorf("%w: it has nothing for what is at %d, nor has the snapshot", transfer.ErrPatched, w.end))
+	}
 	for w.at < to {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n, err := w.file.ReadAt(w.buf[:min(int64(len(w.buf)), to-w.at)], w.at)
+		n, err := w.stage.file.ReadAt(w.buf[:min(int64(len(w.buf)), to-w.at)], w.at)
 		if n == 0 {
 			return failed("read the stage", err)
 		}

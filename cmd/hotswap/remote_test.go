@@ -1,10 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"hotswap/internal/testenv"
 )
 
 // sshThat installs a stand-in for ssh, which relays to a command in dir in a session of
@@ -32,6 +36,47 @@ func TestCtrlCInATerminalDoesNotEndTheSSHBeforeTheResultIsKnown(t *testing.T) {
 	code, text := term.end()
 	if code != 0 || !strings.HasSuffix(text, "\nhotswap: interrupted, but too late: the swap was done\nOK\n") {
 		t.Errorf("exit %d, and the screen is:\n%s", code, text)
+	}
+}
+
+// TestAKilledCommandLeavesNoSnapshot: its ssh ends with it, and the program learns of that.
+func TestAKilledCommandLeavesNoSnapshot(t *testing.T) {
+	dir, _ := program(t)
+	sshThat(t, dir, "")
+	stages := func() []string {
+		found, err := filepath.Glob(filepath.Join(dir, ".live.db.hotswap-*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	for range 20 {
+		cmd := exec.Command("hotswap", "cp", "-q", "new.db", "prod:live.db")
+		cmd.Dir = dir
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			cmd.Wait()
+		}()
+		testenv.Until(t, "a snapshot, or the end of the command", func() bool {
+			select {
+			case <-ended:
+				return true
+			default:
+				return len(stages()) > 0
+			}
+		})
+		cmd.Process.Kill()
+		<-ended
+		testenv.Eventually(t, func() error {
+			if left := stages(); len(left) > 0 {
+				return fmt.Errorf("left: %q", left)
+			}
+			return nil
+		})
 	}
 }
 

@@ -39,6 +39,7 @@ func edit(rng *rand.Rand, file []byte, extent int, part float64, size int) []byt
 type wire struct {
 	hashes int // bytes of hashes
 	rounds int // questions
+	sets   int // bytes of sets
 	patch  int // bytes of the patch
 	extent int // extents in the patch
 }
@@ -53,15 +54,22 @@ func transfer(t *testing.T, l Layout, older, newer []byte, pull bool) (got []byt
 	}
 	d := NewDiff(l, bytes.NewReader(mine), int64(len(mine)), int64(len(theirs)), pull)
 	var hashes bytes.Buffer
-	sum, err := l.HashGroups(ctx, bytes.NewReader(theirs), int64(len(theirs)), func(h Hash) error { hashes.Write(h[:]); return nil })
-	if err != nil || sum != sha256.Sum256(theirs) {
-		t.Fatal(sum, err)
+	groups := l.Groups(int64(len(theirs)))
+	if err := l.HashGroups(ctx, bytes.NewReader(theirs), int64(len(theirs)), groups, func(h Hash) error { hashes.Write(h[:]); return nil }); err != nil {
+		t.Fatal(err)
 	}
 	w.hashes = hashes.Len()
-	if sum, err := d.Compare(ctx, &hashes); err != nil || sum != sha256.Sum256(mine) || hashes.Len() > 0 {
-		t.Fatal(sum, err, hashes.Len())
+	if err := d.Compare(ctx, &hashes); err != nil || hashes.Len() > 0 {
+		t.Fatal(err, hashes.Len())
 	}
-	for groups, more := d.Ask(); more; groups, more = d.Ask() {
+	for {
+		groups, more, err := d.Ask()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !more {
+			break
+		}
 		asked, err := ParseSet(l.Groups(int64(len(theirs))), groups.Bitmap())
 		if err != nil {
 			t.Fatal(err)
@@ -71,17 +79,23 @@ func transfer(t *testing.T, l Layout, older, newer []byte, pull bool) (got []byt
 		}
 		w.rounds++
 		w.hashes += hashes.Len()
+		w.sets += len(groups.Bitmap())
 		if err := d.Answer(ctx, &hashes); err != nil || hashes.Len() > 0 {
 			t.Fatal(err, hashes.Len())
 		}
 	}
 	var patch bytes.Buffer
 	differing := d.Differing()
-	if err := Write(ctx, &patch, Header{l.Extent, int64(len(newer)), sha256.Sum256(newer)}, bytes.NewReader(newer), differing, func(int64) {}); err != nil {
+	if pull {
+		w.sets += len(differing.Bitmap())
+	}
+	sum := StartSum(ctx, bytes.NewReader(newer), int64(len(newer)))
+	defer sum.Stop()
+	if err := Write(ctx, &patch, Header{l.Extent, int64(len(newer))}, bytes.NewReader(newer), differing, sum.Wait, func(int64) {}); err != nil {
 		t.Fatal(err)
 	}
 	w.patch, w.extent = patch.Len(), differing.Len()
-	got, err = apply(older, &patch)
+	got, err := apply(older, &patch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,35 +168,40 @@ func TestHashesThatEndEarlyAreAnError(t *testing.T) {
 	l := NewLayout(4096)
 	file := bytes.NewReader(make([]byte, 200*4096))
 	d := NewDiff(l, file, file.Size(), file.Size(), false)
-	if _, err := d.Compare(t.Context(), strings.NewReader("too few")); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err := d.Compare(t.Context(), strings.NewReader("too few")); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("got %v", err)
 	}
 	d = NewDiff(l, file, file.Size(), file.Size(), false)
-	if _, err := d.Compare(t.Context(), bytes.NewReader(make([]byte, 4*HashSize))); err != nil {
+	if err := d.Compare(t.Context(), bytes.NewReader(make([]byte, 4*HashSize))); err != nil {
 		t.Fatal(err)
 	}
-	if _, more := d.Ask(); !more {
-		t.Fatal("nothing differs")
+	if _, more, err := d.Ask(); !more || err != nil {
+		t.Fatal("nothing differs", err)
 	}
 	if err := d.Answer(t.Context(), strings.NewReader("too few")); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("got %v", err)
 	}
 	// One that is longer elsewhere must have a hash for each of its groups.
 	d = NewDiff(l, file, file.Size(), 2*file.Size(), false)
-	if _, err := d.Compare(t.Context(), bytes.NewReader(make([]byte, 4*HashSize))); err == nil {
+	if err := d.Compare(t.Context(), bytes.NewReader(make([]byte, 4*HashSize))); err == nil {
 		t.Error("hashes are missing, and nobody minds")
 	}
 }
 
+func noSum() (sum [sha256.Size]byte, err error) { return sum, nil }
+
 func TestAFileThatBecomesShorterIsAnError(t *testing.T) {
 	l, file := NewLayout(4096), bytes.NewReader(make([]byte, 5000))
-	_, err := l.HashGroups(t.Context(), file, 9000, func(Hash) error { return nil })
+	err := l.HashGroups(t.Context(), file, 9000, 1, func(Hash) error { return nil })
 	if err == nil || !strings.Contains(err.Error(), "has become shorter") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := StartSum(t.Context(), file, 9000).Wait(); err == nil || !strings.Contains(err.Error(), "has become shorter") {
 		t.Errorf("got %v", err)
 	}
 	all := NewSet(3)
 	all.Add(2)
-	err = Write(t.Context(), io.Discard, Header{Extent: 4096, Size: 9000}, file, all, func(int64) {})
+	err = Write(t.Context(), io.Discard, Header{Extent: 4096, Size: 9000}, file, all, noSum, func(int64) {})
 	if err == nil || !strings.Contains(err.Error(), "has become shorter") {
 		t.Errorf("got %v", err)
 	}
@@ -193,12 +212,15 @@ func TestTheEndOfAContextEndsTheReading(t *testing.T) {
 	stop := errors.New("ctrl-c")
 	cancel(stop)
 	l, file := NewLayout(4096), bytes.NewReader(make([]byte, 5000))
-	if _, err := l.HashGroups(ctx, file, 5000, func(Hash) error { return nil }); err != stop {
+	if err := l.HashGroups(ctx, file, 5000, 1, func(Hash) error { return nil }); err != stop {
+		t.Errorf("got %v", err)
+	}
+	if _, err := StartSum(ctx, file, 5000).Wait(); err != stop {
 		t.Errorf("got %v", err)
 	}
 	all := NewSet(2)
 	all.Add(0)
-	if err := Write(ctx, io.Discard, Header{Extent: 4096, Size: 5000}, file, all, func(int64) {}); err != stop {
+	if err := Write(ctx, io.Discard, Header{Extent: 4096, Size: 5000}, file, all, noSum, func(int64) {}); err != stop {
 		t.Errorf("got %v", err)
 	}
 }
@@ -206,7 +228,7 @@ func TestTheEndOfAContextEndsTheReading(t *testing.T) {
 func TestAKeyChangesAllHashes(t *testing.T) {
 	file := bytes.NewReader(make([]byte, 4096))
 	hash := func(l Layout) (got Hash) {
-		if _, err := l.HashGroups(t.Context(), file, 4096, func(h Hash) error { got = h; return nil }); err != nil {
+		if err := l.HashGroups(t.Context(), file, 4096, 1, func(h Hash) error { got = h; return nil }); err != nil {
 			t.Fatal(err)
 		}
 		return got

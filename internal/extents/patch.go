@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	magic = "hspatch1"
+	magic = "hspatch2"
 	// window is how far back a frame may refer, in bytes.
 	window = 8 << 20
 	// longestRun is how many bytes a run may have.
 	longestRun = 1 << 20
 
-	headerSize = len(magic) + 4 + 8 + sha256.Size
+	headerSize = len(magic) + 4 + 8
 	runSize    = 8 + 4
 )
 
@@ -24,22 +24,21 @@ const (
 type Header struct {
 	Extent int64 // in bytes
 	Size   int64 // of the result, in bytes
-	SHA256 [sha256.Size]byte
 }
 
 func (h Header) layout() Layout { return Layout{Extent: h.Extent} }
 
 // Write writes a patch that makes the file, of h.Size bytes, out of a base from which
-// these extents differ. progress is told how many of their bytes are written.
-func Write(ctx context.Context, w io.Writer, h Header, file io.ReaderAt, differing Set, progress func(int64)) (err error) {
+// these extents differ. sum is called at its end, for the file's SHA-256; progress is told
+// how many bytes of the extents are written.
+func Write(ctx context.Context, w io.Writer, h Header, file io.ReaderAt, differing Set, sum func() ([sha256.Size]byte, error), progress func(int64)) error {
 	z, err := zstd.NewWriter(w, zstd.WithWindowSize(window), zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		return err
 	}
 	head := append(make([]byte, 0, headerSize), magic...)
 	head = binary.BigEndian.AppendUint32(head, uint32(h.Extent))
-	head = binary.BigEndian.AppendUint64(head, uint64(h.Size))
-	if _, err := z.Write(append(head, h.SHA256[:]...)); err != nil {
+	if _, err := z.Write(binary.BigEndian.AppendUint64(head, uint64(h.Size))); err != nil {
 		return err
 	}
 	buf := make([]byte, runSize+longestRun)
@@ -61,8 +60,12 @@ func Write(ctx context.Context, w io.Writer, h Header, file io.ReaderAt, differi
 		done += int64(len(data))
 		progress(done)
 	}
+	whole, err := sum()
+	if err != nil {
+		return err
+	}
 	end := binary.BigEndian.AppendUint64(nil, uint64(h.layout().Extents(h.Size)))
-	if _, err := z.Write(append(end, 0, 0, 0, 0)); err != nil {
+	if _, err := z.Write(append(append(end, 0, 0, 0, 0), whole[:]...)); err != nil {
 		return err
 	}
 	return z.Close()

@@ -24,8 +24,13 @@ func frame(tb testing.TB, content []byte, opts ...zstd.EOption) []byte {
 }
 
 func head(extent uint32, size uint64) []byte {
-	b := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32([]byte(magic), extent), size)
-	return append(b, make([]byte, 32)...)
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32([]byte(magic), extent), size)
+}
+
+// end is the end of a patch, with the SHA-256 of so many zeros.
+func end(extents uint64, zeros int) []byte {
+	sum := sha256.Sum256(make([]byte, zeros))
+	return append(run(extents, 0, 0), sum[:]...)
 }
 
 func run(first uint64, count uint32, bytes int) []byte {
@@ -34,21 +39,18 @@ func run(first uint64, count uint32, bytes int) []byte {
 }
 
 // empty is a patch whose result is empty.
-func empty() []byte {
-	sum := sha256.Sum256(nil)
-	return append(append(head(4096, 0)[:20], sum[:]...), run(0, 0, 0)...)
-}
+func empty() []byte { return append(head(4096, 0), end(0, 0)...) }
 
 func TestWhatIsNoPatchIsRefused(t *testing.T) {
 	const four = 4 * 4096
 	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 	for name, test := range map[string]struct{ content, words string }{
-		"another magic":       {"hspatch2" + string(head(4096, four)[8:]), "it begins with"},
+		"another magic":       {"hspatch1" + string(head(4096, four)[8:]), "it begins with"},
 		"odd extents":         {string(head(5000, four)), "power of two"},
 		"small extents":       {string(head(512, four)), "power of two"},
 		"a negative size":     {string(head(4096, 1<<63)), "of which there may be"},
 		"a size beyond all":   {string(head(4096, 1<<50)), "of which there may be"},
-		"a cut header":        {string(head(4096, four)[:20]), "it ends early"},
+		"a cut header":        {string(head(4096, four)[:19]), "it ends early"},
 		"no runs and no end":  {string(head(4096, four)), "it ends early"},
 		"beyond the end":      {string(join(head(4096, four), run(3, 2, 2*4096))), "2 extents from number 3 on"},
 		"far beyond the end":  {string(join(head(4096, four), run(1<<63, 2, 0))), "from number 9223372036854775808"},
@@ -58,9 +60,11 @@ func TestWhatIsNoPatchIsRefused(t *testing.T) {
 		"none in a run":       {string(join(head(4096, four), run(2, 0, 0))), "a run of 0 extents"},
 		"too many in a run":   {string(join(head(4096, 1<<30), run(0, 257, 0))), "a run of 257 extents"},
 		"a cut run":           {string(join(head(4096, four), run(0, 2, 4096))), "it ends early"},
-		"more behind its end": {string(join(head(4096, four), run(4, 0, 1))), "more behind its end"},
-		"a hole":              {string(join(head(4096, four), run(3, 1, 4096), run(4, 0, 0))), "nor has the base, of 8192 bytes"},
-		"another result":      {string(join(head(4096, four), run(0, 4, four), run(4, 0, 0))), "should have 00000"},
+		"a cut SHA-256":       {string(join(head(4096, four), end(4, four)[:20])), "it ends early"},
+		"more behind its end": {string(join(head(4096, four), end(4, four), []byte{0})), "more behind its end"},
+		"a hole":              {string(join(head(4096, four), run(3, 1, 4096), end(4, four))), "nor has the base, of 8192 bytes"},
+		"a hole at the end":   {string(join(head(4096, four), run(2, 1, 4096), end(4, four))), "nor has the base, of 8192 bytes"},
+		"another result":      {string(join(head(4096, four), run(0, 4, four), run(4, 0, 32))), "should have 00000"},
 		"nothing":             {"", "it ends early"},
 	} {
 		_, err := apply(make([]byte, 2*4096), bytes.NewReader(frame(t, []byte(test.content))))
@@ -141,8 +145,8 @@ func TestABitmapHasExactlyItsNumbers(t *testing.T) {
 // FuzzPatch reads whatever comes as the content of a patch: what is accepted stays
 // within the size that it says, in order.
 func FuzzPatch(f *testing.F) {
-	f.Add(append(head(4096, 4096), run(1, 0, 0)...))
-	f.Add(bytes.Join([][]byte{head(4096, 5000), run(0, 1, 4096), run(1, 1, 904), run(2, 0, 0)}, nil))
+	f.Add(append(head(4096, 4096), end(1, 0)...))
+	f.Add(bytes.Join([][]byte{head(4096, 5000), run(0, 1, 4096), run(1, 1, 904), end(2, 5000)}, nil))
 	f.Add(bytes.Join([][]byte{head(65536, 1<<40), run(3, 1, 65536)}, nil))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		read(t, bytes.NewReader(frame(t, content)))
@@ -151,8 +155,8 @@ func FuzzPatch(f *testing.F) {
 
 // FuzzFrame reads whatever comes as a patch.
 func FuzzFrame(f *testing.F) {
-	f.Add(frame(f, append(head(4096, 4096), run(1, 0, 0)...)))
-	f.Add(frame(f, bytes.Join([][]byte{head(4096, 5000), run(0, 1, 4096), run(1, 1, 904), run(2, 0, 0)}, nil)))
+	f.Add(frame(f, append(head(4096, 4096), end(1, 0)...)))
+	f.Add(frame(f, bytes.Join([][]byte{head(4096, 5000), run(0, 1, 4096), run(1, 1, 904), end(2, 5000)}, nil)))
 	f.Fuzz(func(t *testing.T, noise []byte) { read(t, bytes.NewReader(noise)) })
 }
 
@@ -195,11 +199,14 @@ func FuzzDiff(f *testing.F) {
 		mine := bytes.NewReader(make([]byte, 300_000))
 		d := NewDiff(l, mine, mine.Size(), theirs, pull)
 		from := bytes.NewReader(hashes)
-		if _, err := d.Compare(t.Context(), from); err != nil {
+		if err := d.Compare(t.Context(), from); err != nil {
 			return
 		}
 		for rounds := 0; ; rounds++ {
-			groups, more := d.Ask()
+			groups, more, err := d.Ask()
+			if err != nil {
+				t.Fatal(err)
+			}
 			if !more {
 				break
 			}

@@ -22,6 +22,7 @@ type Reader struct {
 	src  *source
 	next uint64 // the first extent that a run may begin with
 	buf  []byte
+	sum  [sha256.Size]byte
 }
 
 // source notes the error of what a patch is read from, to tell it from a patch's own.
@@ -54,7 +55,6 @@ func NewReader(r io.Reader) (*Reader, error) {
 	}
 	p.Extent = int64(binary.BigEndian.Uint32(head[len(magic):]))
 	p.Size = int64(binary.BigEndian.Uint64(head[len(magic)+4:]))
-	copy(p.SHA256[:], head[len(magic)+12:])
 	switch {
 	case string(head[:len(magic)]) != magic:
 		err = fmt.Errorf("%w: it begins with %q", ErrPatch, head[:len(magic)])
@@ -107,8 +107,14 @@ func (p *Reader) Next() (off int64, data []byte, err error) {
 	return off, p.buf[:n], nil
 }
 
+// SHA256 returns that of the result, once Next has returned io.EOF.
+func (p *Reader) SHA256() [sha256.Size]byte { return p.sum }
+
 // end demands that nothing comes after the end.
 func (p *Reader) end() error {
+	if _, err := io.ReadFull(p.z, p.sum[:]); err != nil {
+		return p.failed("read the SHA-256 of its result", err)
+	}
 	var more [1]byte
 	switch n, err := io.ReadFull(p.z, more[:]); {
 	case n > 0:
@@ -123,8 +129,8 @@ func (p *Reader) end() error {
 func (p *Reader) Close() { p.z.Close() }
 
 // Apply writes the result to w, in order: what is in no run is of the base, which has so
-// many bytes. An error of the patch or of the base, or a result that is not what the
-// header says, wraps ErrPatch; what was written then is worth nothing.
+// many bytes. An error of the patch or of the base, or a result that has not the
+// SHA-256 at its end, wraps ErrPatch; what was written then is worth nothing.
 func (p *Reader) Apply(ctx context.Context, w io.Writer, base io.ReaderAt, size int64) error {
 	hash := sha256.New()
 	to := io.MultiWriter(hash, w)
@@ -168,8 +174,8 @@ func (p *Reader) Apply(ctx context.Context, w io.Writer, base io.ReaderAt, size 
 	if err := pass(p.Size); err != nil {
 		return err
 	}
-	if sum := hash.Sum(nil); !bytes.Equal(sum, p.SHA256[:]) {
-		return fmt.Errorf("%w: its result has the SHA-256 %x, and should have %x", ErrPatch, sum, p.SHA256)
+	if sum := hash.Sum(nil); !bytes.Equal(sum, p.sum[:]) {
+		return fmt.Errorf("%w: its result has the SHA-256 %x, and should have %x", ErrPatch, sum, p.sum)
 	}
 	return nil
 }

@@ -28,9 +28,9 @@ type patched struct {
 	base transfer.Held
 }
 
-func (p patched) Read([]byte) (int, error)        { panic("a patch has no bytes") }
-func (p patched) Base() transfer.Held             { return p.base }
-func (p patched) Begin() (int64, [32]byte, error) { return p.Size, p.SHA256, nil }
+func (p patched) Read([]byte) (int, error) { panic("a patch has no bytes") }
+func (p patched) Base() transfer.Held      { return p.base }
+func (p patched) Begin() (int64, error)    { return p.Size, nil }
 
 // pushPatch takes a snapshot, and pushes what differs from it: as a server does for a
 // client elsewhere, from its first request to its last.
@@ -66,14 +66,21 @@ func makePatch(ctx context.Context, base transfer.Held, image []byte) (io.Reader
 	file, size := bytes.NewReader(image), int64(len(image))
 	diff := extents.NewDiff(layout, file, size, base.Size(), false)
 	var hashes, patch bytes.Buffer
-	if _, err := layout.HashGroups(ctx, base, base.Size(), func(h extents.Hash) error { hashes.Write(h[:]); return nil }); err != nil {
+	if err := layout.HashGroups(ctx, base, base.Size(), layout.Groups(base.Size()), func(h extents.Hash) error { hashes.Write(h[:]); return nil }); err != nil {
 		return nil, err
 	}
-	if _, err := diff.Compare(ctx, &hashes); err != nil {
+	if err := diff.Compare(ctx, &hashes); err != nil {
 		return nil, err
 	}
-	for groups, more := diff.Ask(); more; groups, more = diff.Ask() {
-		err := layout.HashExtents(ctx, base, base.Size(), groups, func(_ int, h []byte) error { hashes.Write(h); return nil })
+	for {
+		groups, more, err := diff.Ask()
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			break
+		}
+		err = layout.HashExtents(ctx, base, base.Size(), groups, func(_ int, h []byte) error { hashes.Write(h); return nil })
 		if err != nil {
 			return nil, err
 		}
@@ -81,6 +88,7 @@ func makePatch(ctx context.Context, base transfer.Held, image []byte) (io.Reader
 			return nil, err
 		}
 	}
-	header := extents.Header{Extent: layout.Extent, Size: size, SHA256: sha256.Sum256(image)}
-	return &patch, extents.Write(ctx, &patch, header, file, diff.Differing(), func(int64) {})
+	header := extents.Header{Extent: layout.Extent, Size: size}
+	sum := func() ([32]byte, error) { return sha256.Sum256(image), nil }
+	return &patch, extents.Write(ctx, &patch, header, file, diff.Differing(), sum, func(int64) {})
 }

@@ -112,12 +112,13 @@ type Held interface {
 type PatchSource interface {
 	io.Reader
 	Base() Held
-	// Begin returns what the result must have: its length, and its SHA-256. It is called
-	// before Next.
-	Begin() (size int64, sha256 [32]byte, err error)
+	// Begin returns the length of the result. It is called before Next.
+	Begin() (size int64, err error)
 	// Next returns what the result has at an offset, valid until the next call and behind
 	// what the last one returned. After the last it returns io.EOF.
 	Next() (off int64, data []byte, err error)
+	// SHA256 returns that which the result must have. It is called after the last Next.
+	SHA256() [32]byte
 }
 
 var (
