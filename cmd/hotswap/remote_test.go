@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"hotswap/internal/testenv"
 )
@@ -71,12 +72,16 @@ func TestAKilledCommandLeavesNoSnapshot(t *testing.T) {
 		})
 		cmd.Process.Kill()
 		<-ended
+		killed := time.Now()
 		testenv.Eventually(t, func() error {
 			if left := stages(); len(left) > 0 {
 				return fmt.Errorf("left: %q", left)
 			}
 			return nil
 		})
+		if took := time.Since(killed); took > 30*time.Second { // in a minute nobody would have asked for it
+			t.Fatalf("it stayed for %v", took)
+		}
 	}
 }
 
