@@ -39,6 +39,7 @@ func (c *cpCmd) pull(ctx context.Context, src, dst side, list []sockserver.Datab
 		lines.wait(settleTimeout)
 	}
 	out.close()
+	older.Close() // or another command would not replace the file
 	if err != nil {
 		return pullFailure(err, lines, dst, dest)
 	}
