@@ -111,8 +111,7 @@ plots: ## that the program that draws them builds
 
 # ---- elsewhere
 
-.PHONY: page interop ecosystem ecosystem-all cross darwin arm64 windows
-# Debian's chromium takes longer to install than its tests to run: not part of .ci/run.
+.PHONY: page interop ecosystem ecosystem-all sqllogictest cross darwin arm64 windows
 page: ## the page, in Chromium; SHOTS=directory for pictures of it
 	cd internal/browser && go mod tidy -diff && go vet ./... && go test -count=1 -timeout 3m . $(if $(SHOTS),-shots '$(abspath $(SHOTS))')
 
@@ -124,6 +123,9 @@ ecosystem: ## with libraries that programs use, and a few of their own tests
 
 ecosystem-all: ## all their tests, here, on go-sqlite3, and under swaps
 	cd internal/ecosystem && go test -count=1 -v -timeout 60m -run Libraries . -all
+
+sqllogictest: ## the statements of SQLite's sqllogictest, whose files are in CORPUS, here and on go-sqlite3
+	cd internal/ecosystem && go test -count=1 -v -timeout 60m -run SQLLogic . -sqllogictest '$(abspath $(or $(CORPUS),$(error make sqllogictest CORPUS=directory)))'
 
 cross: darwin arm64 windows ## what can be tried of other systems on Linux
 

@@ -11,6 +11,7 @@ import (
 	"hotswap/driver"
 	"hotswap/internal/backups"
 	"hotswap/internal/dbpath"
+	"hotswap/internal/door"
 	"hotswap/internal/inside"
 	"hotswap/internal/printable"
 	"hotswap/internal/sqlitefile"
@@ -143,7 +144,11 @@ func (a *api) find(path string) (managed, error) {
 			return m, nil
 		}
 	}
-	return managed{}, unmanaged(printable.Line(path)+" is not a managed database", list)
+	p := unmanaged(printable.Line(path)+" is not a managed database", list)
+	if len(a.cfg.DatabasePaths) == 0 && slices.Contains(door.Paths(), real) {
+		p.Hint = "the program has it open, but not through the driver \"" + driver.Name + "\": docs/libraries.md says how to have each library use that, and what Config.DatabasePaths can do"
+	}
+	return managed{}, p
 }
 
 // unmanaged is the problem of a path that is not one of list.

@@ -1,17 +1,23 @@
 package ecosystem
 
 import (
+	"database/sql"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	entsql "entgo.io/ent/dialect/sql"
 	"github.com/doug-martin/goqu/v9"
 	_ "github.com/doug-martin/goqu/v9/dialect/sqlite3"
+	"github.com/gocraft/dbr/v2"
 	"github.com/golang-migrate/migrate/v4"
 	_ "github.com/golang-migrate/migrate/v4/source/file"
+	"github.com/jmoiron/sqlx"
+	"github.com/pocketbase/dbx"
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
+	"xorm.io/xorm"
 
 	hotswap "hotswap/driver"
 )
@@ -95,8 +101,52 @@ func TestWhatGoesWrongWithoutAWord(t *testing.T) {
 	if _, ok := hotswap.Lookup(path); ok {
 		t.Error("golang-migrate's URL is managed")
 	}
+	for name, open := range byItsName {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "app.db")
+			db, err := open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			if _, err := db.Exec("CREATE TABLE t (v)"); err != nil {
+				t.Fatal(err)
+			}
+			if _, ok := hotswap.Lookup(path); ok {
+				t.Error("what is opened as sqlite3 is managed")
+			}
+		})
+	}
+	if got := dbx.NewFromDB(nil, "sqlite3-other").QuoteSimpleTableName("t"); got != `"t"` {
+		t.Errorf("dbx quotes %s for a driver that it does not know", got)
+	}
 	query, _, err := goqu.New("sqlite3-hotswap", nil).From("t").Where(goqu.C("v").IsTrue()).ToSQL()
 	if err != nil || !strings.Contains(query, `"t"`) || !strings.Contains(query, "TRUE") {
 		t.Errorf("goqu writes %s, %v", query, err)
 	}
+}
+
+// byItsName are ways to open a database with a name, given that of go-sqlite3.
+var byItsName = map[string]func(path string) (*sql.DB, error){
+	"database/sql": func(path string) (*sql.DB, error) { return sql.Open("sqlite3", path) },
+	"sqlx": func(path string) (*sql.DB, error) {
+		db, err := sqlx.Open("sqlite3", path)
+		return db.DB, err
+	},
+	"dbr": func(path string) (*sql.DB, error) {
+		db, err := dbr.Open("sqlite3", path, nil)
+		return db.DB, err
+	},
+	"dbx": func(path string) (*sql.DB, error) {
+		db, err := dbx.Open("sqlite3", path)
+		return db.DB(), err
+	},
+	"entsql": func(path string) (*sql.DB, error) {
+		db, err := entsql.Open("sqlite3", path)
+		return db.DB(), err
+	},
+	"XORM": func(path string) (*sql.DB, error) {
+		db, err := xorm.NewEngine("sqlite3", path)
+		return db.DB().DB, err
+	},
 }
