@@ -49,6 +49,7 @@ func (d insider) NeedsRehearsal() bool { return len(d.kinds()) > 0 }
 // Rehearse opens the file as the program's connections will.
 func (d insider) Rehearse(ctx context.Context, file string, readOnly bool) error {
 	r := &rehearsal{d: d.Database, ctx: ctx, file: file, readOnly: readOnly}
+	r.at.Store("opening the file")
 	done := make(chan error, 1)
 	go func() {
 		err := errGoexit // unless open returns

@@ -1,7 +1,6 @@
 package swapper
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -148,34 +147,6 @@ func (s *stage) openReadOnly(ctx context.Context, db *driver.Database, hook hook
 		return nil, badIfCorrupt(ctx, "open the stage", unopenable, err)
 	}
 	return pool, nil
-}
-
-// hookPatience is how long a connect hook may take on a stage at most.
-const hookPatience = 30 * time.Second
-
-// hookTrial is a run of the program's connect hook on a stage.
-type hookTrial struct {
-	patience time.Duration // 0 means hookPatience
-	demanded bool          // one that hangs there would hang in the program's connections, too
-}
-
-func (p *push) hookTrial() hookTrial {
-	return hookTrial{patience: min(hookPatience, p.opts.timeout()), demanded: !p.opts.SkipRehearsal}
-}
-
-// errHookHangs: a hook that is demanded has not returned in time.
-var errHookHangs = errors.New("the connect hook did not return")
-
-// on opens the pool's connection, which runs the hook.
-func (h hookTrial) on(ctx context.Context, pool *sql.DB) error {
-	bounded, cancel := context.WithTimeout(ctx, cmp.Or(h.patience, hookPatience))
-	defer cancel()
-	err := pool.PingContext(bounded)
-	if err != nil && bounded.Err() != nil && ctx.Err() == nil && h.demanded {
-		return &failure{text: fmt.Sprintf("the program could not open its connections to the new database: the connect hook did not return within %v", h.patience),
-			kinds: []error{ErrBadDatabase, errHookHangs}, hint: "find out what the hook waits for, or give it more time with --timeout; to push anyway: --skip-rehearsal"}
-	}
-	return err
 }
 
 // readQuickly returns how the check reads a stage: mapped, which takes two thirds of the

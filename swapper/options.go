@@ -56,9 +56,10 @@ type PushOptions struct {
 	// nothing is left, what is to be done is attempted once, for 50 ms at most.
 	//
 	// It does not bound receiving, checking and copying, which end with ctx alone. For the
-	// program's connect hook, which is tried on the new database, it is a bound by itself:
-	// the push is refused if that has not returned by then, or after 30 s. With Force, what is interrupted at the timeout has two seconds to return; and so has a
-	// peer that hangs to answer. 0 means 30 s.
+	// program's connect hook, which is tried on the new database with calls flowing, it is a
+	// bound by itself: the push is refused if the hook has not returned by then, but after 2 s
+	// at the earliest and 30 s at the latest. With Force, what is interrupted at the timeout
+	// has two seconds to return; and so has a peer that hangs to answer. 0 means 30 s.
 	Timeout time.Duration
 	// MaxPause bounds how long calls wait in one attempt to drain what is held; 0
 	// means 1 s. In a rename on a slow disk writes begin to wait before reads do (see

@@ -34,14 +34,14 @@ func (p *push) rehearse(ctx context.Context) error {
 	}
 	p.phases.begin("rehearse")
 	p.events.plain(StepRehearsal)
-	bounded, cancel := context.WithTimeout(ctx, p.opts.timeout())
+	bounded, cancel := context.WithTimeout(ctx, p.opts.hookTimeout())
 	defer cancel()
 	err := inside.Of(p.db).Rehearse(bounded, p.stage.path, true)
 	if err != nil && bounded.Err() == nil {
 		err = p.rehearseOnCopy(bounded)
 	}
 	if err != nil {
-		return p.rehearsalFailed(ctx, err)
+		return p.rehearsalFailed(ctx, bounded, err)
 	}
 	p.events.plain(StepRehearsalPassed)
 	return p.stage.assertAlone()
@@ -99,13 +99,15 @@ func (s *stage) copyTo(ctx context.Context, other *stage) error {
 
 const rehearsalHint = "push a database that the program can open, or fix what fails in the program (DETACH a missing file, say); to push anyway: --skip-rehearsal"
 
-func (p *push) rehearsalFailed(ctx context.Context, err error) error {
+func (p *push) rehearsalFailed(ctx, bounded context.Context, err error) error {
 	var failing *inside.RehearsalError
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case !errors.As(err, &failing):
 		return err
+	case bounded.Err() != nil && errors.Is(err, bounded.Err()):
+		return hangs(failing.What, p.opts.hookTimeout())
 	}
 	kind := ErrBadDatabase
 	if busyElsewhere(err) {

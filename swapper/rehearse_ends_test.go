@@ -96,17 +96,20 @@ func TestAStaleAttachDoesNotBlockPushesForEver(t *testing.T) {
 // TestAHookThatHangsRefusesThePushAtTheTimeout, wherever it is tried first.
 func TestAHookThatHangsRefusesThePushAtTheTimeout(t *testing.T) {
 	t.Parallel()
-	for _, opts := range []swapper.PushOptions{{}, {SkipIntegrityCheck: true}, {DryRun: true}} {
-		release := make(chan struct{})
-		defer close(release)
-		s := startWith(t, "", driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
-			if strings.Contains(c.GetFilename("main"), ".hotswap-") {
-				<-release
-			}
-			return nil
-		}))
-		opts.Timeout = 50 * time.Millisecond
-		s.refuses(opts, swapper.ErrBadDatabase, "the connect hook did not return within 50ms")
+	for name, opts := range map[string]swapper.PushOptions{"check": {}, "schema": {SkipIntegrityCheck: true}, "dry run": {DryRun: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			release := make(chan struct{})
+			defer close(release)
+			s := startWith(t, "", driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
+				if strings.Contains(c.GetFilename("main"), ".hotswap-") {
+					<-release
+				}
+				return nil
+			}))
+			opts.Timeout = 50 * time.Millisecond // with calls flowing it may take longer
+			s.refuses(opts, swapper.ErrBadDatabase, "the connect hook did not return within 2s", "--timeout")
+		})
 	}
 }
 
@@ -115,6 +118,7 @@ func TestAHookThatHangsIsNotWaitedForForEver(t *testing.T) {
 	t.Parallel()
 	for name, hangsOn := range map[string]int64{"check": 1, "rehearsal": 2} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			var onStage atomic.Int64
 			hangs, release := make(chan struct{}), make(chan struct{})
 			defer close(release)
@@ -140,7 +144,7 @@ func TestAHookThatHangsIsNotWaitedForForEver(t *testing.T) {
 			if hangsOn == 1 && !errors.Is(err, context.Canceled) {
 				t.Errorf("%v", err)
 			}
-			if hangsOn == 2 && (!errors.Is(err, swapper.ErrBadDatabase) || !strings.Contains(err.Error(), "the connect hook: did not return")) {
+			if hangsOn == 2 && (!errors.Is(err, swapper.ErrBadDatabase) || !strings.Contains(err.Error(), "the connect hook did not return within 2s")) {
 				t.Errorf("%v", err)
 			}
 			if got := s.stamp(); got != "live" {
