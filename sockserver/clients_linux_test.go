@@ -52,21 +52,51 @@ func TestIdleClientsTakeNoDescriptorThatTheProgramNeeds(t *testing.T) {
 			t.Fatalf("with idle clients, connection %d: %s", n, line)
 		}
 	}
-	open(11) // beside as many clients as there may be
+	open(9) // beside as many clients as there may be, and those that are being refused
+	for _, socket := range []string{"s", "e"} {
+		last, err := net.Dial("unix", filepath.Join(dir, socket))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer last.Close()
+		fmt.Fprint(last, "GET / HTTP/1.0\r\n\r\n")
+		io.Copy(io.Discard, last) // whatever the answer, even a reset: the others have theirs
+	}
+	for n := 10; n <= 18; n++ {
+		testenv.Until(t, "nobody is being refused, and a quarter of the descriptors is free, or there is no client", func() bool {
+			open, sockets := descriptorsOf(t, child.Process.Pid)
+			return sockets <= 2+16 && open <= 48 || sockets == 2
+		})
+		open(n)
+	}
 	late := time.Now().Add(readHeaderTimeout - 2*time.Second)
-	// Few are left now, so no idle client keeps one.
-	for _, conn := range idle {
+	for _, conn := range idle { // few are left now without any of them
 		conn.SetReadDeadline(late)
 		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatal("an idle client is still connected")
 		}
 	}
-	open(18)
 	c := NewClient(ClientConfig{SocketPath: filepath.Join(dir, "s"), StderrSocketPath: filepath.Join(dir, "e")})
 	defer c.Close()
 	if _, err := c.Version(t.Context()); err != nil {
 		t.Errorf("a client that asks for something: %v", err)
 	}
+}
+
+// descriptorsOf counts the descriptors of a process, and the sockets among them.
+func descriptorsOf(t *testing.T, pid int) (open, sockets int) {
+	t.Helper()
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	all, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range all {
+		if name, err := os.Readlink(filepath.Join(dir, fd.Name())); err == nil && strings.HasPrefix(name, "socket:") {
+			sockets++
+		}
+	}
+	return len(all), sockets
 }
 
 // openInTurns is that program: it opens as many connections as each line says, in all.
@@ -100,7 +130,6 @@ func openInTurns(dir string) {
 		}
 		n, _ := strconv.Atoi(line)
 		if err := grow(n); err != nil {
-
 			fmt.Println(len(all), strings.ReplaceAll(err.Error(), "\n", " "))
 			continue
 		}
