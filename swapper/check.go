@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"hotswap/driver"
 	"hotswap/internal/inside"
