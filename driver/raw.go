@@ -19,7 +19,9 @@ import (
 // this one, such as those that trace or log; and on connections of the pools that are
 // passed to a push's Prepare and Validate. It returns fn's error, which wraps ErrForced if
 // a forced freeze interrupted what fn did, or its own if c is not a connection of this
-// driver.
+// driver. If fn does not return the error of what was interrupted, and the transaction in
+// which it was called has ended meanwhile, Raw returns ErrForced, too: SQLite rolls a
+// transaction back when it interrupts a write.
 func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 	return c.Raw(func(dc any) error {
 		if own, ok := dc.(*ownConn); ok {
@@ -41,6 +43,10 @@ func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 		var err error
 		door.As(base, func() { err = fn(base.inner) })
 		forced := base.isForced(err)
+		if in && !forced && !base.inTransaction() && base.interrupted.Load() {
+			// The interrupt has rolled it back, and fn has kept the error to itself.
+			forced, err = true, sqlite3.Error{Code: sqlite3.ErrInterrupt}
+		}
 		base.raw = base.inTransaction() || in && forced // SQLite may have rolled it back: it is lost
 		base.control.begin.close()                      // fn may have attached a file
 		base.watchAttached()
