@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
 
+	"hotswap/internal/openers"
 	"hotswap/internal/printable"
 	"hotswap/sockserver"
 )
@@ -239,6 +241,9 @@ func onlyManaged(list []sockserver.DatabaseInfo) (side, error) {
 // the word that stands for the only managed database.
 func neitherManaged(src, dst side, word bool, list []sockserver.DatabaseInfo) error {
 	f := usagef("neither %s nor %s is a managed database; the program manages %s", src.arg, dst.arg, listed(list))
+	if hint := openOtherwise(src, dst); hint != "" {
+		return f.withHint("%s", hint)
+	}
 	if len(list) == 0 {
 		return f.withHint("%s", whatIsManaged)
 	}
@@ -246,6 +251,18 @@ func neitherManaged(src, dst side, word bool, list []sockserver.DatabaseInfo) er
 		return f.withHint("%q means the file or directory of that name in the current directory; name one of those as SRC or DST", sockserver.TheDatabase)
 	}
 	return f.withHint("name one of those as SRC or DST")
+}
+
+// openOtherwise is a hint to whoever thinks that the program manages what it has open; "" if
+// nothing has.
+func openOtherwise(sides ...side) string {
+	for _, s := range sides {
+		if others := openers.At(s.path); len(others) > 0 {
+			return fmt.Sprintf("%s is open in %s: if that is the program, it opens it by another driver than \"sqlite3-hotswap\", and docs/libraries.md says how each library opens it by this one",
+				printable.Line(s.arg), others[0])
+		}
+	}
+	return ""
 }
 
 func listed(list []sockserver.DatabaseInfo) string {
