@@ -3,6 +3,8 @@ package repository
 import (
 	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -107,5 +109,36 @@ func TestWhatIsDecompressedIsBounded(t *testing.T) {
 		if took := after.TotalAlloc - before.TotalAlloc; took > 32<<20 {
 			t.Errorf("%s: %d bytes of memory for a chunk of %d", what, took, len(bomb))
 		}
+	}
+}
+
+// changing is a file whose content is another one each time that it is read.
+type changing struct {
+	*bytes.Reader
+	reads map[int64]bool
+}
+
+func (c *changing) ReadAt(p []byte, off int64) (int, error) {
+	n, err := c.Reader.ReadAt(p, off)
+	if n > 0 && c.reads[off] {
+		p[0] ^= 1
+	}
+	c.reads[off] = true
+	return n, err
+}
+
+func TestASourceThatChangesMeanwhileIsNoticed(t *testing.T) {
+	w := newWorld(t)
+	path := w.database(4096, 1<<20)
+	p := w.publish("catalog", path, PublishOptions{})
+	content := w.asPublished(path)
+	dst, err := os.Create(filepath.Join(t.TempDir(), "fetched"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dst.Close()
+	local := Local{&changing{bytes.NewReader(content), map[int64]bool{}}, int64(len(content))}
+	if err := w.repo.Fetch(t.Context(), p.Published, dst, []Local{local}, nil); !errors.Is(err, ErrPack) {
+		t.Errorf("got %v", err)
 	}
 }

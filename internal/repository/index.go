@@ -63,12 +63,8 @@ func (x index) encode() []byte {
 	return encoder.EncodeAll(b, nil)
 }
 
-// mostIndex is how many bytes an index of n extents may have: a pack and a run for each.
-func mostIndex(n int) uint64 {
-	return 64 + uint64(n)*(32+3+3*binary.MaxVarintLen32) + uint64(blocksOf(n))*32
-}
-
-// parseIndex reads an index of n extents, each of that many bytes.
+// parseIndex reads an index of n extents, each of that many bytes. It reads no more than
+// an index of so many may have, however much there is.
 func parseIndex(compressed []byte, n int, extent int64) (x index, err error) {
 	wrong := func(format string, args ...any) (index, error) {
 		return index{}, fmt.Errorf("%w: %s", ErrIndex, fmt.Sprintf(format, args...))
@@ -79,14 +75,14 @@ func parseIndex(compressed []byte, n int, extent int64) (x index, err error) {
 		return x, err
 	}
 	defer z.Close()
-	r := &indexReader{from: io.LimitReader(z, int64(mostIndex(n)))}
+	r := &indexReader{from: z}
 	if string(r.bytes(len(indexMagic))) != string(indexMagic) {
 		return wrong("it does not begin as one")
 	}
 	if x.extents = r.number(n); x.extents != n {
 		return wrong("it has %d extents and not %d", x.extents, n)
 	}
-	for range blocksOf(n) {
+	for i := 0; i < blocksOf(n) && r.err == nil; i++ {
 		x.blocks = append(x.blocks, r.name())
 	}
 	packs, most := r.number(n), packExtents(extent)

@@ -74,7 +74,7 @@ func (w *writing) plan() []place {
 	w.index.extents = n
 	all := make([]place, n)
 	there := w.base.index.places()
-	same := func(i int) bool { return i < len(there) && w.content.digests[i] == w.base.digests[i] && whole(w, i) }
+	same := func(i int) bool { return i < len(there) && w.content.digests[i] == w.base.digests[i] }
 	used := make([]int, len(w.base.index.packs))
 	for i := range n {
 		if same(i) {
@@ -105,10 +105,6 @@ func (w *writing) plan() []place {
 	}
 	return all
 }
-
-// whole reports whether extent i is as long as the others are: a digest says nothing of
-// the zeros that a shorter one has behind it in its pack.
-func whole(w *writing, i int) bool { return int64(i+1)*w.layout.Extent <= w.src.size }
 
 // writePacks writes the extents in hand.
 func (w *writing) writePacks(ctx context.Context) error {
