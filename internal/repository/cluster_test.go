@@ -1,7 +1,6 @@
 package repository
 
 import (
-	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -21,7 +20,7 @@ func TestAServerDiesInTheMidstOfPublishing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, repo: repo, rng: rand.New(rand.NewPCG(1, 2)), dir: t.TempDir()}
+	w := &world{t: t, repo: repo, rng: newRand(), dir: t.TempDir()}
 	info, err := repo.chunks.Info(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -141,7 +141,10 @@ func (g *collection) swap(ctx context.Context, e versionEntry, to State) (bool, 
 	if err != nil {
 		return false, err
 	}
-	_, err = g.r.fleet.Update(ctx, e.version.key(), value, e.revision)
+	err = g.r.engine.Retry(ctx, func(ctx context.Context) error {
+		_, err := g.r.fleet.Update(ctx, e.version.key(), value, e.revision)
+		return err
+	})
 	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
 		return false, nil
 	}
@@ -150,7 +153,11 @@ func (g *collection) swap(ctx context.Context, e versionEntry, to State) (bool, 
 
 // lastSequence is that of the chunk that was written last.
 func (g *collection) lastSequence(ctx context.Context) (uint64, error) {
-	info, err := g.r.chunks.Info(ctx)
+	var info *jetstream.StreamInfo
+	err := g.r.engine.Retry(ctx, func(ctx context.Context) (err error) {
+		info, err = g.r.chunks.Info(ctx)
+		return err
+	})
 	if err != nil {
 		return 0, g.r.engine.Explain("look at the chunks", err)
 	}
@@ -162,7 +169,11 @@ func (g *collection) mark(ctx context.Context, entries engine.Entries) (engine.E
 	if g.opts.DryRun {
 		return entries, nil
 	}
-	revision, err := g.r.engine.PutTTL(ctx, g.r.fleet, markKey, []byte(time.Now().UTC().Format(time.RFC3339)), time.Hour)
+	var revision uint64
+	err := g.r.engine.Retry(ctx, func(ctx context.Context) (err error) {
+		revision, err = g.r.engine.PutTTL(ctx, g.r.fleet, markKey, []byte(time.Now().UTC().Format(time.RFC3339)), time.Hour)
+		return err
+	})
 	if err != nil {
 		return nil, g.r.engine.Explain("mark the bucket", err)
 	}
@@ -222,7 +233,9 @@ func (g *collection) delete(ctx context.Context, e versionEntry) (bool, error) {
 	if g.opts.DryRun {
 		return true, nil
 	}
-	err := g.r.fleet.Delete(ctx, e.version.key(), jetstream.LastRevision(e.revision))
+	err := g.r.engine.Retry(ctx, func(ctx context.Context) error {
+		return g.r.fleet.Delete(ctx, e.version.key(), jetstream.LastRevision(e.revision))
+	})
 	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
 		return false, nil
 	}

@@ -3,6 +3,7 @@ package repository
 import (
 	"errors"
 	"testing"
+	"time"
 )
 
 // paused is a goroutine that stands still at a step until it is let go on.
@@ -84,8 +85,13 @@ func TestAnIntentIsRenewed(t *testing.T) {
 	}
 	defer watch.Stop()
 	for renewals := 0; renewals < 6; { // in one and a half times its TTL
-		if entry := <-watch.Updates(); entry != nil {
-			renewals++
+		select {
+		case entry := <-watch.Updates():
+			if entry != nil {
+				renewals++
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("it was renewed %d times", renewals)
 		}
 	}
 	close(p.on)

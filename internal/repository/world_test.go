@@ -43,7 +43,7 @@ func newWorld(t testing.TB, adjust ...func(*embedded.Config)) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Stop)
-	w := &world{t: t, server: server, rng: rand.New(rand.NewPCG(1, 2)), dir: t.TempDir()}
+	w := &world{t: t, server: server, rng: newRand(), dir: t.TempDir()}
 	w.repo = w.open(nil)
 	return w
 }
@@ -195,3 +195,5 @@ func newKey(t testing.TB) ed25519.PrivateKey {
 	}
 	return private
 }
+
+func newRand() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }
