@@ -158,20 +158,29 @@ func (e *Engine) bucket(ctx context.Context, name string, known *jetstream.KeyVa
 	if *known != nil {
 		return *known, nil
 	}
-	kv, err := e.js.KeyValue(ctx, name)
-	if errors.Is(err, nats.ErrNoResponders) {
-		err = jetstream.ErrJetStreamNotEnabled // else at least one would say that it does not know
-	}
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		if err = e.makeBucket(ctx, name); err == nil {
-			kv, err = e.js.KeyValue(ctx, name)
+	err := e.Retry(ctx, func(ctx context.Context) (err error) {
+		*known, err = e.js.KeyValue(ctx, name)
+		if errors.Is(err, jetstream.ErrBucketNotFound) {
+			if _, err = e.makeStream(ctx, bucketStream(name)); err == nil {
+				*known, err = e.js.KeyValue(ctx, name)
+			}
 		}
-	}
+		return orNoJetStream(err)
+	})
 	if err != nil {
+		*known = nil
 		return nil, e.Explain("open the bucket "+name, err)
 	}
-	*known = kv
-	return kv, nil
+	return *known, nil
+}
+
+// orNoJetStream is what it means that nobody takes requests of JetStream's: a server without
+// it does not say so.
+func orNoJetStream(err error) error {
+	if errors.Is(err, nats.ErrNoResponders) {
+		return jetstream.ErrJetStreamNotEnabled
+	}
+	return err
 }
 
 // Chunks returns the stream of chunks.
@@ -181,18 +190,18 @@ func (e *Engine) Chunks(ctx context.Context) (jetstream.Stream, error) {
 	if e.chunks != nil {
 		return e.chunks, nil
 	}
-	stream, err := e.js.Stream(ctx, ChunkStream)
-	if errors.Is(err, nats.ErrNoResponders) {
-		err = jetstream.ErrJetStreamNotEnabled
-	}
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		stream, err = e.makeStream(ctx, chunkStream())
-	}
+	err := e.Retry(ctx, func(ctx context.Context) (err error) {
+		e.chunks, err = e.js.Stream(ctx, ChunkStream)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			e.chunks, err = e.makeStream(ctx, chunkStream())
+		}
+		return orNoJetStream(err)
+	})
 	if err != nil {
+		e.chunks = nil
 		return nil, e.Explain("open the stream "+ChunkStream, err)
 	}
-	e.chunks = stream
-	return stream, nil
+	return e.chunks, nil
 }
 
 // Setup makes what is not there yet: the stream and both buckets. Whoever may not make

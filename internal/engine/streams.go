@@ -47,11 +47,6 @@ func bucketStream(bucket string) jetstream.StreamConfig {
 	}
 }
 
-func (e *Engine) makeBucket(ctx context.Context, bucket string) error {
-	_, err := e.makeStream(ctx, bucketStream(bucket))
-	return err
-}
-
 // makeStream makes a stream with as many replicas as there should be. Another one may make
 // it at the same time.
 func (e *Engine) makeStream(ctx context.Context, config jetstream.StreamConfig) (jetstream.Stream, error) {

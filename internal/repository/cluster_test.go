@@ -13,9 +13,6 @@ import (
 func TestAServerDiesInTheMidstOfPublishing(t *testing.T) {
 	c := enginetest.StartCluster(t)
 	e := enginetest.Connect(t, engine.Config{URL: c.URL(), Patience: time.Second})
-	if err := e.Retry(t.Context(), e.Setup); err != nil {
-		t.Fatal(err)
-	}
 	repo, err := Open(t.Context(), e, nil)
 	if err != nil {
 		t.Fatal(err)
