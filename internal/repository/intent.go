@@ -58,7 +58,7 @@ func (r *Repository) declare(ctx context.Context, channel string, opts PublishOp
 			return err
 		})
 		if errors.Is(err, jetstream.ErrKeyExists) {
-			continue // the counter was lost; or it is ours, and we were not told: then it expires
+			continue // it is ours, maybe, and we were not told: then it expires
 		}
 		if err != nil {
 			return nil, nil, r.engine.Explain("declare "+v.String(), ended(ctx, err))
@@ -90,6 +90,16 @@ func (r *Repository) nextNumber(ctx context.Context, channel string) (uint64, er
 			revision = entry.Revision()
 		case !errors.Is(err, jetstream.ErrKeyNotFound):
 			return 0, err
+		default: // a new channel; or the counter was lost
+			entries, err := r.engine.ReadUpTo(ctx, r.fleet, 0, versionKeys(channel)+"*")
+			if err != nil {
+				return 0, err
+			}
+			for key := range entries {
+				if v, ok := ofKey(key); ok {
+					next = max(next, v.Number+1)
+				}
+			}
 		}
 		value := []byte(strconv.FormatUint(next+1, 10))
 		if revision == 0 {

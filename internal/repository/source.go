@@ -42,6 +42,9 @@ func openSource(ctx context.Context, path string, opts PublishOptions) (*source,
 	if err := looksRight(path, info); err != nil {
 		return nil, err
 	}
+	// What a publisher that was killed has left; that it can't be removed is no reason not to
+	// publish.
+	swapper.RemoveOrphans(path)
 	db, release, err := driver.Manage(path)
 	if err != nil {
 		return nil, err
