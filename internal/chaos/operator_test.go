@@ -1,0 +1,122 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"hotswap/internal/fleetapp"
+	"hotswap/internal/records"
+	"hotswap/internal/repository"
+	"hotswap/internal/rollout"
+)
+
+// operator publishes and orders.
+type operator struct {
+	w       *world
+	content uint64
+	file    string
+	orders  int
+}
+
+// publish publishes a new content, and returns the version's number. A publisher that breaks
+// off leaves nothing that anybody may see.
+func (o *operator) publish(bad, breakOff bool) (number uint64, done bool) {
+	w := o.w
+	o.content++
+	next := filepath.Join(w.dir, fmt.Sprintf("content-%d", o.content))
+	c := fleetapp.Content{Version: o.content, Rows: 2000, Bad: bad}
+	var err error
+	if o.file == "" {
+		err = fleetapp.Make(w.t.Context(), next, c)
+	} else {
+		err = fleetapp.Next(w.t.Context(), o.file, next, c)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	o.file = next
+	patience := 20 * time.Second
+	if breakOff {
+		patience = time.Duration(w.rng.IntN(50)) * time.Millisecond
+	}
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	defer cancel()
+	p, err := w.repo.Publish(ctx, fleetapp.Channel, next, repository.PublishOptions{})
+	if err != nil {
+		w.did("publishing broke off")
+		return 0, false
+	}
+	w.did("published")
+	w.mu.Lock()
+	w.numbers[o.content], w.bad[o.content] = p.Number, bad
+	w.mu.Unlock()
+	return p.Number, true
+}
+
+// order writes the next order, if nobody disturbs it, and returns whether it was written.
+func (o *operator) order(next func(before *rollout.Order, done bool) (rollout.Order, error)) error {
+	w := o.w
+	ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Second)
+	defer cancel()
+	before, entry, err := w.recs.Order(ctx, fleetapp.Channel)
+	if err != nil {
+		return err
+	}
+	progress, _, err := w.recs.Progress(ctx, fleetapp.Channel)
+	if err != nil {
+		return err
+	}
+	done := before != nil && progress != nil && progress.Of(*before) && progress.Phase == rollout.Done
+	order, err := next(before, done)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	w.ordered = append(w.ordered, order)
+	w.mu.Unlock()
+	_, err = w.recs.SetOrder(ctx, order, entry)
+	if errors.Is(err, records.ErrChanged) {
+		return nil // an answer that was lost, of a write that was not
+	}
+	return err
+}
+
+func (o *operator) rollout(number uint64, plan rollout.Plan) error {
+	o.orders++
+	id := fmt.Sprint("order-", o.orders)
+	return o.order(func(before *rollout.Order, done bool) (rollout.Order, error) {
+		return rollout.NewRollout(id, fleetapp.Channel, number, plan, before, done)
+	})
+}
+
+// work does one thing that an operator does.
+func (o *operator) work() {
+	w := o.w
+	if w.rng.IntN(6) == 0 {
+		o.orders++
+		err := o.order(func(before *rollout.Order, _ bool) (rollout.Order, error) {
+			if before == nil {
+				return rollout.Order{}, errors.New("nothing to go back from")
+			}
+			return rollout.NewRollback(fmt.Sprint("order-", o.orders), 0, *before)
+		})
+		if err == nil {
+			w.did("rolled back")
+		}
+		return
+	}
+	number, done := o.publish(w.rng.IntN(6) == 0, w.rng.IntN(5) == 0)
+	if !done || w.rng.IntN(5) == 0 { // and nobody may get it
+		return
+	}
+	plan := rollout.Plan{Canary: w.rng.IntN(2), MaxFailed: w.rng.IntN(3), Timeout: 10 * time.Second}
+	if w.rng.IntN(2) == 0 {
+		plan.Waves, plan.Soak = []int{30, 60}, 300*time.Millisecond
+	}
+	if err := o.rollout(number, plan); err == nil {
+		w.did("rolled out")
+	}
+}

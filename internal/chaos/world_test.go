@@ -1,0 +1,163 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"hotswap/internal/engine"
+	"hotswap/internal/fleetapp"
+	"hotswap/internal/records"
+	"hotswap/internal/repository"
+	"hotswap/internal/rollout"
+)
+
+// world is what the test knows of what may be, to judge what is.
+type world struct {
+	t       *testing.T
+	rng     *rand.Rand
+	dir     string
+	verbose bool
+	repo    *repository.Repository
+	recs    *records.Records
+
+	mu      sync.Mutex        // guards what follows
+	faults  []string          // what must not be
+	numbers map[uint64]uint64 // of the versions, by content
+	bad     map[uint64]bool   // contents with which nodes are not in order
+	ordered []rollout.Order   // before they were written
+	opened  map[string]bool   // "node content": a wave was open
+	moves   []move            // to be compared with opened at the end
+	blind   []time.Time       // when the watch had to begin anew
+	counts  map[string]int    // of what was done
+}
+
+// move is a node that was seen with another content.
+type move struct {
+	at      time.Time
+	node    string
+	content uint64
+}
+
+func newWorld(t *testing.T, seed uint64, c *cluster) *world {
+	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 0)), dir: t.TempDir(), numbers: map[uint64]uint64{}, bad: map[uint64]bool{},
+		opened: map[string]bool{}, counts: map[string]int{}}
+	e, err := engine.Connect(t.Context(), engine.Config{URL: addresses(c.ports), Patient: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	w.try("open the engine", func(ctx context.Context) (err error) {
+		if w.repo, err = repository.Open(ctx, e, nil); err == nil {
+			w.recs, err = records.Open(ctx, e)
+		}
+		return err
+	})
+	return w
+}
+
+// try does something until it succeeds, as an operator would.
+func (w *world) try(what string, do func(context.Context) error) {
+	w.t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		ctx, cancel := context.WithTimeout(w.t.Context(), 15*time.Second)
+		err := do(ctx)
+		cancel()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) || w.t.Context().Err() != nil {
+			w.t.Fatalf("%s: %v", what, err)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+func (w *world) wrong(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if fault := fmt.Sprintf(format, args...); !slices.Contains(w.faults, fault) {
+		w.faults = append(w.faults, fault)
+	}
+}
+
+func (w *world) did(what string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.counts[what]++
+}
+
+// moved judges a node that reads another content than before.
+func (w *world) moved(node string, before, content uint64) {
+	w.mu.Lock()
+	w.moves = append(w.moves, move{time.Now(), node, content})
+	number, published := w.numbers[content]
+	from := w.numbers[before]
+	named := slices.ContainsFunc(w.ordered, func(o rollout.Order) bool { return o.Version == number || o.Base == number })
+	back := w.bad[before] || slices.ContainsFunc(w.ordered, func(o rollout.Order) bool { return o.Withdrawn.Has(from) })
+	w.mu.Unlock()
+	switch {
+	case !published || !named:
+		w.wrong("%s reads content %d (version %d), which no order has named", node, content, number)
+	case number < from && !back:
+		w.wrong("%s goes back from version %d to %d", node, from, number)
+	}
+}
+
+// watch follows the waves, until ctx ends.
+func (w *world) watch(ctx context.Context) {
+	orders := map[string]rollout.Order{}
+	for ctx.Err() == nil {
+		w.recs.WatchChannels(ctx, []string{fleetapp.Channel}, "", func(c records.Change) {
+			switch {
+			case c.Order != nil:
+				orders[c.Order.ID] = *c.Order
+			case c.Progress != nil:
+				if o, ok := orders[c.Progress.Order]; ok {
+					w.waves(o, *c.Progress)
+				}
+			}
+		})
+		w.mu.Lock()
+		w.blind = append(w.blind, time.Now())
+		w.mu.Unlock()
+	}
+}
+
+// waves takes down who may have a version.
+func (w *world) waves(o rollout.Order, p rollout.Progress) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, wave := range p.Waves {
+		for _, node := range wave {
+			if i < p.Open {
+				w.opened[fmt.Sprint(node, " ", o.Version)] = true
+			}
+		}
+	}
+	if p.Phase == rollout.Done {
+		w.opened[fmt.Sprint("all ", o.Version)] = true
+	}
+}
+
+// early judges those that were seen with a version before their wave was: at the end, since
+// the test may be told later than they.
+func (w *world) early() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, m := range w.moves {
+		number := w.numbers[m.content]
+		free := slices.ContainsFunc(w.ordered, func(o rollout.Order) bool {
+			return o.Base == number || o.Kind == rollout.Rollback && o.Version == number
+		})
+		blind := slices.ContainsFunc(w.blind, func(at time.Time) bool { return at.Sub(m.at).Abs() < 10*time.Second })
+		if !free && !blind && !w.opened[fmt.Sprint(m.node, " ", number)] && !w.opened[fmt.Sprint("all ", number)] {
+			w.faults = append(w.faults, fmt.Sprintf("%s had version %d and its wave was not open", m.node, number))
+		}
+	}
+}
