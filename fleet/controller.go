@@ -42,7 +42,7 @@ const stepRest = 20 * time.Millisecond
 
 // run controls until ctx ends or a watch fails.
 func (c *controller) run(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, 10*resync, errBeginAnew)
+	ctx, cancel := c.node.forWatch(ctx, 10*resync)
 	defer cancel()
 	plane := c.node.planeNow()
 	failed := make(chan error, 2)
@@ -63,9 +63,6 @@ func (c *controller) run(ctx context.Context) error {
 		sleep(ctx, stepRest)
 	}
 }
-
-// errBeginAnew: a watch may have gone quiet.
-var errBeginAnew = errors.New("the watches begin anew")
 
 func (c *controller) rouse() {
 	select {

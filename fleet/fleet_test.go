@@ -83,11 +83,6 @@ func TestANodeServesWithoutTheEngineAndCatchesUp(t *testing.T) {
 	if got := a.content(); got != "catalog@2" {
 		t.Fatal(got)
 	}
-	a.stop()
-	a.start()
-	if got := a.content(); got != "catalog@2" {
-		t.Fatal(got)
-	}
 	w.startEngine()
 	w.publish("catalog")
 	w.rollout(3, rollout.Plan{})

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 
 	"hotswap/driver"
@@ -60,7 +62,10 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fleet: join as %s: %w", cfg.Node, err)
 	}
-	n, err := join(cfg, func(ctx context.Context) (plane, store, error) {
+	n, err := join(cfg, e, func(ctx context.Context) (plane, store, error) {
+		if !e.Conn().IsConnected() {
+			return nil, nil, e.Explain("connect", cmp.Or(e.Conn().LastError(), nats.ErrNoServers))
+		}
 		recs, err := records.Open(ctx, e)
 		if err != nil {
 			return nil, nil, err
@@ -72,13 +77,12 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 		e.Close()
 		return nil, err
 	}
-	n.engine = e
 	return n, nil
 }
 
-// join starts a node whose engine is reached through open.
-func join(cfg Config, open func(context.Context) (plane, store, error)) (_ *Node, err error) {
-	n := &Node{cfg: cfg, instance: rand.Text()[:12], open: open, databases: map[string]*database{},
+// join starts a node whose engine, nil in tests, is reached through open.
+func join(cfg Config, e *engine.Engine, open func(context.Context) (plane, store, error)) (_ *Node, err error) {
+	n := &Node{cfg: cfg, instance: rand.Text()[:12], engine: e, open: open, databases: map[string]*database{},
 		dirty: make(chan struct{}, 1), away: "not connected yet"}
 	n.log = cfg.Logger.With().Str("node", cfg.Node).Logger()
 	n.host, _ = os.Hostname()
@@ -167,7 +171,7 @@ func (n *Node) againUntil(ctx context.Context, what string, do func(context.Cont
 		if errors.Is(err, errEnough) {
 			return
 		}
-		if time.Since(began) > most {
+		if time.Since(began) > most || !n.connected() {
 			rest = least
 		}
 		if err != nil && ctx.Err() == nil && err.Error() != said {
@@ -195,7 +199,7 @@ const resync = time.Minute
 // watchOrders tells the databases what changes. It begins anew now and then, in case that a
 // watch has gone quiet, and what it then tells again is known already.
 func (n *Node) watchOrders(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, resync, nil)
+	ctx, cancel := n.forWatch(ctx, resync)
 	defer cancel()
 	channels := slices.Sorted(maps.Keys(n.databases))
 	err := n.planeNow().WatchChannels(ctx, channels, n.cfg.Node, func(c records.Change) {
@@ -210,6 +214,26 @@ func (n *Node) watchOrders(ctx context.Context) error {
 	return n.watchEnded(ctx, err)
 }
 
+// forWatch is a context that ends in a while, and when the connection is back after it was
+// lost: then a watch begins anew at once, which would notice only seconds later.
+func (n *Node) forWatch(ctx context.Context, while time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, while)
+	if n.engine == nil {
+		return ctx, cancel
+	}
+	conn := n.engine.Conn()
+	back := conn.StatusChanged(nats.CONNECTED)
+	n.done.Go(func() {
+		defer cancel()
+		defer conn.RemoveStatusListener(back)
+		select {
+		case <-back:
+		case <-ctx.Done():
+		}
+	})
+	return ctx, cancel
+}
+
 // watchEnded is the error of a watch, but for the end of its time.
 func (n *Node) watchEnded(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -221,7 +245,7 @@ func (n *Node) watchEnded(ctx context.Context, err error) error {
 
 // watchName looks whether another program says that it is this node.
 func (n *Node) watchName(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, resync, nil)
+	ctx, cancel := n.forWatch(ctx, resync)
 	defer cancel()
 	caught, times := false, map[string]int{}
 	err := n.planeNow().WatchNodes(ctx, func(c records.Change) {

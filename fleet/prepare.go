@@ -28,7 +28,8 @@ func (d *database) discard() {
 	d.change(func(s *records.Database) { s.Prepared = 0 })
 }
 
-// prepare fetches and checks a version, so that it can be swapped in.
+// prepare fetches and checks a version, so that it can be swapped in. Of one that turns out
+// to be live already, nothing is staged.
 func (d *database) prepare(ctx context.Context, number uint64) (err error) {
 	if d.staged != nil && d.staged.version == number {
 		return nil
@@ -46,7 +47,7 @@ func (d *database) prepare(ctx context.Context, number uint64) (err error) {
 		return err
 	}
 	file, tag, err := d.fetch(ctx, published)
-	if err != nil {
+	if err != nil || file == nil {
 		return err
 	}
 	defer file.Close()
@@ -63,7 +64,7 @@ func (d *database) prepare(ctx context.Context, number uint64) (err error) {
 }
 
 // fetch gets a version into a file without a name, in the database's directory, of which
-// nothing is left when the program is killed. It returns the tag that the live database must
+// nothing is left when the program is killed; there is none if the version is live. It returns the tag that the live database must
 // have when the version is swapped in, or "" if that does not matter.
 func (d *database) fetch(ctx context.Context, p repository.Published) (_ *os.File, tag string, err error) {
 	d.change(func(s *records.Database) { s.Phase, s.Fetched, s.Size, s.Bytes = records.Fetching, 0, p.Size, 0 })
@@ -76,6 +77,9 @@ func (d *database) fetch(ctx context.Context, p repository.Published) (_ *os.Fil
 		defer held.Release()
 		if tag, err = d.compare(ctx, tag, isEmpty(held)); err != nil {
 			return nil, "", err
+		}
+		if now := d.current(); now.Have == p.Number && now.Content == "" {
+			return nil, "", nil
 		}
 		have = append(have, repository.Local{File: held, Size: held.Size()})
 	}

@@ -31,8 +31,11 @@ func (d *database) bring(ctx context.Context, number uint64) error {
 	if err := d.prepare(ctx, number); err != nil {
 		return err
 	}
-	d.phase(records.Swapping)
 	ready := d.staged
+	if ready == nil {
+		return nil
+	}
+	d.phase(records.Swapping)
 	report, err := d.own(func() (swapper.Report, error) { return ready.Swap(ctx) })
 	if !report.Swapped {
 		return d.notSwapped(ctx, err)

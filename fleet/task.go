@@ -27,6 +27,7 @@ const (
 	look         // at what is live
 	prepare      // a version, ahead of its wave
 	bring        // a version to life
+	drop         // what was prepared, and is not wanted any more
 	ask          // Health
 )
 
@@ -76,6 +77,8 @@ func (d *database) next() (t task, in time.Duration) {
 		t.do, t.version = bring, want
 	case ahead != 0 && d.state.Prepared != ahead:
 		t.do, t.version = prepare, ahead
+	case d.state.Prepared != 0 && d.state.Prepared != ahead:
+		t.do, t.version = drop, d.state.Prepared
 	case have != 0 && d.state.Healthy != have:
 		t.do, t.version = ask, have
 	case have != 0 && d.soaks():
@@ -110,6 +113,8 @@ func (d *database) do(ctx context.Context, t task) error {
 		return d.prepare(ctx, t.version)
 	case bring:
 		return d.bring(ctx, t.version)
+	case drop:
+		d.discard()
 	case ask:
 		return d.ask(ctx, t.version)
 	}
