@@ -5,7 +5,9 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"hotswap/internal/rollout"
 	"hotswap/swapper"
@@ -139,6 +141,40 @@ func TestAPinHoldsANodeAndItsEndLetsItFollow(t *testing.T) {
 	a.has(3)
 	w.pin("a", 0)
 	a.has(2)
+}
+
+func TestANodeGoesBackAfterARestartToo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	var sick atomic.Bool
+	a := w.program("a", one, func(c *Config) {
+		c.Health = func(context.Context, Version) error {
+			if sick.Load() {
+				return errors.New("the program does not start")
+			}
+			return nil
+		}
+	})
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+	w.publish("catalog")
+	w.rollout(2, rollout.Plan{Soak: time.Hour})
+	w.phase(rollout.Soaking, 2)
+	a.stop()
+	sick.Store(true)
+	a.start()
+	a.has(1)
+	if halted := w.phase(rollout.Halted, 2); !strings.Contains(halted.Reason, "the program does not start") {
+		t.Errorf("%+v", halted)
+	}
+}
+
+func TestAVersionThatTheDiskIsTooSmallForIsNotFetched(t *testing.T) {
+	t.Parallel()
+	if _, err := unnamed(t.TempDir(), 1<<60); !errors.Is(err, swapper.ErrNoSpace) || !strings.Contains(err.Error(), "must stay free for the live database") {
+		t.Error(err)
+	}
 }
 
 func TestANodeThatLostItsDiskComesToWhatTheFleetHas(t *testing.T) {

@@ -44,12 +44,14 @@ func (o *operator) publish(bad, breakOff bool) (number uint64, done bool) {
 	}
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
-	p, err := w.repo.Publish(ctx, fleetapp.Channel, next, repository.PublishOptions{})
+	// What was damaged is whole again once it was published anew.
+	p, err := w.repo.Publish(ctx, fleetapp.Channel, next, repository.PublishOptions{Anew: w.damaged.Load()})
 	if err != nil {
 		w.did("publishing broke off")
 		return 0, false
 	}
 	w.did("published")
+	w.damaged.Store(false)
 	w.mu.Lock()
 	w.numbers[o.content], w.bad[o.content] = p.Number, bad
 	w.mu.Unlock()
@@ -92,6 +94,30 @@ func (o *operator) rollout(number uint64, plan rollout.Plan) error {
 	})
 }
 
+// damage makes something else of a chunk: nobody may take it for what it was.
+func (o *operator) damage() {
+	w := o.w
+	ctx, cancel := context.WithTimeout(w.t.Context(), 3*time.Second)
+	defer cancel()
+	stream, err := w.engine.Chunks(ctx)
+	if err != nil {
+		return
+	}
+	info, err := stream.Info(ctx)
+	if err != nil || info.State.Msgs == 0 {
+		return
+	}
+	sequence := info.State.FirstSeq + uint64(w.rng.IntN(int(info.State.LastSeq-info.State.FirstSeq+1)))
+	chunk, err := stream.GetMsg(ctx, sequence)
+	if err != nil {
+		return // it was removed
+	}
+	w.damaged.Store(true)
+	if _, err := w.engine.JetStream().Publish(ctx, chunk.Subject, append(chunk.Data[:len(chunk.Data)/2], "damaged"...)); err == nil {
+		w.did("chunk damaged")
+	}
+}
+
 // work does one thing that an operator does.
 func (o *operator) work() {
 	w := o.w
@@ -107,6 +133,9 @@ func (o *operator) work() {
 			w.did("rolled back")
 		}
 		return
+	}
+	if w.rng.IntN(6) == 0 {
+		o.damage()
 	}
 	number, done := o.publish(w.rng.IntN(6) == 0, w.rng.IntN(5) == 0)
 	if !done || w.rng.IntN(5) == 0 { // and nobody may get it

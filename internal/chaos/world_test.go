@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,8 +23,10 @@ type world struct {
 	rng     *rand.Rand
 	dir     string
 	verbose bool
+	engine  *engine.Engine
 	repo    *repository.Repository
 	recs    *records.Records
+	damaged atomic.Bool // something that is kept, since the last publication
 
 	mu      sync.Mutex        // guards what follows
 	faults  []string          // what must not be
@@ -51,6 +54,7 @@ func newWorld(t *testing.T, seed uint64, c *cluster) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(e.Close)
+	w.engine = e
 	w.try("open the engine", func(ctx context.Context) (err error) {
 		if w.repo, err = repository.Open(ctx, e, nil); err == nil {
 			w.recs, err = records.Open(ctx, e)

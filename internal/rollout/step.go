@@ -191,10 +191,13 @@ func (s *stepper) open() {
 
 func (s *stepper) approved() bool { return !s.o.Approve || s.o.Approvals >= s.p.Open }
 
-// reached reports whether the nodes of the open waves have the version and are in order.
+// reached reports whether the nodes of the open waves have the version and are in order. One
+// that went back counts in any case: there is nothing better for it.
 func (s *stepper) reached(what string, late bool) bool {
 	names := slices.Concat(s.p.Waves[:s.p.Open]...)
-	return s.waitFor(names, s.p.Skipped, what, late, func(n Node) bool { return n.there(s.o.Version) })
+	return s.waitFor(names, s.p.Skipped, what, late, func(n Node) bool {
+		return n.there(s.o.Version) || s.o.Kind == Rollback && n.Have == s.o.Version
+	})
 }
 
 // waitFor reports whether each of the nodes is so far, or has failed; those that are to be
