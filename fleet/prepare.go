@@ -3,7 +3,6 @@ package fleet
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -53,7 +52,7 @@ func (d *database) prepare(ctx context.Context, number uint64) (err error) {
 	defer file.Close()
 	d.phase(records.Checking)
 	opts := d.node.cfg.push(v, published.Size, tag)
-	ready, report, err := swapper.Stage(ctx, d.db, io.NewSectionReader(file, 0, published.Size), opts)
+	ready, report, err := swapper.Stage(ctx, d.db, sourceOf(file, published.Size), opts)
 	if err != nil {
 		return err
 	}
