@@ -55,6 +55,9 @@ func (c *controller) run(ctx context.Context) error {
 		select {
 		case <-c.wake:
 		case err := <-failed:
+			if ctx.Err() != nil {
+				return nil // the watches begin anew
+			}
 			return err
 		}
 		if err := c.step(ctx); err != nil {

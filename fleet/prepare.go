@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"hotswap/internal/records"
 	"hotswap/internal/repository"
@@ -118,7 +119,7 @@ func (d *database) compare(ctx context.Context, tag string, empty bool) (string,
 		return "", nil
 	}
 	if tag == d.tag && d.current().Content == "" {
-		return tag, nil
+		return matched(tag), nil
 	}
 	have, content, err := d.identify(ctx, tag)
 	if err != nil {
@@ -129,7 +130,16 @@ func (d *database) compare(ctx context.Context, tag string, empty bool) (string,
 		return "", fmt.Errorf("%w: %s (push a published version by hand, or let the node join with Diverged: Replace)", errDiverged, content)
 	}
 	d.tag = tag
-	return tag, nil
+	return matched(tag), nil
+}
+
+// matched is the tag for a push to compare, which it can on Linux alone. Elsewhere what is
+// written between the preparation and the swap goes unnoticed, and is in the backup.
+func matched(tag string) string {
+	if runtime.GOOS != "linux" {
+		return ""
+	}
+	return tag
 }
 
 // unnamed makes a file of that size in a directory, and removes its name. Its room is

@@ -196,7 +196,7 @@ func (d *database) goBack(ctx context.Context) error {
 	opts := d.node.cfg.push(d.version(last.version), 0, "")
 	opts.Validate, opts.SkipSchemaCheck = nil, true // it was live
 	if d.node.cfg.Diverged == Refuse {
-		opts.IfMatch = d.tag
+		opts.IfMatch = matched(d.tag)
 	}
 	report, err := d.own(func() (swapper.Report, error) { return swapper.Push(ctx, d.db, file, opts) })
 	switch {

@@ -77,7 +77,7 @@ func (d *database) next() (t task, in time.Duration) {
 		t.do, t.version = bring, want
 	case ahead != 0 && d.state.Prepared != ahead:
 		t.do, t.version = prepare, ahead
-	case d.state.Prepared != 0 && d.state.Prepared != ahead:
+	case d.state.Prepared != 0 && (d.state.Prepared == have || o == nil || o.Kind != rollout.Rollout || d.state.Prepared != o.Version):
 		t.do, t.version = drop, d.state.Prepared
 	case have != 0 && d.state.Healthy != have:
 		t.do, t.version = ask, have

@@ -41,6 +41,8 @@ type world struct {
 	orders int
 }
 
+func init() { zerolog.TimeFieldFormat = "05.000" }
+
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, dir: filepath.Join(t.TempDir(), "engine"), port: -1}
 	w.startEngine()
@@ -165,7 +167,7 @@ func (w *world) program(name, from string, adjust func(*Config)) *program {
 	p.cfg = Config{Engine: w.server.ClientURL(), Node: name, Databases: map[string]string{"catalog": p.path}, HealthInterval: 50 * time.Millisecond,
 		settle: 200 * time.Millisecond}
 	if testing.Verbose() {
-		p.cfg.Logger = zerolog.New(zerolog.NewTestWriter(w.t))
+		p.cfg.Logger = zerolog.New(zerolog.NewTestWriter(w.t)).With().Timestamp().Logger()
 	}
 	if adjust != nil {
 		adjust(&p.cfg)
