@@ -56,7 +56,11 @@ func (c *fleetFetchCmd) Run(ctx context.Context, stdio *streams) error {
 	}
 	defer closeHave()
 	bar := newBar(stdio, c.Quiet)
-	err = r.Fetch(ctx, p, d.File, have, func(f repository.Fetched) { bar.reached(f.Done, f.Total) })
+	var got repository.Fetched
+	err = r.Fetch(ctx, p, d.File, have, func(f repository.Fetched) {
+		bar.reached(f.Done, f.Total)
+		got = f
+	})
 	bar.finish()
 	if err != nil {
 		return fleetFailure(err)
@@ -65,7 +69,7 @@ func (c *fleetFetchCmd) Run(ctx context.Context, stdio *streams) error {
 		return err
 	}
 	if !c.Quiet {
-		fmt.Fprintf(stdio.err, "fetched %s into %s: %s\n", p.Version, printable.Line(c.File), printable.Size(p.Size))
+		fmt.Fprintf(stdio.err, "fetched %s into %s: %s, of which %s travelled\n", p.Version, printable.Line(c.File), printable.Size(p.Size), printable.Size(got.Bytes))
 	}
 	return nil
 }

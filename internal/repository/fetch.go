@@ -34,7 +34,7 @@ const atOnce = 16
 
 // Fetch writes a version into dst, which it reads again at the end: what it leaves there
 // has the manifest's SHA-256. What have has of it is not fetched. It does not sync dst.
-// progress may be nil; it is called from several goroutines.
+// progress may be nil; it is called by one goroutine at a time, at last with all.
 func (r *Repository) Fetch(ctx context.Context, p Published, dst *os.File, have []Local, progress func(Fetched)) error {
 	f := &fetching{r: r, m: p.Manifest, dst: dst, progress: progress}
 	if err := f.run(ctx, have); err != nil {
@@ -53,9 +53,11 @@ type fetching struct {
 	digests []digest // of the version, as far as they were needed
 	missing []bool   // the extents that are not in dst yet
 	buf     []byte   // of copy
-	done    atomic.Int64
 	local   atomic.Int64
 	bytes   atomic.Int64
+
+	mu   sync.Mutex // guards done, and that progress is called once at a time
+	done int64
 }
 
 func (f *fetching) run(ctx context.Context, have []Local) (err error) {
@@ -77,6 +79,7 @@ func (f *fetching) run(ctx context.Context, have []Local) (err error) {
 	if err := f.fetch(ctx); err != nil {
 		return err
 	}
+	f.reached(0)
 	return f.verify(ctx)
 }
 
@@ -230,9 +233,11 @@ func (f *fetching) place(ctx context.Context, w *wanted, buf []byte) error {
 
 // reached counts bytes that are in dst.
 func (f *fetching) reached(n int64) {
-	done := f.done.Add(n)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.done += n
 	if f.progress != nil {
-		f.progress(Fetched{Done: done, Total: f.m.Size, Local: f.local.Load(), Bytes: f.bytes.Load()})
+		f.progress(Fetched{Done: f.done, Total: f.m.Size, Local: f.local.Load(), Bytes: f.bytes.Load()})
 	}
 }
 

@@ -23,8 +23,8 @@ type PublishOptions struct {
 	// Anew writes all chunks, also those that are there already: one that was damaged is
 	// whole again afterwards, for all versions that have it.
 	Anew bool
-	// Progress, if set, is told how far the writing is, in bytes of the file; from several
-	// goroutines.
+	// Progress, if set, is told how far the writing is, in bytes of the file; by several
+	// goroutines at once.
 	Progress func(done, total int64)
 
 	// Of tests: how long the intent lasts (0 means intentTTL), whether nobody renews it, and
