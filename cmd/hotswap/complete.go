@@ -167,7 +167,7 @@ func (l *commandLine) values(flag *kong.Flag, prefix string, add func(string, st
 	for _, value := range enumOf(flag.Value) {
 		add(prefix+value, "")
 	}
-	if strings.HasSuffix(flag.Name, "socket") {
+	if strings.HasSuffix(flag.Name, "socket") || flag.PlaceHolder == "FILE" {
 		*lines = append(*lines, filesToo)
 	}
 }
@@ -179,7 +179,11 @@ func (l *commandLine) arguments(ctx context.Context, add func(string, string), l
 	for _, value := range enumOf(l.node.Positional[l.positionals]) {
 		add(value, "")
 	}
-	if !slices.Contains([]string{"cp", "status", "log", "version", "ui"}, l.node.Name) {
+	if name := l.node.Positional[l.positionals].Name; name == "file" || name == "dir" {
+		*lines = append(*lines, filesToo)
+		return
+	}
+	if !slices.Contains([]string{"cp", "status", "log", "version", "ui"}, commandName(l.node)) {
 		return
 	}
 	for _, path := range l.databases(ctx) {

@@ -41,6 +41,9 @@ func TestWhatIsNoDatabaseIsNotPublished(t *testing.T) {
 			t.Errorf("%s is not a bad database: %v", filepath.Base(path), err)
 		}
 	}
+	if _, err := w.repo.Publish(t.Context(), "catalog", w.database(4096, 8192), PublishOptions{Message: strings.Repeat("m", mostManifest)}); !errors.Is(err, ErrManifest) {
+		t.Errorf("with a message that is too long: %v", err)
+	}
 	if all, err := w.repo.Versions(t.Context(), "catalog"); err != nil || len(all) != 0 {
 		t.Errorf("there are %v, %v", all, err)
 	}
