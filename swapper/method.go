@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"hotswap/driver"
@@ -136,6 +137,25 @@ const (
 	leaseTries = 25
 )
 
+// holdForks has the program start no other process until release: where several goroutines
+// do that all the time, each try may meet a pre-exec child, and each look come when it has
+// gone. A start in progress is waited for, up to the patience.
+func holdForks(patience time.Duration) (release func()) {
+	held := make(chan struct{})
+	over := make(chan struct{})
+	go func() {
+		syscall.ForkLock.RLock()
+		defer syscall.ForkLock.RUnlock()
+		close(held)
+		<-over
+	}()
+	select {
+	case <-held:
+	case <-time.After(patience):
+	}
+	return func() { close(over) }
+}
+
 // untilAlone calls lease until somebody else is seen to have the file open, or is not seen
 // for too long.
 func (p *push) untilAlone(file openers.Inode, lease func() error) error {
@@ -151,6 +171,9 @@ func (p *push) untilAlone(file openers.Inode, lease func() error) error {
 		}
 		if len(others) > 0 || try >= leaseTries && time.Since(began) > patience {
 			return p.errOpenElsewhere(others)
+		}
+		if try == 1 {
+			defer holdForks(preExecPatience)()
 		}
 		time.Sleep(time.Millisecond)
 	}

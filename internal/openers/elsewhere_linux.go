@@ -31,7 +31,10 @@ func Look(file Inode) (all []Process, preExec bool) {
 			preExec = true
 			continue
 		}
-		comm, _ := os.ReadFile(proc + "/comm")
+		comm, err := os.ReadFile(proc + "/comm")
+		if err != nil {
+			continue // gone meanwhile
+		}
 		all = append(all, Process{pid, strings.TrimSpace(string(comm))})
 	}
 	return all, preExec
@@ -158,8 +161,8 @@ func isPreExec(proc string) bool {
 }
 
 // execGrace is how long a child takes at most until its exec is done, on a machine
-// that is not short of processors.
-const execGrace = 100 * time.Millisecond
+// that is short of processors, too; preExecPatience is longer.
+const execGrace = 400 * time.Millisecond
 
 // processStat is a part of /proc/PID/stat.
 type processStat struct {
