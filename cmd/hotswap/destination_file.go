@@ -199,7 +199,7 @@ func (d *fileDestination) keepOld() (path string, err error) {
 		return "", err
 	}
 	temp := backups.SimplePath(d.Name())
-	err = os.Link(d.path, temp)
+	err = linkReplaced(d.path, temp)
 	if lacksLinks(err) {
 		copied, copyErr := d.copyOld()
 		if copyErr != nil {
@@ -221,6 +221,15 @@ func (d *fileDestination) keepOld() (path string, err error) {
 		return "", errors.Join(err, os.Remove(temp))
 	}
 	return path, nil
+}
+
+// linkReplaced links the file at from, which another command may replace meanwhile: link(2)
+// then finds the old one, and that it has lost its last name.
+func linkReplaced(from, to string) (err error) {
+	for n := 0; n == 0 || n < 100 && errors.Is(err, fs.ErrNotExist); n++ {
+		err = os.Link(from, to)
+	}
+	return err
 }
 
 // renameFree renames to a name that must be free. Another command may take it in between

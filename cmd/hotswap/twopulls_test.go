@@ -1,11 +1,46 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
+
+func TestAFileThatIsReplacedAllTheTimeCanBeKept(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "copy.db")
+	put := func(name string) {
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Error(err)
+		}
+		if err := os.Rename(name, path); err != nil {
+			t.Error(err)
+		}
+	}
+	put(filepath.Join(dir, "first"))
+	var group sync.WaitGroup
+	var enough atomic.Bool
+	for i := range 2 {
+		group.Go(func() {
+			for !enough.Load() {
+				put(filepath.Join(dir, fmt.Sprint("new", i)))
+			}
+		})
+	}
+	for i := range 2000 {
+		kept := filepath.Join(dir, fmt.Sprint("kept", i))
+		if err := linkReplaced(path, kept); err != nil {
+			t.Errorf("the %dth time: %v", i, err)
+		}
+		os.Remove(kept)
+	}
+	enough.Store(true)
+	group.Wait()
+}
 
 // TestPullsToOneFile at the same time each put a whole copy there, and none removes what
 // another is about to put.
