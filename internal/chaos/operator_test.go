@@ -144,8 +144,8 @@ func (o *operator) work() {
 		return
 	}
 	plan := rollout.Plan{Canary: w.rng.IntN(2), MaxFailed: w.rng.IntN(3), Timeout: 10 * time.Second}
-	if w.rng.IntN(2) == 0 {
-		plan.Waves, plan.Soak = []int{30, 60}, 300*time.Millisecond
+	if w.rng.IntN(2) == 0 { // so slow that another order finds it half done
+		plan.Waves, plan.Soak = []int{30, 60}, time.Duration(w.rng.IntN(5000))*time.Millisecond
 	}
 	if err := o.rollout(number, plan); err == nil {
 		w.did("rolled out")
