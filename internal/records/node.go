@@ -15,7 +15,6 @@ type Node struct {
 	Host      string              `json:"host,omitempty"`
 	PID       int                 `json:"pid,omitempty"`
 	Labels    map[string]string   `json:"labels,omitempty"`
-	Hotswap   string              `json:"hotswap,omitempty"`
 	Clock     time.Time           `json:"clock"` // the node's, to see one that is wrong
 	Twin      string              `json:"twin,omitempty"`
 	Databases map[string]Database `json:"databases,omitempty"`

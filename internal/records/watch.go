@@ -22,7 +22,6 @@ type Change struct {
 	Progress *rollout.Progress
 	Pin      *rollout.Pin
 	Lease    *Lease
-	Having   *Having
 	Record   *Node
 	Kind     Kind
 }
@@ -42,6 +41,9 @@ const (
 
 // errWatchEnded: the connection is lost, or the engine has ended the watch.
 var errWatchEnded = errors.New("the watch has ended")
+
+// errOtherChannel: an order is kept under the name of another channel.
+var errOtherChannel = errors.New("the order is of another channel")
 
 // WatchChannels tells what changes of the orders, the progress, the pins of a node and the
 // lease, until the watch fails or ctx ends. No channels means all of them, and no node none.
@@ -110,7 +112,12 @@ func changeOf(entry jetstream.KeyValueEntry) (c Change, ok bool) {
 	var err error
 	if channel, is := channelOf(key, orders); is {
 		c.Channel = channel
-		return read(AnOrder, func() error { c.Order, err = parse[rollout.Order](entry); return err })
+		return read(AnOrder, func() error {
+			if c.Order, err = parse[rollout.Order](entry); err == nil && c.Order.Channel != channel {
+				err = errOtherChannel
+			}
+			return err
+		})
 	}
 	if channel, is := channelOf(key, progresses); is {
 		c.Channel = channel

@@ -1,0 +1,116 @@
+package records
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"hotswap/internal/engine"
+	"hotswap/internal/engine/embedded"
+	"hotswap/internal/rollout"
+)
+
+func open(t *testing.T) (*Records, *engine.Engine) {
+	t.Helper()
+	server, err := embedded.Start(embedded.Config{Dir: t.TempDir(), Port: -1, Lax: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	e, err := engine.Connect(t.Context(), engine.Config{URL: server.ClientURL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	r, err := Open(t.Context(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, e
+}
+
+func TestOfTwoWhoHaveReadTheSameOnlyOneWrites(t *testing.T) {
+	r, _ := open(t)
+	o := rollout.Order{ID: "a", Channel: "catalog", Version: 1}
+	if _, err := r.SetOrder(t.Context(), o, Entry{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.SetOrder(t.Context(), o, Entry{}); !errors.Is(err, ErrChanged) {
+		t.Errorf("an order is made twice: %v", err)
+	}
+	read, entry, err := r.Order(t.Context(), "catalog")
+	if err != nil || read.Version != 1 || entry.At.IsZero() {
+		t.Fatalf("%+v, %+v: %v", read, entry, err)
+	}
+	if _, err := r.SetOrder(t.Context(), o.Halt(), entry); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.SetOrder(t.Context(), o, entry); !errors.Is(err, ErrChanged) {
+		t.Errorf("an order that was changed is changed: %v", err)
+	}
+	if none, _, err := r.Pin(t.Context(), "catalog", "web-1"); err != nil || none != nil {
+		t.Errorf("%+v: %v", none, err)
+	}
+}
+
+func TestTheLeaseIsOneNodes(t *testing.T) {
+	r, _ := open(t)
+	mine, yours := Lease{"a", "1"}, Lease{"b", "2"}
+	held, err := r.TakeLease(t.Context(), mine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.TakeLease(t.Context(), yours); !errors.Is(err, ErrChanged) {
+		t.Errorf("taken twice: %v", err)
+	}
+	renewed, err := r.RenewLease(t.Context(), mine, held)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.RenewLease(t.Context(), mine, held); !errors.Is(err, ErrChanged) {
+		t.Errorf("renewed by who has an older one: %v", err)
+	}
+	if err := r.EndLease(t.Context(), renewed); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.TakeLease(t.Context(), yours); err != nil {
+		t.Errorf("it was given back: %v", err)
+	}
+}
+
+func TestWhatIsDamagedIsLeftOut(t *testing.T) {
+	r, e := open(t)
+	kv, err := e.Fleet(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, value := range map[string]string{
+		"order.broken":  "{",
+		"order.foreign": `{"id":"a","channel":"catalog","version":9}`,
+		"order.right":   `{"id":"a","channel":"right","version":9}`,
+	} {
+		if _, err := kv.PutString(t.Context(), key, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := r.Read(t.Context())
+	if err != nil || len(all.Orders) != 1 || all.Orders["right"].Version != 9 {
+		t.Errorf("%+v: %v", all, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	seen := 0
+	r.WatchChannels(ctx, nil, "", func(c Change) {
+		if c.Order != nil {
+			seen++
+		}
+		if c.Kind == Caught {
+			cancel()
+		}
+	})
+	if seen != 1 {
+		t.Errorf("%d orders", seen)
+	}
+	if _, _, err := r.Order(t.Context(), "broken"); err == nil {
+		t.Error("a damaged order is read")
+	}
+}
