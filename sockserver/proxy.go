@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httputil"
 
@@ -25,7 +26,7 @@ func (c *Client) Handler(ui UI) http.Handler {
 	guard := newBrowserGuard(ui)
 	guard.browsersOnly = true
 	proxy := &httputil.ReverseProxy{
-		Transport:     c.commands.Transport,
+		Transport:     proxied{others: c.commands.Transport, pushes: c.proxiedPushes()},
 		FlushInterval: -1, // status lines are shown as they come
 		ErrorLog:      log.New(lognote.Writer(zerolog.Nop()), "", 0),
 		Rewrite: func(p *httputil.ProxyRequest) {
@@ -71,6 +72,30 @@ func (c *Client) Handler(ui UI) http.Handler {
 		}
 		mux.ServeHTTP(finalAnswers{w}, r)
 	}))
+}
+
+// proxied sends on what comes from a browser. A push has a connection of its own.
+type proxied struct{ pushes, others http.RoundTripper }
+
+func (p proxied) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodPut {
+		return p.pushes.RoundTrip(r)
+	}
+	return p.others.RoundTrip(r)
+}
+
+// proxiedPushes is a transport by which an answer arrives that comes before the whole body
+// is sent.
+func (c *Client) proxiedPushes() http.RoundTripper {
+	transport := httpClient(c.socket, func(ctx context.Context, socket string) (net.Conn, error) {
+		conn, err := c.dial(ctx, socket)
+		if err != nil {
+			return nil, err
+		}
+		return newPushConn(conn, func() {}), nil
+	}).Transport.(*http.Transport)
+	transport.DisableKeepAlives = true
+	return transport
 }
 
 // protection has the header fields that every answer has.

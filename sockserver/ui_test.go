@@ -1,6 +1,7 @@
 package sockserver
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -10,6 +11,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"hotswap/driver"
+	"hotswap/swapper"
 )
 
 // browse asks a handler as a browser does that shows its page.
@@ -218,5 +222,24 @@ func TestWhatProtectsAnAnswerIsThereOnce(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestAnEarlyRefusalReachesABrowserThatIsStillSending: a Write that fails since the server
+// has closed makes net/http drop the answer that came before.
+func TestAnEarlyRefusalReachesABrowserThatIsStillSending(t *testing.T) {
+	dir := shortDir(t)
+	openDatabase(t, dir+"/db", 0)
+	s := startServer(t, dir, Config{}, func(a *api) {
+		a.push = func(_ context.Context, _ *driver.Database, src io.Reader, _ swapper.PushOptions) (swapper.Report, error) {
+			io.ReadFull(src, make([]byte, 1000))
+			return swapper.Report{}, &swapper.Error{Op: "check", Path: "/db", Err: swapper.ErrBadDatabase}
+		}
+	})
+	handler := newTestClient(t, s).Handler(UI{AllowPush: true})
+	header := fields("Sec-Fetch-Site", "same-origin", headerToken, tokenOf(t, handler).Token)
+	for range 30 {
+		res := browse(handler, "PUT", "/v1/database?path=database", header, io.LimitReader(zeros{}, 64<<20))
+		assertProblem(t, readProblem(res), ProblemBad)
 	}
 }
