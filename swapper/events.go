@@ -175,7 +175,7 @@ func (p *phases) end() []Phase {
 	return p.ended
 }
 
-// count says "1 hold" or "2 holds".
+// count says "1 connection" or "2 connections".
 func count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what

@@ -204,7 +204,7 @@ func (p *push) freezeStep(e driver.FreezeEvent) {
 	switch e.Step {
 	case driver.FreezeWaiting:
 		if e.Count > 0 {
-			p.events.step(StepWaiting, "waiting for "+count(e.Count, "hold"), map[string]any{fieldCount: e.Count})
+			p.events.step(StepWaiting, "waiting for "+count(e.Count, "connection")+" in use", map[string]any{fieldCount: e.Count})
 		}
 	case driver.FreezeGateClosed:
 		p.events.step(StepGateClosed, string(StepGateClosed), map[string]any{"window": e.Window})
@@ -271,8 +271,8 @@ func (p *push) thaw(frozen *driver.Frozen, opened ...func()) {
 	n, err := p.reconnect()
 	if err != nil {
 		// The calls that come will try again, and get this error if it stays.
-		p.events.step(StepReconnected, fmt.Sprintf("reconnected %s; then: %v", count(n, "connection"), err), map[string]any{fieldCount: n, "error": err.Error()})
+		p.events.step(StepReconnected, fmt.Sprintf("reconnected %s; then: %v", count(n, "idle connection"), err), map[string]any{fieldCount: n, "error": err.Error()})
 		return
 	}
-	p.events.step(StepReconnected, "reconnected "+count(n, "connection"), map[string]any{fieldCount: n})
+	p.events.step(StepReconnected, "reconnected "+count(n, "idle connection"), map[string]any{fieldCount: n})
 }

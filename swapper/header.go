@@ -4,7 +4,7 @@ import "hotswap/internal/sqlitefile"
 
 const (
 	completeHint  = "send a complete SQLite database file"
-	truncatedHint = completeHint + "; copy one that is in use with: sqlite3 FILE \".backup 'new.sqlite3'\""
+	truncatedHint = "send all of it; to copy a database that is in use: sqlite3 FILE \".backup 'new.sqlite3'\""
 	tailHint      = "they may be preallocated space: make a copy without them with: sqlite3 FILE \"VACUUM INTO 'new.sqlite3'\""
 	wholeHint     = completeHint + ": this one was truncated, or has something behind the database, which this removes: sqlite3 FILE \"VACUUM INTO 'new.sqlite3'\""
 )
@@ -40,7 +40,7 @@ func checkLength(h sqlitefile.Header, size int64) error {
 	if want := h.Size(); want > 0 {
 		switch {
 		case size < want:
-			return bad(truncatedHint, "the source is truncated: its header says %d bytes, and %d arrived: %d are missing", want, size, want-size)
+			return bad(truncatedHint, "the source is truncated: %d of its %d bytes are missing", want-size, want)
 		case size > want:
 			return bad(tailHint, "the source is too long: its header says %d bytes, and %d more follow them", want, size-want)
 		}

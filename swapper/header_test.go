@@ -71,7 +71,7 @@ func TestAFileThatIsCutSaysHowMuchIsMissing(t *testing.T) {
 	good := source(t, "new")
 	for _, missing := range []int{1, 25, 4096, 5000} {
 		_, err := s.push(good[:len(good)-missing], swapper.PushOptions{})
-		if says := fmt.Sprintf("truncated: its header says %d bytes, and %d arrived: %d are missing", len(good), len(good)-missing, missing); err == nil || !strings.Contains(err.Error(), says) {
+		if says := fmt.Sprintf("truncated: %d of its %d bytes are missing", missing, len(good)); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%d bytes less: %v", missing, err)
 		}
 	}

@@ -115,12 +115,13 @@ func (live schema) compare(new schema) error {
 	slices.SortFunc(diffs, func(a, b SchemaDifference) int { return strings.Compare(a.Name, b.Name) })
 	e := &SchemaError{Differences: diffs[:min(len(diffs), maxDifferences)]}
 	e.More = len(diffs) - len(e.Differences)
-	hint := "if this is intended, push with --skip-schema-check"
+	text, hint := "the schema differs from the live one", "if this is intended, push with --skip-schema-check"
 	if live.foreignTo(new) {
-		hint = "the two have no table in common: is this the right source, and the right database? " + hint
+		text = "the new database and the live one have no table in common"
+		hint = "is this the right source, and the right database? " + hint
 	}
 	return &failure{
-		text:  "the schema differs from the live one",
+		text:  text,
 		kinds: []error{ErrSchema, ErrBadDatabase},
 		cause: e,
 		hint:  hint,

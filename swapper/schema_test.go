@@ -91,5 +91,8 @@ func TestASchemaWithoutACommonTableAsksForTheRightDatabase(t *testing.T) {
 		if hint := hintOf(users.compare(test.new)); strings.Contains(hint, "is this the right source, and the right database?") != test.asks {
 			t.Errorf("%v: %s", test.new, hint)
 		}
+		if says := users.compare(test.new).Error(); strings.HasPrefix(says, "the new database and the live one have no table in common: ") != test.asks {
+			t.Errorf("%v: %s", test.new, says)
+		}
 	}
 }

@@ -3,12 +3,14 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"github.com/alecthomas/kong"
 
 	"hotswap/internal/backups"
+	"hotswap/internal/printable"
 	"hotswap/internal/statetag"
 	"hotswap/sockserver"
 	"hotswap/swapper"
@@ -101,6 +103,9 @@ func (c *cpCmd) copy(ctx context.Context, out *output) (err error) {
 	defer out.still.watch(ctx)()
 	defer func() { err = c.leave(err) }()
 	src, dst, list, err := c.findSides(ctx, out.still)
+	if errors.Is(err, errInterrupted) {
+		return &failure{code: exitCode(err), err: err, note: "nothing was copied: " + printable.Line(c.Dst) + " is unchanged"}
+	}
 	if err != nil {
 		return err
 	}
@@ -148,17 +153,21 @@ func (c *cpCmd) checkArguments() error {
 			withHint("leave the flag out for the program's setting, or set a short one: --timeout=10ms")
 	case slices.Contains(c.given, "if-match") && !statetag.Valid(c.IfMatch):
 		return usagef("--if-match: %q is not a tag", c.IfMatch).
-			withHint("it has %d hexadecimal digits, in lower case, as a pull prints it", statetag.Length)
+			withHint("a tag has %d hexadecimal digits, in lower case, as a pull prints it: %s", statetag.Length, ifMatchUsage)
 	case c.IfChanged && c.IfMatch != "":
 		return usagef("--if-changed and --if-match can't be used together")
-	case slices.Contains(c.given, "keep") && (c.Keep < 1 || c.Backup.kind() != backups.Numbered):
-		return usagef("--keep is for --backup=numbered: it says how many of those to keep, at least 1")
+	case slices.Contains(c.given, "keep") && c.Backup.kind() != backups.Numbered:
+		return usagef("--keep needs --backup=numbered: it is the number of numbered backups to keep")
+	case slices.Contains(c.given, "keep") && c.Keep < 1:
+		return usagef("--keep=%d: at least 1 backup is kept", c.Keep)
 	case c.Quick && c.SkipIntegrityCheck:
 		return usagef("--quick and --skip-integrity-check can't be used together")
 	default:
 		return nil
 	}
 }
+
+const ifMatchUsage = "hotswap cp --if-match=TAG SRC DST"
 
 // checkStreams refuses to work with a stream that is needed and closed.
 func (c *cpCmd) checkStreams(out *output) error {

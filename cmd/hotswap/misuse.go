@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,9 @@ import (
 // type instead.
 func misused(err error, parsed *kong.Context) error {
 	if selected := parsed.Selected(); selected != nil {
+		if slices.Contains(parsed.Args, "--if-match") && strings.Contains(err.Error(), "DST") { // it took the source for the tag
+			return &failure{code: exitUsage, err: err, hint: "--if-match takes a tag: " + ifMatchUsage}
+		}
 		return &failure{code: exitUsage, err: err, hint: "see `" + selected.FullPath() + " --help`"}
 	}
 	if len(parsed.Args) == 0 {

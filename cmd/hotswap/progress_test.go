@@ -65,7 +65,7 @@ validation passed
 closed 1 connection
 renamed stage to target
 gate open: calls resume (pause TIME)
-reconnected 1 connection
+reconnected 1 idle connection
 push complete
 OK
 `

@@ -86,6 +86,28 @@ func TestACommandSaysThatTheProgramDoesNotAnswer(t *testing.T) {
 	}
 }
 
+// TestACopyThatIsGivenUpBeforeTheProgramAnswersSaysWhatIsLive, a SIGINT to this process.
+func TestACopyThatIsGivenUpBeforeTheProgramAnswersSaysWhatIsLive(t *testing.T) {
+	defer func(was time.Duration) { stillAfter = was }(stillAfter)
+	stillAfter = 20 * time.Millisecond
+	dir, _ := program(t)
+	t.Chdir(dir)
+	client := sockserver.NewClient(sockserver.ClientConfig{})
+	defer client.Close()
+	server, err := client.Version(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	suspend(t, server.PID)
+	defer syscall.Kill(server.PID, syscall.SIGCONT)
+	ended, _, stderr := runBeside(t, "cp", "new.db", "live.db")
+	testenv.Until(t, "it waits", func() bool { return strings.Contains(stderr(), "still waiting") })
+	syscall.Kill(os.Getpid(), syscall.SIGINT)
+	if code := <-ended; code != exitFailed || !strings.HasSuffix(stderr(), "hotswap: interrupted by SIGINT\nhotswap: nothing was copied: live.db is unchanged\n") {
+		t.Errorf("exit %d: %s", code, stderr())
+	}
+}
+
 // suspend stops a process, and returns once it is: a signal takes its time.
 func suspend(t *testing.T, pid int) {
 	t.Helper()
