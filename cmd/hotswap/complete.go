@@ -15,8 +15,9 @@ import (
 	"hotswap/sockserver"
 )
 
-// completeTimeout is how long a user who pressed Tab waits for the program.
-const completeTimeout = 2 * time.Second
+// completeTimeout is how long a user who pressed Tab waits for the program; a variable for
+// tests.
+var completeTimeout = 2 * time.Second
 
 // filesToo is the line by which the shells are asked for file names, too.
 const filesToo = ":files"

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -17,7 +18,7 @@ import (
 // The commands of the scripts, each a process of its own.
 func TestMain(m *testing.M) {
 	testscript.Main(ownProcesses{m}, map[string]func(){
-		"hotswap":  main,
+		"hotswap":  func() { completeTimeout = time.Minute; main() },
 		"server":   func() { exitOn(serverMain()) },
 		"exiting":  exitingMain,
 		"nobody":   nobodyMain,
