@@ -11,6 +11,7 @@ import (
 
 // TestAServerDiesInTheMidstOfPublishing: that which leads the stream of chunks, of three.
 func TestAServerDiesInTheMidstOfPublishing(t *testing.T) {
+	t.Parallel()
 	c := enginetest.StartCluster(t)
 	e := enginetest.Connect(t, engine.Config{URL: c.URL(), Patience: time.Second})
 	repo, err := Open(t.Context(), e, nil)

@@ -15,6 +15,7 @@ import (
 
 	"hotswap/internal/engine"
 	"hotswap/internal/engine/embedded"
+	"hotswap/internal/engine/enginetest"
 	"hotswap/internal/testenv"
 )
 
@@ -32,18 +33,11 @@ type world struct {
 	dir    string
 }
 
-func newWorld(t testing.TB, adjust ...func(*embedded.Config)) *world {
+// newWorld starts an engine of its own, so the test may run beside others.
+func newWorld(t *testing.T) *world {
 	t.Helper()
-	c := embedded.Config{Dir: t.TempDir(), Port: -1, Lax: true}
-	for _, a := range adjust {
-		a(&c)
-	}
-	server, err := embedded.Start(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Stop)
-	w := &world{t: t, server: server, rng: newRand(), dir: t.TempDir()}
+	t.Parallel()
+	w := &world{t: t, server: enginetest.Start(t), rng: newRand(), dir: t.TempDir()}
 	w.repo = w.open(nil)
 	return w
 }
@@ -58,12 +52,7 @@ func (w *world) in(t testing.TB) *world {
 // connect is a connection of its own.
 func (w *world) connect() *engine.Engine {
 	w.t.Helper()
-	e, err := engine.Connect(w.ctx(), engine.Config{URL: w.server.ClientURL()})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(e.Close)
-	return e
+	return enginetest.Connect(w.t, engine.Config{URL: w.server.ClientURL()})
 }
 
 // open opens the repository as another one does.
