@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -56,7 +57,7 @@ func (e *Engine) Explain(op string, err error) error {
 	if _, done := errors.AsType[*Error](err); done || errors.Is(err, context.Canceled) {
 		return err
 	}
-	kind, hint := e.kind(err)
+	hint, kind := e.kind(err)
 	if kind != nil && !errors.Is(err, kind) {
 		err = fmt.Errorf("%w: %w", kind, err)
 	}
@@ -64,37 +65,40 @@ func (e *Engine) Explain(op string, err error) error {
 }
 
 // kind sorts an error.
-func (e *Engine) kind(err error) (kind error, hint string) {
+func (e *Engine) kind(err error) (hint string, kind error) {
 	text := strings.ToLower(err.Error())
 	switch {
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked),
 		errors.Is(err, nats.ErrAccountAuthExpired):
-		return ErrCredentials, "check --creds or --context, and that the account is the fleet's"
+		return "check --creds or --context, and that the account is the fleet's", ErrCredentials
 	case errors.Is(err, nats.ErrPermissionViolation):
-		return ErrNotPermitted, ""
+		return "", ErrNotPermitted
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount),
 		code(err) == codeNotEnabledAccount:
-		return ErrNoJetStream, "start it with JetStream: `hotswap fleet serve`, or nats-server -js; and enable it for the account"
+		return "start it with JetStream: `hotswap fleet serve`, or nats-server -js; and enable it for the account", ErrNoJetStream
 	case code(err) == codeStorage, code(err) == codeResources, strings.Contains(text, "maximum bytes exceeded"), strings.Contains(text, "no space left"),
 		strings.Contains(text, "resource limits exceeded"), strings.Contains(text, "insufficient storage"):
-		return ErrFull, "remove old versions with `hotswap fleet gc --keep N`, or raise its limit"
+		return "remove old versions with `hotswap fleet gc --keep N`, or raise its limit", ErrFull
 	case errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrDisconnected),
 		errors.Is(err, nats.ErrConnectionReconnecting):
-		return ErrUnreachable, "is it running? Name it with --engine or $" + EnvURL
+		return "is it running? Name it with --engine or $" + EnvURL, ErrUnreachable
 	case errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrNoResponders),
 		errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, ErrSilent):
-		return e.silence(err)
+		return e.silence()
 	}
-	return nil, ""
+	if _, network := errors.AsType[net.Error](err); network {
+		return "the connection broke", ErrUnreachable
+	}
+	return "", nil
 }
 
 // silence is why there was no answer.
-func (e *Engine) silence(err error) (kind error, hint string) {
+func (e *Engine) silence() (hint string, kind error) {
 	if denied := e.deniedSince(time.Now().Add(-2 * requestPatience)); denied != "" {
-		return ErrNotPermitted, denied
+		return denied, ErrNotPermitted
 	}
 	if e.conn != nil && !e.conn.IsConnected() {
-		return ErrUnreachable, "the connection is lost"
+		return "the connection is lost", ErrUnreachable
 	}
-	return ErrSilent, "of a cluster more than half of the servers must run"
+	return "of a cluster more than half of the servers must run", ErrSilent
 }
