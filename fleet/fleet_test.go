@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+
+	"hotswap/internal/engine/embedded"
 	"hotswap/internal/rollout"
 	"hotswap/swapper"
 )
@@ -141,6 +144,26 @@ func TestAPinHoldsANodeAndItsEndLetsItFollow(t *testing.T) {
 	a.has(3)
 	w.pin("a", 0)
 	a.has(2)
+}
+
+func TestANodeThatTheEngineRefusesSaysSoAndTriesOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	w.server.Stop()
+	guarded, err := embedded.Start(embedded.Config{Dir: w.dir, Port: w.port, Lax: true, Adjust: func(o *server.Options) { o.Username, o.Password = "a", "b" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := w.program("a", one, nil)
+	eventually(t, "it says why", func() bool { return strings.Contains(a.node.Status().Away, "refuses the credentials") })
+	eventually(t, "it is refused several times", func() bool {
+		closed, err := guarded.Connz(&server.ConnzOptions{State: server.ConnClosed})
+		return err == nil && closed.NumConns >= 3
+	})
+	guarded.Stop()
+	w.startEngine()
+	eventually(t, "it is connected", func() bool { return a.node.Status().Connected })
 }
 
 func TestANodeGoesBackAfterARestartToo(t *testing.T) {

@@ -74,6 +74,10 @@ func Connect(ctx context.Context, config Config) (*Engine, error) {
 		e.where = shown(url)
 		options = append(options, nats.ErrorHandler(e.told), nats.Timeout(patience(ctx)),
 			nats.RetryOnFailedConnect(config.Patient), nats.MaxReconnects(-1), nats.ReconnectWait(time.Second))
+		if config.Patient {
+			// A server that refuses the credentials twice may know them later: their file is read anew.
+			options = append(options, nats.IgnoreAuthErrorAbort())
+		}
 		if changed := config.Changed; changed != nil {
 			options = append(options,
 				nats.ConnectHandler(func(*nats.Conn) { changed(true, nil) }),
