@@ -129,6 +129,27 @@ func TestADatabaseThatWasWrittenToIsLeftAloneOrReplacedWithABackup(t *testing.T)
 	}
 }
 
+func TestAnotherOrderInTheMidstTakesNobodyBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	label := func(c *Config) { c.Labels = map[string]string{"name": c.Node} }
+	a, b := w.program("a", one, label), w.program("b", one, label)
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+	w.publish("catalog")
+	w.publish("catalog")
+	w.rollout(2, rollout.Plan{Canary: 1, Soak: time.Hour})
+	w.phase(rollout.Soaking, 2)
+	w.rollout(3, rollout.Plan{Select: map[string]string{"name": "b"}})
+	w.phase(rollout.Done, 3)
+	b.has(3)
+	a.has(2)
+	if n := a.status().Swaps; n != 1 {
+		t.Errorf("a has swapped %d times", n)
+	}
+}
+
 func TestAPinHoldsANodeAndItsEndLetsItFollow(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -74,6 +74,9 @@ func (o *operator) order(next func(before *rollout.Order, done bool) (rollout.Or
 		return err
 	}
 	done := before != nil && progress != nil && progress.Of(*before) && progress.Phase == rollout.Done
+	if before != nil && !done && progress != nil && progress.Of(*before) && progress.Open > 0 {
+		w.did("half done when another came")
+	}
 	order, err := next(before, done)
 	if err != nil {
 		return err
@@ -145,7 +148,7 @@ func (o *operator) work() {
 	}
 	plan := rollout.Plan{Canary: w.rng.IntN(2), MaxFailed: w.rng.IntN(3), Timeout: 10 * time.Second}
 	if w.rng.IntN(2) == 0 { // so slow that another order finds it half done
-		plan.Waves, plan.Soak = []int{30, 60}, time.Duration(w.rng.IntN(5000))*time.Millisecond
+		plan.Waves, plan.Soak = []int{30, 60}, time.Duration(1000+w.rng.IntN(4000))*time.Millisecond
 	}
 	if err := o.rollout(number, plan); err == nil {
 		w.did("rolled out")
