@@ -35,9 +35,13 @@ demo: ## a program under load whose database is swapped
 
 # ---- what the daily tests only sample
 
-.PHONY: random snapshots kills ends moves powerloss sweep sweep-all together descriptors races full-disk tags fuzz
+.PHONY: chaos random snapshots kills ends moves powerloss sweep sweep-all together descriptors races full-disk tags fuzz
 random: ## random programs, here and on go-sqlite3
 	go test -count=1 -run RandomPrograms ./driver -seeds 200
+
+CHAOS ?= 30m
+chaos: ## twelve nodes of a fleet and three servers, killed, stopped and cut off for CHAOS
+	go test -count=1 -v -timeout 0 ./internal/chaos -chaos $(CHAOS)
 
 kills: ## processes that are killed in the midst of a push
 	go test -count=1 -run Killed ./swapper -kills 40
