@@ -43,6 +43,7 @@ func newNetwork(b *testing.B, exe string) *network {
 		}
 	}
 	command("ip", "netns", "del", netns) // of a run that was killed
+	command("ip", "link", "del", nearEnd)
 	must("ip", "netns", "add", netns)
 	b.Cleanup(func() { command("ip", "netns", "del", netns) })
 	must("ip", "link", "add", nearEnd, "type", "veth", "peer", "name", farEnd, "netns", netns)

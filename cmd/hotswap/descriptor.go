@@ -114,12 +114,14 @@ func realName(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return real, nil // not there
+	for range 100 { // another command may replace it between the two looks
+		info, err := os.Stat(path)
+		if err != nil {
+			return real, nil // not there
+		}
+		if named, err := os.Lstat(real); err == nil && os.SameFile(info, named) {
+			return real, nil
+		}
 	}
-	if named, err := os.Lstat(real); err != nil || !os.SameFile(info, named) {
-		return "", &fs.PathError{Op: "find", Path: path, Err: errNameless}
-	}
-	return real, nil
+	return "", &fs.PathError{Op: "find", Path: path, Err: errNameless}
 }

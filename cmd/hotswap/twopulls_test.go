@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestAFileThatIsReplacedAllTheTimeCanBeKept(t *testing.T) {
+func TestAFileThatIsReplacedAllTheTimeIsFoundAndCanBeKept(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "copy.db")
 	put := func(name string) {
@@ -32,6 +32,9 @@ func TestAFileThatIsReplacedAllTheTimeCanBeKept(t *testing.T) {
 		})
 	}
 	for i := range 2000 {
+		if _, err := realName(path); err != nil {
+			t.Errorf("the %dth time: %v", i, err)
+		}
 		kept := filepath.Join(dir, fmt.Sprint("kept", i))
 		if err := linkReplaced(path, kept); err != nil {
 			t.Errorf("the %dth time: %v", i, err)
