@@ -87,13 +87,13 @@ func refusesBlobsThatAreTooLarge(t *testing.T, dir string) {
 func listsWhatSequelMakesOtherwise(t *testing.T, dir string) {
 	output(t, dir, "mariadb", "-e", `CREATE DATABASE odd; USE odd; SET sql_mode = '';
 		CREATE TABLE odd (f float, f2 float(10,2), z int zerofill, b bit(8), raw blob, few varbinary(3), flag tinyint(1), big bigint unsigned,
-			d decimal(40,20), hour time, day date, at datetime);
-		INSERT INTO odd VALUES (1234567.8, 1, 1, b'1', 'x', 'x', 2, 18446744073709551615, 9007199254740993, '30:00:00', '0000-00-00', '2026-00-00'),
-			(16777217, NULL, NULL, NULL, NULL, NULL, -1, NULL, 0.12345678901234567891, '-01:00', NULL, NULL);
+			d decimal(40,20), hour time, day date, at datetime, ts timestamp NULL, here point);
+		INSERT INTO odd VALUES (1234567.8, 1, 1, b'1', 'x', 'x', 2, 18446744073709551615, 9007199254740993, '30:00:00', '0000-00-00', '2026-00-00', '0000-00-00', point(1, 2)),
+			(16777217, NULL, NULL, NULL, NULL, NULL, -1, NULL, 0.12345678901234567891, '-01:00', NULL, NULL, NULL, NULL);
 		CREATE TABLE fine (f float, x double, flag tinyint(1), big bigint unsigned, i bigint, few tinyint, d decimal(10,2), hour time(3), day date, at datetime(6), ts timestamp NULL, v varchar(9));
 		INSERT INTO fine VALUES (0.5, 1.0 / 3, 1, 9223372036854775807, -1, 100, 9999999.99, '23:59:59.999', '2026-01-02', '2026-01-02 03:04:05.678901', '2026-01-02', 'x'),
 			(0.25, NULL, 0, NULL, NULL, NULL, 0.10, NULL, NULL, NULL, NULL, NULL)`)
-	const want = "odd.f\t2\nodd.f2\t1\nodd.z\t1\nodd.b\t1\nodd.raw\t1\nodd.few\t1\nodd.flag\t2\nodd.big\t1\nodd.d\t2\nodd.hour\t2\nodd.day\t1\nodd.at\t1\n"
+	const want = "odd.f\t2\nodd.f2\t1\nodd.z\t1\nodd.b\t1\nodd.raw\t1\nodd.few\t1\nodd.flag\t2\nodd.big\t1\nodd.d\t2\nodd.hour\t2\nodd.day\t1\nodd.at\t1\nodd.ts\t1\nodd.here\t1\n"
 	if got := lines(output(t, dir, "sh", "-c", "mariadb -BN odd < unfit.sql | mariadb -BN odd")); got != lines(want) {
 		t.Errorf("it lists\n%s, not\n%s", got, lines(want))
 	}
