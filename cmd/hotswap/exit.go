@@ -39,7 +39,7 @@ var exitCodes = []struct {
 	{exitUsage, "usage"},
 	{exitChanged, "the live database has changed (--if-match)"},
 	{exitBadDatabase, "bad database (corrupt, truncated, violates a constraint, has another schema)"},
-	{exitNoServer, "no server at the socket, or its machine not reached"},
+	{exitNoServer, "no server at the socket, or its machine, or the engine of a fleet, not reached"},
 	{exitTryAgain, "try again (busy, held)"},
 	{exitNotAllowed, "not allowed"},
 }
