@@ -257,3 +257,21 @@ func portOf(t *testing.T, address string) (port int) {
 	}
 	return port
 }
+
+// TestReadingLeavesItsKeysAlone: nats.go changes the list that it is given, and what is not
+// answered is asked again.
+func TestReadingLeavesItsKeysAlone(t *testing.T) {
+	s := enginetest.Start(t)
+	e := enginetest.Connect(t, engine.Config{URL: s.ClientURL()})
+	fleet, err := e.Fleet(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := []string{"a", "b.*"}
+	if _, err := e.ReadUpTo(t.Context(), fleet, 0, keys...); err != nil {
+		t.Fatal(err)
+	}
+	if keys[0] != "a" || keys[1] != "b.*" {
+		t.Errorf("the keys are %q now", keys)
+	}
+}
