@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -39,6 +40,10 @@ type DatabaseInfo struct {
 	// Holders are what a swap would wait for now, longest first. A Server
 	// checks every second, and Holder.For counts from when it first saw one.
 	Holders []driver.Holder `json:"holders"`
+	// LockedBy is another process that has the file locked, and so is what running calls
+	// among the Holders may be waiting for; nil if none of them has run for a second, or no
+	// such process is seen. Linux only.
+	LockedBy *openers.Process `json:"locked_by,omitempty"`
 	// OpenIn are the other processes that have the file open, as far as this one
 	// may see. While there are any that are not peers, a push goes in place.
 	OpenIn []Opener `json:"open_in"`
@@ -152,6 +157,7 @@ func describe(m managed) DatabaseInfo {
 		info.Open = true
 		info.Stats = m.db.Stats()
 		info.Holders = append(info.Holders, m.db.Holders()...)
+		info.LockedBy = lockedBy(info)
 		info.Swaps = append(info.Swaps, m.db.LastSwaps()...)
 		if lost := livefile.Lost(m.db); lost != nil {
 			info.Warnings = append(info.Warnings, lost.Error())
@@ -165,6 +171,26 @@ func describe(m managed) DatabaseInfo {
 		info.Warnings[i] = printable.Path(warning, m.path)
 	}
 	return info
+}
+
+// lockedBy finds out whether another process's lock keeps the calls among the holders from
+// going on. One that has the file locked for a moment only is not such a process.
+func lockedBy(info DatabaseInfo) *openers.Process {
+	waiting := func(h driver.Holder) bool { return h.Kind == driver.HoldCall && h.For >= time.Second }
+	if !slices.ContainsFunc(info.Holders, waiting) {
+		return nil
+	}
+	wal := info.JournalMode == "wal"
+	before, locked := openers.LockedElsewhere(info.Path, wal)
+	if !locked {
+		return nil
+	}
+	time.Sleep(50 * time.Millisecond)
+	by, locked := openers.LockedElsewhere(info.Path, wal)
+	if !locked || by != before {
+		return nil
+	}
+	return &by
 }
 
 // damageOf returns what is known of a damaged database, and what to do.

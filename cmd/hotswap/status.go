@@ -161,8 +161,15 @@ func printStatus(w io.Writer, list []sockserver.DatabaseInfo, now time.Time) {
 		for _, command := range db.Commands {
 			row(command.Verb, "%s", underWay(command, now))
 		}
+		if db.LockedBy != nil {
+			row("locked by", "%s", db.LockedBy)
+		}
 		for _, holder := range db.Holders {
-			if holder.For >= longHold {
+			switch {
+			case holder.For < longHold:
+			case db.LockedBy != nil && holder.Kind == driver.HoldCall:
+				row("waiting", "%s, maybe for that lock", holder)
+			default:
 				row("held by", "%s", holder)
 			}
 		}

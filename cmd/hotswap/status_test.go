@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hotswap/driver"
+	"hotswap/internal/openers"
 	"hotswap/sockserver"
 )
 
@@ -36,6 +37,11 @@ func TestStatusSaysWhatAnOperatorWouldAsk(t *testing.T) {
 			Path: "/srv/shared.db", Size: &size, JournalMode: "wal", Open: true,
 			Stats:  driver.Stats{Generation: 3, Swaps: 2, LastSwap: now.Add(-time.Second), LastPause: 9 * time.Millisecond, LastWritesOnly: true, LongestWritesPause: 13 * time.Millisecond},
 			OpenIn: []sockserver.Opener{{PID: 15, Command: "sqlite3", SQLite: "3.40.1"}},
+			Holders: []driver.Holder{
+				{Kind: driver.HoldCall, Query: "INSERT INTO t VALUES (1)", For: 3 * time.Second},
+				{Kind: driver.HoldTx, Query: "UPDATE t", For: 2 * time.Second},
+			},
+			LockedBy: &openers.Process{PID: 15, Command: "sqlite3"},
 		},
 	}, now)
 	want := `/srv/app.db
@@ -63,6 +69,9 @@ func TestStatusSaysWhatAnOperatorWouldAsk(t *testing.T) {
   connections  0: 0 busy, 0 held; 0 calls waiting
   last swap    1s ago, at ` + now.Add(-time.Second).Format(time.DateTime) + `, in place; pause 9ms for writes, none for reads
   swaps        2, longest pause 13ms for writes, none for reads
+  locked by    process 15 (sqlite3)
+  waiting      a running call for at least 3s (INSERT INTO t VALUES (1)), maybe for that lock
+  held by      an open transaction for at least 2s (UPDATE t)
   open in      process 15 (sqlite3) with SQLite 3.40.1
 `
 	if b.String() != want {
