@@ -27,6 +27,7 @@ type database struct {
 	// known is set once it was found out what is live, until something else swaps.
 	known    bool
 	swapping bool // by the node itself
+	stuck    task // the one that has failed last
 	// asked is when Health was asked last, failedAt when the latest failure was, and sick
 	// is set if that was one of Health's.
 	asked, failedAt time.Time

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"hotswap/internal/engine/embedded"
 	"hotswap/internal/rollout"
@@ -285,4 +286,36 @@ func TestAConfigurationThatCantWorkIsRefused(t *testing.T) {
 			t.Errorf("%v, and not %q", err, want)
 		}
 	}
+}
+
+// A version that is damaged on the engine must not keep those who have nothing else from the
+// next one.
+func TestANodeThatHasNothingGetsTheNextVersionAlthoughTheLastIsDamaged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	a := w.program("a", one, nil)
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+	a.stop()
+	chunks, err := w.engine.Chunks(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := chunks.Info(t.Context(), jetstream.WithSubjectFilter(">"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for subject := range info.State.Subjects {
+		if _, err := w.engine.JetStream().Publish(t.Context(), subject, []byte("damaged")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Remove(a.path); err != nil {
+		t.Fatal(err)
+	}
+	w.publish("catalog")
+	w.rollout(2, rollout.Plan{})
+	a.start()
+	a.has(2)
 }

@@ -73,7 +73,7 @@ func (d *database) next() (t task, in time.Duration) {
 		want, ahead = rollout.Desired(*o, p, v.pin, me), rollout.Ahead(*o, p, v.pin, me)
 	}
 	switch have := d.state.Have; {
-	case want != 0 && want != have:
+	case want != 0 && want != have && !(ahead != 0 && d.givenUp(t, want)):
 		t.do, t.version = bring, want
 	case ahead != 0 && d.state.Prepared != ahead:
 		t.do, t.version = prepare, ahead
@@ -91,6 +91,14 @@ func (d *database) next() (t task, in time.Duration) {
 		return task{}, in
 	}
 	return t, in
+}
+
+// givenUp reports whether a version that the node should have until its wave opens could not be
+// had: that must not keep it from preparing the one that is ordered, or a fleet whose nodes
+// have all lost what they had could never get another.
+func (d *database) givenUp(t task, version uint64) bool {
+	t.do, t.version = bring, version
+	return d.stuck == t && version != d.view.order.Version
 }
 
 // soaks reports whether the live version is being rolled out, so that Health is asked again
@@ -145,6 +153,7 @@ func (d *database) ended(t task, err error) {
 			return
 		}
 		d.failures++
+		d.stuck = t
 		d.failedAt, d.sick = time.Now(), errors.Is(err, errSick)
 		s.Error = printable.Line(err.Error())
 		o := d.view.order

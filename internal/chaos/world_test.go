@@ -115,30 +115,34 @@ func (w *world) moved(node string, before, content uint64) {
 	}
 }
 
-// watch follows the waves, until ctx ends.
+// watch looks at the waves all the time, until ctx ends. (A watch of the engine's may miss a
+// progress that is followed by another while its server is gone.)
 func (w *world) watch(ctx context.Context) {
-	orders := map[string]rollout.Order{}
 	for ctx.Err() == nil {
-		w.recs.WatchChannels(ctx, []string{fleetapp.Channel}, "", func(c records.Change) {
-			switch {
-			case c.Order != nil:
-				orders[c.Order.ID] = *c.Order
-			case c.Progress != nil:
-				if o, ok := orders[c.Progress.Order]; ok {
-					w.waves(o, *c.Progress)
-				}
-			}
-		})
+		look, cancel := context.WithTimeout(ctx, time.Second)
+		p, _, err := w.recs.Progress(look, fleetapp.Channel)
+		cancel()
 		w.mu.Lock()
-		w.blind = append(w.blind, time.Now())
+		if err != nil {
+			w.blind = append(w.blind, time.Now())
+		}
 		w.mu.Unlock()
+		if p != nil {
+			w.waves(*p)
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
 }
 
 // waves takes down who may have a version.
-func (w *world) waves(o rollout.Order, p rollout.Progress) {
+func (w *world) waves(p rollout.Progress) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	at := slices.IndexFunc(w.ordered, func(o rollout.Order) bool { return o.ID == p.Order })
+	if at < 0 {
+		return
+	}
+	o := w.ordered[at]
 	for i, wave := range p.Waves {
 		for _, node := range wave {
 			if i < p.Open {
@@ -161,7 +165,7 @@ func (w *world) early() {
 		free := slices.ContainsFunc(w.ordered, func(o rollout.Order) bool {
 			return o.Base == number || o.Kind == rollout.Rollback && o.Version == number
 		})
-		blind := slices.ContainsFunc(w.blind, func(at time.Time) bool { return at.Sub(m.at).Abs() < 10*time.Second })
+		blind := slices.ContainsFunc(w.blind, func(at time.Time) bool { return at.Sub(m.at).Abs() < 5*time.Second })
 		if !free && !blind && !w.opened[fmt.Sprint(m.node, " ", number)] && !w.opened[fmt.Sprint("all ", number)] {
 			w.faults = append(w.faults, fmt.Sprintf("%s had version %d and its wave was not open", m.node, number))
 		}
