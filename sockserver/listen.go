@@ -36,6 +36,7 @@ const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
 type listener struct {
 	*net.UnixListener
 	path string      // absolute: the program may change its working directory
+	open bool        // to other users
 	lock *socketLock // nil: taken over
 	made os.FileInfo // the socket that is ours to remove
 
@@ -71,7 +72,7 @@ func newListener(inner *net.UnixListener, path string) *listener {
 	return l
 }
 
-func listenAt(path string, open bool) (_ *listener, err error) {
+func listenAt(path string, open bool) (*listener, error) {
 	if err := checkSocketPath(path); err != nil {
 		return nil, err
 	}
@@ -79,22 +80,22 @@ func listenAt(path string, open bool) (_ *listener, err error) {
 	if err != nil {
 		return nil, err
 	}
-	dirMode, mode := fs.FileMode(0o700), fs.FileMode(0o600)
-	if open {
-		dirMode, mode = 0o711, 0o666
-	}
-	if err := makeDir(filepath.Dir(path), dirMode); err != nil {
+	if err := makeDir(filepath.Dir(path), open); err != nil {
 		return nil, err
 	}
 	lock, err := lockSocket(abs + ".lock")
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			lock.release()
-		}
-	}()
+	l, err := listenLocked(path, abs, open, lock)
+	if err != nil {
+		lock.release()
+	}
+	return l, err
+}
+
+// listenLocked is listenAt with the lock held, which is the caller's if that fails.
+func listenLocked(path, abs string, open bool, lock *socketLock) (_ *listener, err error) {
 	if err := removeDeadSocket(path); err != nil {
 		return nil, err
 	}
@@ -104,7 +105,11 @@ func listenAt(path string, open bool) (_ *listener, err error) {
 	}
 	inner.SetUnlinkOnClose(false) // it would remove whatever is there by then
 	l := newListener(inner, abs)
-	l.lock = lock
+	l.lock, l.open = lock, open
+	mode := fs.FileMode(0o600)
+	if open {
+		mode = 0o666
+	}
 	if err = os.Chmod(path, mode); err == nil {
 		l.made, err = os.Lstat(path)
 	}
@@ -171,7 +176,11 @@ func (l *listener) Close() error {
 
 // makeDir makes the socket's directory. The mode of one that exists is its
 // owner's business.
-func makeDir(dir string, mode fs.FileMode) error {
+func makeDir(dir string, open bool) error {
+	mode := fs.FileMode(0o700)
+	if open {
+		mode = 0o711
+	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return fmt.Errorf("create the socket's directory: %w", err)
 	}

@@ -78,7 +78,17 @@ func readPID(file *os.File) string {
 	return "unknown"
 }
 
+// named reports whether the file still has its name: without one it keeps nobody out.
+func (l *socketLock) named() bool {
+	mine, err := l.file.Stat()
+	named, namedErr := os.Lstat(l.path)
+	return err == nil && namedErr == nil && os.SameFile(mine, named)
+}
+
 // release removes the file while it is still locked, so that nobody else's is.
 func (l *socketLock) release() error {
+	if !l.named() {
+		return l.file.Close()
+	}
 	return errors.Join(os.Remove(l.path), l.file.Close())
 }

@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"hotswap/internal/lognote"
@@ -83,17 +84,17 @@ func (a *api) start() (*Server, error) {
 	s := &Server{
 		api: a, socket: serve(cfg, commands, a.handler()), events: serve(cfg, events, a.eventsHandler()),
 	}
-	s.stopWatch = a.startWatch(s.socket.conns, s.events.conns)
+	s.stopWatch = a.startWatch(s.socket, s.events)
 	lognote.Send(cfg.Logger.Info().Str(fieldSocket, commands.path), "listening")
 	reportUnserved(cfg.Logger, commands, events)
 	return s, nil
 }
 
 // SocketPath returns the absolute path of the socket for commands.
-func (s *Server) SocketPath() string { return s.socket.listener.path }
+func (s *Server) SocketPath() string { return s.socket.path }
 
 // StderrSocketPath returns the absolute path of the socket for status lines.
-func (s *Server) StderrSocketPath() string { return s.events.listener.path }
+func (s *Server) StderrSocketPath() string { return s.events.path }
 
 // Close stops the server at once: it aborts commands that have not committed,
 // waits for the others, and returns when every handler has returned and the
@@ -122,16 +123,24 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // socketServer is an HTTP server on one socket.
 type socketServer struct {
-	http     *http.Server
+	http   *http.Server
+	path   string
+	conns  *connections
+	cancel context.CancelCauseFunc // ends the context of every request
+	served chan struct{}           // closed when no connection is accepted any more
+
+	accepting sync.WaitGroup // has an entry for each listener that is served
+
+	mu       sync.Mutex // guards what follows
 	listener *listener
-	conns    *connections
-	cancel   context.CancelCauseFunc // ends the context of every request
-	served   chan struct{}           // closed when no connection is accepted any more
+	closing  bool
+	lossSaid bool // the log has that the socket is lost
 }
 
 func serve(cfg Config, l *listener, handler http.Handler) *socketServer {
 	base, cancel := context.WithCancelCause(context.Background())
 	s := &socketServer{
+		path:     l.path,
 		listener: l,
 		conns:    newConnections(cfg),
 		cancel:   cancel,
@@ -148,20 +157,31 @@ func serve(cfg Config, l *listener, handler http.Handler) *socketServer {
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ConnContext:       s.conns.context,
 	}
+	s.accept(l)
 	go func() {
 		defer close(s.served)
-		if err := s.http.Serve(l); !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
-			lognote.Send(cfg.Logger.Error().Err(err).Str(fieldSocket, l.path), "the socket is no longer served")
-		}
+		s.accepting.Wait()
 	}()
 	return s
+}
+
+// accept serves the connections of a listener until that is closed.
+func (s *socketServer) accept(l *listener) {
+	s.accepting.Go(func() {
+		if err := s.http.Serve(l); !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
+			lognote.Send(s.conns.cfg.Logger.Error().Err(err).Str(fieldSocket, l.path), "the socket is no longer served")
+		}
+	})
 }
 
 // shutdown waits for the requests in progress until ctx ends, then ends their
 // contexts, and closes what has still not ended after closeGrace. A handler is
 // always waited for.
 func (s *socketServer) shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.closing = true
 	err := s.listener.Close()
+	s.mu.Unlock()
 	<-s.served
 	s.http.SetKeepAlivesEnabled(false)
 	quiet := s.conns.stop()

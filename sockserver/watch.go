@@ -14,18 +14,21 @@ const watchEvery = time.Second
 
 // watch checks what is held until ctx ends. Calls read no clock, so only an observer that
 // saw a holder before knows for how long it has held. While descriptors are scarce, it
-// closes connections of clients that ask for nothing.
-func (a *api) watch(ctx context.Context, clients []*connections) {
+// closes connections of clients that ask for nothing. And it makes sockets again that were
+// removed.
+func (a *api) watch(ctx context.Context, servers []*socketServer) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for {
 		for _, db := range driver.Databases() {
 			db.Holders()
 		}
-		if reserve.Scarce() {
-			for _, c := range clients {
-				c.closeIdle()
+		scarce := reserve.Scarce()
+		for _, s := range servers {
+			if scarce {
+				s.conns.closeIdle()
 			}
+			s.relisten()
 		}
 		select {
 		case <-ticker.C:
@@ -37,12 +40,12 @@ func (a *api) watch(ctx context.Context, clients []*connections) {
 
 // startWatch runs watch until stop, which waits for its end and may be
 // called again.
-func (a *api) startWatch(clients ...*connections) (stop func()) {
+func (a *api) startWatch(servers ...*socketServer) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		a.watch(ctx, clients)
+		a.watch(ctx, servers)
 	}()
 	return func() { cancel(); <-done }
 }
