@@ -107,7 +107,7 @@ func (c *Config) complete() (trust repository.Trust, err error) {
 		return wrong(err)
 	}
 	if len(c.Databases) == 0 {
-		return wrong(errors.New("Databases is empty: name a channel and the path of its database"))
+		return wrong(errors.New("no Databases: name a channel and the path of its database"))
 	}
 	paths := map[string]string{}
 	for channel, path := range c.Databases {

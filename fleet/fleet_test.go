@@ -274,7 +274,7 @@ func TestAConfigurationThatCantWorkIsRefused(t *testing.T) {
 	t.Parallel()
 	for want, cfg := range map[string]Config{
 		"of a node":                    {Node: "web 3", Databases: map[string]string{"catalog": "x"}},
-		"Databases is empty":           {Node: "a"},
+		"no Databases":                 {Node: "a"},
 		"of a channel":                 {Node: "a", Databases: map[string]string{"a.b": "x"}},
 		"have the same path":           {Node: "a", Databases: map[string]string{"a": "x", "b": "x"}},
 		"not a public key":             {Node: "a", Databases: map[string]string{"a": "x"}, TrustedKeys: []string{"x"}},

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -145,9 +144,6 @@ type program struct {
 	db   *sql.DB
 	node *Node
 	cfg  Config
-
-	mu   sync.Mutex // guards sick
-	sick string     // what Health says of this version
 }
 
 // program starts one, with a database that is a copy of from, or with none.
