@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -86,7 +87,8 @@ func TestACommandSaysThatTheProgramDoesNotAnswer(t *testing.T) {
 	}
 }
 
-// TestACopyThatIsGivenUpBeforeTheProgramAnswersSaysWhatIsLive, a SIGINT to this process.
+// TestACopyThatIsGivenUpBeforeTheProgramAnswersSaysWhatIsLive: it asks
+// first which databases there are.
 func TestACopyThatIsGivenUpBeforeTheProgramAnswersSaysWhatIsLive(t *testing.T) {
 	defer func(was time.Duration) { stillAfter = was }(stillAfter)
 	stillAfter = 20 * time.Millisecond
@@ -100,9 +102,10 @@ func TestACopyThatIsGivenUpBeforeTheProgramAnswersSaysWhatIsLive(t *testing.T) {
 	}
 	suspend(t, server.PID)
 	defer syscall.Kill(server.PID, syscall.SIGCONT)
-	ended, _, stderr := runBeside(t, "cp", "new.db", "live.db")
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	ended, _, stderr := runBesideIn(ctx, t, "cp", "new.db", "live.db")
 	testenv.Until(t, "it waits", func() bool { return strings.Contains(stderr(), "still waiting") })
-	syscall.Kill(os.Getpid(), syscall.SIGINT)
+	interrupt(fmt.Errorf("%w by SIGINT", errInterrupted))
 	if code := <-ended; code != exitFailed || !strings.HasSuffix(stderr(), "hotswap: interrupted by SIGINT\nhotswap: nothing was copied: live.db is unchanged\n") {
 		t.Errorf("exit %d: %s", code, stderr())
 	}
@@ -118,6 +121,11 @@ func suspend(t *testing.T, pid int) {
 // runBeside runs the command line; stdout and stderr are what it has written so far.
 func runBeside(t *testing.T, args ...string) (ended <-chan int, stdout, stderr func() string) {
 	t.Helper()
+	return runBesideIn(t.Context(), t, args...)
+}
+
+func runBesideIn(ctx context.Context, t *testing.T, args ...string) (ended <-chan int, stdout, stderr func() string) {
+	t.Helper()
 	out, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +138,7 @@ func runBeside(t *testing.T, args ...string) (ended <-chan int, stdout, stderr f
 	go func() {
 		defer out.Close()
 		defer errs.Close()
-		done <- run(t.Context(), args, &streams{in: os.Stdin, out: out, err: errs})
+		done <- run(ctx, args, &streams{in: os.Stdin, out: out, err: errs})
 	}()
 	read := func(name string) func() string {
 		return func() string {
