@@ -69,6 +69,33 @@ func TestACanaryThatIsNotInOrderGoesBackAndHaltsTheRollout(t *testing.T) {
 	b.has(1)
 }
 
+func TestANodeThatIsSickWithWhatItHasTakesTheNextVersion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	bad := func(cfg *Config) {
+		cfg.Health = func(_ context.Context, v Version) error {
+			if v.Number == 1 {
+				return errors.New("prices are gone")
+			}
+			return nil
+		}
+	}
+	w.publish("catalog")
+	a, b := w.program("a", one, bad), w.program("b", one, bad)
+	w.rollout(2, rollout.Plan{Canary: 1, Approve: true})
+	w.phase(rollout.Awaiting, 2)
+	for _, p := range []*program{a, b} { // the one that waits has been asked about what it has
+		eventually(t, "it is sick, or has the next version", func() bool { s := p.status(); return s.Version == 2 || strings.Contains(s.Error, "prices are gone") })
+	}
+	w.order("catalog", func(before *rollout.Order, _ bool) (rollout.Order, error) { return before.Allow(1), nil })
+	a.has(2)
+	b.has(2)
+	if done := w.phase(rollout.Done, 2); len(done.Failed) > 0 {
+		t.Errorf("%+v", done)
+	}
+}
+
 func TestANodeServesWithoutTheEngineAndCatchesUp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

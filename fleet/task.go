@@ -158,7 +158,8 @@ func (d *database) ended(t task, err error) {
 		s.Error = printable.Line(err.Error())
 		o := d.view.order
 		for _, kind := range refusals {
-			if errors.Is(err, kind) && o != nil && t.order == o.ID {
+			// To be sick with a version that is not the order's is no reason not to take that.
+			if errors.Is(err, kind) && o != nil && t.order == o.ID && (t.do != ask || t.version == o.Version) {
 				s.Failed = &rollout.Failure{Order: o.ID, Attempt: t.attempt, Version: o.Version, Why: s.Error}
 				break
 			}
