@@ -128,6 +128,7 @@ func (d *database) live(ctx context.Context, number uint64, tag string, last *be
 	d.mu.Unlock()
 	d.change(func(s *records.Database) {
 		s.Have, s.Content, s.Healthy, s.Prepared = number, "", 0, 0
+		s.Phase = records.Idle // in the same record: who reads that it has it does not read that it is at it
 		s.Fetched, s.Size = 0, 0
 		s.Swapped, s.Pause = time.Now(), report.Pause
 		if s.Failed != nil && s.Failed.Version == number {
