@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ func TestNoUpdateIsLost(t *testing.T) {
 				s := start(t, t.TempDir(), "&_journal="+mode+"&_busy_timeout=20000")
 				var acked sync.Map
 				var group sync.WaitGroup
+				var editing atomic.Int64 // how long the last edit took
 				ctx, cancel := context.WithCancel(t.Context())
 				defer group.Wait()
 				defer cancel()
@@ -41,7 +43,8 @@ func TestNoUpdateIsLost(t *testing.T) {
 							t.Errorf("a write failed: %v", err)
 							return
 						}
-						time.Sleep(rand.N(60 * time.Millisecond)) // or no push would ever find it unchanged
+						// Or no push would ever find it unchanged, on a slow machine least of all.
+						time.Sleep(rand.N(60*time.Millisecond + 4*time.Duration(editing.Load())))
 					}
 				}
 				group.Go(func() { writer("own", s.pool) })
@@ -55,9 +58,10 @@ func TestNoUpdateIsLost(t *testing.T) {
 				}
 				made, refused := 0, 0
 				for n := 0; made < edits; n++ {
-					id := fmt.Sprint("edit", n)
+					id, began := fmt.Sprint("edit", n), time.Now()
 					copied, tag := s.tag()
 					_, err := s.push(withRow(t, copied, id), swapper.PushOptions{IfMatch: tag})
+					editing.Store(int64(time.Since(began)))
 					switch {
 					case err == nil:
 						acked.Store(id, true)

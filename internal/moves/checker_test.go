@@ -84,12 +84,11 @@ func (c *checker) excused(e event) bool {
 		return c.unwhole(e.Start, e.End)
 	case failOther:
 		return e.Call == callPull && (c.unwhole(e.Start, e.End) || c.closed(e.Start, e.End))
-	case failCantOpen:
-		return (e.Call == callAttach || e.Call == callAttachWrite) && c.unwhole(e.Start, e.End)
 	case failMoved: // without a WAL, or on the way to one
 		return c.pending(e.Start, e.End)
-	case failIO: // the journal can't be made, where the directory is gone
-		return c.Rollback && e.Seq > 0 && c.pending(e.Start, e.End)
+	case failIO, failCantOpen: // the journal can't be made, where the directory is gone
+		attach := e.Call == callAttach || e.Call == callAttachWrite
+		return c.Rollback && e.Seq > 0 && c.pending(e.Start, e.End) || e.Fail == failCantOpen && attach && c.unwhole(e.Start, e.End)
 	}
 	return false
 }
