@@ -65,9 +65,13 @@ func TestACopyThatStandsStillSaysOnceWhatItWaitsFor(t *testing.T) {
 	}
 }
 
-func TestACommandSaysThatTheProgramDoesNotAnswer(t *testing.T) {
-	defer func(was time.Duration) { stillAfter = was }(stillAfter)
+// stoppedProgram starts a program, in the working directory, and stops it until the test
+// ends. Commands say soon that it does not answer.
+func stoppedProgram(t *testing.T) (pid int) {
+	t.Helper()
+	was := stillAfter
 	stillAfter = 20 * time.Millisecond
+	t.Cleanup(func() { stillAfter = was })
 	dir, _ := program(t)
 	t.Chdir(dir)
 	client := sockserver.NewClient(sockserver.ClientConfig{})
@@ -77,11 +81,16 @@ func TestACommandSaysThatTheProgramDoesNotAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	suspend(t, server.PID)
-	defer syscall.Kill(server.PID, syscall.SIGCONT)
+	t.Cleanup(func() { syscall.Kill(server.PID, syscall.SIGCONT) })
+	return server.PID
+}
+
+func TestACommandSaysThatTheProgramDoesNotAnswer(t *testing.T) {
+	pid := stoppedProgram(t)
 	ended, _, stderr := runBeside(t, "status")
-	says := fmt.Sprintf("process %d (server) is stopped", server.PID)
+	says := fmt.Sprintf("process %d (server) is stopped", pid)
 	testenv.Until(t, "it says what it waits for", func() bool { return strings.Contains(stderr(), says) })
-	syscall.Kill(server.PID, syscall.SIGCONT)
+	syscall.Kill(pid, syscall.SIGCONT)
 	if code := <-ended; code != exitOK {
 		t.Errorf("exit %d: %s", code, stderr())
 	}
@@ -90,18 +99,7 @@ func TestACommandSaysThatTheProgramDoesNotAnswer(t *testing.T) {
 // TestACopyThatIsGivenUpBeforeTheProgramAnswersSaysWhatIsLive: it asks
 // first which databases there are.
 func TestACopyThatIsGivenUpBeforeTheProgramAnswersSaysWhatIsLive(t *testing.T) {
-	defer func(was time.Duration) { stillAfter = was }(stillAfter)
-	stillAfter = 20 * time.Millisecond
-	dir, _ := program(t)
-	t.Chdir(dir)
-	client := sockserver.NewClient(sockserver.ClientConfig{})
-	defer client.Close()
-	server, err := client.Version(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	suspend(t, server.PID)
-	defer syscall.Kill(server.PID, syscall.SIGCONT)
+	stoppedProgram(t)
 	ctx, interrupt := context.WithCancelCause(t.Context())
 	ended, _, stderr := runBesideIn(ctx, t, "cp", "new.db", "live.db")
 	testenv.Until(t, "it waits", func() bool { return strings.Contains(stderr(), "still waiting") })
