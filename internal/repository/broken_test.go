@@ -132,6 +132,9 @@ func TestPublishersAtOnceGetANumberEach(t *testing.T) {
 	}
 	wg.Wait()
 	numbers := map[uint64]bool{}
+	if t.Failed() {
+		t.FailNow()
+	}
 	for i, p := range done {
 		numbers[p.Number] = true
 		if got, _ := w.fetch(w.repo, p.Published); !same(got, w.asPublished(paths[i])) {

@@ -52,6 +52,7 @@ func (r *Repository) declare(ctx context.Context, channel string, opts PublishOp
 			return nil, nil, r.engine.Explain("take a number", ended(ctx, err))
 		}
 		v := Version{channel, number}
+		opts.at("declare")
 		var revision uint64
 		err = r.engine.Retry(ctx, func(ctx context.Context) (err error) {
 			revision, err = r.fleet.Create(ctx, v.key(), value, jetstream.KeyTTL(opts.ttl()))

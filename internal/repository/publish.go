@@ -133,8 +133,9 @@ type base struct {
 	digests []digest
 }
 
-// base reads the channel's newest version. All that was published or retired before the
-// intent is seen here; what is retired later, whoever retires it sees the intent.
+// base reads the channel's newest version before this one: a publisher that took its number
+// later may be done already. All that was published or retired before the intent is seen
+// here; what is retired later, whoever retires it sees the intent.
 func (r *Repository) base(ctx context.Context, i *intent, l extents.Layout, anew bool) (b base, err error) {
 	entries, err := r.engine.ReadUpTo(ctx, r.fleet, i.first, versionKeys(i.v.Channel)+"*")
 	if err != nil {
@@ -143,7 +144,7 @@ func (r *Repository) base(ctx context.Context, i *intent, l extents.Layout, anew
 	var newest Published
 	all, _ := r.trust.versions(entries, i.v.Channel) // what is not trusted is no base
 	for _, p := range all {
-		if p.State == IsPublished {
+		if p.State == IsPublished && p.Number < i.v.Number {
 			newest = p
 		}
 	}

@@ -74,6 +74,28 @@ func TestAPublisherWhoseIntentHasExpiredFails(t *testing.T) {
 	}
 }
 
+// TestAPublisherThatIsOvertaken is published all the same, as the version of its number.
+func TestAPublisherThatIsOvertaken(t *testing.T) {
+	w := newWorld(t)
+	path := w.database(4096, 1<<20)
+	w.publish("catalog", path, PublishOptions{})
+	p := pausedAt("declare")
+	overtaken, old := w.publishing(p, path, PublishOptions{}), w.asPublished(path)
+	w.change(path, 5)
+	third := w.publish("catalog", path, PublishOptions{})
+	close(p.on)
+	second := <-overtaken
+	if second.err != nil {
+		t.Fatal(second.err)
+	}
+	if second.Number != 2 || second.Parent != 1 || third.Number != 3 || third.Parent != 1 {
+		t.Errorf("published %s from %d and %s from %d", second.Version, second.Parent, third.Version, third.Parent)
+	}
+	if got, _ := w.fetch(w.repo, second.Published); !same(got, old) {
+		t.Errorf("%s is not what was published", second.Version)
+	}
+}
+
 func TestAnIntentIsRenewed(t *testing.T) {
 	w := newWorld(t)
 	path := w.database(4096, 1<<20)
