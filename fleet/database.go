@@ -17,7 +17,8 @@ import (
 type database struct {
 	node    *Node
 	channel string
-	db      *driver.Database
+	db      *driver.Database                  // nil in the measurement of the control plane alone
+	work    func(context.Context, task) error // do, but for that measurement
 	log     zerolog.Logger
 	wake    chan struct{}
 
@@ -51,11 +52,10 @@ type view struct {
 	seen     [3]uint64 // the revisions of the three
 }
 
-func newDatabase(n *Node, channel string, db *driver.Database) *database {
-	d := &database{node: n, channel: channel, db: db, wake: make(chan struct{}, 1),
-		log:   n.log.With().Str("channel", channel).Str("database", db.Path()).Logger(),
-		state: records.Database{Path: db.Path(), Phase: records.Looking}}
-	return d
+func newDatabase(n *Node, channel, path string) *database {
+	return &database{node: n, channel: channel, wake: make(chan struct{}, 1),
+		log:   n.log.With().Str("channel", channel).Str("database", path).Logger(),
+		state: records.Database{Path: path, Phase: records.Looking}}
 }
 
 func (d *database) version(number uint64) Version { return Version{d.channel, number} }
@@ -123,7 +123,6 @@ func (d *database) change(change func(*records.Database)) {
 // run does one task after another until Close.
 func (d *database) run() {
 	defer d.discard()
-	defer d.db.OnSwap(d.swapped)()
 	var now running
 	var rest rests
 	for {
@@ -176,7 +175,7 @@ type running struct {
 func (d *database) start(t task) running {
 	ctx, cancel := context.WithCancel(d.node.ctx)
 	r := running{t, cancel, make(chan error, 1)}
-	go func() { r.done <- d.do(ctx, t) }()
+	go func() { r.done <- d.work(ctx, t) }()
 	return r
 }
 

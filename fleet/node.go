@@ -6,9 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -29,8 +27,8 @@ type Node struct {
 	log      zerolog.Logger
 	instance string
 	host     string
-	engine   *engine.Engine // nil in tests
-	open     func(context.Context) (plane, store, error)
+	engine   *engine.Engine
+	trust    repository.Trust
 
 	databases map[string]*database
 	releases  []func()
@@ -62,52 +60,45 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fleet: join as %s: %w", cfg.Node, err)
 	}
-	n, err := join(cfg, e, func(ctx context.Context) (plane, store, error) {
-		if !e.Conn().IsConnected() {
-			return nil, nil, e.Explain("connect", cmp.Or(e.Conn().LastError(), nats.ErrNoServers))
+	n := newNode(cfg, e, trust)
+	for channel, path := range cfg.Databases {
+		if err := n.manage(channel, path); err != nil {
+			n.release()
+			n.cancel()
+			e.Close()
+			return nil, fmt.Errorf("fleet: join as %s: the database of %s: %w", cfg.Node, channel, err)
 		}
-		recs, err := records.Open(ctx, e)
-		if err != nil {
-			return nil, nil, err
-		}
-		repo, err := repository.Open(ctx, e, trust)
-		return recs, repo, err
-	})
-	if err != nil {
-		e.Close()
-		return nil, err
 	}
+	n.done.Go(n.run)
 	return n, nil
 }
 
-// join starts a node whose engine, nil in tests, is reached through open.
-func join(cfg Config, e *engine.Engine, open func(context.Context) (plane, store, error)) (_ *Node, err error) {
-	n := &Node{cfg: cfg, instance: rand.Text()[:12], engine: e, open: open, databases: map[string]*database{},
+// newNode is a node that has no databases yet, and does not run.
+func newNode(cfg Config, e *engine.Engine, trust repository.Trust) *Node {
+	n := &Node{cfg: cfg, instance: rand.Text()[:12], engine: e, trust: trust, databases: map[string]*database{},
 		dirty: make(chan struct{}, 1), away: "not connected yet"}
 	n.log = cfg.Logger.With().Str("node", cfg.Node).Logger()
 	n.host, _ = os.Hostname()
 	n.ctx, n.cancel = context.WithCancel(context.Background())
-	defer func() {
-		if err != nil {
-			n.release()
-			n.cancel()
-		}
-	}()
-	for channel, path := range cfg.Databases {
-		db, release, err := driver.Manage(path)
-		if err != nil {
-			return nil, fmt.Errorf("fleet: join as %s: the database of %s: %w", cfg.Node, channel, err)
-		}
-		n.releases = append(n.releases, release)
-		orphans, err := swapper.RemoveOrphans(db.Path())
-		if err != nil {
-			n.log.Warn().Err(err).Str("database", db.Path()).Msg("what a killed program has left can't be removed")
-		}
-		orphans.Log(n.log, db.Path())
-		n.databases[channel] = newDatabase(n, channel, db)
+	return n
+}
+
+// manage adds a database.
+func (n *Node) manage(channel, path string) error {
+	db, release, err := driver.Manage(path)
+	if err != nil {
+		return err
 	}
-	n.done.Go(n.run)
-	return n, nil
+	orphans, err := swapper.RemoveOrphans(db.Path())
+	if err != nil {
+		n.log.Warn().Err(err).Str("database", db.Path()).Msg("what a killed program has left can't be removed")
+	}
+	orphans.Log(n.log, db.Path())
+	d := newDatabase(n, channel, db.Path())
+	d.db, d.work = db, d.do
+	n.releases = append(n.releases, db.OnSwap(d.swapped), release)
+	n.databases[channel] = d
+	return nil
 }
 
 func (n *Node) release() {
@@ -153,6 +144,20 @@ func (n *Node) connect() bool {
 	return ok
 }
 
+// open opens the records and the repository.
+func (n *Node) open(ctx context.Context) (plane, store, error) {
+	conn := n.engine.Conn()
+	if !conn.IsConnected() {
+		return nil, nil, n.engine.Explain("connect", cmp.Or(conn.LastError(), nats.ErrNoServers))
+	}
+	recs, err := records.Open(ctx, n.engine)
+	if err != nil {
+		return nil, nil, err
+	}
+	repo, err := repository.Open(ctx, n.engine, n.trust)
+	return recs, repo, err
+}
+
 // errEnough ends again.
 var errEnough = errors.New("enough")
 
@@ -191,85 +196,6 @@ func sleep(ctx context.Context, d time.Duration) {
 	case <-t.C:
 	case <-ctx.Done():
 	}
-}
-
-// resync is how long a watch is believed without beginning anew.
-const resync = time.Minute
-
-// watchOrders tells the databases what changes. It begins anew now and then, in case that a
-// watch has gone quiet, and what it then tells again is known already.
-func (n *Node) watchOrders(ctx context.Context) error {
-	ctx, cancel := n.forWatch(ctx, resync)
-	defer cancel()
-	channels := slices.Sorted(maps.Keys(n.databases))
-	err := n.planeNow().WatchChannels(ctx, channels, n.cfg.Node, func(c records.Change) {
-		n.setAway(nil)
-		if c.Kind == records.TheLease {
-			n.lease.saw(c)
-		}
-		for _, d := range n.databases {
-			d.tell(c)
-		}
-	})
-	return n.watchEnded(ctx, err)
-}
-
-// forWatch is a context that ends in a while, and when the connection is back after it was
-// lost: then a watch begins anew at once, which would notice only seconds later.
-func (n *Node) forWatch(ctx context.Context, while time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(ctx, while)
-	if n.engine == nil {
-		return ctx, cancel
-	}
-	conn := n.engine.Conn()
-	back := conn.StatusChanged(nats.CONNECTED)
-	n.done.Go(func() {
-		defer cancel()
-		defer conn.RemoveStatusListener(back)
-		select {
-		case <-back:
-		case <-ctx.Done():
-		}
-	})
-	return ctx, cancel
-}
-
-// watchEnded is the error of a watch, but for the end of its time.
-func (n *Node) watchEnded(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	n.setAway(err)
-	return err
-}
-
-// watchName looks whether another program says that it is this node.
-func (n *Node) watchName(ctx context.Context) error {
-	ctx, cancel := n.forWatch(ctx, resync)
-	defer cancel()
-	caught, times := false, map[string]int{}
-	err := n.planeNow().WatchNodes(ctx, func(c records.Change) {
-		if c.Kind == records.Caught {
-			caught = true // what is there may be of the run before
-		}
-		if c.Record == nil || c.Record.Instance == n.instance || !caught {
-			return
-		}
-		if times[c.Record.Instance]++; times[c.Record.Instance] == 2 {
-			twin := fmt.Sprintf("process %d on %s", c.Record.PID, c.Record.Host)
-			n.log.Error().Str("other", twin).Msg("another program has joined under this node's name: give each its own")
-			n.mu.Lock()
-			n.twin = twin
-			n.mu.Unlock()
-			n.changed()
-		}
-	}, n.cfg.Node)
-	n.mu.Lock()
-	if len(times) == 0 {
-		n.twin = ""
-	}
-	n.mu.Unlock()
-	return n.watchEnded(ctx, err)
 }
 
 func (n *Node) planeNow() plane {
@@ -318,11 +244,9 @@ func (n *Node) Close() error {
 	}
 	n.release()
 	n.releases = nil
-	if n.engine != nil {
-		n.engine.Close()
-	}
+	n.engine.Close()
 	return nil
 }
 
 // connected reports whether the engine is connected now.
-func (n *Node) connected() bool { return n.engine == nil || n.engine.Conn().IsConnected() }
+func (n *Node) connected() bool { return n.engine.Conn().IsConnected() }

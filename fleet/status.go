@@ -7,7 +7,8 @@ import (
 // Status is how a node is.
 type Status struct {
 	Node string `json:"node"`
-	// Connected says whether the engine is connected, and Away, if not, what is wrong.
+	// Connected says whether the engine is connected and tells of orders, and Away, if not,
+	// what is wrong.
 	Connected bool   `json:"connected"`
 	Away      string `json:"away,omitempty"`
 	// Twin names another program that has joined under the same name.
@@ -54,10 +55,8 @@ func (n *Node) Status() Status {
 		Databases: map[string]DatabaseStatus{}}
 	reached := n.plane != nil
 	n.mu.Unlock()
-	s.Connected = reached && n.connected()
-	if s.Connected {
-		s.Away = ""
-	} else if s.Away == "" {
+	s.Connected = reached && n.connected() && s.Away == ""
+	if !s.Connected && s.Away == "" {
 		s.Away = "the connection is lost"
 	}
 	for channel, d := range n.databases {

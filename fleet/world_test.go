@@ -24,6 +24,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if text := os.Getenv(scaleEnv); text != "" {
+		if err := scaleProcess(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	testenv.NoPeers()
 	goleak.VerifyTestMain(m)
 }

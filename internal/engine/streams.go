@@ -15,6 +15,10 @@ import (
 // key has a TTL of its own.
 const markerTTL = 10 * time.Minute
 
+// mostWatches is how many may watch a stream at a time: each node watches one bucket, and the
+// engine allows a thousand unless it is told.
+const mostWatches = 1_000_000
+
 func chunkStream() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:              ChunkStream,
@@ -38,6 +42,7 @@ func bucketStream(bucket string) jetstream.StreamConfig {
 		Storage:                jetstream.FileStorage,
 		Discard:                jetstream.DiscardNew,
 		MaxMsgsPerSubject:      1,
+		MaxConsumers:           mostWatches,
 		AllowDirect:            bucket != FleetBucket,
 		AllowRollup:            true,
 		DenyDelete:             true,
