@@ -3,10 +3,12 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -274,4 +276,48 @@ func TestReadingLeavesItsKeysAlone(t *testing.T) {
 	if keys[0] != "a" || keys[1] != "b.*" {
 		t.Errorf("the keys are %q now", keys)
 	}
+}
+
+// A key that is written anew while the bucket is read must not be missed: a collection that
+// missed a publisher's would remove what it is about to name.
+func TestAReadMissesNoKeyThatIsWrittenMeanwhile(t *testing.T) {
+	e := enginetest.Connect(t, engine.Config{URL: enginetest.Start(t).ClientURL()})
+	nodes, err := e.Nodes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const keys = 500
+	write := func(i int) error {
+		_, err := nodes.Put(t.Context(), fmt.Sprint("node.", i%keys), make([]byte, 1000))
+		return err
+	}
+	for i := range keys {
+		if err := write(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop := make(chan struct{})
+	var writing sync.WaitGroup
+	for w := range 4 {
+		writing.Go(func() {
+			for i := w * keys / 4; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := write(i); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 20 {
+		if all, err := e.ReadUpTo(t.Context(), nodes, 0, "node.*"); err != nil || len(all) != keys {
+			t.Errorf("%d keys of %d are read: %v", len(all), keys, err)
+		}
+	}
+	close(stop)
+	writing.Wait()
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -114,9 +116,12 @@ func (e *Engine) ReadUpTo(ctx context.Context, kv jetstream.KeyValue, revision u
 				return err
 			}
 		}
-		all, err = readUpTo(ctx, kv, upTo, slices.Clone(keys)) // which it changes
-		return err
+		if all, err = readUpTo(ctx, kv, upTo, slices.Clone(keys)); err != nil { // which it changes
+			return err
+		}
+		return e.addMissed(ctx, kv, keys, all)
 	})
+	maps.DeleteFunc(all, func(_ string, entry jetstream.KeyValueEntry) bool { return entry == nil })
 	if err != nil && ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -135,6 +140,7 @@ func (e *Engine) lastOf(ctx context.Context, kv jetstream.KeyValue, keys []strin
 	return last, nil
 }
 
+// readUpTo reads what a watch tells. A key that is removed has no entry, but is known.
 func readUpTo(ctx context.Context, kv jetstream.KeyValue, revision uint64, keys []string) (Entries, error) {
 	watch, err := kv.WatchFiltered(ctx, keys)
 	if err != nil {
@@ -156,7 +162,7 @@ func readUpTo(ctx context.Context, kv jetstream.KeyValue, revision uint64, keys 
 			case entry.Operation() == jetstream.KeyValuePut:
 				all[entry.Key()] = entry
 			default:
-				delete(all, entry.Key())
+				all[entry.Key()] = nil
 			}
 			seen = max(seen, entry.Revision())
 		case <-ctx.Done():
@@ -164,6 +170,36 @@ func readUpTo(ctx context.Context, kv jetstream.KeyValue, revision uint64, keys 
 		}
 	}
 	return all, nil
+}
+
+// addMissed reads the keys that a watch has not told: one that is written while the others
+// are told comes later, and may be written again before it has come.
+func (e *Engine) addMissed(ctx context.Context, kv jetstream.KeyValue, keys []string, all Entries) error {
+	stream, err := e.js.Stream(ctx, "KV_"+kv.Bucket())
+	if err != nil {
+		return err
+	}
+	prefix := "$KV." + kv.Bucket() + "."
+	for _, key := range keys {
+		info, err := stream.Info(ctx, jetstream.WithSubjectFilter(prefix+key))
+		if err != nil {
+			return err
+		}
+		for subject := range info.State.Subjects {
+			key := strings.TrimPrefix(subject, prefix)
+			if _, known := all[key]; known {
+				continue
+			}
+			entry, err := kv.Get(ctx, key)
+			if err != nil && !errors.Is(err, jetstream.ErrKeyNotFound) {
+				return err
+			}
+			if err == nil {
+				all[key] = entry
+			}
+		}
+	}
+	return nil
 }
 
 // UpdateTTL is an Update of a key that has a TTL, and goes on having one. (That of
