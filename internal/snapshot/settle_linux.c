@@ -42,9 +42,13 @@ static int64_t microseconds(void) {
 }
 
 // may_try_again waits a moment for those who read what is being moved, or for another
-// who moves it, unless that has taken long enough.
-static int may_try_again(int64_t end) {
-	if (microseconds() >= end)
+// who moves it, unless that has taken long enough since it was first asked: what the disk
+// took before is no part of it. end is 0 then.
+static int may_try_again(int64_t *end, int patience_us) {
+	int64_t now = microseconds();
+	if (!*end)
+		*end = now + patience_us;
+	if (now >= *end)
 		return 0;
 	usleep(200);
 	return 1;
@@ -59,7 +63,7 @@ int hotswap_empty_log(sqlite3 *db, int log, int patience_us, struct hotswap_even
 	sqlite3_file *file;
 	if (!sqlite3_file_control || !sqlite3_wal_checkpoint_v2 || file_of(db, &file) != 0)
 		return -1;
-	int64_t end = microseconds() + patience_us;
+	int64_t end = 0;
 	int frames = -1, moved = -1, rc;
 	for (;;) {
 		rc = sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_PASSIVE, &frames, &moved);
@@ -69,7 +73,7 @@ int hotswap_empty_log(sqlite3 *db, int log, int patience_us, struct hotswap_even
 			break;
 		if (rc != SQLITE_OK && !is_busy(rc))
 			return rc;
-		if (!may_try_again(end)) {
+		if (!may_try_again(&end, patience_us)) {
 			*step = HOTSWAP_UNMOVED;
 			return 0;
 		}
@@ -81,12 +85,13 @@ int hotswap_empty_log(sqlite3 *db, int log, int patience_us, struct hotswap_even
 	if (read_events(events) != 0)
 		return -1;
 	events->before = events->all;
+	end = 0;
 	do {
 		*step = HOTSWAP_EMPTY;
 		rc = sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_TRUNCATE, &frames, &moved);
 		if (rc != SQLITE_OK && !is_busy(rc))
 			return rc;
-	} while (rc != SQLITE_OK && may_try_again(end));
+	} while (rc != SQLITE_OK && may_try_again(&end, patience_us));
 	*step = HOTSWAP_READ_EVENTS;
 	if (read_events(events) != 0)
 		return -1;

@@ -26,8 +26,8 @@ import (
 // The file is synced by SQLite's own descriptor: to open it for that, and close it again,
 // would drop the locks of the process's connections. log is the WAL, opened by its name.
 //
-// For readers of what is to be moved, and then of what has been moved, it waits for
-// patience and no longer: Emptied says how far it came. watch is a descriptor of
+// For readers of what is to be moved it waits for patience and no longer, and then for
+// those of what has been moved as long again: Emptied says how far it came. watch is a descriptor of
 // inotify(7), whose events are read into buffer right before the WAL is truncated, and
 // right after.
 func EmptyLog(c *sqlite3.SQLiteConn, log *os.File, patience time.Duration, watch int, buffer []byte) (Emptied, error) {
