@@ -30,6 +30,7 @@ type channelView struct {
 	order    *rollout.Order
 	progress *rollout.Progress
 	at       records.Entry // of the progress
+	silence  time.Time     // when a step was taken that only tells which nodes are silent
 	written  uint64        // the revision that was written last, which may not have been read yet
 }
 
@@ -39,6 +40,9 @@ func newController(n *Node) *controller {
 
 // stepRest is the least time between two looks, in which many nodes may have told something.
 const stepRest = 20 * time.Millisecond
+
+// silenceRest is the least time between two steps that only tell which nodes are silent.
+const silenceRest = time.Second
 
 // run controls until ctx ends or a watch fails.
 func (c *controller) run(ctx context.Context) error {
@@ -111,6 +115,7 @@ func (c *controller) tellNode(change records.Change) {
 	default:
 		c.nodes[change.Node] = *change.Record
 	}
+	c.node.peers.Store(int64(len(c.nodes)))
 	c.rouse()
 }
 
@@ -133,6 +138,11 @@ func (c *controller) step(ctx context.Context) error {
 		c.mu.Lock()
 		c.channel(channel).written = entry.Revision
 		c.mu.Unlock()
+		if last := next.before; last != nil && last.Order != next.progress.Order {
+			if err := c.node.planeNow().DropWaves(ctx, channel, *last); err != nil {
+				c.node.log.Debug().Err(err).Str("channel", channel).Msg("the waves of the order before are not removed")
+			}
+		}
 		event := c.node.log.Info().Str("channel", channel).Str("phase", string(next.progress.Phase)).Int("open", next.progress.Open)
 		event.Int("waves", len(next.progress.Waves)).Int("failed", len(next.progress.Failed)).Str("reason", next.progress.Reason).Msg("rollout")
 	}
@@ -141,6 +151,7 @@ func (c *controller) step(ctx context.Context) error {
 
 // nextStep is a progress to be written over the one that was read.
 type nextStep struct {
+	before   *rollout.Progress
 	progress rollout.Progress
 	over     records.Entry
 }
@@ -156,9 +167,18 @@ func (c *controller) steps() map[string]nextStep {
 		if v.order == nil || v.at.Revision < v.written {
 			continue
 		}
-		if next, changed := rollout.Step(v.progress, *v.order, c.view(name)); changed {
-			steps[name] = nextStep{next, v.at}
+		next, changed := rollout.Step(v.progress, *v.order, c.view(name))
+		if !changed {
+			continue
 		}
+		if v.progress != nil && v.progress.DiffersInSilence(next) {
+			// Every node is told of each progress, and when a rack goes its nodes go one by one.
+			if time.Since(v.silence) < silenceRest {
+				continue // the next renewal of the lease has it think again
+			}
+			v.silence = time.Now()
+		}
+		steps[name] = nextStep{v.progress, next, v.at}
 	}
 	return steps
 }

@@ -35,6 +35,7 @@ type database struct {
 	sick            bool
 	swaps, failures uint64
 	totalBytes      int64
+	fetchSaid       time.Time // when it was last said how far a fetch is
 
 	// What follows belongs to the task that runs.
 	staged *staged

@@ -10,49 +10,40 @@ import (
 	"hotswap/internal/records"
 )
 
-// leases is what is known of the lease.
-type leases struct {
-	mu   sync.Mutex // guards seen, gone
-	seen time.Time  // when somebody was last seen to have it, by this node's clock
-	gone bool       // and then not to have it any more
-}
+// leaseLooks is how often all nodes together look whether there is a controller, in a second.
+// leaseLeast and leaseMost bound what that leaves for one.
+const (
+	leaseLooks = 50
+	leaseLeast = 500 * time.Millisecond
+	leaseMost  = 30 * time.Second
+)
 
-// saw takes a change of the lease.
-func (l *leases) saw(c records.Change) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.gone = c.Gone
-	if !c.Gone {
-		l.seen = time.Now()
-	}
-}
-
-// free reports whether the lease may be had.
-func (l *leases) free() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.gone || time.Since(l.seen) > 2*records.LeaseTTL
+// leasePause is how long a node of a fleet of that size waits before it looks again. It is
+// spread, since all see at the same time that nobody is the controller.
+func leasePause(nodes int) time.Duration {
+	pause := min(max(time.Duration(nodes)*time.Second/leaseLooks, leaseLeast), leaseMost)
+	return pause + rand.N(pause)
 }
 
 // control tries to get the lease whenever nobody has it, and is the controller while it is
 // held.
 func (n *Node) control() {
-	// Everybody sees at the same time that nobody has it.
-	const looking, spread = 500 * time.Millisecond, 500 * time.Millisecond
 	mine := records.Lease{Node: n.cfg.Node, Instance: n.instance}
+	nodes := 1
 	for n.ctx.Err() == nil {
-		sleep(n.ctx, looking+rand.N(spread))
-		if !n.lease.free() {
-			continue
-		}
+		sleep(n.ctx, leasePause(nodes))
 		ctx, cancel := context.WithTimeout(n.ctx, records.LeaseTTL)
-		held, err := n.planeNow().TakeLease(ctx, mine)
+		lease, _, err := n.planeNow().Lease(ctx)
+		var held records.Entry
+		if err == nil && lease == nil {
+			held, err = n.planeNow().TakeLease(ctx, mine)
+		}
 		cancel()
 		switch {
+		case lease != nil:
+			nodes = lease.Nodes
 		case err == nil:
 			n.hold(mine, held)
-		case errors.Is(err, records.ErrChanged):
-			n.lease.saw(records.Change{}) // somebody has it
 		}
 	}
 }
@@ -90,6 +81,7 @@ func (n *Node) renew(mine records.Lease, held records.Entry) records.Entry {
 			return held
 		}
 		began := time.Now()
+		mine.Nodes = int(n.peers.Load())
 		ctx, cancel := context.WithTimeout(n.ctx, records.LeaseRenewal)
 		now, err := n.planeNow().RenewLease(ctx, mine, held)
 		cancel()

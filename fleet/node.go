@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -46,7 +47,7 @@ type Node struct {
 	twin       string // another program of this name
 	controller bool
 
-	lease leases
+	peers atomic.Int64 // how many nodes answer, as the controller counts them
 }
 
 // Join makes the program a node. It does not wait for the engine, and fails only if the
@@ -119,7 +120,6 @@ func (n *Node) run() {
 	}
 	work.Go(n.report)
 	work.Go(func() { n.again("watch for orders", n.watchOrders) })
-	work.Go(func() { n.again("watch for the node's name", n.watchName) })
 	work.Go(n.control)
 }
 

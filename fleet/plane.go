@@ -12,15 +12,18 @@ import (
 // plane is where orders come from, and where a node says how it is: *records.Records.
 type plane interface {
 	WatchChannels(ctx context.Context, channels []string, node string, tell func(records.Change)) error
-	WatchNodes(ctx context.Context, tell func(records.Change), names ...string) error
+	WatchNodes(ctx context.Context, tell func(records.Change)) error
 	Order(ctx context.Context, channel string) (*rollout.Order, records.Entry, error)
 	Progress(ctx context.Context, channel string) (*rollout.Progress, records.Entry, error)
 	Pin(ctx context.Context, channel, node string) (*rollout.Pin, records.Entry, error)
 	SetProgress(ctx context.Context, channel string, p rollout.Progress, over records.Entry) (records.Entry, error)
-	PutNode(ctx context.Context, n records.Node) error
+	DropWaves(ctx context.Context, channel string, of rollout.Progress) error
+	PutNode(ctx context.Context, n records.Node, over records.Entry) (records.Entry, error)
+	Node(ctx context.Context, node string) (*records.Node, error)
 	DeleteNode(ctx context.Context, node string) error
 	PutHaving(ctx context.Context, node, channel string, h records.Having) error
 	GetHaving(ctx context.Context, node, channel string) (*records.Having, error)
+	Lease(ctx context.Context) (*records.Lease, records.Entry, error)
 	TakeLease(ctx context.Context, l records.Lease) (records.Entry, error)
 	RenewLease(ctx context.Context, l records.Lease, over records.Entry) (records.Entry, error)
 	EndLease(ctx context.Context, held records.Entry) error

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"hotswap/internal/records"
 	"hotswap/internal/repository"
@@ -105,11 +106,23 @@ func (d *database) fetch(ctx context.Context, p repository.Published) (_ *os.Fil
 	return file, tag, nil
 }
 
+// fetchedRest is the least time between two reports of how far a fetch is: it is told of each
+// piece.
+const fetchedRest = time.Second
+
 // fetched is told how far a fetch is.
 func (d *database) fetched(f repository.Fetched) {
-	d.change(func(s *records.Database) {
-		s.Fetched, s.Bytes = max(s.Fetched, f.Done), max(s.Bytes, f.Bytes)
-	})
+	d.mu.Lock()
+	s := &d.state
+	s.Fetched, s.Bytes = max(s.Fetched, f.Done), max(s.Bytes, f.Bytes)
+	say := time.Since(d.fetchSaid) > fetchedRest
+	if say {
+		d.fetchSaid = time.Now()
+	}
+	d.mu.Unlock()
+	if say {
+		d.node.changed()
+	}
 }
 
 // compare finds out whether the live database, which has that tag, may be replaced, and

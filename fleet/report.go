@@ -2,6 +2,8 @@ package fleet
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -15,10 +17,11 @@ const reportRest = 50 * time.Millisecond
 func (n *Node) report() {
 	renewal := time.NewTicker(records.Renewal)
 	defer renewal.Stop()
+	said := saying{others: map[string]int{}}
 	n.again("say how the node is", func(ctx context.Context) error {
 		for {
 			ctx, cancel := context.WithTimeout(ctx, records.NodeTTL)
-			err := n.planeNow().PutNode(ctx, n.record())
+			err := n.say(ctx, &said)
 			cancel()
 			if err != nil {
 				return err
@@ -32,6 +35,48 @@ func (n *Node) report() {
 			}
 		}
 	})
+}
+
+// saying is what a node remembers between two reports.
+type saying struct {
+	last   records.Entry
+	others map[string]int // how often another program of this name has written, by instance
+	met    time.Time      // when that was last noticed
+}
+
+// say writes the node's record. If there is another one than was written last, it is looked
+// whose.
+func (n *Node) say(ctx context.Context, s *saying) (err error) {
+	plane := n.planeNow()
+	over := s.last
+	s.last = records.Entry{}
+	if time.Since(s.met) > 2*records.NodeTTL {
+		n.setTwin("")
+	}
+	if s.last, err = plane.PutNode(ctx, n.record(), over); !errors.Is(err, records.ErrChanged) {
+		return err
+	}
+	other, err := plane.Node(ctx, n.cfg.Node)
+	if err != nil {
+		return err
+	}
+	if other != nil && other.Instance != n.instance { // and not what this one has written, whose answer was lost
+		s.met = time.Now()
+		if s.others[other.Instance]++; s.others[other.Instance] == 2 { // once may be the run before
+			n.log.Error().Int("pid", other.PID).Str("host", other.Host).Msg("another program has joined under this node's name: give each its own")
+		}
+		if s.others[other.Instance] >= 2 {
+			n.setTwin(fmt.Sprintf("process %d on %s", other.PID, other.Host))
+		}
+	}
+	s.last, err = plane.PutNode(ctx, n.record(), records.Entry{})
+	return err
+}
+
+func (n *Node) setTwin(twin string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.twin = twin
 }
 
 // record is what the node says of itself.

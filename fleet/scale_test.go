@@ -25,6 +25,8 @@ import (
 	"hotswap/internal/scale"
 )
 
+// A node prepares and swaps at once here: what is measured is what the engine, the controller
+// and the nodes have to tell one another.
 var (
 	scaleNodes = flag.String("scale", "", "measure the control plane with so many nodes, with commas between")
 	scaleIdle  = flag.Duration("scale-idle", 10*time.Second, "how long it is watched at rest")
@@ -37,6 +39,7 @@ const scaleEnv = "HOTSWAP_SCALE"
 type part struct {
 	EngineDir  string
 	Engine     string
+	Prefix     string // of the nodes' names
 	From, Upto int
 }
 
@@ -56,7 +59,7 @@ func scaleProcess(text string) error {
 func (p part) nodes() error {
 	var all []*Node
 	for i := p.From; i < p.Upto; i++ {
-		n, err := simulated(Config{Engine: p.Engine, Node: fmt.Sprintf("node-%05d", i), Labels: map[string]string{"role": "web"},
+		n, err := simulated(Config{Engine: p.Engine, Node: fmt.Sprintf("%s%05d", p.Prefix, i), Labels: map[string]string{"role": "web"},
 			Databases: map[string]string{"catalog": "/var/lib/app/catalog.sqlite3"}})
 		if err != nil {
 			return err
@@ -139,6 +142,7 @@ func (d *database) pretend(ctx context.Context, t task) error {
 type controlPlane struct {
 	t      *testing.T
 	n      int
+	prefix string
 	engine *scale.Engine
 	procs  []*exec.Cmd // of nodes; the first has the controller alone
 	ins    []io.Closer
@@ -207,7 +211,7 @@ func (c *controlPlane) start() {
 
 // nodes starts a process of nodes, and returns what waits for it.
 func (c *controlPlane) nodes(from, upto int) (ready func()) {
-	cmd := c.command(part{Engine: c.engine.URL, From: from, Upto: upto})
+	cmd := c.command(part{Engine: c.engine.URL, Prefix: c.prefix, From: from, Upto: upto})
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		c.t.Fatal(err)
@@ -306,7 +310,12 @@ func (c *controlPlane) rollout(version uint64, plan rollout.Plan) (prepared, don
 func TestTheControlPlane(t *testing.T) {
 	t.Parallel()
 	if *scaleNodes == "" {
-		(&controlPlane{t: t, n: 16}).measure(0)
+		few, many := &controlPlane{t: t, n: 8, prefix: strings.Repeat("n", 50)}, &controlPlane{t: t, n: 32, prefix: strings.Repeat("n", 50)}
+		a, b := float64(few.measure(0))/8, float64(many.measure(0))/32
+		// The names of all nodes in everything that each is told would make it 2.5 times as much.
+		if b > 1.5*a {
+			t.Errorf("a node of 8 gets %.0f bytes in two rollouts, and one of 32 %.0f", a, b)
+		}
 		return
 	}
 	for text := range strings.SplitSeq(*scaleNodes, ",") {
@@ -314,12 +323,12 @@ func TestTheControlPlane(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Run(text, func(t *testing.T) { (&controlPlane{t: t, n: n}).measure(*scaleIdle) })
+		t.Run(text, func(t *testing.T) { (&controlPlane{t: t, n: n, prefix: "node-"}).measure(*scaleIdle) })
 	}
 }
 
-// measure has them rest, and then follow two orders.
-func (c *controlPlane) measure(rest time.Duration) {
+// measure has them rest, and then follow two orders. It returns the bytes that those took.
+func (c *controlPlane) measure(rest time.Duration) (bytes int64) {
 	began := time.Now()
 	c.start()
 	last := c.now()
@@ -331,18 +340,21 @@ func (c *controlPlane) measure(rest time.Duration) {
 		time.Sleep(rest)
 		last = c.row("rest", last, "")
 	}
+	bytes = -last.traffic.OutBytes
 	for i, plan := range []rollout.Plan{{}, {Canary: 1, Waves: []int{10, 50}}} {
 		version := uint64(2 + i)
 		prepared, done := c.rollout(version, plan)
 		last = c.row(fmt.Sprintf("%d waves", len(plan.Waves)+plan.Canary+1), last,
 			fmt.Sprintf("prepared %.2f s, swapped %.2f s later", prepared.Seconds(), (done-prepared).Seconds()))
 	}
+	bytes += last.traffic.OutBytes
 	read := time.Now()
 	all, err := c.recs.Read(c.t.Context())
 	if err != nil || len(all.Nodes) != c.n {
 		c.t.Errorf("%d nodes are read of %d: %v", len(all.Nodes), c.n, err)
 	}
 	c.say("status in %.3f s", time.Since(read).Seconds())
+	return bytes
 }
 
 func (c *controlPlane) say(format string, args ...any) {

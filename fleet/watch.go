@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -23,9 +22,6 @@ func (n *Node) watchOrders(ctx context.Context) error {
 	channels := slices.Sorted(maps.Keys(n.databases))
 	err := n.planeNow().WatchChannels(ctx, channels, n.cfg.Node, func(c records.Change) {
 		n.setAway(nil)
-		if c.Kind == records.TheLease {
-			n.lease.saw(c)
-		}
 		for _, d := range n.databases {
 			d.tell(c)
 		}
@@ -57,33 +53,4 @@ func (n *Node) watchEnded(ctx context.Context, err error) error {
 	}
 	n.setAway(err)
 	return err
-}
-
-// watchName looks whether another program says that it is this node.
-func (n *Node) watchName(ctx context.Context) error {
-	ctx, cancel := n.forWatch(ctx, resync)
-	defer cancel()
-	caught, times := false, map[string]int{}
-	err := n.planeNow().WatchNodes(ctx, func(c records.Change) {
-		if c.Kind == records.Caught {
-			caught = true // what is there may be of the run before
-		}
-		if c.Record == nil || c.Record.Instance == n.instance || !caught {
-			return
-		}
-		if times[c.Record.Instance]++; times[c.Record.Instance] == 2 {
-			twin := fmt.Sprintf("process %d on %s", c.Record.PID, c.Record.Host)
-			n.log.Error().Str("other", twin).Msg("another program has joined under this node's name: give each its own")
-			n.mu.Lock()
-			n.twin = twin
-			n.mu.Unlock()
-			n.changed()
-		}
-	}, n.cfg.Node)
-	n.mu.Lock()
-	if len(times) == 0 {
-		n.twin = ""
-	}
-	n.mu.Unlock()
-	return n.watchEnded(ctx, err)
 }

@@ -54,10 +54,11 @@ type Engine struct {
 
 	denied atomic.Pointer[denial]
 
-	mu     sync.Mutex // guards chunks, fleet, nodes
+	mu     sync.Mutex // guards chunks, fleet, nodes, has
 	chunks jetstream.Stream
 	fleet  jetstream.KeyValue
 	nodes  jetstream.KeyValue
+	has    jetstream.KeyValue
 }
 
 // connectPatience is how long a server has to answer.
@@ -156,6 +157,11 @@ func (e *Engine) Nodes(ctx context.Context) (jetstream.KeyValue, error) {
 	return e.bucket(ctx, NodesBucket, &e.nodes)
 }
 
+// Has returns the bucket of what nodes have swapped in.
+func (e *Engine) Has(ctx context.Context) (jetstream.KeyValue, error) {
+	return e.bucket(ctx, HasBucket, &e.has)
+}
+
 func (e *Engine) bucket(ctx context.Context, name string, known *jetstream.KeyValue) (jetstream.KeyValue, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -208,7 +214,7 @@ func (e *Engine) Chunks(ctx context.Context) (jetstream.Stream, error) {
 	return e.chunks, nil
 }
 
-// Setup makes what is not there yet: the stream and both buckets. Whoever may not make
+// Setup makes what is not there yet: the stream and the buckets. Whoever may not make
 // streams needs it to have been called by somebody who may; publishing calls it, too.
 func (e *Engine) Setup(ctx context.Context) error {
 	if _, err := e.Chunks(ctx); err != nil {
@@ -217,7 +223,10 @@ func (e *Engine) Setup(ctx context.Context) error {
 	if _, err := e.Fleet(ctx); err != nil {
 		return err
 	}
-	_, err := e.Nodes(ctx)
+	if _, err := e.Nodes(ctx); err != nil {
+		return err
+	}
+	_, err := e.Has(ctx)
 	return err
 }
 

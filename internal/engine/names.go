@@ -15,8 +15,10 @@ const (
 
 	// FleetBucket has what decides: versions, orders, progress, pins.
 	FleetBucket = "hotswap-fleet"
-	// NodesBucket has what nodes say of themselves.
+	// NodesBucket has what nodes say of themselves, again and again: the disk does not sync it.
 	NodesBucket = "hotswap-nodes"
+	// HasBucket has what nodes have swapped in, for after a restart.
+	HasBucket = "hotswap-has"
 )
 
 // ChunkSubject returns the subject of the chunk that has that name.

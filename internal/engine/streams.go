@@ -65,15 +65,29 @@ func (e *Engine) makeStream(ctx context.Context, config jetstream.StreamConfig) 
 			config.Replicas = 3
 		}
 	}
-	stream, err := e.js.CreateStream(ctx, config)
+	stream, err := e.js.CreateStream(ctx, lax(config))
 	if guess && config.Replicas > 1 && tooFewServers(err) {
 		config.Replicas = 1
-		stream, err = e.js.CreateStream(ctx, config)
+		stream, err = e.js.CreateStream(ctx, lax(config))
 	}
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // with other settings: they are the operator's
 		return e.js.Stream(ctx, config.Name)
 	}
 	return stream, err
+}
+
+// lax spares the disk what nodes say of themselves: each says it again after three seconds,
+// and otherwise the disk would have to sync that often for each. In memory alone a stream of
+// one server would be gone with it.
+func lax(config jetstream.StreamConfig) jetstream.StreamConfig {
+	switch {
+	case config.Name != "KV_"+NodesBucket:
+	case config.Replicas > 1:
+		config.Storage = jetstream.MemoryStorage
+	default:
+		config.PersistMode = jetstream.AsyncPersistMode
+	}
+	return config
 }
 
 // The codes of errors of JetStream's that nats.go has no names for.

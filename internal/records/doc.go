@@ -2,8 +2,10 @@
 // through the engine: orders, their progress, pins, the lease of the controller, and what
 // each node says of itself.
 //
-//	hotswap-fleet  order.<channel>, progress.<channel>, pin.<channel>.<node>, lease
-//	hotswap-nodes  node.<node>, has.<node>.<channel>
+//	hotswap-fleet  order.<channel>, progress.<channel>, waves.<channel>.<name>,
+//	               pin.<channel>.<node>, lease
+//	hotswap-nodes  node.<node>
+//	hotswap-has    has.<node>.<channel>
 //
 // A record that decides is only changed by compare-and-swap. What a node says of itself
 // expires if it is not renewed, by the engine's clock; what it has is kept.

@@ -10,6 +10,7 @@ const (
 	orders     = "order."
 	progresses = "progress."
 	pins       = "pin."
+	allWaves   = "waves."
 	nodes      = "node."
 	having     = "has."
 )
@@ -23,10 +24,13 @@ const (
 	// LeaseRenewal how often it renews that.
 	LeaseTTL     = 5 * time.Second
 	LeaseRenewal = 1500 * time.Millisecond
+	// wavesMarkerTTL is how long the engine keeps the note that waves were removed.
+	wavesMarkerTTL = time.Minute
 )
 
 func orderKey(channel string) string        { return orders + channel }
 func progressKey(channel string) string     { return progresses + channel }
+func wavesKey(channel, name string) string  { return allWaves + channel + "." + name }
 func pinKey(channel, node string) string    { return pins + channel + "." + node }
 func nodeKey(node string) string            { return nodes + node }
 func havingKey(node, channel string) string { return having + node + "." + channel }

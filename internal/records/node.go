@@ -72,4 +72,6 @@ type Having struct {
 type Lease struct {
 	Node     string `json:"node"`
 	Instance string `json:"instance"`
+	// Nodes is how many nodes answer.
+	Nodes int `json:"nodes,omitempty"`
 }

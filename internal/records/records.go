@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -21,6 +22,10 @@ type Records struct {
 	engine *engine.Engine
 	fleet  jetstream.KeyValue
 	nodes  jetstream.KeyValue
+	has    jetstream.KeyValue
+
+	mu    sync.Mutex // guards waves
+	waves map[string]namedWaves
 }
 
 // Open opens the records of an engine, and makes the buckets if they are not there.
@@ -33,7 +38,11 @@ func Open(ctx context.Context, e *engine.Engine) (*Records, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Records{e, fleet, nodes}, nil
+	has, err := e.Has(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Records{engine: e, fleet: fleet, nodes: nodes, has: has, waves: map[string]namedWaves{}}, nil
 }
 
 // Entry is a record as it was read: its revision, for a compare-and-swap, and when it was
@@ -50,11 +59,19 @@ func (r *Records) Order(ctx context.Context, channel string) (*rollout.Order, En
 
 // Progress reads a channel's progress; nil if there is none.
 func (r *Records) Progress(ctx context.Context, channel string) (*rollout.Progress, Entry, error) {
-	p, entry, err := get[rollout.Progress](ctx, r, progressKey(channel))
-	if p != nil {
-		*p = p.At(entry.At)
+	for {
+		stored, entry, err := get[storedProgress](ctx, r, progressKey(channel))
+		if stored == nil || err != nil {
+			return nil, entry, err
+		}
+		p, err := r.full(ctx, channel, *stored, entry)
+		if errors.Is(err, errNoWaves) && ctx.Err() == nil {
+			if _, again, _ := get[storedProgress](ctx, r, progressKey(channel)); again.Revision != entry.Revision {
+				continue // it has just been followed by another one
+			}
+		}
+		return p, entry, err
 	}
-	return p, entry, err
 }
 
 // Pin reads a node's pin; nil if there is none.
@@ -69,7 +86,11 @@ func (r *Records) SetOrder(ctx context.Context, o rollout.Order, over Entry) (En
 
 // SetProgress writes a channel's progress over the one that was read.
 func (r *Records) SetProgress(ctx context.Context, channel string, p rollout.Progress, over Entry) (Entry, error) {
-	return r.set(ctx, progressKey(channel), p, over)
+	stored, err := r.storeWaves(ctx, channel, p)
+	if err != nil {
+		return Entry{}, err
+	}
+	return r.set(ctx, progressKey(channel), stored, over)
 }
 
 // SetPin writes a node's pin over the one that was read.
@@ -136,16 +157,38 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-// PutNode writes what a node says of itself, until it expires.
-func (r *Records) PutNode(ctx context.Context, n Node) error {
+// PutNode writes what a node says of itself, until it expires, over what it has written last:
+// ErrChanged says that there is something else. Over the zero Entry it is written in any case.
+func (r *Records) PutNode(ctx context.Context, n Node, over Entry) (Entry, error) {
 	text, err := json.Marshal(n)
 	if err != nil {
-		return err
+		return Entry{}, err
 	}
-	if _, err := r.engine.PutTTL(ctx, r.nodes, nodeKey(n.Node), text, NodeTTL); err != nil {
-		return r.engine.Explain("write "+nodeKey(n.Node), ended(ctx, err))
+	var revision uint64
+	if over.Revision == 0 {
+		revision, err = r.engine.PutTTL(ctx, r.nodes, nodeKey(n.Node), text, NodeTTL)
+	} else {
+		revision, err = r.engine.UpdateTTL(ctx, r.nodes, nodeKey(n.Node), text, over.Revision, NodeTTL)
 	}
-	return nil
+	switch {
+	case changed(err):
+		return Entry{}, fmt.Errorf("%s %w", nodeKey(n.Node), ErrChanged)
+	case err != nil:
+		return Entry{}, r.engine.Explain("write "+nodeKey(n.Node), ended(ctx, err))
+	}
+	return Entry{Revision: revision}, nil
+}
+
+// Node reads what a node says of itself; nil if it does not answer.
+func (r *Records) Node(ctx context.Context, node string) (*Node, error) {
+	entry, err := r.nodes.Get(ctx, nodeKey(node))
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, r.engine.Explain("read "+nodeKey(node), ended(ctx, err))
+	}
+	return parse[Node](entry)
 }
 
 // DeleteNode says that a node has left.
@@ -159,14 +202,14 @@ func (r *Records) PutHaving(ctx context.Context, node, channel string, h Having)
 	if err != nil {
 		return err
 	}
-	_, err = r.nodes.Put(ctx, havingKey(node, channel), text)
+	_, err = r.has.Put(ctx, havingKey(node, channel), text)
 	return r.engine.Explain("write "+havingKey(node, channel), err)
 }
 
 // GetHaving reads what a node has swapped in last; nil if that is not known. Only the node
 // itself has written it, so it need not come from the leader.
 func (r *Records) GetHaving(ctx context.Context, node, channel string) (*Having, error) {
-	entry, err := r.nodes.Get(ctx, havingKey(node, channel))
+	entry, err := r.has.Get(ctx, havingKey(node, channel))
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return nil, nil
 	}
@@ -174,6 +217,11 @@ func (r *Records) GetHaving(ctx context.Context, node, channel string) (*Having,
 		return nil, r.engine.Explain("read "+havingKey(node, channel), err)
 	}
 	return parse[Having](entry)
+}
+
+// Lease reads who controls; nil if nobody does.
+func (r *Records) Lease(ctx context.Context) (*Lease, Entry, error) {
+	return get[Lease](ctx, r, leaseKey)
 }
 
 // TakeLease makes a node the controller, unless another is (ErrChanged).

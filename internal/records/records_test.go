@@ -55,7 +55,7 @@ func TestOfTwoWhoHaveReadTheSameOnlyOneWrites(t *testing.T) {
 
 func TestTheLeaseIsOneNodes(t *testing.T) {
 	r, _ := open(t)
-	mine, yours := Lease{"a", "1"}, Lease{"b", "2"}
+	mine, yours := Lease{Node: "a", Instance: "1"}, Lease{Node: "b", Instance: "2"}
 	held, err := r.TakeLease(t.Context(), mine)
 	if err != nil {
 		t.Fatal(err)

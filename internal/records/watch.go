@@ -45,12 +45,13 @@ var errWatchEnded = errors.New("the watch has ended")
 // errOtherChannel: an order is kept under the name of another channel.
 var errOtherChannel = errors.New("the order is of another channel")
 
-// WatchChannels tells what changes of the orders, the progress, the pins of a node and the
-// lease, until the watch fails or ctx ends. No channels means all of them, and no node none.
+// WatchChannels tells what changes of the orders, the progress and the pins of a node, until
+// the watch fails or ctx ends. No channels means all of them, and then the lease, too; no node
+// means none.
 func (r *Records) WatchChannels(ctx context.Context, channels []string, node string, tell func(Change)) error {
-	keys := []string{leaseKey}
+	var keys []string
 	if channels == nil {
-		keys = append(keys, orders+"*", progresses+"*")
+		keys = []string{leaseKey, orders + "*", progresses + "*"}
 	}
 	for _, channel := range channels {
 		keys = append(keys, orderKey(channel), progressKey(channel))
@@ -61,16 +62,9 @@ func (r *Records) WatchChannels(ctx context.Context, channels []string, node str
 	return r.watch(ctx, r.fleet, keys, tell)
 }
 
-// WatchNodes tells what changes of what nodes say of themselves; no names mean all.
-func (r *Records) WatchNodes(ctx context.Context, tell func(Change), names ...string) error {
-	keys := []string{nodes + "*"}
-	if len(names) > 0 {
-		keys = nil
-	}
-	for _, name := range names {
-		keys = append(keys, nodeKey(name))
-	}
-	return r.watch(ctx, r.nodes, keys, tell)
+// WatchNodes tells what changes of what nodes say of themselves.
+func (r *Records) WatchNodes(ctx context.Context, tell func(Change)) error {
+	return r.watch(ctx, r.nodes, []string{nodes + "*"}, tell)
 }
 
 func (r *Records) watch(ctx context.Context, kv jetstream.KeyValue, keys []string, tell func(Change)) error {
@@ -85,7 +79,11 @@ func (r *Records) watch(ctx context.Context, kv jetstream.KeyValue, keys []strin
 			if !ok {
 				return r.engine.Explain("watch the bucket "+kv.Bucket(), errWatchEnded)
 			}
-			if change, known := changeOf(entry); known {
+			change, known, err := r.changeOf(ctx, entry)
+			if err != nil {
+				return err
+			}
+			if known {
 				tell(change)
 			}
 		case <-ctx.Done():
@@ -94,20 +92,21 @@ func (r *Records) watch(ctx context.Context, kv jetstream.KeyValue, keys []strin
 	}
 }
 
-// changeOf reads an entry. One that is damaged is left out, as if it were not there.
-func changeOf(entry jetstream.KeyValueEntry) (c Change, ok bool) {
+// changeOf reads an entry. One that is damaged is left out, as if it were not there. It fails
+// if the engine does not tell the waves of a progress.
+func (r *Records) changeOf(ctx context.Context, entry jetstream.KeyValueEntry) (c Change, known bool, failed error) {
 	if entry == nil {
-		return c, true
+		return c, true, nil
 	}
 	c.Entry = Entry{entry.Revision(), entry.Created()}
 	c.Gone = entry.Operation() != jetstream.KeyValuePut
 	key := entry.Key()
-	read := func(kind Kind, value func() error) (Change, bool) {
+	read := func(kind Kind, value func() error) (Change, bool, error) {
 		c.Kind = kind
 		if !c.Gone && value() != nil {
-			return c, false
+			return c, false, failed
 		}
-		return c, true
+		return c, true, nil
 	}
 	var err error
 	if channel, is := channelOf(key, orders); is {
@@ -122,8 +121,12 @@ func changeOf(entry jetstream.KeyValueEntry) (c Change, ok bool) {
 	if channel, is := channelOf(key, progresses); is {
 		c.Channel = channel
 		return read(AProgress, func() error {
-			if c.Progress, err = parse[rollout.Progress](entry); err == nil {
-				*c.Progress = c.Progress.At(c.At)
+			stored, err := parse[storedProgress](entry)
+			if err != nil {
+				return err
+			}
+			if c.Progress, err = r.full(ctx, channel, *stored, c.Entry); err != nil && !errors.Is(err, errNoWaves) {
+				failed = err
 			}
 			return err
 		})
@@ -144,7 +147,7 @@ func changeOf(entry jetstream.KeyValueEntry) (c Change, ok bool) {
 	if key == leaseKey {
 		return read(TheLease, func() error { c.Lease, err = parse[Lease](entry); return err })
 	}
-	return c, false
+	return c, false, nil
 }
 
 // Everything is what there is, as `hotswap fleet status` shows it.
@@ -171,7 +174,11 @@ func (r *Records) Read(ctx context.Context) (*Everything, error) {
 			return nil, err
 		}
 		for _, entry := range entries {
-			if change, ok := changeOf(entry); ok {
+			change, ok, err := r.changeOf(ctx, entry)
+			if err != nil {
+				return nil, err
+			}
+			if ok {
 				all.add(change)
 			}
 		}

@@ -40,10 +40,11 @@ type Progress struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// Failed is a node that can't follow an order.
+// Failed is a node that can't follow an order. Why is left out if many have failed: the nodes
+// themselves say it, too.
 type Failed struct {
 	Node string `json:"node"`
-	Why  string `json:"why"`
+	Why  string `json:"why,omitempty"`
 }
 
 // At returns the progress as it is read from a record that the engine took at that time.
@@ -70,6 +71,12 @@ func (p Progress) wave(node string) (int, bool) {
 		}
 	}
 	return 0, false
+}
+
+// DiffersInSilence reports whether next only has other nodes that are silent.
+func (p Progress) DiffersInSilence(next Progress) bool {
+	next.Silent = p.Silent
+	return same(p, next)
 }
 
 // enter returns the progress at the beginning of a phase.

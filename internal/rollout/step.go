@@ -123,7 +123,14 @@ func (s *stepper) count() {
 	}
 }
 
+// mostReasons is how many nodes a progress says why they have failed: thousands would make it
+// larger than the engine takes.
+const mostReasons = 100
+
 func (s *stepper) fail(name, why string) {
+	if len(s.p.Failed) >= mostReasons {
+		why = ""
+	}
 	if !s.p.HasFailed(name) {
 		s.p.Failed = append(s.p.Failed, Failed{name, why})
 	}

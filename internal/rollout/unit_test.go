@@ -1,6 +1,8 @@
 package rollout
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -155,5 +157,30 @@ func TestACanaryThatStopsAnsweringAfterItsSwapHoldsTheRolloutAndThenFails(t *tes
 	next, _ = Step(&next, o, view)
 	if next.Phase != Halted || !strings.Contains(next.Reason, "a: has stopped answering") {
 		t.Fatalf("%+v", next)
+	}
+}
+
+// What the controller writes must stay within what the engine takes, a megabyte.
+func TestAProgressOfTenThousandThatFailStaysSmall(t *testing.T) {
+	o := Order{ID: "a", Kind: Rollout, Version: 2}
+	view := View{Settled: true, Nodes: map[string]Node{}}
+	for i := range 10_000 {
+		name := fmt.Sprintf("node-%05d", i)
+		view.Nodes[name] = Node{Name: name, State: State{Have: 1, Failed: &Failure{Order: "a", Version: 2, Why: strings.Repeat("why ", 50)}}}
+	}
+	var p *Progress
+	for {
+		next, changed := Step(p, o, view)
+		if !changed {
+			break
+		}
+		p = &next
+	}
+	if p.Phase != Halted || len(p.Failed) != 10_000 {
+		t.Errorf("%s, %d failed", p.Phase, len(p.Failed))
+	}
+	p.Waves = nil // which are kept apart
+	if text, err := json.Marshal(p); err != nil || len(text) > 500_000 {
+		t.Errorf("%d bytes: %v", len(text), err)
 	}
 }
