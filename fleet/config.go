@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"context"
-	"crypto/ed25519"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"hotswap/internal/engine"
 	"hotswap/internal/records"
 	"hotswap/internal/repository"
+	"hotswap/internal/trust"
 	"hotswap/swapper"
 )
 
@@ -49,8 +49,10 @@ type Config struct {
 	// HealthInterval and HealthTimeout are 5 s and 30 s if 0.
 	HealthInterval, HealthTimeout time.Duration
 
-	// TrustedKeys are the public keys of those who may publish, as `hotswap fleet key` prints
-	// them. Without any, every version is accepted.
+	// TrustedKeys are the public keys of those who may publish and order, as `hotswap fleet
+	// key` prints them. With any, versions, orders and pins that none of them has signed are
+	// refused; so are orders and pins older than those that the node has obeyed, which it keeps
+	// beside each database, in a file with the suffix -hotswap-orders.
 	TrustedKeys []string
 	// Keep is how many versions before the live one stay beside it, as numbered backups; 0
 	// means 2.
@@ -69,6 +71,7 @@ type Config struct {
 	// settle is how long a new controller listens before it takes a node that it has not
 	// heard for one that is not there.
 	settle time.Duration
+	trust  trust.Keys // TrustedKeys
 }
 
 // Diverged is what to do about a database that is not exactly a published version.
@@ -101,8 +104,8 @@ func (v Version) internal() repository.Version {
 var ErrConfig = errors.New("fleet: not a valid configuration")
 
 // complete checks the settings and fills in what is left out.
-func (c *Config) complete() (trust repository.Trust, err error) {
-	wrong := func(err error) (repository.Trust, error) { return nil, fmt.Errorf("%w: %w", ErrConfig, err) }
+func (c *Config) complete() error {
+	wrong := func(err error) error { return fmt.Errorf("%w: %w", ErrConfig, err) }
 	if err := engine.CheckName("node", c.Node); err != nil {
 		return wrong(err)
 	}
@@ -120,11 +123,11 @@ func (c *Config) complete() (trust repository.Trust, err error) {
 		paths[path] = channel
 	}
 	for _, text := range c.TrustedKeys {
-		key, err := repository.ParseKey(text)
+		key, err := trust.Parse(text)
 		if err != nil {
 			return wrong(err)
 		}
-		trust = append(trust, ed25519.PublicKey(key))
+		c.trust = append(c.trust, key)
 	}
 	switch c.Diverged {
 	case "":
@@ -148,7 +151,7 @@ func (c *Config) complete() (trust repository.Trust, err error) {
 	if c.HealthTimeout == 0 {
 		c.HealthTimeout = 30 * time.Second
 	}
-	return trust, nil
+	return nil
 }
 
 // connection is how to reach the engine.

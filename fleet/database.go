@@ -37,6 +37,9 @@ type database struct {
 	totalBytes      int64
 	fetchSaid       time.Time // when it was last said how far a fetch is
 
+	keeping sync.Mutex // guards kept
+	kept    obeyed     // what the file has
+
 	// What follows belongs to the task that runs.
 	staged *staged
 	tag    string // of the live database when it was swapped in, or last looked at
@@ -44,58 +47,25 @@ type database struct {
 	unsaid *records.Having // what could not be written down yet
 }
 
-// view is what the engine has said.
-type view struct {
-	caught   bool // everything that there was has come
-	order    *rollout.Order
-	progress *rollout.Progress
-	pin      *rollout.Pin
-	seen     [3]uint64 // the revisions of the three
-}
-
 func newDatabase(n *Node, channel, path string) *database {
-	return &database{node: n, channel: channel, wake: make(chan struct{}, 1),
+	d := &database{node: n, channel: channel, wake: make(chan struct{}, 1),
 		log:   n.log.With().Str("channel", channel).Str("database", path).Logger(),
+		view:  view{keys: n.cfg.trust, channel: channel, node: n.cfg.Node},
 		state: records.Database{Path: path, Phase: records.Looking}}
+	if len(n.cfg.trust) > 0 {
+		d.remember()
+	}
+	return d
 }
 
 func (d *database) version(number uint64) Version { return Version{d.channel, number} }
 
-// tell takes a change of a record. A revision that is older than what was seen is ignored.
-func (d *database) tell(c records.Change) {
-	if c.Kind != records.Caught && c.Channel != d.channel {
-		return
-	}
-	d.mu.Lock()
-	d.view.take(c)
-	d.mu.Unlock()
-	d.rouse()
-}
-
-func (v *view) take(c records.Change) {
-	newer := func(i int) bool {
-		if c.Revision <= v.seen[i] {
-			return false
-		}
-		v.seen[i] = c.Revision
-		return true
-	}
-	switch c.Kind {
-	case records.Caught:
-		v.caught = true
-	case records.AnOrder:
-		if newer(0) {
-			v.order = c.Order
-		}
-	case records.AProgress:
-		if newer(1) {
-			v.progress = c.Progress
-		}
-	case records.APin:
-		if newer(2) {
-			v.pin = c.Pin
-		}
-	}
+// me is the node as a rollout sees it. What it refuses does not matter for what it obeys. d.mu
+// is held.
+func (d *database) me() rollout.Node {
+	state := d.state.State
+	state.Refused = nil
+	return rollout.Node{Name: d.node.cfg.Node, Labels: d.node.cfg.Labels, State: state}
 }
 
 // rouse has the database think again.

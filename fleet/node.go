@@ -29,7 +29,6 @@ type Node struct {
 	instance string
 	host     string
 	engine   *engine.Engine
-	trust    repository.Trust
 
 	databases map[string]*database
 	releases  []func()
@@ -53,15 +52,14 @@ type Node struct {
 // Join makes the program a node. It does not wait for the engine, and fails only if the
 // configuration is wrong or a database can't be managed. ctx is for Join alone.
 func Join(ctx context.Context, cfg Config) (*Node, error) {
-	trust, err := cfg.complete()
-	if err != nil {
+	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
 	e, err := engine.Connect(ctx, cfg.connection())
 	if err != nil {
 		return nil, fmt.Errorf("fleet: join as %s: %w", cfg.Node, err)
 	}
-	n := newNode(cfg, e, trust)
+	n := newNode(cfg, e)
 	for channel, path := range cfg.Databases {
 		if err := n.manage(channel, path); err != nil {
 			n.release()
@@ -75,8 +73,8 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 }
 
 // newNode is a node that has no databases yet, and does not run.
-func newNode(cfg Config, e *engine.Engine, trust repository.Trust) *Node {
-	n := &Node{cfg: cfg, instance: rand.Text()[:12], engine: e, trust: trust, databases: map[string]*database{},
+func newNode(cfg Config, e *engine.Engine) *Node {
+	n := &Node{cfg: cfg, instance: rand.Text()[:12], engine: e, databases: map[string]*database{},
 		dirty: make(chan struct{}, 1), away: "not connected yet"}
 	n.log = cfg.Logger.With().Str("node", cfg.Node).Logger()
 	n.host, _ = os.Hostname()
@@ -154,7 +152,7 @@ func (n *Node) open(ctx context.Context) (plane, store, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	repo, err := repository.Open(ctx, n.engine, n.trust)
+	repo, err := repository.Open(ctx, n.engine, n.cfg.trust)
 	return recs, repo, err
 }
 

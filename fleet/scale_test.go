@@ -89,7 +89,7 @@ func (d *database) caught() bool {
 
 // simulated is a node whose databases are none: it says that it has what it should have.
 func simulated(cfg Config) (*Node, error) {
-	if _, err := cfg.complete(); err != nil {
+	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
 	e, err := engine.Connect(context.Background(), cfg.connection())
@@ -97,7 +97,7 @@ func simulated(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	cfg.settle = time.Second // they were all there before
-	n := newNode(cfg, e, nil)
+	n := newNode(cfg, e)
 	for channel, path := range cfg.Databases {
 		d := newDatabase(n, channel, path)
 		d.work = d.pretend

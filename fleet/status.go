@@ -34,6 +34,9 @@ type DatabaseStatus struct {
 	// again.
 	Failed string `json:"failed,omitempty"`
 	Error  string `json:"error,omitempty"`
+	// Refused is why the node does not obey the latest order, or pin, and obeys the one before:
+	// it is not signed with one of TrustedKeys, or is older.
+	Refused string `json:"refused,omitempty"`
 	// Fetched of Size bytes are there, of which Bytes have travelled.
 	Fetched int64 `json:"fetched,omitempty"`
 	Size    int64 `json:"size,omitempty"`
@@ -74,6 +77,9 @@ func (d *database) status() DatabaseStatus {
 		Swapped: now.Swapped, Pause: now.Pause, Swaps: d.swaps, TotalBytes: d.totalBytes, Failures: d.failures}
 	if now.Failed != nil {
 		s.Failed = now.Failed.Why
+	}
+	if s.Refused = now.RefusedPin; now.Refused != nil {
+		s.Refused = now.Refused.Why
 	}
 	return s
 }

@@ -23,6 +23,9 @@ type before struct {
 // bring makes a version live.
 func (d *database) bring(ctx context.Context, number uint64) error {
 	have := d.current().Have
+	if err := d.keep(); err != nil {
+		return err
+	}
 	if number < have {
 		if ok, err := d.confirm(ctx, number); !ok {
 			return err
@@ -71,16 +74,16 @@ func (d *database) confirm(ctx context.Context, number uint64) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	d.tell(records.Change{Kind: records.AnOrder, Channel: d.channel, Entry: orderAt, Order: order})
+	d.tell(records.Change{Kind: records.AProgress, Channel: d.channel, Entry: progressAt, Progress: progress})
+	d.tell(records.Change{Kind: records.APin, Channel: d.channel, Node: name, Entry: pinAt, Pin: pin})
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.view.take(records.Change{Kind: records.AnOrder, Entry: orderAt, Order: order})
-	d.view.take(records.Change{Kind: records.AProgress, Entry: progressAt, Progress: progress})
-	d.view.take(records.Change{Kind: records.APin, Entry: pinAt, Pin: pin})
-	if pin != nil && pin.Version != 0 {
-		return pin.Version == number, nil
+	v := d.view
+	if v.pin != nil && v.pin.Version != 0 {
+		return v.pin.Version == number, nil
 	}
-	me := rollout.Node{Name: name, Labels: d.node.cfg.Labels, State: d.state.State}
-	return order != nil && rollout.Desired(*order, progress, pin, me) == number, nil
+	return v.order != nil && rollout.Desired(*v.order, v.progress, v.pin, d.me()) == number, nil
 }
 
 // own does a swap of the node's own.

@@ -9,6 +9,7 @@ import (
 	"hotswap/internal/records"
 	"hotswap/internal/repository"
 	"hotswap/internal/rollout"
+	"hotswap/internal/trust"
 	"hotswap/swapper"
 )
 
@@ -67,7 +68,7 @@ func (d *database) next() (t task, in time.Duration) {
 			d.state.Failed, in = nil, idle
 		}
 	}
-	me := rollout.Node{Name: d.node.cfg.Node, Labels: d.node.cfg.Labels, State: d.state.State}
+	me := d.me()
 	want, ahead := d.state.Pinned, uint64(0)
 	if o != nil {
 		want, ahead = rollout.Desired(*o, p, v.pin, me), rollout.Ahead(*o, p, v.pin, me)
@@ -136,7 +137,7 @@ var errDiverged = errors.New("the live database has diverged")
 // them.
 var refusals = []error{errDiverged, errSick,
 	swapper.ErrBadDatabase, swapper.ErrSchema, swapper.ErrConstraint, swapper.ErrChanged, swapper.ErrNotPermitted, swapper.ErrNoSpace, swapper.ErrTarget,
-	repository.ErrUntrusted, repository.ErrManifest, repository.ErrNotPublished}
+	trust.ErrUntrusted, repository.ErrManifest, repository.ErrNotPublished}
 
 // ended takes down how a task has ended.
 func (d *database) ended(t task, err error) {

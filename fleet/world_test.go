@@ -41,6 +41,7 @@ type world struct {
 	server *embedded.Server
 	dir    string // of the engine
 	port   int
+	users  string // a configuration with users
 	engine *engine.Engine
 	repo   *repository.Repository
 	recs   *records.Records
@@ -52,23 +53,29 @@ func init() { zerolog.TimeFieldFormat = "05.000" }
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, dir: filepath.Join(t.TempDir(), "engine"), port: -1}
 	w.startEngine()
-	var err error
-	if w.engine, err = engine.Connect(t.Context(), engine.Config{URL: w.server.ClientURL(), Patient: true}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.engine.Close)
-	if w.repo, err = repository.Open(t.Context(), w.engine, nil); err != nil {
-		t.Fatal(err)
-	}
-	if w.recs, err = records.Open(t.Context(), w.engine); err != nil {
-		t.Fatal(err)
-	}
+	w.open(w.server.ClientURL())
 	return w
+}
+
+// open connects the operator.
+func (w *world) open(url string) {
+	w.t.Helper()
+	var err error
+	if w.engine, err = engine.Connect(w.t.Context(), engine.Config{URL: url, Patient: true}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(w.engine.Close)
+	if w.repo, err = repository.Open(w.t.Context(), w.engine, nil); err != nil {
+		w.t.Fatal(err)
+	}
+	if w.recs, err = records.Open(w.t.Context(), w.engine); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func (w *world) startEngine() {
 	w.t.Helper()
-	server, err := embedded.Start(embedded.Config{Dir: w.dir, Port: w.port, Lax: true})
+	server, err := embedded.Start(embedded.Config{Dir: w.dir, Port: w.port, File: w.users, Lax: true})
 	if err != nil {
 		w.t.Fatal(err)
 	}

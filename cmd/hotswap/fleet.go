@@ -7,6 +7,7 @@ import (
 
 	"hotswap/internal/engine"
 	"hotswap/internal/repository"
+	"hotswap/internal/trust"
 	"hotswap/swapper"
 )
 
@@ -24,7 +25,7 @@ type fleetCmd struct {
 	Versions fleetVersionsCmd `cmd:"" help:"List the versions of a channel."`
 	Fetch    fleetFetchCmd    `cmd:"" help:"Fetch a version into a file."`
 	GC       fleetGCCmd       `cmd:"" name:"gc" help:"Remove old versions, and what no version has any more."`
-	Key      fleetKeyCmd      `cmd:"" help:"Make a pair of keys, to sign versions with."`
+	Key      fleetKeyCmd      `cmd:"" help:"Make a pair of keys, to sign versions and orders with."`
 }
 
 // engineFlags say where the engine is, and who connects.
@@ -49,12 +50,12 @@ func (f engineFlags) connect(ctx context.Context) (*engine.Engine, error) {
 }
 
 // repository opens the repository on the engine. The caller closes the engine.
-func (f engineFlags) repository(ctx context.Context, trust repository.Trust) (*repository.Repository, *engine.Engine, error) {
+func (f engineFlags) repository(ctx context.Context, keys trust.Keys) (*repository.Repository, *engine.Engine, error) {
 	e, err := f.connect(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	r, err := repository.Open(ctx, e, trust)
+	r, err := repository.Open(ctx, e, keys)
 	if err != nil {
 		e.Close()
 		return nil, nil, fleetFailure(err)
@@ -78,7 +79,7 @@ func fleetFailure(err error) error {
 		{engine.ErrName, exitUsage},
 		{repository.ErrVersion, exitUsage},
 		{swapper.ErrBadDatabase, exitBadDatabase},
-		{repository.ErrUntrusted, exitBadDatabase},
+		{trust.ErrUntrusted, exitBadDatabase},
 		{repository.ErrManifest, exitBadDatabase},
 		{repository.ErrIndex, exitBadDatabase},
 		{repository.ErrChunk, exitBadDatabase},

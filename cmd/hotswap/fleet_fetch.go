@@ -32,11 +32,11 @@ func (fleetFetchCmd) Help() string {
 
 // Run fetches the version beside the file, and renames it.
 func (c *fleetFetchCmd) Run(ctx context.Context, stdio *streams) error {
-	trust, err := c.keys()
+	keys, err := c.keys()
 	if err != nil {
 		return err
 	}
-	r, e, err := c.repository(ctx, trust)
+	r, e, err := c.repository(ctx, keys)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 // fleetHaltCmd is `hotswap fleet halt`.
 type fleetHaltCmd struct {
 	engineFlags
+	signFlags
 	Channel string `arg:"" help:"The database's name across the fleet."`
 }
 
@@ -24,7 +25,7 @@ func (fleetHaltCmd) Help() string {
 
 // Run halts it.
 func (c *fleetHaltCmd) Run(ctx context.Context, stdio *streams) error {
-	return c.change(ctx, stdio, c.Channel, "halted", func(o rollout.Order, _ rollout.Progress) (rollout.Order, error) {
+	return c.change(ctx, stdio, c.signFlags, c.Channel, "halted", func(o rollout.Order, _ rollout.Progress) (rollout.Order, error) {
 		if o.Halted {
 			return o, failf(exitFailed, "%s@%d is halted already", o.Channel, o.Version)
 		}
@@ -35,6 +36,7 @@ func (c *fleetHaltCmd) Run(ctx context.Context, stdio *streams) error {
 // fleetResumeCmd is `hotswap fleet resume`.
 type fleetResumeCmd struct {
 	engineFlags
+	signFlags
 	Channel string `arg:"" help:"The database's name across the fleet."`
 }
 
@@ -46,7 +48,7 @@ func (fleetResumeCmd) Help() string {
 
 // Run resumes it.
 func (c *fleetResumeCmd) Run(ctx context.Context, stdio *streams) error {
-	return c.change(ctx, stdio, c.Channel, "resumed", func(o rollout.Order, p rollout.Progress) (rollout.Order, error) {
+	return c.change(ctx, stdio, c.signFlags, c.Channel, "resumed", func(o rollout.Order, p rollout.Progress) (rollout.Order, error) {
 		switch {
 		case !o.Halted && p.Of(o) && p.Phase == rollout.Awaiting:
 			return o.Allow(p.Open), nil
@@ -59,11 +61,11 @@ func (c *fleetResumeCmd) Run(ctx context.Context, stdio *streams) error {
 }
 
 // change changes the order that there is.
-func (f engineFlags) change(ctx context.Context, stdio *streams, channel, done string, to func(rollout.Order, rollout.Progress) (rollout.Order, error)) error {
+func (f engineFlags) change(ctx context.Context, stdio *streams, sign signFlags, channel, done string, to func(rollout.Order, rollout.Progress) (rollout.Order, error)) error {
 	if err := engine.CheckName("channel", channel); err != nil {
 		return fleetFailure(err)
 	}
-	c, err := f.control(ctx)
+	c, err := f.control(ctx, sign)
 	if err != nil {
 		return err
 	}
@@ -75,7 +77,7 @@ func (f engineFlags) change(ctx context.Context, stdio *streams, channel, done s
 	if progress == nil {
 		progress = &rollout.Progress{}
 	}
-	o, err := c.order(ctx, channel, func(before *rollout.Order, _ bool) (rollout.Order, error) {
+	o, err := c.order(ctx, channel, false, func(before *rollout.Order, _ bool) (rollout.Order, error) {
 		if before == nil {
 			return rollout.Order{}, nothingOrdered(channel)
 		}
@@ -95,6 +97,7 @@ func nothingOrdered(channel string) error {
 // fleetRollbackCmd is `hotswap fleet rollback`.
 type fleetRollbackCmd struct {
 	engineFlags
+	signFlags
 	Version string `arg:"" help:"The channel, to go back to the version before; or a version, such as catalog@6."`
 	Message string `short:"m" help:"Why."`
 	Wait    bool   `short:"w" help:"Return when every node that answers is back."`
@@ -117,12 +120,12 @@ func (c *fleetRollbackCmd) Run(ctx context.Context, stdio *streams) error {
 	} else if err := engine.CheckName("channel", v.Channel); err != nil {
 		return fleetFailure(err)
 	}
-	f, err := c.control(ctx)
+	f, err := c.control(ctx, c.signFlags)
 	if err != nil {
 		return err
 	}
 	defer f.close()
-	o, err := f.order(ctx, v.Channel, func(before *rollout.Order, _ bool) (rollout.Order, error) {
+	o, err := f.order(ctx, v.Channel, false, func(before *rollout.Order, _ bool) (rollout.Order, error) {
 		if before == nil {
 			return rollout.Order{}, nothingOrdered(v.Channel)
 		}

@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 
-	"hotswap/internal/repository"
+	"hotswap/internal/trust"
 )
 
 // fleetKeyCmd is `hotswap fleet key`.
@@ -13,17 +13,17 @@ type fleetKeyCmd struct {
 
 // Help is the text below the arguments.
 func (fleetKeyCmd) Help() string {
-	return `Writes the private key, for hotswap fleet publish --key, into the file, and prints the public one, for the trusted keys of nodes and for --trust.` + "\n\n" + examples(
+	return `Writes the private key, for --key of hotswap fleet publish, rollout and the others that order, into the file, and prints the public one, for the trusted keys of nodes and for --trust.` + "\n\n" + examples(
 		"", "hotswap fleet key publisher.pem",
 	)
 }
 
 // Run makes them.
 func (c *fleetKeyCmd) Run(stdio *streams) error {
-	public, err := repository.NewKey(c.File)
+	public, err := trust.Create(c.File)
 	if err != nil {
 		return fileFailure(err)
 	}
-	_, err = fmt.Fprintln(stdio.out, repository.KeyText(public))
+	_, err = fmt.Fprintln(stdio.out, trust.Text(public))
 	return err
 }

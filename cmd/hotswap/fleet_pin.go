@@ -15,6 +15,7 @@ import (
 // fleetPinCmd is `hotswap fleet pin`.
 type fleetPinCmd struct {
 	engineFlags
+	signFlags
 	Node    string `arg:"" help:"The node."`
 	Version string `arg:"" help:"The version that it gets and keeps, such as catalog@7."`
 	Message string `short:"m" help:"Why."`
@@ -32,7 +33,7 @@ func (c *fleetPinCmd) Run(ctx context.Context, stdio *streams) error {
 	if err != nil {
 		return fleetFailure(err)
 	}
-	f, err := c.control(ctx)
+	f, err := c.control(ctx, c.signFlags)
 	if err != nil {
 		return err
 	}
@@ -80,6 +81,7 @@ func (f *control) pin(ctx context.Context, channel, node string, pin rollout.Pin
 // fleetUnpinCmd is `hotswap fleet unpin`.
 type fleetUnpinCmd struct {
 	engineFlags
+	signFlags
 	Node    string `arg:"" help:"The node."`
 	Channel string `arg:"" help:"The database's name across the fleet."`
 }
@@ -92,7 +94,7 @@ func (fleetUnpinCmd) Help() string {
 
 // Run takes the pin away.
 func (c *fleetUnpinCmd) Run(ctx context.Context, stdio *streams) error {
-	f, err := c.control(ctx)
+	f, err := c.control(ctx, c.signFlags)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"hotswap/internal/printable"
 	"hotswap/internal/repository"
+	"hotswap/internal/trust"
 )
 
 // fleetPublishCmd is `hotswap fleet publish`.
@@ -46,7 +47,7 @@ func (c *fleetPublishCmd) Run(ctx context.Context, stdio *streams) error {
 	var key ed25519.PrivateKey
 	if c.Key != "" {
 		var err error
-		if key, err = repository.ReadKey(c.Key); err != nil {
+		if key, err = trust.Read(c.Key); err != nil {
 			return fileFailure(err)
 		}
 		opts.Key = key

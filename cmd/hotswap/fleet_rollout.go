@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,16 +10,15 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"hotswap/internal/engine"
 	"hotswap/internal/printable"
 	"hotswap/internal/records"
-	"hotswap/internal/repository"
 	"hotswap/internal/rollout"
 )
 
 // fleetRolloutCmd is `hotswap fleet rollout`.
 type fleetRolloutCmd struct {
 	engineFlags
+	signFlags
 	Version   string            `arg:"" help:"The version, such as catalog@7; catalog alone is the newest."`
 	Canary    int               `placeholder:"N" help:"Begin with a wave of this many nodes."`
 	Waves     percents          `placeholder:"10%,50%" help:"How many of the nodes are reached with each wave. The last wave, 100%, may be left out; by default it is the only one."`
@@ -29,6 +27,7 @@ type fleetRolloutCmd struct {
 	Select    map[string]string `mapsep:"," placeholder:"LABEL=VALUE" help:"Only the nodes with this label. May be repeated."`
 	Approve   bool              "help:\"Wait before each wave after the first, until `hotswap fleet resume` lets it go on.\""
 	Timeout   time.Duration     `placeholder:"1h" help:"How long a node may take to prepare, and to swap."`
+	Afresh    bool              `help:"Take nothing from the order that is there, which nodes refuse, or whose signature is not trusted: not what was withdrawn, and not which version nodes without a database get until their wave opens."`
 	Message   string            `short:"m" help:"Why."`
 	Wait      bool              `short:"w" help:"Return when it is done, or with exit status 1 when it is halted."`
 	Quiet     bool              `short:"q" help:"Print only errors."`
@@ -50,7 +49,7 @@ func (c *fleetRolloutCmd) Run(ctx context.Context, stdio *streams) error {
 	if err := plan.Check(); err != nil {
 		return usagef("%v", err)
 	}
-	f, err := c.control(ctx)
+	f, err := c.control(ctx, c.signFlags)
 	if err != nil {
 		return err
 	}
@@ -59,7 +58,7 @@ func (c *fleetRolloutCmd) Run(ctx context.Context, stdio *streams) error {
 	if err != nil {
 		return fleetFailure(err)
 	}
-	o, err := f.order(ctx, p.Channel, func(before *rollout.Order, done bool) (rollout.Order, error) {
+	o, err := f.order(ctx, p.Channel, c.Afresh, func(before *rollout.Order, done bool) (rollout.Order, error) {
 		o, err := rollout.NewRollout(rand.Text()[:12], p.Channel, p.Number, plan, before, done)
 		o.By, o.Message = whoami(), c.Message
 		return o, err
@@ -96,59 +95,6 @@ func (p *percents) Decode(ctx *kong.DecodeContext) error {
 		*p = append(*p, n)
 	}
 	return nil
-}
-
-// control is what the commands work with that order something.
-type control struct {
-	engine *engine.Engine
-	repo   *repository.Repository
-	recs   *records.Records
-}
-
-func (f engineFlags) control(ctx context.Context) (*control, error) {
-	repo, e, err := f.repository(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	recs, err := records.Open(ctx, e)
-	if err != nil {
-		e.Close()
-		return nil, fleetFailure(err)
-	}
-	return &control{e, repo, recs}, nil
-}
-
-func (f *control) close() { f.engine.Close() }
-
-// order writes the order that follows the one there is; it is told whether that is done.
-func (f *control) order(ctx context.Context, channel string, next func(before *rollout.Order, done bool) (rollout.Order, error)) (o rollout.Order, err error) {
-	before, entry, err := f.recs.Order(ctx, channel)
-	if err != nil {
-		return o, fleetFailure(err)
-	}
-	progress, _, err := f.recs.Progress(ctx, channel)
-	if err != nil {
-		return o, fleetFailure(err)
-	}
-	done := before != nil && progress != nil && progress.Of(*before) && progress.Phase == rollout.Done
-	if o, err = next(before, done); err != nil {
-		return o, err
-	}
-	at, err := f.recs.SetOrder(ctx, o, entry)
-	if errors.Is(err, records.ErrChanged) {
-		return o, failf(exitTryAgain, "somebody else has changed the order of %s at this moment", channel).
-			withHint("see what it is now with `hotswap fleet status %s`", channel)
-	}
-	if err != nil {
-		return o, fleetFailure(err)
-	}
-	// A collection that has not seen the order may be removing the version.
-	v := repository.Version{Channel: channel, Number: o.Version}
-	if _, err := f.repo.Confirm(ctx, v, records.OrderKey(channel), at.Revision); err != nil {
-		_, undone := f.recs.SetOrder(ctx, o.Halt(), at)
-		return o, fleetFailure(errors.Join(fmt.Errorf("the order is halted: %w", err), undone))
-	}
-	return o, nil
 }
 
 // announce says what was ordered, and of how many nodes.

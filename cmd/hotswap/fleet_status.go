@@ -41,7 +41,7 @@ func (c *fleetStatusCmd) Run(ctx context.Context, stdio *streams) error {
 			return fleetFailure(err)
 		}
 	}
-	f, err := c.control(ctx)
+	f, err := c.control(ctx, signFlags{})
 	if err != nil {
 		return err
 	}
@@ -256,6 +256,8 @@ func (n nodeStatus) state(o *rollout.Order) string {
 	}
 	text := string(n.Phase)
 	switch {
+	case n.Refused != nil && o != nil && n.Refused.Order == o.ID:
+		text = "refused: " + n.Refused.Why
 	case n.Failed != nil && (o == nil || n.Failed.Order == o.ID):
 		text = "failed: " + n.Failed.Why
 	case n.Phase == records.Fetching:
@@ -268,6 +270,9 @@ func (n nodeStatus) state(o *rollout.Order) string {
 	}
 	if n.Pinned != 0 {
 		text += "; pinned"
+	}
+	if n.RefusedPin != "" {
+		text += "; a pin is refused: " + n.RefusedPin
 	}
 	if n.Content != "" {
 		text += "; " + n.Content

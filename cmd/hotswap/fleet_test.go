@@ -26,8 +26,19 @@ func startEngine(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(engine.EnvURL, server.ClientURL())
 }
 
+// readEnv is the script command readenv: "readenv NAME FILE" makes the file's first line the
+// value of the variable.
+func readEnv(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: readenv NAME FILE")
+	}
+	line, _, _ := strings.Cut(ts.ReadFile(args[1]), "\n")
+	ts.Setenv(args[0], line)
+}
+
 // startNode is the script command node: "node NAME CHANNEL=FILE [LABEL=VALUE...]" has a
-// program join, until the script ends. It is not in order with what has the word bad in it.
+// program join, until the script ends. It is not in order with what has the word bad in it,
+// and trusts the keys in $TRUST.
 func startNode(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: node NAME CHANNEL=FILE [LABEL=VALUE...]")
@@ -42,7 +53,7 @@ func startNode(ts *testscript.TestScript, neg bool, args []string) {
 		labels[name] = value
 	}
 	node, err := fleet.Join(context.Background(), fleet.Config{Engine: ts.Getenv(engine.EnvURL), Node: args[0], Labels: labels,
-		Databases: map[string]string{channel: path},
+		Databases: map[string]string{channel: path}, TrustedKeys: strings.FieldsFunc(ts.Getenv("TRUST"), func(r rune) bool { return r == ',' }),
 		Health: func(ctx context.Context, _ fleet.Version) error {
 			var bad int
 			err := db.QueryRowContext(ctx, "SELECT count(*) FROM t WHERE v = 'bad'").Scan(&bad)

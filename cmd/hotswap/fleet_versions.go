@@ -8,6 +8,7 @@ import (
 
 	"hotswap/internal/printable"
 	"hotswap/internal/repository"
+	"hotswap/internal/trust"
 )
 
 // trustFlags say whose versions are accepted.
@@ -15,15 +16,17 @@ type trustFlags struct {
 	Trust []string `placeholder:"KEY" help:"Accept only versions signed with this key, as hotswap fleet key prints it. May be repeated."`
 }
 
-func (f trustFlags) keys() (trust repository.Trust, err error) {
-	for _, text := range f.Trust {
-		key, err := repository.ParseKey(text)
+func (f trustFlags) keys() (trust.Keys, error) { return parseKeys(f.Trust) }
+
+func parseKeys(texts []string) (keys trust.Keys, err error) {
+	for _, text := range texts {
+		key, err := trust.Parse(text)
 		if err != nil {
 			return nil, usagef("--trust: %v", err)
 		}
-		trust = append(trust, key)
+		keys = append(keys, key)
 	}
-	return trust, nil
+	return keys, nil
 }
 
 // fleetVersionsCmd is `hotswap fleet versions`.
@@ -41,11 +44,11 @@ func (fleetVersionsCmd) Help() string {
 
 // Run lists them, the newest last.
 func (c *fleetVersionsCmd) Run(ctx context.Context, stdio *streams) error {
-	trust, err := c.keys()
+	keys, err := c.keys()
 	if err != nil {
 		return err
 	}
-	r, e, err := c.repository(ctx, trust)
+	r, e, err := c.repository(ctx, keys)
 	if err != nil {
 		return err
 	}

@@ -62,13 +62,14 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve":  serve,
-			"halt":   halt,
-			"exits":  exits,
-			"engine": startEngine,
-			"node":   startNode,
-			"sql":    onDatabase(runSQL),
-			"digest": onDatabase(printDigest),
+			"serve":   serve,
+			"halt":    halt,
+			"exits":   exits,
+			"engine":  startEngine,
+			"node":    startNode,
+			"readenv": readEnv,
+			"sql":     onDatabase(runSQL),
+			"digest":  onDatabase(printDigest),
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOTSWAP_SOCKET", "")

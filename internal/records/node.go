@@ -47,6 +47,8 @@ type Database struct {
 	Fetched int64 `json:"fetched,omitempty"`
 	Size    int64 `json:"size,omitempty"`
 	Bytes   int64 `json:"bytes,omitempty"`
+	// RefusedPin says why the node does not obey the pin that it has been given.
+	RefusedPin string `json:"refused_pin,omitempty"`
 	// Error is the latest one, which is tried again.
 	Error string `json:"error,omitempty"`
 	// Swapped is when the live version was swapped in, by the node's clock, and Pause how

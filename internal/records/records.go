@@ -2,6 +2,7 @@ package records
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,12 +18,16 @@ import (
 // ErrChanged: a record is not as it was read; somebody else has written it.
 var ErrChanged = errors.New("changed meanwhile")
 
+// ErrDamaged: a record can't be read, or is kept under the name of another one.
+var ErrDamaged = errors.New("damaged")
+
 // Records are those of an engine. It is safe for concurrent use.
 type Records struct {
 	engine *engine.Engine
 	fleet  jetstream.KeyValue
 	nodes  jetstream.KeyValue
 	has    jetstream.KeyValue
+	key    ed25519.PrivateKey // signs orders and pins
 
 	mu    sync.Mutex // guards waves
 	waves map[string]namedWaves
@@ -45,16 +50,31 @@ func Open(ctx context.Context, e *engine.Engine) (*Records, error) {
 	return &Records{engine: e, fleet: fleet, nodes: nodes, has: has, waves: map[string]namedWaves{}}, nil
 }
 
+// SignedWith returns the records with a key that signs orders and pins.
+func (r *Records) SignedWith(key ed25519.PrivateKey) *Records {
+	return &Records{engine: r.engine, fleet: r.fleet, nodes: r.nodes, has: r.has, key: key, waves: map[string]namedWaves{}}
+}
+
 // Entry is a record as it was read: its revision, for a compare-and-swap, and when it was
 // written, by the engine's clock. The zero Entry is that of a record that is not there.
 type Entry struct {
 	Revision uint64
 	At       time.Time
+	// Sealed is an order, or a pin, as it was signed.
+	Sealed *Sealed
+	// Afresh says that nothing of the order is in the one that is written over it.
+	Afresh bool
 }
 
 // Order reads a channel's order; nil if there is none.
 func (r *Records) Order(ctx context.Context, channel string) (*rollout.Order, Entry, error) {
-	return get[rollout.Order](ctx, r, orderKey(channel))
+	s, entry, err := get[Sealed](ctx, r, orderKey(channel))
+	if s == nil || err != nil {
+		return nil, entry, err
+	}
+	entry.Sealed = s
+	o, err := s.Order(nil, channel)
+	return o, entry, err
 }
 
 // Progress reads a channel's progress; nil if there is none.
@@ -76,12 +96,23 @@ func (r *Records) Progress(ctx context.Context, channel string) (*rollout.Progre
 
 // Pin reads a node's pin; nil if there is none.
 func (r *Records) Pin(ctx context.Context, channel, node string) (*rollout.Pin, Entry, error) {
-	return get[rollout.Pin](ctx, r, pinKey(channel, node))
+	s, entry, err := get[Sealed](ctx, r, pinKey(channel, node))
+	if s == nil || err != nil {
+		return nil, entry, err
+	}
+	entry.Sealed = s
+	p, err := s.Pin(nil, channel, node)
+	return p, entry, err
 }
 
 // SetOrder writes a channel's order over the one that was read.
 func (r *Records) SetOrder(ctx context.Context, o rollout.Order, over Entry) (Entry, error) {
-	return r.set(ctx, orderKey(o.Channel), o, over)
+	o.Serial, o.After = over.next(), over.after()
+	s, err := seal(r.key, orderKind, o)
+	if err != nil {
+		return Entry{}, err
+	}
+	return r.set(ctx, orderKey(o.Channel), s, over)
 }
 
 // SetProgress writes a channel's progress over the one that was read.
@@ -95,7 +126,12 @@ func (r *Records) SetProgress(ctx context.Context, channel string, p rollout.Pro
 
 // SetPin writes a node's pin over the one that was read.
 func (r *Records) SetPin(ctx context.Context, channel, node string, p rollout.Pin, over Entry) (Entry, error) {
-	return r.set(ctx, pinKey(channel, node), p, over)
+	p.Serial, p.Channel, p.Node = over.next(), channel, node
+	s, err := seal(r.key, pinKind, p)
+	if err != nil {
+		return Entry{}, err
+	}
+	return r.set(ctx, pinKey(channel, node), s, over)
 }
 
 // OrderKey and PinKey name the records that refer to a version: whoever writes one confirms
@@ -113,13 +149,13 @@ func get[T any](ctx context.Context, r *Records, key string) (*T, Entry, error) 
 		return nil, Entry{}, r.engine.Explain("read "+key, ended(ctx, err))
 	}
 	value, err := parse[T](entry)
-	return value, Entry{entry.Revision(), entry.Created()}, err
+	return value, Entry{Revision: entry.Revision(), At: entry.Created()}, err
 }
 
 func parse[T any](entry jetstream.KeyValueEntry) (*T, error) {
 	var value T
 	if err := json.Unmarshal(entry.Value(), &value); err != nil {
-		return nil, fmt.Errorf("the record %s is damaged: %w", entry.Key(), err)
+		return nil, fmt.Errorf("the record %s is %w: %w", entry.Key(), ErrDamaged, err)
 	}
 	return &value, nil
 }
@@ -142,7 +178,8 @@ func (r *Records) set(ctx context.Context, key string, value any, over Entry) (E
 	case err != nil:
 		return Entry{}, r.engine.Explain("write "+key, ended(ctx, err))
 	}
-	return Entry{Revision: revision}, nil
+	sealed, _ := value.(*Sealed)
+	return Entry{Revision: revision, Sealed: sealed}, nil
 }
 
 func changed(err error) bool {

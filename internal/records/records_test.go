@@ -86,8 +86,8 @@ func TestWhatIsDamagedIsLeftOut(t *testing.T) {
 	}
 	for key, value := range map[string]string{
 		"order.broken":  "{",
-		"order.foreign": `{"id":"a","channel":"catalog","version":9}`,
-		"order.right":   `{"id":"a","channel":"right","version":9}`,
+		"order.foreign": `{"text":{"id":"a","channel":"catalog","version":9}}`,
+		"order.right":   `{"text":{"id":"a","channel":"right","version":9}}`,
 	} {
 		if _, err := kv.PutString(t.Context(), key, value); err != nil {
 			t.Fatal(err)

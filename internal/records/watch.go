@@ -42,9 +42,6 @@ const (
 // errWatchEnded: the connection is lost, or the engine has ended the watch.
 var errWatchEnded = errors.New("the watch has ended")
 
-// errOtherChannel: an order is kept under the name of another channel.
-var errOtherChannel = errors.New("the order is of another channel")
-
 // WatchChannels tells what changes of the orders, the progress and the pins of a node, until
 // the watch fails or ctx ends. No channels means all of them, and then the lease, too; no node
 // means none.
@@ -98,7 +95,7 @@ func (r *Records) changeOf(ctx context.Context, entry jetstream.KeyValueEntry) (
 	if entry == nil {
 		return c, true, nil
 	}
-	c.Entry = Entry{entry.Revision(), entry.Created()}
+	c.Entry = Entry{Revision: entry.Revision(), At: entry.Created()}
 	c.Gone = entry.Operation() != jetstream.KeyValuePut
 	key := entry.Key()
 	read := func(kind Kind, value func() error) (Change, bool, error) {
@@ -112,8 +109,8 @@ func (r *Records) changeOf(ctx context.Context, entry jetstream.KeyValueEntry) (
 	if channel, is := channelOf(key, orders); is {
 		c.Channel = channel
 		return read(AnOrder, func() error {
-			if c.Order, err = parse[rollout.Order](entry); err == nil && c.Order.Channel != channel {
-				err = errOtherChannel
+			if c.Sealed, err = parse[Sealed](entry); err == nil {
+				c.Order, err = c.Sealed.Order(nil, channel)
 			}
 			return err
 		})
@@ -133,7 +130,12 @@ func (r *Records) changeOf(ctx context.Context, entry jetstream.KeyValueEntry) (
 	}
 	if rest, is := strings.CutPrefix(key, pins); is {
 		c.Channel, c.Node, _ = strings.Cut(rest, ".")
-		return read(APin, func() error { c.Pin, err = parse[rollout.Pin](entry); return err })
+		return read(APin, func() error {
+			if c.Sealed, err = parse[Sealed](entry); err == nil {
+				c.Pin, err = c.Sealed.Pin(nil, c.Channel, c.Node)
+			}
+			return err
+		})
 	}
 	if name, is := strings.CutPrefix(key, nodes); is {
 		c.Node = name

@@ -23,7 +23,7 @@ func TestACollectionRemovesWhatNoVersionNames(t *testing.T) {
 		w.change(path, 30)
 	}
 	pinned := all[1].Version
-	if _, err := w.repo.fleet.PutString(t.Context(), "pin.catalog.web-1", `{"version":2}`); err != nil {
+	if _, err := w.repo.fleet.PutString(t.Context(), "pin.catalog.web-1", `{"text":{"version":2}}`); err != nil {
 		t.Fatal(err)
 	}
 	done := w.gc(1)

@@ -90,7 +90,7 @@ func TestNobodyDoesWhatTheGuideForbids(t *testing.T) {
 // orders writes an order, as whoever may does.
 func orders(r *Repository) func(context.Context) error {
 	return func(ctx context.Context) error {
-		_, err := r.fleet.PutString(ctx, "order.catalog", `{"version":1}`)
+		_, err := r.fleet.PutString(ctx, "order.catalog", `{"text":{"version":1}}`)
 		return err
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"hotswap/internal/engine"
 	"hotswap/internal/extents"
+	"hotswap/internal/trust"
 )
 
 // PublishOptions are the settings of Publish.
@@ -110,7 +111,7 @@ func (r *Repository) Publish(ctx context.Context, channel, path string, opts Pub
 	if _, err := parseManifest(rec.Manifest, m.Version); err != nil { // which nobody could use
 		return done, fmt.Errorf("publish %s: %w", path, err)
 	}
-	rec.sign(opts.Key)
+	rec.Seal = trust.Sign(opts.Key, manifestKind, rec.Manifest)
 	opts.at("commit")
 	revision, err := intent.commit(working, rec)
 	if err != nil {
@@ -142,7 +143,7 @@ func (r *Repository) base(ctx context.Context, i *intent, l extents.Layout, anew
 		return b, err
 	}
 	var newest Published
-	all, _ := r.trust.versions(entries, i.v.Channel) // what is not trusted is no base
+	all, _ := r.versions(entries, i.v.Channel) // what is not trusted is no base
 	for _, p := range all {
 		if p.State == IsPublished && p.Number < i.v.Number {
 			newest = p

@@ -180,7 +180,7 @@ func TestWhatIsOrderedMeanwhileStays(t *testing.T) {
 	w.publish("catalog", path, PublishOptions{})
 	p := pausedAt("noted")
 	done := w.collecting(p, 1)
-	revision, err := w.repo.fleet.PutString(t.Context(), "order.catalog", `{"version":1,"base":0}`)
+	revision, err := w.repo.fleet.PutString(t.Context(), "order.catalog", `{"text":{"version":1,"base":0}}`)
 	if err != nil {
 		t.Fatal(err)
 	}

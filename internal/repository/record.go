@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"hotswap/internal/trust"
 )
 
 // State is what a version's key says of it.
@@ -25,9 +27,8 @@ const (
 type record struct {
 	State State `json:"state"`
 	// Manifest are the bytes that are signed.
-	Manifest  []byte `json:"manifest,omitempty"`
-	Signature []byte `json:"signature,omitempty"`
-	Key       string `json:"key,omitempty"` // the public key, see KeyText
+	Manifest []byte `json:"manifest,omitempty"`
+	trust.Seal
 	// Who and Host say who is publishing.
 	Who  string `json:"who,omitempty"`
 	Host string `json:"host,omitempty"`
@@ -44,12 +45,11 @@ type Published struct {
 	At       time.Time `json:"published"`
 }
 
-var (
-	// ErrNotPublished: there is no such version, or not yet, or no more.
-	ErrNotPublished = errors.New("not published")
-	// ErrUntrusted: a version is not signed by a key that is trusted.
-	ErrUntrusted = errors.New("not trusted")
-)
+// ErrNotPublished: there is no such version, or not yet, or no more.
+var ErrNotPublished = errors.New("not published")
+
+// manifestKind is what is signed.
+const manifestKind = "manifest"
 
 // parseRecord reads what a version's key has.
 func parseRecord(v Version, value []byte) (r record, err error) {
@@ -64,22 +64,22 @@ func parseRecord(v Version, value []byte) (r record, err error) {
 }
 
 // published reads an entry of a version that is to be used.
-func (t Trust) published(v Version, entry jetstream.KeyValueEntry) (p Published, err error) {
-	r, err := parseRecord(v, entry.Value())
+func (r *Repository) published(v Version, entry jetstream.KeyValueEntry) (p Published, err error) {
+	rec, err := parseRecord(v, entry.Value())
 	if err != nil {
 		return p, err
 	}
-	if r.State == Publishing {
-		return p, fmt.Errorf("%s is %w yet: %s is at it", v, ErrNotPublished, r.by())
+	if rec.State == Publishing {
+		return p, fmt.Errorf("%s is %w yet: %s is at it", v, ErrNotPublished, rec.by())
 	}
-	if err := t.verify(r); err != nil {
+	if err := r.trust.Verify(manifestKind, rec.Manifest, rec.Seal); err != nil {
 		return p, fmt.Errorf("%s is %w", v, err)
 	}
-	m, err := parseManifest(r.Manifest, v)
+	m, err := parseManifest(rec.Manifest, v)
 	if err != nil {
 		return p, fmt.Errorf("%s: %w", v, err)
 	}
-	return Published{Manifest: m, State: r.State, Key: r.Key, Revision: entry.Revision(), At: entry.Created()}, nil
+	return Published{Manifest: m, State: rec.State, Key: rec.Key, Revision: entry.Revision(), At: entry.Created()}, nil
 }
 
 func (r record) by() string {

@@ -40,24 +40,26 @@ func versionsIn(entries engine.Entries) map[string][]versionEntry {
 // damaged is the state of a version whose key says nothing.
 const damaged State = "damaged"
 
-// references are the versions that orders, rollouts and pins name: their keys are JSON, with
-// fields of these names.
+// references are the versions that orders and pins name: their keys are JSON, with a text of
+// these fields, signed or not.
 func references(entries engine.Entries) (map[Version]bool, error) {
 	all := map[Version]bool{}
 	for key, entry := range entries {
 		kind, rest, ok := strings.Cut(key, ".")
-		if !ok || kind != "order" && kind != "progress" && kind != "pin" {
+		if !ok || kind != "order" && kind != "pin" {
 			continue
 		}
 		channel, _, _ := strings.Cut(rest, ".")
 		var names struct {
-			Version uint64 `json:"version"`
-			Base    uint64 `json:"base"`
+			Text struct {
+				Version uint64 `json:"version"`
+				Base    uint64 `json:"base"`
+			} `json:"text"`
 		}
 		if err := json.Unmarshal(entry.Value(), &names); err != nil {
 			return nil, fmt.Errorf("the key %s can't be read, and may name a version: %w", key, err)
 		}
-		all[Version{channel, names.Version}], all[Version{channel, names.Base}] = true, true
+		all[Version{channel, names.Text.Version}], all[Version{channel, names.Text.Base}] = true, true
 	}
 	return all, nil
 }

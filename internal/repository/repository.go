@@ -9,20 +9,21 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"hotswap/internal/engine"
+	"hotswap/internal/trust"
 )
 
 // Repository has the versions that are published on an engine. It is safe for concurrent
 // use.
 type Repository struct {
 	engine *engine.Engine
-	trust  Trust
+	trust  trust.Keys
 	fleet  jetstream.KeyValue
 	chunks jetstream.Stream
 }
 
 // Open opens the repository of an engine, and makes what it needs there if that is not
-// there. With trust, only versions signed by one of those keys are seen.
-func Open(ctx context.Context, e *engine.Engine, trust Trust) (*Repository, error) {
+// there. With keys, only versions signed by one of those keys are seen.
+func Open(ctx context.Context, e *engine.Engine, keys trust.Keys) (*Repository, error) {
 	fleet, err := e.Fleet(ctx)
 	if err != nil {
 		return nil, err
@@ -31,7 +32,7 @@ func Open(ctx context.Context, e *engine.Engine, trust Trust) (*Repository, erro
 	if err != nil {
 		return nil, err
 	}
-	return &Repository{e, trust, fleet, chunks}, nil
+	return &Repository{e, keys, fleet, chunks}, nil
 }
 
 // Versions returns the published versions of a channel, the newest last. What is not
@@ -44,18 +45,18 @@ func (r *Repository) Versions(ctx context.Context, channel string) ([]Published,
 	if err != nil {
 		return nil, err
 	}
-	return r.trust.versions(entries, channel)
+	return r.versions(entries, channel)
 }
 
 // versions are those of a channel among the keys of the bucket.
-func (t Trust) versions(entries engine.Entries, channel string) (all []Published, err error) {
+func (r *Repository) versions(entries engine.Entries, channel string) (all []Published, err error) {
 	var refused []error
 	for key, entry := range entries {
 		v, ok := ofKey(key)
 		if !ok || v.Channel != channel {
 			continue
 		}
-		p, err := t.published(v, entry)
+		p, err := r.published(v, entry)
 		switch {
 		case err == nil:
 			all = append(all, p)
@@ -67,7 +68,7 @@ func (t Trust) versions(entries engine.Entries, channel string) (all []Published
 	return all, errors.Join(refused...)
 }
 
-// Manifest returns a version. The error is ErrNotPublished, ErrUntrusted or ErrManifest if
+// Manifest returns a version. The error is ErrNotPublished, trust.ErrUntrusted or ErrManifest if
 // it can't be used.
 func (r *Repository) Manifest(ctx context.Context, v Version) (Published, error) {
 	var entry jetstream.KeyValueEntry
@@ -81,7 +82,7 @@ func (r *Repository) Manifest(ctx context.Context, v Version) (Published, error)
 	if err != nil {
 		return Published{}, r.engine.Explain("read "+v.String(), err)
 	}
-	return r.trust.published(v, entry)
+	return r.published(v, entry)
 }
 
 // Confirm is Manifest for whoever has just written a key of the bucket that refers to the
@@ -96,7 +97,7 @@ func (r *Repository) Confirm(ctx context.Context, v Version, key string, revisio
 	if !ok {
 		return Published{}, r.missing(ctx, v)
 	}
-	p, err := r.trust.published(v, entry)
+	p, err := r.published(v, entry)
 	if err == nil && p.State == Retiring {
 		return p, fmt.Errorf("%s is %w any more: a collection is removing it", v, ErrNotPublished)
 	}

@@ -4,9 +4,9 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
-	"os"
-	"path/filepath"
 	"testing"
+
+	"hotswap/internal/trust"
 )
 
 // rewrite changes the record of a version, as whoever may write to the bucket could.
@@ -39,7 +39,7 @@ func TestWhatIsNotSignedByATrustedKeyIsRefused(t *testing.T) {
 	w := newWorld(t)
 	ours, theirs := newKey(t), newKey(t)
 	path := w.database(4096, 100<<10)
-	trusting := w.open(Trust{newKey(t).Public().(ed25519.PublicKey), ours.Public().(ed25519.PublicKey)})
+	trusting := w.open(trust.Keys{newKey(t).Public().(ed25519.PublicKey), ours.Public().(ed25519.PublicKey)})
 	good := w.publish("catalog", path, PublishOptions{Key: ours})
 	unsigned := w.publish("catalog", path, PublishOptions{})
 	foreign := w.publish("catalog", path, PublishOptions{Key: theirs})
@@ -53,19 +53,19 @@ func TestWhatIsNotSignedByATrustedKeyIsRefused(t *testing.T) {
 		r.Manifest, _ = json.Marshal(m)
 	})
 	claimed := w.publish("catalog", path, PublishOptions{Key: theirs})
-	w.rewrite(claimed.Version, func(r *record) { r.Key = KeyText(ours.Public().(ed25519.PublicKey)) })
+	w.rewrite(claimed.Version, func(r *record) { r.Key = trust.Text(ours.Public().(ed25519.PublicKey)) })
 	p, err := trusting.Manifest(t.Context(), good.Version)
-	if err != nil || p.Key != KeyText(ours.Public().(ed25519.PublicKey)) {
+	if err != nil || p.Key != trust.Text(ours.Public().(ed25519.PublicKey)) {
 		t.Fatal(p, err)
 	}
 	w.fetch(trusting, p)
 	for name, v := range map[string]Version{"unsigned": unsigned.Version, "foreign": foreign.Version, "changed": changed.Version, "claimed": claimed.Version} {
-		if _, err := trusting.Manifest(t.Context(), v); !errors.Is(err, ErrUntrusted) {
+		if _, err := trusting.Manifest(t.Context(), v); !errors.Is(err, trust.ErrUntrusted) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	all, err := trusting.Versions(t.Context(), "catalog")
-	if len(all) != 1 || !errors.Is(err, ErrUntrusted) {
+	if len(all) != 1 || !errors.Is(err, trust.ErrUntrusted) {
 		t.Errorf("there are %v, %v", all, err)
 	}
 	// A signature is of one version: its record is not another one's.
@@ -78,31 +78,5 @@ func TestWhatIsNotSignedByATrustedKeyIsRefused(t *testing.T) {
 	})
 	if _, err := trusting.Manifest(t.Context(), unsigned.Version); !errors.Is(err, ErrManifest) {
 		t.Errorf("a version's record was taken for another one's: %v", err)
-	}
-}
-
-func TestKeys(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "publisher.pem")
-	public, err := NewKey(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Error(info, err)
-	}
-	private, err := ReadKey(path)
-	if err != nil || !public.Equal(private.Public()) {
-		t.Error(err)
-	}
-	if again, err := ParseKey(KeyText(public)); err != nil || !again.Equal(public) {
-		t.Error(err)
-	}
-	if _, err := NewKey(path); !errors.Is(err, os.ErrExist) {
-		t.Errorf("a key was overwritten: %v", err)
-	}
-	for _, text := range []string{"", "ed25519:", "ed25519:AAAA", "rsa:" + KeyText(public)[8:]} {
-		if _, err := ParseKey(text); err == nil {
-			t.Errorf("%q is a key", text)
-		}
 	}
 }

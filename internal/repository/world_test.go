@@ -17,6 +17,7 @@ import (
 	"hotswap/internal/engine/embedded"
 	"hotswap/internal/engine/enginetest"
 	"hotswap/internal/testenv"
+	"hotswap/internal/trust"
 )
 
 func TestMain(m *testing.M) {
@@ -56,7 +57,7 @@ func (w *world) connect() *engine.Engine {
 }
 
 // open opens the repository as another one does.
-func (w *world) open(trust Trust) *Repository {
+func (w *world) open(trust trust.Keys) *Repository {
 	w.t.Helper()
 	r, err := Open(w.ctx(), w.connect(), trust)
 	if err != nil {

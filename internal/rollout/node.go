@@ -20,6 +20,9 @@ type State struct {
 	Pinned uint64 `json:"pinned,omitempty"`
 	// Failed is the latest failure to prepare, to swap, or to be in order.
 	Failed *Failure `json:"failed,omitempty"`
+	// Refused is the order that the node does not obey, because it is not signed by whom the
+	// node trusts; it obeys the one before.
+	Refused *Failure `json:"refused,omitempty"`
 }
 
 // Failure is why a node can't follow an order. It counts for that order alone, and until it
@@ -33,11 +36,12 @@ type Failure struct {
 
 // failed returns why the node can't follow the order, if so.
 func (s State) failed(o Order) (why string, ok bool) {
-	f := s.Failed
-	if f == nil || f.Order != o.ID || f.Attempt != o.Attempt || f.Version != o.Version {
-		return "", false
+	for _, f := range []*Failure{s.Failed, s.Refused} {
+		if f != nil && f.Order == o.ID && f.Attempt == o.Attempt && f.Version == o.Version {
+			return f.Why, true
+		}
 	}
-	return f.Why, true
+	return "", false
 }
 
 // there reports whether the node has the version and is in order with it.

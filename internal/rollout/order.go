@@ -16,6 +16,10 @@ const (
 
 // Order is what an operator wants of a channel.
 type Order struct {
+	// Serial grows with each order of the channel, and each change of one. After is that of
+	// the order from which this one was made, 0 if it takes nothing from any.
+	Serial uint64 `json:"serial"`
+	After  uint64 `json:"after,omitempty"`
 	// ID tells this order from the one before; halting and resuming leave it.
 	ID      string `json:"id"`
 	Channel string `json:"channel"`
@@ -153,6 +157,10 @@ func (o Order) timeout() time.Duration {
 // Pin holds one node at a version. One without a version is a pin that was taken away: the
 // node may then go back to what the order says.
 type Pin struct {
+	// Serial grows with each pin of the node for the channel.
+	Serial  uint64 `json:"serial"`
+	Channel string `json:"channel"`
+	Node    string `json:"node"`
 	Version uint64 `json:"version,omitempty"`
 	By      string `json:"by,omitempty"`
 	Message string `json:"message,omitempty"`
