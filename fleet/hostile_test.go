@@ -184,15 +184,16 @@ func TestWhatAHostileClientPutsUnderTheKeysOfOrdersMovesNobody(t *testing.T) {
 	s.plant("pin.catalog.a", nil, nats.Header{"KV-Operation": {"DEL"}})
 	a.stop()
 	a.start()
-	a.has(2)
-	kv, err := s.engine.Fleet(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := kv.Delete(t.Context(), "order.catalog"); err != nil {
-		t.Fatal(err)
+	b := s.program("b", one, s.trusting)
+	s.publishSigned("catalog@4")
+	s.rollout(4, rollout.Plan{})
+	b.has(4)
+	s.phase(rollout.Done, 4)
+	if got := a.content(); got != "catalog@2" {
+		t.Errorf("it is pinned to 2, and reads %s", got)
 	}
 	s.pin("a", 0)
+	a.has(4)
 	s.plant("pin.catalog.a", pinned, nil)
 	refused("an old pin", "is obeyed already")
 }
