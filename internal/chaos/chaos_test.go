@@ -36,6 +36,13 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if argument := os.Getenv(publisherEnv); argument != "" {
+		publishAlone(argument)
+		return
+	}
+	if code, ran := testenv.OwnProcesses(); ran {
+		os.Exit(code)
+	}
 	testenv.NoPeers()
 	os.Exit(m.Run())
 }
@@ -162,7 +169,7 @@ func (d *disturber) disturb() {
 		return
 	}
 	pause := time.Duration(200+w.rng.IntN(4000)) * time.Millisecond
-	what, wipe, server := w.rng.IntN(10), w.rng.IntN(4) == 0, w.rng.IntN(servers)
+	what, wipe, server, left := w.rng.IntN(12), w.rng.IntN(4) == 0, w.rng.IntN(servers), w.rng.Int64N(8<<20)
 	d.work.Go(func() {
 		defer func() { m.mu.Lock(); m.busy = false; m.mu.Unlock() }()
 		switch {
@@ -187,6 +194,12 @@ func (d *disturber) disturb() {
 			m.proxy.set(true)
 			time.Sleep(3 * pause)
 			m.proxy.set(false)
+		case what < 11:
+			if m.fill(left) {
+				w.did("disk full")
+				time.Sleep(3 * pause)
+				m.unfill()
+			}
 		case d.down.TryLock():
 			defer d.down.Unlock()
 			w.did("server gone")

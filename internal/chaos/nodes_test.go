@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -23,6 +24,7 @@ type member struct {
 	name  string
 	path  string
 	proxy *proxy
+	disk  bool // it has one of its own
 
 	mu      sync.Mutex // guards what follows
 	process *fleetapp.Process
@@ -37,13 +39,14 @@ func (w *world) newMember(t *testing.T, name, dir string, c *cluster) *member {
 	if err := os.MkdirAll(filepath.Dir(m.path), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	m.mount(t)
 	t.Cleanup(m.kill)
 	return m
 }
 
 func (m *member) start() error {
 	cfg := fleetapp.Config{Engine: addresses(m.proxy.ports), Node: m.name, Path: m.path, Readers: 2, Think: 20 * time.Millisecond,
-		Interval: 200 * time.Millisecond, Log: m.w.verbose}
+		Interval: 200 * time.Millisecond, Log: m.w.verbose, Trust: []string{m.w.trusted()}}
 	p, err := fleetapp.Start(cfg, func(argument string) *exec.Cmd {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), nodeEnv+"="+argument)
@@ -94,6 +97,10 @@ func (m *member) wipe() error {
 func (m *member) reported(_ time.Time, r fleetapp.Report) {
 	m.mu.Lock()
 	before := m.seen
+	failed := r.Status.Databases[fleetapp.Channel].Failed
+	if failed != m.last.Status.Databases[fleetapp.Channel].Failed && strings.Contains(failed, "must stay free") {
+		m.w.did("had no room")
+	}
 	m.last = r
 	if r.Version != 0 {
 		m.seen = r.Version

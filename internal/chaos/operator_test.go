@@ -23,9 +23,8 @@ type operator struct {
 	orders  int
 }
 
-// publish publishes a new content, and returns the version's number. A publisher that breaks
-// off leaves nothing that anybody may see.
-func (o *operator) publish(bad, breakOff bool) (number uint64, done bool) {
+// prepare makes a file of a new content.
+func (o *operator) prepare(bad bool) (path string) {
 	w := o.w
 	o.content++
 	next := filepath.Join(w.dir, fmt.Sprintf("content-%d", o.content))
@@ -40,6 +39,14 @@ func (o *operator) publish(bad, breakOff bool) (number uint64, done bool) {
 		w.t.Fatal(err)
 	}
 	o.file = next
+	return next
+}
+
+// publish publishes a new content, and returns the version's number. A publisher that breaks
+// off leaves nothing that anybody may see.
+func (o *operator) publish(bad, breakOff bool) (number uint64, done bool) {
+	w := o.w
+	next := o.prepare(bad)
 	patience := 20 * time.Second
 	if breakOff {
 		patience = time.Duration(w.rng.IntN(50)) * time.Millisecond
@@ -47,7 +54,7 @@ func (o *operator) publish(bad, breakOff bool) (number uint64, done bool) {
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	// What was damaged is whole again once it was published anew.
-	p, err := w.repo.Publish(ctx, fleetapp.Channel, next, repository.PublishOptions{Anew: w.damaged.Load()})
+	p, err := w.repo.Publish(ctx, fleetapp.Channel, next, repository.PublishOptions{Anew: w.damaged.Load(), Key: w.key})
 	if err != nil {
 		w.did("publishing broke off")
 		return 0, false
@@ -132,7 +139,13 @@ func (o *operator) work() {
 			if before == nil {
 				return rollout.Order{}, errors.New("nothing to go back from")
 			}
-			return rollout.NewRollback(fmt.Sprint("order-", o.orders), 0, *before)
+			back, err := rollout.NewRollback(fmt.Sprint("order-", o.orders), 0, *before)
+			if err == nil { // it may have been collected
+				ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Second)
+				defer cancel()
+				_, err = w.repo.Manifest(ctx, repository.Version{Channel: fleetapp.Channel, Number: back.Version})
+			}
+			return back, err
 		})
 		if err == nil {
 			w.did("rolled back")
@@ -141,6 +154,12 @@ func (o *operator) work() {
 	}
 	if w.rng.IntN(6) == 0 {
 		o.damage()
+	}
+	if w.rng.IntN(6) == 0 {
+		o.killed()
+	}
+	if w.rng.IntN(6) == 0 {
+		o.collect()
 	}
 	number, done := o.publish(w.rng.IntN(6) == 0, w.rng.IntN(5) == 0)
 	if !done || w.rng.IntN(5) == 0 { // and nobody may get it

@@ -4,6 +4,7 @@ package chaos
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"hotswap/internal/records"
 	"hotswap/internal/repository"
 	"hotswap/internal/rollout"
+	"hotswap/internal/trust"
 )
 
 // world is what the test knows of what may be, to judge what is.
@@ -25,10 +27,12 @@ type world struct {
 	rng     *rand.Rand
 	dir     string
 	verbose bool
+	c       *cluster
 	engine  *engine.Engine
 	repo    *repository.Repository
 	recs    *records.Records
-	damaged atomic.Bool // something that is kept, since the last publication
+	key     ed25519.PrivateKey // of the operator, whom the nodes trust
+	damaged atomic.Bool        // something that is kept, since the last publication
 
 	mu      sync.Mutex        // guards what follows
 	faults  []string          // what must not be
@@ -49,7 +53,7 @@ type move struct {
 }
 
 func newWorld(t *testing.T, seed uint64, c *cluster) *world {
-	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 0)), dir: t.TempDir(), numbers: map[uint64]uint64{}, bad: map[uint64]bool{},
+	w := &world{t: t, c: c, rng: rand.New(rand.NewPCG(seed, 0)), dir: t.TempDir(), numbers: map[uint64]uint64{}, bad: map[uint64]bool{},
 		opened: map[string]bool{}, counts: map[string]int{}}
 	e, err := engine.Connect(t.Context(), engine.Config{URL: addresses(c.ports), Patient: true})
 	if err != nil {
@@ -63,8 +67,14 @@ func newWorld(t *testing.T, seed uint64, c *cluster) *world {
 		}
 		return err
 	})
+	if _, w.key, err = ed25519.GenerateKey(nil); err != nil {
+		t.Fatal(err)
+	}
+	w.recs = w.recs.SignedWith(w.key)
 	return w
 }
+
+func (w *world) trusted() string { return trust.Text(w.key.Public().(ed25519.PublicKey)) }
 
 // try does something until it succeeds, as an operator would.
 func (w *world) try(what string, do func(context.Context) error) {

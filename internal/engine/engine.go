@@ -54,7 +54,8 @@ type Engine struct {
 
 	denied atomic.Pointer[denial]
 
-	mu     sync.Mutex // guards chunks, fleet, nodes, has
+	mu     sync.Mutex // guards what follows
+	began  time.Time  // when a stream was made for the first time, of a cluster of fewer than three
 	chunks jetstream.Stream
 	fleet  jetstream.KeyValue
 	nodes  jetstream.KeyValue

@@ -57,7 +57,7 @@ func unanswered(err error) bool {
 		return true
 	}
 	for _, kind := range []error{context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrDisconnected,
-		nats.ErrConnectionReconnecting, nats.ErrStaleConnection, io.EOF, jetstream.ErrNoStreamResponse} {
+		nats.ErrConnectionReconnecting, nats.ErrStaleConnection, io.EOF, jetstream.ErrNoStreamResponse, errGathering} {
 		if errors.Is(err, kind) {
 			return true
 		}

@@ -54,8 +54,15 @@ func bucketStream(bucket string) jetstream.StreamConfig {
 	}
 }
 
+// gathering is how long the servers of a cluster have to find one another: a stream that is
+// made before is kept once, and stays so.
+const gathering = 5 * time.Second
+
+// errGathering: not all are there yet, perhaps.
+var errGathering = errors.New("the cluster has less than three servers")
+
 // makeStream makes a stream with as many replicas as there should be. Another one may make
-// it at the same time.
+// it at the same time. e.mu is held.
 func (e *Engine) makeStream(ctx context.Context, config jetstream.StreamConfig) (jetstream.Stream, error) {
 	config.Replicas = e.config.Replicas
 	guess := config.Replicas == 0
@@ -67,6 +74,12 @@ func (e *Engine) makeStream(ctx context.Context, config jetstream.StreamConfig) 
 	}
 	stream, err := e.js.CreateStream(ctx, lax(config))
 	if guess && config.Replicas > 1 && tooFewServers(err) {
+		if e.began.IsZero() {
+			e.began = time.Now()
+		}
+		if time.Since(e.began) < gathering {
+			return nil, errGathering
+		}
 		config.Replicas = 1
 		stream, err = e.js.CreateStream(ctx, lax(config))
 	}

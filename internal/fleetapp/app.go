@@ -26,6 +26,7 @@ type Config struct {
 	Interval time.Duration `json:"interval"`
 	Replace  bool          `json:"replace"` // fleet.Replace
 	Log      bool          `json:"log"`     // on its error stream
+	Trust    []string      `json:"trust"`   // fleet.Config.TrustedKeys
 }
 
 // Channel is that of the program's database.
@@ -67,7 +68,7 @@ func Run(ctx context.Context, argument string, in io.Reader, out, errs io.Writer
 	}
 	defer a.db.Close()
 	join := fleet.Config{Engine: cfg.Engine, Node: cfg.Node, Databases: map[string]string{Channel: cfg.Path},
-		Health: a.inOrder, HealthInterval: 200 * time.Millisecond}
+		Health: a.inOrder, HealthInterval: 200 * time.Millisecond, TrustedKeys: cfg.Trust}
 	if cfg.Replace {
 		join.Diverged = fleet.Replace
 	}
