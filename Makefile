@@ -36,13 +36,17 @@ demo: ## a program under load whose database is swapped
 
 # ---- what the daily tests only sample
 
-.PHONY: chaos random snapshots kills ends moves powerloss sweep sweep-all together descriptors races full-disk tags fuzz
+.PHONY: chaos scale random snapshots kills ends moves powerloss sweep sweep-all together descriptors races full-disk tags fuzz
 random: ## random programs, here and on go-sqlite3
 	go test -count=1 -run RandomPrograms ./driver -seeds 200
 
 CHAOS ?= 30m
 chaos: ## twelve nodes of a fleet and three servers, killed, stopped and cut off for CHAOS
 	go test -count=1 -v -timeout 0 ./internal/chaos -chaos $(CHAOS)
+
+SCALE ?= 100,500,1000,2000
+scale: ## a fleet of SCALE nodes without databases, and what it costs (docs/scale.md)
+	go test -count=1 -v -timeout 10m -run TheControlPlane ./fleet -scale $(SCALE)
 
 kills: ## processes that are killed in the midst of a push
 	go test -count=1 -run Killed ./swapper -kills 40

@@ -82,3 +82,12 @@ func copyFile(from, to string) error {
 	}
 	return err
 }
+
+// Sparse makes the file of a version from that of another one: one item in so many is another,
+// each in a page of its own if those are more than a page holds.
+func Sparse(ctx context.Context, from, to string, version uint64, one int) error {
+	if err := copyFile(from, to); err != nil {
+		return err
+	}
+	return write(ctx, to, Content{Version: version}, fmt.Sprintf(`UPDATE picture SET data = randomblob(400) WHERE item %% %d = %d`, one, version))
+}
