@@ -25,6 +25,7 @@ type fleetCmd struct {
 	Versions fleetVersionsCmd `cmd:"" help:"List the versions of a channel."`
 	Fetch    fleetFetchCmd    `cmd:"" help:"Fetch a version into a file."`
 	GC       fleetGCCmd       `cmd:"" name:"gc" help:"Remove old versions, and what no version has any more."`
+	Metrics  fleetMetricsCmd  `cmd:"" help:"Serve the figures of the whole fleet for Prometheus."`
 	Key      fleetKeyCmd      `cmd:"" help:"Make a pair of keys, to sign versions and orders with."`
 }
 
@@ -40,11 +41,18 @@ type engineFlags struct {
 
 // connect connects to the engine.
 func (f engineFlags) connect(ctx context.Context) (*engine.Engine, error) {
+	return f.open(ctx, false)
+}
+
+// patient connects to the engine, now or when it is there.
+func (f engineFlags) patient(ctx context.Context) (*engine.Engine, error) { return f.open(ctx, true) }
+
+func (f engineFlags) open(ctx context.Context, patient bool) (*engine.Engine, error) {
 	url := f.Engine
 	if url == "" && f.Context == "" {
 		url = os.Getenv(engine.EnvURL)
 	}
-	e, err := engine.Connect(ctx, engine.Config{URL: url, Context: f.Context, Creds: f.Creds, Name: "hotswap fleet",
+	e, err := engine.Connect(ctx, engine.Config{URL: url, Context: f.Context, Creds: f.Creds, Name: "hotswap fleet", Patient: patient,
 		TLS: engine.TLS{CA: f.TLSCA, Cert: f.TLSCert, Key: f.TLSKey}})
 	return e, fleetFailure(err)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"hotswap/internal/fleetview"
 	"hotswap/internal/printable"
 	"hotswap/internal/records"
 	"hotswap/internal/rollout"
@@ -128,7 +129,7 @@ func (f *control) wait(ctx context.Context, stdio *streams, o rollout.Order, qui
 	var ended error
 	over := false
 	say := func(p rollout.Progress) {
-		if text := progressLine(o, p); text != last && !quiet {
+		if text := fleetview.ProgressLine(o, p); text != last && !quiet {
 			last = text
 			fmt.Fprintf(stdio.err, "%s\n", indent(text))
 		}
@@ -161,25 +162,4 @@ func (f *control) wait(ctx context.Context, stdio *streams, o rollout.Order, qui
 		return ended
 	}
 	return fleetFailure(err)
-}
-
-// progressLine says how far an order is.
-func progressLine(o rollout.Order, p rollout.Progress) string {
-	text := string(p.Phase)
-	if len(p.Waves) > 0 && p.Phase != rollout.Done {
-		text += fmt.Sprintf(": wave %d of %d is open", p.Open, len(p.Waves))
-		if p.Open == 0 {
-			text = fmt.Sprintf("%s: no wave of %d is open yet", p.Phase, len(p.Waves))
-		}
-	}
-	if n := len(p.Failed); n > 0 {
-		text += fmt.Sprintf("; %d failed", n)
-	}
-	if n := len(p.Silent); n > 0 {
-		text += fmt.Sprintf("; %d silent", n)
-	}
-	if p.Reason != "" {
-		text += "; " + p.Reason
-	}
-	return fmt.Sprintf("%s@%d %s", o.Channel, o.Version, text)
 }

@@ -20,6 +20,7 @@ type fleetServeCmd struct {
 	Listen   string `placeholder:"HOST:PORT" help:"Where it takes connections; by default 127.0.0.1:4222, which only this machine reaches. Without --config no other machine may: whoever reaches it may publish."`
 	Config   string `placeholder:"FILE" help:"A configuration of nats-server's: for TLS, accounts, a cluster."`
 	MaxStore int64  `placeholder:"BYTES" help:"How much it may store; by default three quarters of what is free on the disk."`
+	Metrics  string `placeholder:"HOST:PORT" help:"Serve the figures of the fleet for Prometheus there, at /metrics. With --config use hotswap fleet metrics."`
 	Verbose  bool   `help:"Print all of the server's log; by default warnings and errors."`
 }
 
@@ -40,6 +41,9 @@ func (c *fleetServeCmd) Run(ctx context.Context, stdio *streams) error {
 	config := embedded.Config{Dir: c.Dir, File: c.Config, MaxStore: c.MaxStore, Log: serverLog{stdio.err, c.Verbose}}
 	if c.Dir == "" && c.Config == "" {
 		return usagef("the engine needs a directory to store in").withHint("hotswap fleet serve DIR")
+	}
+	if c.Metrics != "" && c.Config != "" {
+		return usagef("--metrics would need credentials where the engine has a --config").withHint("hotswap fleet metrics --creds FILE")
 	}
 	if c.Listen != "" {
 		host, port, err := splitListen(c.Listen)
@@ -67,6 +71,14 @@ func (c *fleetServeCmd) Run(ctx context.Context, stdio *streams) error {
 	}
 	if _, err := fmt.Fprintf(stdio.out, "engine at %s\n", server.ClientURL()); err != nil {
 		return err
+	}
+	if c.Metrics != "" {
+		e, err := engine.Connect(ctx, engine.Config{URL: server.ClientURL(), Name: "hotswap fleet serve"})
+		if err != nil {
+			return fleetFailure(err)
+		}
+		defer e.Close()
+		return serveFleetMetrics(ctx, stdio, e, c.Metrics)
 	}
 	<-ctx.Done()
 	return nil

@@ -1,0 +1,105 @@
+// Package fleetview makes of what a fleet's nodes and operators have told the engine what
+// people want to know of it: `hotswap fleet status` prints it, the page shows it, and
+// Prometheus gets its figures.
+package fleetview
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"hotswap/internal/records"
+	"hotswap/internal/rollout"
+)
+
+// Fleet is all of it: what `hotswap fleet status --json` prints.
+type Fleet struct {
+	// Controller is the node that opens the waves.
+	Controller string    `json:"controller,omitempty"`
+	Channels   []Channel `json:"channels"`
+}
+
+// Channel is a channel and its nodes.
+type Channel struct {
+	Channel  string            `json:"channel"`
+	Order    *rollout.Order    `json:"order,omitempty"`
+	Progress *rollout.Progress `json:"progress,omitempty"`
+	Nodes    []Node            `json:"nodes"`
+}
+
+// Node is a node and its database of the channel.
+type Node struct {
+	Node string `json:"node"`
+	// Wave is the node's, from 1; 0 if it is in none.
+	Wave   int  `json:"wave,omitempty"`
+	Silent bool `json:"silent,omitempty"`
+	records.Database
+	Host   string            `json:"host,omitempty"`
+	PID    int               `json:"pid,omitempty"`
+	Labels map[string]string `json:"labels,omitempty"`
+	Twin   string            `json:"twin,omitempty"`
+	// ClockOff is how far the node's clock is from the engine's, if that is much.
+	ClockOff time.Duration `json:"clock_off_ns,omitempty"`
+}
+
+// clockTolerance is how far a node's clock may be off before that is said.
+const clockTolerance = 10 * time.Second
+
+// Of makes a Fleet; only one of its channels, if only names one.
+func Of(all *records.Everything, only string) Fleet {
+	s := Fleet{Channels: []Channel{}}
+	if all.Lease != nil {
+		s.Controller = all.Lease.Node
+	}
+	names := map[string]bool{}
+	for name := range all.Orders {
+		names[name] = true
+	}
+	for _, n := range all.Nodes {
+		for name := range n.Databases {
+			names[name] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if only == "" || only == name {
+			s.Channels = append(s.Channels, channelOf(all, name))
+		}
+	}
+	if only != "" && len(s.Channels) == 0 {
+		s.Channels = append(s.Channels, Channel{Channel: only, Nodes: []Node{}})
+	}
+	return s
+}
+
+func channelOf(all *records.Everything, channel string) Channel {
+	c := Channel{Channel: channel, Nodes: []Node{}}
+	waves := map[string]int{}
+	if o, ok := all.Orders[channel]; ok {
+		c.Order = &o
+		if p, ok := all.Progress[channel]; ok && p.Of(o) {
+			c.Progress = &p
+			for i, wave := range p.Waves {
+				for _, node := range wave {
+					waves[node] = i + 1
+				}
+			}
+		}
+	}
+	for node := range waves {
+		if _, answers := all.Nodes[node]; !answers {
+			c.Nodes = append(c.Nodes, Node{Node: node, Wave: waves[node], Silent: true})
+		}
+	}
+	for _, n := range all.Nodes {
+		if db, ok := n.Databases[channel]; ok {
+			status := Node{Node: n.Node, Wave: waves[n.Node], Database: db, Host: n.Host, PID: n.PID, Labels: n.Labels, Twin: n.Twin}
+			if off := n.Clock.Sub(n.At); off > clockTolerance || off < -clockTolerance {
+				status.ClockOff = off
+			}
+			c.Nodes = append(c.Nodes, status)
+		}
+	}
+	slices.SortFunc(c.Nodes, func(a, b Node) int { return strings.Compare(a.Node, b.Node) })
+	return c
+}
