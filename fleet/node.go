@@ -16,6 +16,7 @@ import (
 
 	"hotswap/driver"
 	"hotswap/internal/engine"
+	"hotswap/internal/fleetpage"
 	"hotswap/internal/records"
 	"hotswap/internal/repository"
 	"hotswap/swapper"
@@ -45,6 +46,7 @@ type Node struct {
 	away       string // why the engine is not reached, "" if it is
 	twin       string // another program of this name
 	controller bool
+	page       *fleetpage.Fleet // once somebody has looked
 
 	peers atomic.Int64 // how many nodes answer, as the controller counts them
 }

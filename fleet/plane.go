@@ -16,6 +16,8 @@ type plane interface {
 	Order(ctx context.Context, channel string) (*rollout.Order, records.Entry, error)
 	Progress(ctx context.Context, channel string) (*rollout.Progress, records.Entry, error)
 	Pin(ctx context.Context, channel, node string) (*rollout.Pin, records.Entry, error)
+	SetOrder(ctx context.Context, o rollout.Order, over records.Entry) (records.Entry, error)
+	Read(ctx context.Context) (*records.Everything, error)
 	SetProgress(ctx context.Context, channel string, p rollout.Progress, over records.Entry) (records.Entry, error)
 	DropWaves(ctx context.Context, channel string, of rollout.Progress) error
 	PutNode(ctx context.Context, n records.Node, over records.Entry) (records.Entry, error)
@@ -32,6 +34,7 @@ type plane interface {
 // store is where versions come from: *repository.Repository.
 type store interface {
 	Manifest(ctx context.Context, v repository.Version) (repository.Published, error)
+	Confirm(ctx context.Context, v repository.Version, key string, revision uint64) (repository.Published, error)
 	Versions(ctx context.Context, channel string) ([]repository.Published, error)
 	Fetch(ctx context.Context, p repository.Published, dst *os.File, have []repository.Local, progress func(repository.Fetched)) error
 }

@@ -86,6 +86,9 @@ func (a *api) handler() http.Handler {
 	a.handle(mux, http.MethodPost, "/v1/held/patch", verbPull, a.servePatch)
 	a.handle(mux, http.MethodPost, "/v1/held/release", "release", a.serveRelease)
 	a.handle(mux, http.MethodGet, "/v1/page", "page", a.servePageInfo)
+	a.handle(mux, http.MethodGet, fleetPath, "fleet", a.serveFleet)
+	a.handle(mux, http.MethodPost, haltPath, "halt", a.changeFleet)
+	a.handle(mux, http.MethodPost, rollbackPath, "rollback", a.changeFleet)
 	mux.Handle("/", a.endpoint("page", a.servePage))
 	return protected(mux)
 }

@@ -216,6 +216,8 @@ type VersionInfo struct {
 	SQLite   string `json:"sqlite"`
 	// PID is the process id.
 	PID int `json:"pid"`
+	// Fleet says whether the program shows a fleet.
+	Fleet bool `json:"fleet,omitempty"`
 }
 
 // BuildVersion returns the versions of this process.
@@ -231,7 +233,7 @@ func BuildVersion() VersionInfo {
 }
 
 // protocol is the number of the protocol that this build speaks.
-const protocol = 4
+const protocol = 5
 
 // modulePath is this module's, as a program that imports it knows it.
 const modulePath = "hotswap"
@@ -265,5 +267,5 @@ func (a *api) serveVersion(w http.ResponseWriter, r *http.Request, _ *command) e
 	if _, err := parseQuery(r, paramID); err != nil {
 		return err
 	}
-	return answerJSON(w, BuildVersion())
+	return answerJSON(w, a.cfg.UI.version())
 }

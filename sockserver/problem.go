@@ -72,6 +72,8 @@ const (
 	ProblemDurability ProblemType = "urn:hotswap:problem:durability-unknown"
 	// Swapped or not: see swapper.ErrOutcomeUnknown.
 	ProblemOutcome ProblemType = "urn:hotswap:problem:outcome-unknown"
+	// The fleet that the program shows could not be read or changed.
+	ProblemFleet ProblemType = "urn:hotswap:problem:fleet"
 	// The client left.
 	ProblemInterrupted ProblemType = "urn:hotswap:problem:interrupted"
 	// The server is stopping.

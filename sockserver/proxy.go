@@ -53,7 +53,8 @@ func (c *Client) Handler(ui UI) http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/page", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, guard.info()) })
-	for _, pattern := range []string{"GET /v1/databases", "GET /v1/backups", "GET /v1/events", "GET /v1/snapshot", "GET /v1/version", "PUT /v1/database"} {
+	for _, pattern := range []string{"GET /v1/databases", "GET /v1/backups", "GET /v1/events", "GET /v1/snapshot", "GET /v1/version", "PUT /v1/database",
+		"GET " + fleetPath, "POST " + haltPath, "POST " + rollbackPath} {
 		mux.Handle(pattern, proxy)
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

@@ -15,6 +15,9 @@ import (
 type UI struct {
 	// AllowPush enables pushes from the page. Without it a browser can only look and pull.
 	AllowPush bool
+	// Fleet, if set, is shown, too, and with AllowPush can be halted and rolled back: pass the
+	// *fleet.Node that the program has.
+	Fleet Fleet
 }
 
 // headerToken has, in a push from a browser, the token that browserGuard gave out.
@@ -85,6 +88,8 @@ type PageInfo struct {
 	// header Hotswap-Token.
 	Push  bool   `json:"push"`
 	Token string `json:"token,omitempty"`
+	// FleetOnly says that there is a fleet, and no program.
+	FleetOnly bool `json:"fleet_only,omitempty"`
 }
 
 func (g browserGuard) info() PageInfo {
@@ -98,7 +103,7 @@ func (g browserGuard) info() PageInfo {
 func (a *api) servePage(w http.ResponseWriter, r *http.Request, _ *command) error {
 	if !page.Serves(r) {
 		p := badRequest("nothing is served at %s: there are %s", r.URL.Path,
-			"/v1/databases, /v1/backups, /v1/database, /v1/snapshot, /v1/held, /v1/events, /v1/version and /metrics, and for a browser a page at /")
+			"/v1/databases, /v1/backups, /v1/database, /v1/snapshot, /v1/held, /v1/events, /v1/version, /v1/fleet and /metrics, and for a browser a page at /")
 		p.Status = http.StatusNotFound
 		return p
 	}

@@ -26,6 +26,7 @@ type fleetCmd struct {
 	Fetch    fleetFetchCmd    `cmd:"" help:"Fetch a version into a file."`
 	GC       fleetGCCmd       `cmd:"" name:"gc" help:"Remove old versions, and what no version has any more."`
 	Metrics  fleetMetricsCmd  `cmd:"" help:"Serve the figures of the whole fleet for Prometheus."`
+	UI       fleetUICmd       `cmd:"" name:"ui" help:"Show the fleet in a browser."`
 	Key      fleetKeyCmd      `cmd:"" help:"Make a pair of keys, to sign versions and orders with."`
 }
 

@@ -125,18 +125,8 @@ func (c *fleetRollbackCmd) Run(ctx context.Context, stdio *streams) error {
 		return err
 	}
 	defer f.close()
-	o, err := f.order(ctx, v.Channel, false, func(before *rollout.Order, _ bool) (rollout.Order, error) {
-		if before == nil {
-			return rollout.Order{}, nothingOrdered(v.Channel)
-		}
-		o, err := rollout.NewRollback(rand.Text()[:12], v.Number, *before)
-		if err != nil {
-			return o, err
-		}
-		o.By, o.Message = whoami(), c.Message
-		_, err = f.repo.Manifest(ctx, repository.Version{Channel: v.Channel, Number: o.Version})
-		return o, fleetFailure(err)
-	})
+	o, err := f.desk().Rollback(ctx, v.Channel, rand.Text()[:12], v.Number, func(o *rollout.Order) { o.By, o.Message = whoami(), c.Message })
+	err = orderFailure(v.Channel, err)
 	if err != nil {
 		return err
 	}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
-	"fmt"
 
 	"hotswap/internal/engine"
+	"hotswap/internal/orders"
 	"hotswap/internal/records"
 	"hotswap/internal/repository"
 	"hotswap/internal/rollout"
@@ -58,45 +58,29 @@ func (f engineFlags) control(ctx context.Context, sign signFlags) (*control, err
 
 func (f *control) close() { f.engine.Close() }
 
+// desk is where its orders are changed.
+func (f *control) desk() orders.Desk {
+	return orders.Desk{Records: f.recs, Versions: f.repo, Keys: f.keys}
+}
+
 // order writes the order that follows the one there is; it is told whether that is done.
 // Afresh, it takes nothing from that.
-func (f *control) order(ctx context.Context, channel string, afresh bool, next func(before *rollout.Order, done bool) (rollout.Order, error)) (o rollout.Order, err error) {
-	before, entry, err := f.recs.Order(ctx, channel)
-	if err == nil && before != nil {
-		// What is made from it is signed: it must be what somebody who may has ordered.
-		before, err = entry.Sealed.Order(f.keys, channel)
-	}
-	if afresh && entry.Revision != 0 {
-		before, entry.Afresh, err = nil, true, nil
-	}
-	if errors.Is(err, trust.ErrUntrusted) || errors.Is(err, records.ErrDamaged) {
-		return o, (&failure{code: exitBadDatabase, err: err}).
+func (f *control) order(ctx context.Context, channel string, afresh bool, next func(before *rollout.Order, done bool) (rollout.Order, error)) (rollout.Order, error) {
+	o, err := f.desk().Change(ctx, channel, afresh, next)
+	return o, orderFailure(channel, err)
+}
+
+// orderFailure gives an error of a change of an order its exit code.
+func orderFailure(channel string, err error) error {
+	switch {
+	case errors.Is(err, orders.ErrNotBelieved):
+		return (&failure{code: exitBadDatabase, err: err}).
 			withHint("is it a colleague's, name the key with --trust; or order a version without regard to it, with `hotswap fleet rollout --afresh`")
-	}
-	if err != nil {
-		return o, fleetFailure(err)
-	}
-	progress, _, err := f.recs.Progress(ctx, channel)
-	if err != nil {
-		return o, fleetFailure(err)
-	}
-	done := before != nil && progress != nil && progress.Of(*before) && progress.Phase == rollout.Done
-	if o, err = next(before, done); err != nil {
-		return o, err
-	}
-	at, err := f.recs.SetOrder(ctx, o, entry)
-	if errors.Is(err, records.ErrChanged) {
-		return o, failf(exitTryAgain, "somebody else has changed the order of %s at this moment", channel).
+	case errors.Is(err, records.ErrChanged):
+		return failf(exitTryAgain, "somebody else has changed the order of %s at this moment", channel).
 			withHint("see what it is now with `hotswap fleet status %s`", channel)
+	case errors.Is(err, orders.ErrNothing):
+		return nothingOrdered(channel)
 	}
-	if err != nil {
-		return o, fleetFailure(err)
-	}
-	// A collection that has not seen the order may be removing the version.
-	v := repository.Version{Channel: channel, Number: o.Version}
-	if _, err := f.repo.Confirm(ctx, v, records.OrderKey(channel), at.Revision); err != nil {
-		_, undone := f.recs.SetOrder(ctx, o.Halt(), at)
-		return o, fleetFailure(errors.Join(fmt.Errorf("the order is halted: %w", err), undone))
-	}
-	return o, nil
+	return fleetFailure(err)
 }

@@ -45,13 +45,18 @@ func (c *uiCmd) Run(ctx context.Context, stdio *streams) error {
 	if _, err := client.Version(ctx); err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(c.Port))))
+	return servePage(ctx, stdio, c.Port, client.Handler(sockserver.UI{AllowPush: c.AllowPush}))
+}
+
+// servePage serves a page on 127.0.0.1 until the context ends.
+func servePage(ctx context.Context, stdio *streams, port uint16, page http.Handler) error {
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port))))
 	if err != nil {
 		return failf(exitFailed, "serve the page: %v", err).withHint("choose another --port")
 	}
 	secret := rand.Text()
 	server := &http.Server{
-		Handler:           behindSecret(secret, client.Handler(sockserver.UI{AllowPush: c.AllowPush})),
+		Handler:           behindSecret(secret, page),
 		ReadHeaderTimeout: 10 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ErrorLog:          log.New(io.Discard, "", 0),

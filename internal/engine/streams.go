@@ -149,7 +149,7 @@ func (e *Engine) ReadUpTo(ctx context.Context, kv jetstream.KeyValue, revision u
 		return e.addMissed(ctx, kv, keys, all)
 	})
 	maps.DeleteFunc(all, func(_ string, entry jetstream.KeyValueEntry) bool { return entry == nil })
-	if err != nil && ctx.Err() != nil {
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return nil, context.Cause(ctx)
 	}
 	return all, e.Explain("read the bucket "+kv.Bucket(), err)

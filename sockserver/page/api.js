@@ -40,6 +40,12 @@ async function get(name) {
 export const databases = () => get("databases");
 export const version = () => get("version");
 export const settings = () => get("page");
+export const fleet = () => get("fleet");
+
+// changeFleet halts the rollout of a channel, or rolls it back.
+export async function changeFleet(what, channel, token) {
+  await answer(await fetch(address(`fleet/${what}`, { channel }), { method: "POST", headers: { "Hotswap-Token": token } }));
+}
 
 // snapshot is the address of a copy.
 export function snapshot(path, check) {

@@ -153,8 +153,7 @@ func count(channel fleetview.Channel) (byVersion map[uint64]int, sums map[*prome
 		}
 		add(ready, n.Have == o.Version || n.Prepared == o.Version)
 		add(behind, n.Have != o.Version && n.Pinned == 0 && o.Selects(n.Labels))
-		add(failed, n.Failed != nil && n.Failed.Order == o.ID || n.Refused != nil && n.Refused.Order == o.ID ||
-			channel.Progress != nil && channel.Progress.HasFailed(n.Node))
+		add(failed, channel.HasFailed(n))
 	}
 	return byVersion, sums
 }

@@ -1,0 +1,122 @@
+// Package orders changes what is ordered of a channel, so that nobody's change is lost and
+// what is ordered can be had: for the command, and for a program whose page has a fleet.
+package orders
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"hotswap/internal/records"
+	"hotswap/internal/repository"
+	"hotswap/internal/rollout"
+	"hotswap/internal/trust"
+)
+
+// Records is what is read and written: *records.Records.
+type Records interface {
+	Order(ctx context.Context, channel string) (*rollout.Order, records.Entry, error)
+	Progress(ctx context.Context, channel string) (*rollout.Progress, records.Entry, error)
+	SetOrder(ctx context.Context, o rollout.Order, over records.Entry) (records.Entry, error)
+}
+
+// Versions says what is published: *repository.Repository.
+type Versions interface {
+	Manifest(ctx context.Context, v repository.Version) (repository.Published, error)
+	Confirm(ctx context.Context, v repository.Version, key string, revision uint64) (repository.Published, error)
+}
+
+// Desk is where orders are changed.
+type Desk struct {
+	Records  Records
+	Versions Versions
+	// Keys are of those whose orders are believed; none for all.
+	Keys trust.Keys
+}
+
+var (
+	// ErrNotBelieved: the order that there is can't be built upon, since it is damaged, or not
+	// signed by whom is trusted.
+	ErrNotBelieved = errors.New("the order that there is can't be built upon")
+	// ErrNothing: nothing was ordered yet.
+	ErrNothing = errors.New("nothing was rolled out to the channel yet")
+	// ErrSettled: the order is as the change would make it.
+	ErrSettled = errors.New("nothing is to be changed")
+)
+
+// notBelieved is an ErrNotBelieved with the words of its reason.
+type notBelieved struct{ error }
+
+func (n notBelieved) Is(target error) bool { return target == ErrNotBelieved }
+func (n notBelieved) Unwrap() error        { return n.error }
+
+// Change writes the order that follows the one there is; next is told whether that is done.
+// Afresh, it takes nothing from that. Of two who change it at once, one gets
+// records.ErrChanged.
+func (d Desk) Change(ctx context.Context, channel string, afresh bool, next func(before *rollout.Order, done bool) (rollout.Order, error)) (o rollout.Order, err error) {
+	before, entry, err := d.Records.Order(ctx, channel)
+	if err == nil && before != nil {
+		// What is made from it is signed: it must be what somebody who may has ordered.
+		before, err = entry.Sealed.Order(d.Keys, channel)
+	}
+	if afresh && entry.Revision != 0 {
+		before, entry.Afresh, err = nil, true, nil
+	}
+	if errors.Is(err, trust.ErrUntrusted) || errors.Is(err, records.ErrDamaged) {
+		return o, notBelieved{err}
+	}
+	if err != nil {
+		return o, err
+	}
+	progress, _, err := d.Records.Progress(ctx, channel)
+	if err != nil {
+		return o, err
+	}
+	done := before != nil && progress != nil && progress.Of(*before) && progress.Phase == rollout.Done
+	if o, err = next(before, done); err != nil {
+		return o, err
+	}
+	at, err := d.Records.SetOrder(ctx, o, entry)
+	if err != nil {
+		return o, err
+	}
+	// A collection that has not seen the order may be removing the version.
+	v := repository.Version{Channel: channel, Number: o.Version}
+	if _, err := d.Versions.Confirm(ctx, v, records.OrderKey(channel), at.Revision); err != nil {
+		_, undone := d.Records.SetOrder(ctx, o.Halt(), at)
+		return o, errors.Join(fmt.Errorf("the order is halted: %w", err), undone)
+	}
+	return o, nil
+}
+
+// Halt halts the order that there is.
+func (d Desk) Halt(ctx context.Context, channel string) (rollout.Order, error) {
+	return d.Change(ctx, channel, false, func(before *rollout.Order, _ bool) (rollout.Order, error) {
+		switch {
+		case before == nil:
+			return rollout.Order{}, ErrNothing
+		case before.Halted:
+			return *before, fmt.Errorf("%w: %s@%d is halted already", ErrSettled, before.Channel, before.Version)
+		}
+		return before.Halt(), nil
+	})
+}
+
+// Rollback orders to go back to a version, or with 0 to the one before. adjust, if not nil,
+// adds who says so.
+func (d Desk) Rollback(ctx context.Context, channel, id string, version uint64, adjust func(*rollout.Order)) (rollout.Order, error) {
+	return d.Change(ctx, channel, false, func(before *rollout.Order, _ bool) (rollout.Order, error) {
+		if before == nil {
+			return rollout.Order{}, ErrNothing
+		}
+		o, err := rollout.NewRollback(id, version, *before)
+		if err != nil {
+			return o, err
+		}
+		if adjust != nil {
+			adjust(&o)
+		}
+		_, err = d.Versions.Manifest(ctx, repository.Version{Channel: channel, Number: o.Version})
+		return o, err
+	})
+}
