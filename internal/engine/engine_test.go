@@ -96,6 +96,17 @@ func TestEachFailureHasItsWords(t *testing.T) {
 			}
 			return nil
 		}, engine.ErrFull, "hotswap fleet gc --keep N"},
+		{"too many", plain(t, func(*server.Options) {}), func(e *engine.Engine) error {
+			config := jetstream.StreamConfig{Name: "KV_" + engine.NodesBucket, Subjects: []string{"$KV." + engine.NodesBucket + ".>"}, MaxMsgsPerSubject: 1, MaxConsumers: 1}
+			if _, err := e.JetStream().CreateStream(t.Context(), config); err != nil {
+				return err
+			}
+			nodes, err := e.Nodes(t.Context())
+			for i := 0; err == nil && i < 2; i++ {
+				_, err = nodes.WatchAll(t.Context())
+			}
+			return e.Explain("watch", err)
+		}, engine.ErrTooMany, "raise the limit of consumers"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e, err := engine.Connect(t.Context(), engine.Config{URL: test.url, Patience: 200 * time.Millisecond})

@@ -24,6 +24,8 @@ var (
 	ErrNotPermitted = errors.New("the engine's permissions forbid it")
 	// ErrNoJetStream: the server runs without JetStream.
 	ErrNoJetStream = errors.New("the engine has no JetStream")
+	// ErrTooMany: a limit of the stream, or of the account, on how many may watch is reached.
+	ErrTooMany = errors.New("the engine lets no more nodes watch")
 	// ErrFull: a limit of the stream, of the account or of the disk is reached.
 	ErrFull = errors.New("the engine is full")
 )
@@ -76,6 +78,8 @@ func (e *Engine) kind(err error) (hint string, kind error) {
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount),
 		code(err) == codeNotEnabledAccount:
 		return "start it with JetStream: `hotswap fleet serve`, or nats-server -js; and enable it for the account", ErrNoJetStream
+	case strings.Contains(text, "maximum consumers limit"): // whichever of nats.go's two ways it took
+		return "raise the limit of consumers of the stream, or of the account", ErrTooMany
 	case code(err) == codeStorage, code(err) == codeResources, strings.Contains(text, "maximum bytes exceeded"), strings.Contains(text, "no space left"),
 		strings.Contains(text, "resource limits exceeded"), strings.Contains(text, "insufficient storage"):
 		return "remove old versions with `hotswap fleet gc --keep N`, or raise its limit", ErrFull
