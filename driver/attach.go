@@ -34,10 +34,15 @@ func (c *conn) watchAttached() {
 }
 
 // attaching runs what may attach a file, so that the door attributes the file to c. If
-// one is refused because another file is open at its path, the error says so.
+// one is refused because another file is open at its path, the error says so. A text of
+// several statements may attach one, too; if that fails, it is noted whether those before
+// have changed anything.
 func attaching[T any](c *conn, run func() (T, error)) (out T, err error) {
+	before, known := c.cancel.interrupter.changes()
 	scope := door.As(c, func() { out, err = run() })
 	if err != nil {
+		after, _ := c.cancel.interrupter.changes()
+		c.unchanged = known && after == before
 		return out, c.disturbed(scope, err, false)
 	}
 	c.disturbedSince.Store(0)

@@ -70,7 +70,7 @@ func (cl *canceller) interruptUntilEnded() {
 	for repeat := firstRepeat; ; repeat = min(2*repeat, lastRepeat) {
 		cl.mu.Lock()
 		if cl.running {
-			cl.interrupter.interrupt()
+			cl.interrupter.interrupt(nil)
 		}
 		cl.mu.Unlock()
 		select {

@@ -4,6 +4,8 @@ import (
 	"database/sql/driver"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/internal/sqltext"
 )
 
 // conclude ends a call that returned err. One that a forced freeze interrupted gets
@@ -17,8 +19,10 @@ func (c *conn) conclude(err error) error {
 	if !c.wasForced(err) {
 		return err
 	}
+	query := c.queries[c.state.load().calls()%2]
+	several := c.holds == 0 && !c.raw && sqltext.Classify(query).Several
 	c.giveIn()
-	return &forcedError{err}
+	return &forcedError{err: err, several: several}
 }
 
 // wasForced reports, once, whether err comes from a call that a forced freeze interrupted.
@@ -44,7 +48,7 @@ func (c *conn) concludeStep(err error) error {
 	c.mu.Lock()
 	if !c.claim() { // the freeze has it
 		c.mu.Unlock()
-		return &forcedError{err}
+		return &forcedError{err: err}
 	}
 	finish := c.endHolds()
 	c.lost.CompareAndSwap(lostRaw, lostTold) // by the step's error
@@ -54,7 +58,7 @@ func (c *conn) concludeStep(err error) error {
 	if c.db != nil {
 		c.db.signal()
 	}
-	return &forcedError{err}
+	return &forcedError{err: err}
 }
 
 func (c *conn) noteDamage(err error) {
@@ -115,9 +119,9 @@ func (c *conn) kill() (inner *sqlite3.SQLiteConn) {
 	return c.detach() // its close rolls back: https://www.sqlite.org/c3ref/close.html
 }
 
-// interruptByForce interrupts what runs on c, whose owner gets ErrForced. It does not
-// wait, so that no interrupt is pending when the freeze ends, to hit what begins later.
+// interruptByForce interrupts what runs on c, whose owner gets ErrForced, unless that is a
+// function in Raw. It does not wait, so that no interrupt is pending when the freeze ends,
+// to hit what begins later.
 func (c *conn) interruptByForce() {
-	c.interrupted.Store(true)
-	c.cancel.interrupter.interrupt()
+	c.cancel.interrupter.interrupt(&c.interrupted)
 }

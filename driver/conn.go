@@ -84,6 +84,9 @@ type conn struct {
 	// executes is set while a call waits at the gate whose text will run in any case, unlike
 	// one that is prepared, or whose Rows may never be stepped. Its user's.
 	executes bool
+	// unchanged says that the latest text to fail of those that are run by attaching has
+	// changed no row. Its user's.
+	unchanged bool
 	// savepoints are those open in the transaction, or the lost one; see
 	// noteSavepoints. Its user's.
 	savepoints []string

@@ -41,7 +41,7 @@ const busyRace = time.Second
 // retried now that this is over.
 func (c *conn) sitOut(ctx context.Context, query string) bool {
 	o := c.overwriting()
-	if o == nil {
+	if o == nil || c.drv.visits {
 		return false
 	}
 	if o.over() {

@@ -26,6 +26,7 @@ type Driver struct {
 	interceptor sqlmw.Interceptor
 	external    ExternalReplace
 	alone       bool // as by WithPeers(false)
+	visits      bool // see OpenPlain
 }
 
 // Option is a setting of [New].

@@ -11,7 +11,9 @@ import (
 
 var (
 	// ErrForced is returned to the owners of interrupted calls, Rows and transactions:
-	// nothing of the transaction remains, and it may be run again. Two things interrupt
+	// nothing of the transaction remains, and it may be run again. (Of a text of several
+	// statements that was in none, those before the interrupted one are done, each by
+	// itself.) Two things interrupt
 	// them: a forced swap, at its timeout (FreezeOptions.Force), and, when something
 	// else has put another file at the database's path, the move of all connections to
 	// that file (AdoptReplaced), which gives work in progress on the old one 5 s to
@@ -50,7 +52,17 @@ func (e *HeldError) Error() string {
 }
 
 // forcedError is SQLite's error from a call that a forced freeze interrupted.
-type forcedError struct{ err error }
+type forcedError struct {
+	err     error
+	several bool // statements in the call's text, and no transaction around them
+}
 
-func (e *forcedError) Error() string   { return ErrForced.Error() + ": " + e.err.Error() }
+func (e *forcedError) Error() string {
+	text := ErrForced.Error()
+	if e.several {
+		text += " from the statement on that was interrupted, since those before it in its text may be committed"
+	}
+	return text + ": " + e.err.Error()
+}
+
 func (e *forcedError) Unwrap() []error { return []error{ErrForced, e.err} }

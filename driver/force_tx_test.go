@@ -6,7 +6,6 @@ import (
 	sqldriver "database/sql/driver"
 	"errors"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -102,16 +101,10 @@ func TestAForcedFreezeTakesTheTransactionWithTheCallThatItInterrupts(t *testing.
 			_, err = s.Exec()
 			return err
 		},
-		"Raw": func(c *sql.Conn, _ func(string) error) error {
-			return driver.Raw(c, func(c *sqlite3.SQLiteConn) error { _, err := c.Exec(endless, nil); return err })
-		},
-		"Raw that keeps the error": func(c *sql.Conn, _ func(string) error) error {
-			return driver.Raw(c, func(c *sqlite3.SQLiteConn) error { c.Exec(endless, nil); return nil })
-		},
 	}
 	for how, begin := range begins {
 		for way, do := range ways {
-			if how == "Tx" && (way == "query" || way == "prepared" || strings.HasPrefix(way, "Raw")) {
+			if how == "Tx" && (way == "query" || way == "prepared") {
 				continue // those take the connection, which the Tx has
 			}
 			t.Run(how+"/"+way, func(t *testing.T) {

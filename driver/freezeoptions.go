@@ -17,7 +17,7 @@ type FreezeOptions struct {
 	MaxPause time.Duration
 	// Force, at the timeout, interrupts running calls, closes Rows and rolls
 	// transactions back; their owners get ErrForced. The program's own SQL functions
-	// can't be interrupted.
+	// can't be interrupted, and functions in Raw are not.
 	Force bool
 	// Peers makes the freeze span the other processes that have the file open through
 	// this driver (see [WithPeers]): they drain in the same attempts, and their

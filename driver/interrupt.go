@@ -2,6 +2,7 @@ package driver
 
 import (
 	"sync"
+	"sync/atomic"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
@@ -14,6 +15,7 @@ type interrupter struct {
 	mu     sync.RWMutex // held while handle is used; a leaf
 	handle interrupt.Handle
 	known  bool       // handle is of an open connection
+	shut   bool       // nothing is interrupted; see shield
 	step   sync.Mutex // held by a step of Rows if the connection has no mutex of SQLite's (_mutex=no)
 }
 
@@ -33,14 +35,45 @@ func (i *interrupter) clear() {
 }
 
 // interrupt makes what runs on the connection return SQLITE_INTERRUPT, without waiting
-// for that. It has no effect between two steps of a call, so callers repeat it until the
-// call ends. Any goroutine may call it.
-func (i *interrupter) interrupt() {
+// for that, and first sets mark, if it is not nil. It has no effect between two steps of a
+// call, so callers repeat it until the call ends. Any goroutine may call it.
+func (i *interrupter) interrupt(mark *atomic.Bool) {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
+	if i.shut {
+		return
+	}
+	if mark != nil {
+		mark.Store(true)
+	}
 	if i.known {
 		i.handle.Interrupt()
 	}
+}
+
+// shield keeps interrupts from the connection until unshield. It reports whether one
+// that came before is still to take effect, as it will for as long as a statement is
+// active (https://www.sqlite.org/c3ref/interrupt.html).
+func (i *interrupter) shield() (pending bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.shut = true
+	return i.known && i.handle.Interrupted()
+}
+
+// changes is how many rows the connection has changed; ok is false if that can't be told.
+// Its user calls it.
+func (i *interrupter) changes() (n int, ok bool) {
+	if !i.known {
+		return 0, false
+	}
+	return i.handle.Changes(), true
+}
+
+func (i *interrupter) unshield() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.shut = false
 }
 
 // awaitStep returns when no step runs on the connection, including steps of open Rows,

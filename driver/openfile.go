@@ -65,12 +65,15 @@ func (c fileConnector) Connect(ctx context.Context) (driver.Conn, error) {
 
 func (c fileConnector) Driver() driver.Driver { return &c.drv }
 
-// OpenPlain opens the database without hooks, behind the gate.
+// OpenPlain opens the database without hooks, behind the gate. Its connections are those
+// of a visit, for whose end they must not wait.
 func (d insider) OpenPlain(params ...string) *sql.DB {
 	// The path is not one of the database's names, which would pin it there if a
 	// symlink is repointed meanwhile.
 	d.keep()
-	c := &connector{drv: New(), dsn: dsn.Parse(dbpath.URI(d.Path(), params...)), db: d.Database, release: sync.OnceFunc(d.release)}
+	drv := New()
+	drv.visits = true
+	c := &connector{drv: drv, dsn: dsn.Parse(dbpath.URI(d.Path(), params...)), db: d.Database, release: sync.OnceFunc(d.release)}
 	c.outer = (*baseConnector)(c)
 	return sql.OpenDB(c)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -17,11 +18,14 @@ import (
 // and what fn registers on it is lost when a swap reopens it (see [WithConnectHook]).
 // Raw works through an interceptor, which does not see it; through other drivers around
 // this one, such as those that trace or log; and on connections of the pools that are
-// passed to a push's Prepare and Validate. It returns fn's error, which wraps ErrForced if
-// a forced freeze interrupted what fn did, or its own if c is not a connection of this
-// driver. If fn does not return the error of what was interrupted, and the transaction in
-// which it was called has ended meanwhile, Raw returns ErrForced, too: SQLite rolls a
-// transaction back when it interrupts a write.
+// passed to a push's Prepare and Validate. It returns fn's error, or its own if c is not a
+// connection of this driver.
+//
+// A forced freeze does not interrupt fn: SQLite rolls a transaction back when a write is
+// interrupted, and only fn knows what of its work was in that one. The freeze fails if fn
+// does not return in time. A transaction that stays open when fn returns is taken like any
+// other: then Raw returns ErrForced without calling fn, until the transaction is ended by
+// ROLLBACK or COMMIT as text ([sql.Conn.ExecContext]), or c is closed.
 func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 	return c.Raw(func(dc any) error {
 		if own, ok := dc.(*ownConn); ok {
@@ -36,23 +40,22 @@ func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 			}
 		}
 		if err := base.enter(context.Background(), rawCall); err != nil {
+			if errors.Is(err, ErrForced) {
+				err = fmt.Errorf("%w; end the transaction with ROLLBACK as text, by sql.Conn.ExecContext, or close the sql.Conn", err)
+			}
 			return err
 		}
 		defer base.exit()
-		in := base.inTransaction()
+		defer base.cancel.interrupter.unshield()
+		if base.cancel.interrupter.shield() {
+			base.cancel.interrupter.unshield()
+			return base.conclude(sqlite3.Error{Code: sqlite3.ErrInterrupt})
+		}
 		var err error
 		door.As(base, func() { err = fn(base.inner) })
-		forced := base.isForced(err)
-		if in && !forced && !base.inTransaction() && base.interrupted.Load() {
-			// The interrupt has rolled it back, and fn has kept the error to itself.
-			forced, err = true, sqlite3.Error{Code: sqlite3.ErrInterrupt}
-		}
-		base.raw = base.inTransaction() || in && forced // SQLite may have rolled it back: it is lost
-		base.control.begin.close()                      // fn may have attached a file
+		base.raw = base.inTransaction()
+		base.control.begin.close() // fn may have attached a file
 		base.watchAttached()
-		if forced {
-			return base.conclude(err)
-		}
 		return err
 	})
 }

@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -16,9 +17,9 @@ import (
 // awaitRetry reports whether a call that returned err is to be retried, after waiting
 // for the end of the overwriting that was in its way, or for the connections to move to
 // the file now at the path. Within a transaction SQLite decides: a write of one that
-// has read what was there before fails for good. A text of several statements is not
-// retried, since the first may have been done. The call is over, except for the rows
-// whose first step it is.
+// has read what was there before fails for good. A text of several statements is retried
+// only if none of them has been done. The call is over, except for the rows whose first
+// step it is.
 func (c *conn) awaitRetry(ctx context.Context, query string, err error, rows *rows) bool {
 	var refused *refusedError
 	if errors.As(err, &refused) {
@@ -28,7 +29,7 @@ func (c *conn) awaitRetry(ctx context.Context, query string, err error, rows *ro
 	if !errors.As(err, &se) || se.Code != sqlite3.ErrBusy && !leavesFile(se) {
 		return false
 	}
-	if sqltext.Classify(query).Several {
+	if sqltext.Classify(query).Several && (rows != nil || !c.unchanged || !onlyChanges(query)) {
 		return false
 	}
 	if se.ExtendedCode == noFile {
@@ -38,6 +39,14 @@ func (c *conn) awaitRetry(ctx context.Context, query string, err error, rows *ro
 		return c.db != nil && rows == nil && !c.transacting(rows) && c.leaves(ctx)
 	}
 	return c.repeatable(rows, se) && c.sitOut(ctx, query)
+}
+
+// onlyChanges reports whether each statement of a text inserts, updates or deletes rows, so
+// that it has done nothing if it has changed none.
+func onlyChanges(query string) bool {
+	return !slices.ContainsFunc(sqltext.Statements(query), func(st sqltext.Statement) bool {
+		return sqltext.Classify(st.Text).First&sqltext.Changes == 0
+	})
 }
 
 // awaitFiles waits until c's own file and all its managed ones are there.

@@ -59,6 +59,7 @@ func TestWhatMeetsAnOverwritingWaitsForItsEnd(t *testing.T) {
 		after  string
 	}{
 		"a deferred transaction that has read nothing": {[]string{"BEGIN"}, "INSERT INTO t (v) VALUES ('x')", "COMMIT"},
+		"the same, and a text of several":              {[]string{"BEGIN"}, "INSERT INTO t (v) VALUES ('x'); UPDATE t SET v = 'y'", "COMMIT"},
 		"a savepoint that has read nothing":            {[]string{"SAVEPOINT s"}, "INSERT INTO t (v) VALUES ('x')", "RELEASE s"},
 		"two PRAGMAs in one text":                      {nil, "PRAGMA user_version=1; PRAGMA application_id=2", ""},
 		"a PRAGMA that writes":                         {nil, "PRAGMA user_version=1", ""},
@@ -84,6 +85,33 @@ func TestWhatMeetsAnOverwritingWaitsForItsEnd(t *testing.T) {
 				mustExec(t, conn, c.after)
 			}
 		})
+	}
+}
+
+// TestATextOfSeveralThatMayHaveDoneSomethingIsNotRunAgain: its first statement would fail.
+func TestATextOfSeveralThatMayHaveDoneSomethingIsNotRunAgain(t *testing.T) {
+	db, d := open(t, "&_busy_timeout=0", 1)
+	texts := map[string]*sql.Conn{"INSERT INTO own.o VALUES (1)": nil, "CREATE TABLE own.p (v)": nil}
+	for text := range texts {
+		texts[text] = connect(t, db)
+		mustExec(t, texts[text], "ATTACH ':memory:' AS own")
+		mustExec(t, texts[text], "CREATE TABLE own.o (v)")
+		mustExec(t, texts[text], "BEGIN")
+	}
+	f := mustFreeze(t, d, inside.Extend(driver.FreezeOptions{MaxPause: time.Millisecond}, inside.FreezeOptions{WritesOnly: true}))
+	defer f.Thaw()
+	writer, err := sql.Open("sqlite3", d.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	mustExec(t, connect(t, writer), "BEGIN IMMEDIATE")
+	for text, conn := range texts {
+		var se sqlite3.Error
+		if _, err := conn.ExecContext(t.Context(), text+"; INSERT INTO t (v) VALUES ('x')"); !errors.As(err, &se) || se.Code != sqlite3.ErrBusy {
+			t.Errorf("%s: %v", text, err)
+		}
+		mustExec(t, conn, "ROLLBACK")
 	}
 }
 

@@ -22,7 +22,7 @@ func (t *tx) Commit() error {
 	}
 	if err != nil {
 		if c.wasForced(err) {
-			err = &forcedError{err}
+			err = &forcedError{err: err}
 		}
 		t.rollback()
 	}

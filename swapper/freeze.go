@@ -176,7 +176,7 @@ func (p *push) freezeFailed(err error) error {
 		held.Waited = p.waited() // by the whole push
 		p.report.Attempts, p.report.Holders = held.Attempts, held.Holders
 		f := &failure{cause: held, kinds: []error{ErrBusy},
-			hint: "try again, or wait longer with --timeout",
+			hint: "try again, or wait longer with --timeout; a function in driver.Raw, or one of the program's own SQL functions, is not ended by force",
 			// With a rollback journal a reader keeps SQLite from the commit, too.
 			inPlace: p.wal}
 		if !p.opts.Force {

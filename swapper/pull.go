@@ -22,7 +22,7 @@ import (
 // go on. It first copies the database, under one read transaction, to a file beside it,
 // which takes its size on that disk, and then sends that file: a slow dst holds nothing
 // up. In WAL mode writers don't wait; with a rollback journal they wait while it copies,
-// up to their busy timeout. On Linux it is copied as the file system copies a file;
+// whatever their busy timeout. On Linux it is copied as the file system copies a file;
 // elsewhere, and where that can't be, by SQLite's backup API.
 //
 // If the database's file was removed, or something that is not a database was put at its

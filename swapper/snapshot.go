@@ -22,7 +22,12 @@ const stepBytes = 4 << 20
 
 // reading runs fn within a read transaction of a connection of the driver's, which has
 // begun: it waits at the gate like any call, and a swap waits for it.
+//
+// With a rollback journal nobody can commit meanwhile: calls that find the database locked
+// wait for the end, whatever their busy timeout.
 func (p *pull) reading(ctx context.Context, fn func(*sqlite3.SQLiteConn) error) error {
+	ended := inside.Of(p.db).Visit()
+	defer ended()
 	began := time.Now()
 	pool := inside.Of(p.db).OpenPlain("mode=rw", fmt.Sprintf("_busy_timeout=%d", exclusiveLook.Milliseconds()))
 	defer pool.Close()
@@ -42,6 +47,11 @@ func (p *pull) reading(ctx context.Context, fn func(*sqlite3.SQLiteConn) error) 
 		defer func() { err = errors.Join(err, endRead(src)) }()
 		if _, err := queryInt(src, "SELECT count(*) FROM sqlite_schema"); err != nil {
 			return err // the read that begins the transaction's snapshot
+		}
+		if mode, err := queryText(src, "PRAGMA main.journal_mode"); err != nil {
+			return err
+		} else if mode == "wal" {
+			ended()
 		}
 		return fn(src)
 	})

@@ -3,9 +3,12 @@ package swapper_test
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"io"
 	"strings"
 	"testing"
 
+	"hotswap/internal/statetag"
 	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
@@ -62,6 +65,39 @@ func TestAPushIsNotInTheWayOfAProgramThatIsAlone(t *testing.T) {
 				stop()
 			})
 		}
+	}
+}
+
+// TestReadingTheLiveDatabaseFailsNoWrite, although nobody can commit meanwhile: for a tag, a
+// pull, and what a push from another machine is compared with.
+func TestReadingTheLiveDatabaseFailsNoWrite(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir(), "&_busy_timeout=0&_journal=DELETE")
+	s.exec("CREATE TABLE large AS SELECT zeroblob(20000000) AS b")
+	s.pool.SetMaxOpenConns(1)
+	data := source(t, "new")
+	for name, read := range map[string]func() error{
+		"tag": func() error {
+			_, err := s.push(data, swapper.PushOptions{IfMatch: strings.Repeat("0", statetag.Length)})
+			if !errors.Is(err, swapper.ErrChanged) {
+				return err
+			}
+			return nil
+		},
+		"pull": func() error {
+			_, err := swapper.Pull(context.Background(), s.db, io.Discard, swapper.PullOptions{})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stop := testenv.Loop(t, 1, func() error { _, err := s.pool.Exec("INSERT INTO items (stamp) VALUES (1)"); return err })
+			for range 5 {
+				if err := read(); err != nil {
+					t.Error(err)
+				}
+			}
+			stop()
+		})
 	}
 }
 

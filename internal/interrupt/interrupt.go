@@ -12,6 +12,8 @@ package interrupt
 typedef struct sqlite3 sqlite3;
 typedef struct sqlite3_mutex sqlite3_mutex;
 extern void sqlite3_interrupt(sqlite3 *) __attribute__((weak));
+extern int sqlite3_is_interrupted(sqlite3 *) __attribute__((weak)); // since 3.41.0
+extern int sqlite3_total_changes(sqlite3 *) __attribute__((weak));
 extern sqlite3_mutex *sqlite3_db_mutex(sqlite3 *) __attribute__((weak));
 extern void sqlite3_mutex_enter(sqlite3_mutex *) __attribute__((weak));
 extern void sqlite3_mutex_leave(sqlite3_mutex *) __attribute__((weak));
@@ -21,6 +23,8 @@ static void hotswap_await_step(void *db) {
 	sqlite3_mutex_enter(m); // does nothing without a mutex
 	sqlite3_mutex_leave(m);
 }
+
+static int hotswap_interrupted(void *db) { return sqlite3_is_interrupted && sqlite3_is_interrupted(db); }
 */
 import "C"
 
@@ -50,6 +54,15 @@ func Of(c *sqlite3.SQLiteConn) (h Handle, ok bool) {
 // wait for that, and has no effect between two steps
 // (https://www.sqlite.org/c3ref/interrupt.html).
 func (h Handle) Interrupt() { C.sqlite3_interrupt((*C.sqlite3)(h.db)) }
+
+// Interrupted reports whether an interrupt is to take effect that came while a statement
+// was active (https://www.sqlite.org/c3ref/interrupt.html); false with SQLite before 3.41.0,
+// which can't say.
+func (h Handle) Interrupted() bool { return C.hotswap_interrupted(h.db) != 0 }
+
+// Changes is how many rows all statements of the connection have changed, those changed by
+// triggers and foreign keys among them (https://www.sqlite.org/c3ref/total_changes.html).
+func (h Handle) Changes() int { return int(C.sqlite3_total_changes((*C.sqlite3)(h.db))) }
 
 // AwaitStep returns when the step that runs on the connection has ended, which a user's
 // SQL function may delay for ever. For a connection that was opened without a mutex
