@@ -48,7 +48,7 @@ func TestAPublisherThatDiesAnywhereLeavesNothing(t *testing.T) {
 	w := newWorld(t)
 	path := w.database(4096, 1<<20)
 	w.publish("catalog", path, PublishOptions{})
-	before, err := w.repo.chunks.Info(t.Context())
+	before, err := w.repo.stream.Info(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestAPublisherThatDiesAnywhereLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := w.gc(1)
-	after, err := w.repo.chunks.Info(t.Context())
+	after, err := w.repo.stream.Info(t.Context())
 	if err != nil || after.State.Msgs != before.State.Msgs {
 		t.Errorf("%d chunks are left, and there were %d: %+v, %v", after.State.Msgs, before.State.Msgs, done, err)
 	}

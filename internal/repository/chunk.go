@@ -16,8 +16,21 @@ var ErrChunk = errors.New("a chunk can't be had")
 // mostChunk is how many bytes a chunk may have, so that it fits into a message of 1 MiB.
 const mostChunk = 512 << 10
 
-// put writes a chunk, and returns when the engine has it.
-func (r *Repository) put(ctx context.Context, n name, chunk []byte) error {
+// chunks are where the chunks of a version are. dir is the directory in object storage, and
+// "" on the engine.
+type chunks interface {
+	// put writes a chunk, and returns when it is kept.
+	put(ctx context.Context, dir string, n name, chunk []byte) error
+	// get reads a chunk, which is what its name says.
+	get(ctx context.Context, dir string, n name) ([]byte, error)
+	// missing counts the chunks of a version that are not there.
+	missing(ctx context.Context, x index, parts []name) (int, error)
+}
+
+// streamed are the chunks on the engine.
+type streamed struct{ *Repository }
+
+func (r streamed) put(ctx context.Context, _ string, n name, chunk []byte) error {
 	err := r.engine.Retry(ctx, func(ctx context.Context) error {
 		_, err := r.engine.JetStream().Publish(ctx, engine.ChunkSubject(n.String()), chunk)
 		return err
@@ -25,13 +38,13 @@ func (r *Repository) put(ctx context.Context, n name, chunk []byte) error {
 	return r.engine.Explain("publish", ended(ctx, err))
 }
 
-// get reads a chunk. Any server may answer, and one that is behind may not have it yet, or
-// have it damaged: then the leader is asked.
-func (r *Repository) get(ctx context.Context, n name) ([]byte, error) {
+// get asks any server, and one that is behind may not have it yet, or have it damaged: then
+// the leader is asked.
+func (r streamed) get(ctx context.Context, _ string, n name) ([]byte, error) {
 	subject := engine.ChunkSubject(n.String())
 	var data []byte
 	err := r.engine.Retry(ctx, func(ctx context.Context) error {
-		message, err := r.chunks.GetLastMsgForSubject(ctx, subject)
+		message, err := r.stream.GetLastMsgForSubject(ctx, subject)
 		if err == nil {
 			data = message.Data
 		}
@@ -67,15 +80,41 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
+// missing asks the leader.
+func (r streamed) missing(ctx context.Context, x index, parts []name) (missing int, err error) {
+	var info *jetstream.StreamInfo
+	err = r.engine.Retry(ctx, func(ctx context.Context) (err error) {
+		info, err = r.stream.Info(ctx, jetstream.WithSubjectFilter(engine.ChunkSubjects))
+		return err
+	})
+	if err != nil {
+		return 0, r.engine.Explain("look for the chunks", ended(ctx, err))
+	}
+	for n := range namesOf(x, parts) {
+		if info.State.Subjects[engine.ChunkSubject(n.String())] == 0 {
+			missing++
+		}
+	}
+	return missing, nil
+}
+
+// chunksOf are those of a version.
+func (r *Repository) chunksOf(ctx context.Context, m Manifest) (chunks, error) {
+	if m.Objects == nil {
+		return streamed{r}, nil
+	}
+	return r.bucket(ctx, m.Objects.URL)
+}
+
 // readIndex reads the index of a version.
-func (r *Repository) readIndex(ctx context.Context, m Manifest) (x index, err error) {
+func readIndex(ctx context.Context, from chunks, m Manifest) (x index, err error) {
 	var compressed []byte
 	for _, text := range m.Index {
 		n, err := parseName(text)
 		if err != nil {
 			return x, err
 		}
-		chunk, err := r.get(ctx, n)
+		chunk, err := from.get(ctx, m.dir(), n)
 		if err != nil {
 			return x, fmt.Errorf("the index of %s: %w", m.Version, err)
 		}
@@ -84,14 +123,17 @@ func (r *Repository) readIndex(ctx context.Context, m Manifest) (x index, err er
 	if x, err = parseIndex(compressed, m.layout().Extents(m.Size), m.Extent); err != nil {
 		return x, fmt.Errorf("%s: %w", m.Version, err)
 	}
+	if len(x.dirs) > 0 != (m.Objects != nil) {
+		return x, fmt.Errorf("%s: %w: its chunks are not where its manifest says", m.Version, ErrIndex)
+	}
 	return x, nil
 }
 
 // readDigests reads the digests of all extents.
-func (r *Repository) readDigests(ctx context.Context, x index) ([]digest, error) {
+func readDigests(ctx context.Context, from chunks, x index) ([]digest, error) {
 	digests := make([]digest, 0, x.extents)
 	for b := range x.blocks {
-		part, err := r.readBlock(ctx, x, b)
+		part, err := readBlock(ctx, from, x, b)
 		if err != nil {
 			return nil, err
 		}
@@ -101,8 +143,8 @@ func (r *Repository) readDigests(ctx context.Context, x index) ([]digest, error)
 }
 
 // readBlock reads those of one block.
-func (r *Repository) readBlock(ctx context.Context, x index, b int) ([]digest, error) {
-	chunk, err := r.get(ctx, x.blocks[b])
+func readBlock(ctx context.Context, from chunks, x index, b int) ([]digest, error) {
+	chunk, err := from.get(ctx, x.in(x.blocks[b]), x.blocks[b].name)
 	if err != nil {
 		return nil, fmt.Errorf("the digests: %w", err)
 	}

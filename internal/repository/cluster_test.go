@@ -19,7 +19,7 @@ func TestAServerDiesInTheMidstOfPublishing(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := &world{t: t, repo: repo, rng: newRand(), dir: t.TempDir()}
-	info, err := repo.chunks.Info(t.Context())
+	info, err := repo.stream.Info(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

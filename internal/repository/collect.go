@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -59,9 +58,10 @@ func (r *Repository) GC(ctx context.Context, opts GCOptions) (done Collected, er
 }
 
 type collection struct {
-	r    *Repository
-	opts GCOptions
-	done Collected
+	r       *Repository
+	opts    GCOptions
+	done    Collected
+	objects []object // that there were before the mark
 }
 
 func (g *collection) at(step string) {
@@ -83,6 +83,9 @@ func (g *collection) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := g.listObjects(ctx, entries); err != nil {
+		return err
+	}
 	g.at("noted")
 	if entries, err = g.mark(ctx, entries); err != nil {
 		return err
@@ -97,7 +100,10 @@ func (g *collection) run(ctx context.Context) error {
 		return err
 	}
 	g.at("decided")
-	return g.sweep(ctx, named, last)
+	if err := g.sweep(ctx, named.chunks, last); err != nil {
+		return err
+	}
+	return g.sweepObjects(ctx, named.objects)
 }
 
 // retire marks what nobody needs. Versions that can't be read are left alone, and keep
@@ -155,7 +161,7 @@ func (g *collection) swap(ctx context.Context, e versionEntry, to State) (bool, 
 func (g *collection) lastSequence(ctx context.Context) (uint64, error) {
 	var info *jetstream.StreamInfo
 	err := g.r.engine.Retry(ctx, func(ctx context.Context) (err error) {
-		info, err = g.r.chunks.Info(ctx)
+		info, err = g.r.stream.Info(ctx)
 		return err
 	})
 	if err != nil {
@@ -240,46 +246,4 @@ func (g *collection) delete(ctx context.Context, e versionEntry) (bool, error) {
 		return false, nil
 	}
 	return err == nil, g.r.engine.Explain("remove "+e.version.String(), err)
-}
-
-// named are the chunks that the versions name. An index that can't be read ends the
-// collection: nobody knows what it names.
-func (g *collection) named(ctx context.Context, versions []versionEntry) (map[name]bool, error) {
-	all := map[name]bool{}
-	for _, e := range versions {
-		names, err := g.namesOf(ctx, e)
-		if err != nil && g.removed(ctx, e) { // by another collection, which may have removed the index
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%w: no chunk is removed as long as %s is there", err, e.version)
-		}
-		maps.Copy(all, names)
-	}
-	return all, nil
-}
-
-// namesOf are the chunks that one version names.
-func (g *collection) namesOf(ctx context.Context, e versionEntry) (map[name]bool, error) {
-	m, err := parseManifest(e.record.Manifest, e.version)
-	if err != nil {
-		return nil, err
-	}
-	x, err := g.r.readIndex(ctx, m)
-	if err != nil {
-		return nil, err
-	}
-	parts := make([]name, len(m.Index))
-	for i, text := range m.Index {
-		if parts[i], err = parseName(text); err != nil {
-			return nil, err
-		}
-	}
-	return namesOf(x, parts), nil
-}
-
-// removed reports whether a version is no longer there.
-func (g *collection) removed(ctx context.Context, e versionEntry) bool {
-	_, err := g.r.fleet.Get(ctx, e.version.key())
-	return errors.Is(err, jetstream.ErrKeyNotFound)
 }

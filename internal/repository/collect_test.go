@@ -15,32 +15,33 @@ func (w *world) gc(keep int) Collected {
 }
 
 func TestACollectionRemovesWhatNoVersionNames(t *testing.T) {
-	w := newWorld(t)
-	path := w.database(4096, 2<<20)
-	var all []Publication
-	for range 4 {
-		all = append(all, w.publish("catalog", path, PublishOptions{}))
-		w.change(path, 30)
-	}
-	pinned := all[1].Version
-	if _, err := w.repo.fleet.PutString(t.Context(), "pin.catalog.web-1", `{"text":{"version":2}}`); err != nil {
-		t.Fatal(err)
-	}
-	done := w.gc(1)
-	if len(done.Retired) != 2 || done.Retired[0].Number != 1 || done.Retired[1].Number != 3 || done.Chunks == 0 || done.Bytes == 0 {
-		t.Errorf("collected %+v", done)
-	}
-	for _, p := range all {
-		got, err := w.repo.Manifest(t.Context(), p.Version)
-		if kept := p.Number == 4 || p.Version == pinned; kept != (err == nil) {
-			t.Errorf("%s: %v", p.Version, err)
-		} else if err == nil {
-			w.fetch(w.repo, got)
-		} else if !errors.Is(err, ErrNotPublished) {
-			t.Errorf("%s: %v", p.Version, err)
+	onEach(t, func(t *testing.T, w *world) {
+		path := w.database(4096, 2<<20)
+		var all []Publication
+		for range 4 {
+			all = append(all, w.publish("catalog", path, PublishOptions{}))
+			w.change(path, 30)
 		}
-	}
-	if again := w.gc(1); again.Chunks != 0 || len(again.Retired) != 0 || again.Kept != done.Kept {
-		t.Errorf("a second collection: %+v after %+v", again, done)
-	}
+		pinned := all[1].Version
+		if _, err := w.repo.fleet.PutString(t.Context(), "pin.catalog.web-1", `{"text":{"version":2}}`); err != nil {
+			t.Fatal(err)
+		}
+		done := w.gc(1)
+		if len(done.Retired) != 2 || done.Retired[0].Number != 1 || done.Retired[1].Number != 3 || done.Chunks == 0 || done.Bytes == 0 {
+			t.Errorf("collected %+v", done)
+		}
+		for _, p := range all {
+			got, err := w.repo.Manifest(t.Context(), p.Version)
+			if kept := p.Number == 4 || p.Version == pinned; kept != (err == nil) {
+				t.Errorf("%s: %v", p.Version, err)
+			} else if err == nil {
+				w.fetch(w.repo, got)
+			} else if !errors.Is(err, ErrNotPublished) {
+				t.Errorf("%s: %v", p.Version, err)
+			}
+		}
+		if again := w.gc(1); again.Chunks != 0 || len(again.Retired) != 0 || again.Kept != done.Kept {
+			t.Errorf("a second collection: %+v after %+v", again, done)
+		}
+	})
 }

@@ -18,7 +18,7 @@ func TestADamagedChunkIsRefused(t *testing.T) {
 	w := newWorld(t)
 	path := w.database(4096, 1<<20)
 	p := w.publish("catalog", path, PublishOptions{})
-	x, err := w.repo.readIndex(t.Context(), p.Manifest)
+	x, err := readIndex(t.Context(), streamed{w.repo}, p.Manifest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,16 +56,16 @@ func TestAMissingChunk(t *testing.T) {
 	w := newWorld(t)
 	path := w.database(4096, 1<<20)
 	p := w.publish("catalog", path, PublishOptions{})
-	x, err := w.repo.readIndex(t.Context(), p.Manifest)
+	x, err := readIndex(t.Context(), streamed{w.repo}, p.Manifest)
 	if err != nil {
 		t.Fatal(err)
 	}
 	lost := engine.ChunkSubject(x.packs[0].name.String())
-	message, err := w.repo.chunks.GetLastMsgForSubject(t.Context(), lost)
+	message, err := w.repo.stream.GetLastMsgForSubject(t.Context(), lost)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.repo.chunks.DeleteMsg(t.Context(), message.Sequence); err != nil {
+	if err := w.repo.stream.DeleteMsg(t.Context(), message.Sequence); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := w.tryFetch(w.repo, p.Published); !errors.Is(err, ErrChunk) || !strings.Contains(err.Error(), "is not there") {

@@ -36,15 +36,19 @@ const atOnce = 16
 // has the manifest's SHA-256. What have has of it is not fetched. It does not sync dst.
 // progress may be nil; it is called by one goroutine at a time, at last with all.
 func (r *Repository) Fetch(ctx context.Context, p Published, dst *os.File, have []Local, progress func(Fetched)) error {
-	f := &fetching{r: r, m: p.Manifest, dst: dst, progress: progress}
-	if err := f.run(ctx, have); err != nil {
+	from, err := r.chunksOf(ctx, p.Manifest)
+	f := &fetching{from: from, m: p.Manifest, dst: dst, progress: progress}
+	if err == nil {
+		err = f.run(ctx, have)
+	}
+	if err != nil {
 		return fmt.Errorf("fetch %s: %w", p.Version, ended(ctx, err))
 	}
 	return nil
 }
 
 type fetching struct {
-	r        *Repository
+	from     chunks
 	m        Manifest
 	dst      *os.File
 	progress func(Fetched)
@@ -61,7 +65,7 @@ type fetching struct {
 }
 
 func (f *fetching) run(ctx context.Context, have []Local) (err error) {
-	if f.index, err = f.r.readIndex(ctx, f.m); err != nil {
+	if f.index, err = readIndex(ctx, f.from, f.m); err != nil {
 		return err
 	}
 	if err := f.dst.Truncate(f.m.Size); err != nil {
@@ -101,8 +105,8 @@ func (f *fetching) take(ctx context.Context, l Local) error {
 	for b := range blocksOf(len(own)) {
 		from, to := b*blockExtents, min((b+1)*blockExtents, len(own))
 		equal := own[from:to]
-		if nameOf(block(own, b)) != f.index.blocks[b] {
-			if equal, err = f.r.readBlock(ctx, f.index, b); err != nil {
+		if nameOf(block(own, b)) != f.index.blocks[b].name {
+			if equal, err = readBlock(ctx, f.from, f.index, b); err != nil {
 				return err
 			}
 			f.bytes.Add(int64(len(equal) * len(digest{})))
@@ -205,15 +209,15 @@ func (f *fetching) fetch(ctx context.Context) error {
 
 // place fetches a pack, and writes the extents that are wanted.
 func (f *fetching) place(ctx context.Context, w *wanted, buf []byte) error {
-	ref := f.index.packs[w.pack]
-	chunk, err := f.r.get(ctx, ref.name)
+	pack := f.index.packs[w.pack]
+	chunk, err := f.from.get(ctx, f.index.in(pack.ref), pack.name)
 	if err != nil {
 		return err
 	}
 	f.bytes.Add(int64(len(chunk)))
-	data, err := unpack(chunk, buf, ref.slots*int(f.m.Extent))
+	data, err := unpack(chunk, buf, pack.slots*int(f.m.Extent))
 	if err != nil {
-		return fmt.Errorf("%s: %w", ref.name, err)
+		return fmt.Errorf("%s: %w", pack.name, err)
 	}
 	for k := 0; k < len(w.extents); {
 		run, n := 1, f.length(w.extents[k])

@@ -9,7 +9,7 @@ import (
 )
 
 func FuzzIndex(f *testing.F) {
-	x := index{extents: 5, blocks: []name{{1}}, packs: []packRef{{name{2}, 4}, {name{3}, 2}}}
+	x := index{extents: 5, blocks: []ref{{name: name{1}}}, packs: []packRef{{ref{name: name{2}}, 4}, {ref{name: name{3}}, 2}}}
 	x.setPlaces([]place{{0, 0}, {0, 1}, {1, 1}, {0, 3}, {1, 0}})
 	raw, err := encoderOf(x)
 	if err != nil {

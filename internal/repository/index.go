@@ -15,15 +15,30 @@ import (
 // index says where the extents of a version are.
 type index struct {
 	extents int
-	blocks  []name // the blocks of the extents' digests
+	dirs    []string // of the chunks in object storage; none for those on the engine
+	blocks  []ref    // the blocks of the extents' digests
 	packs   []packRef
 	runs    []run // all extents, in their order
 }
 
+// ref names a chunk, and says in which of the index's directories it is.
+type ref struct {
+	name name
+	dir  int
+}
+
 // packRef names a pack and says how many extents it has.
 type packRef struct {
-	name  name
+	ref
 	slots int
+}
+
+// in is the directory of a chunk.
+func (x index) in(r ref) string {
+	if len(x.dirs) == 0 {
+		return ""
+	}
+	return x.dirs[r.dir]
 }
 
 // run are extents that follow one another in the file and in a pack.
@@ -41,18 +56,31 @@ var indexMagic = []byte("hsindex1")
 // encode returns the index as it is kept: compressed.
 //
 //	"hsindex1"
-//	uvarint   extents, and for each 4096 of them 32 bytes: the name of their block
-//	uvarint   packs, and for each 32 bytes: its name, and a uvarint: its extents
+//	uvarint   directories, and for each a uvarint: its length, and its name
+//	uvarint   extents, and for each 4096 of them the chunk of their block
+//	uvarint   packs, and for each its chunk, and a uvarint: its extents
 //	runs      until all extents are in one: uvarints count, pack, first slot
+//
+// A chunk is 32 bytes: its name, and if there are directories a uvarint: which.
 func (x index) encode() []byte {
 	b := bytes.Clone(indexMagic)
+	chunk := func(r ref) {
+		if b = append(b, r.name[:]...); len(x.dirs) > 0 {
+			b = binary.AppendUvarint(b, uint64(r.dir))
+		}
+	}
+	b = binary.AppendUvarint(b, uint64(len(x.dirs)))
+	for _, dir := range x.dirs {
+		b = binary.AppendUvarint(b, uint64(len(dir)))
+		b = append(b, dir...)
+	}
 	b = binary.AppendUvarint(b, uint64(x.extents))
-	for _, n := range x.blocks {
-		b = append(b, n[:]...)
+	for _, r := range x.blocks {
+		chunk(r)
 	}
 	b = binary.AppendUvarint(b, uint64(len(x.packs)))
 	for _, p := range x.packs {
-		b = append(b, p.name[:]...)
+		chunk(p.ref)
 		b = binary.AppendUvarint(b, uint64(p.slots))
 	}
 	for _, r := range x.runs {
@@ -79,15 +107,25 @@ func parseIndex(compressed []byte, n int, extent int64) (x index, err error) {
 	if string(r.bytes(len(indexMagic))) != string(indexMagic) {
 		return wrong("it does not begin as one")
 	}
+	// Each directory has a pack or a block at least.
+	for i, dirs := 0, r.number(n+blocksOf(n)); i < dirs && r.err == nil; i++ {
+		x.dirs = append(x.dirs, r.dir())
+	}
+	chunk := func() (c ref) {
+		if c.name = r.name(); len(x.dirs) > 0 {
+			c.dir = r.number(len(x.dirs) - 1)
+		}
+		return c
+	}
 	if x.extents = r.number(n); x.extents != n {
 		return wrong("it has %d extents and not %d", x.extents, n)
 	}
 	for i := 0; i < blocksOf(n) && r.err == nil; i++ {
-		x.blocks = append(x.blocks, r.name())
+		x.blocks = append(x.blocks, chunk())
 	}
 	packs, most := r.number(n), packExtents(extent)
 	for i := 0; i < packs && r.err == nil; i++ {
-		p := packRef{r.name(), r.number(most)}
+		p := packRef{chunk(), r.number(most)}
 		if p.slots == 0 {
 			return wrong("pack %d has no extents", i)
 		}
@@ -117,7 +155,7 @@ const mostWindow = 8 << 20
 type indexReader struct {
 	from io.Reader
 	err  error
-	buf  [64]byte
+	buf  [mostDir]byte
 }
 
 func (r *indexReader) bytes(n int) []byte {
@@ -128,6 +166,15 @@ func (r *indexReader) bytes(n int) []byte {
 }
 
 func (r *indexReader) name() name { return name(r.bytes(len(name{}))) }
+
+// dir reads the name of a directory.
+func (r *indexReader) dir() string {
+	text := string(r.bytes(r.number(len(r.buf))))
+	if r.err == nil && !validDir(text) {
+		r.err = fmt.Errorf("%q is not a directory", text)
+	}
+	return text
+}
 
 // ReadByte is for binary.ReadUvarint.
 func (r *indexReader) ReadByte() (byte, error) {

@@ -32,7 +32,9 @@ type Manifest struct {
 	// Parent is the number of the version that it was made from, 0 for none.
 	Parent uint64 `json:"parent,omitempty"`
 	// Index are the names of the chunks that are the index, in their order.
-	Index   []string  `json:"index"`
+	Index []string `json:"index"`
+	// Objects says where in object storage the chunks are; nil if they are on the engine.
+	Objects *Location `json:"objects,omitempty"`
 	Message string    `json:"message,omitempty"`
 	Who     string    `json:"who,omitempty"`
 	Host    string    `json:"host,omitempty"`
@@ -87,6 +89,8 @@ func (m Manifest) check() error {
 		return wrong("a database of %d bytes", m.Size)
 	case !isDigest(m.SHA256), !statetag.Valid(m.Tag), m.Schema != "" && !isDigest(m.Schema):
 		return wrong("its digests are not digests")
+	case m.Objects != nil && (m.Objects.URL == "" || !validDir(m.Objects.Dir)):
+		return wrong("its chunks are in %q at %q", m.Objects.Dir, m.Objects.URL)
 	case m.Parent >= m.Number:
 		return wrong("its parent is %d", m.Parent)
 	case len(m.Index) == 0 || len(m.Index) > mostIndexChunks:
@@ -98,6 +102,14 @@ func (m Manifest) check() error {
 		}
 	}
 	return nil
+}
+
+// dir is where in object storage the index is, "" on the engine.
+func (m Manifest) dir() string {
+	if m.Objects == nil {
+		return ""
+	}
+	return m.Objects.Dir
 }
 
 func (m Manifest) layout() extents.Layout { return extents.Layout{Extent: m.Extent} }

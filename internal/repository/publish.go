@@ -24,6 +24,9 @@ type PublishOptions struct {
 	// Anew writes all chunks, also those that are there already: one that was damaged is
 	// whole again afterwards, for all versions that have it.
 	Anew bool
+	// Objects is the URL of the object storage that gets the chunks, OnEngine for the engine,
+	// and "" for where those of the version before are.
+	Objects string
 	// Progress, if set, is told how far the writing is, in bytes of the file; by several
 	// goroutines at once.
 	Progress func(done, total int64)
@@ -87,22 +90,28 @@ func (r *Repository) Publish(ctx context.Context, channel, path string, opts Pub
 			intent.withdraw(ctx)
 		}
 	}()
-	base, err := r.base(working, intent, layout, opts.Anew)
+	before, err := r.before(working, intent)
 	if err != nil {
 		return done, ended(working, err)
 	}
-	w := &writing{r: r, opts: opts, layout: layout, src: src, content: content, base: base}
-	names, err := w.write(working)
-	if err != nil {
+	failed := func(err error) (Publication, error) {
 		return done, fmt.Errorf("publish %s: %w", intent.v, ended(working, err))
 	}
-	if err := r.present(working, w.names()); err != nil {
-		return done, fmt.Errorf("publish %s: %w", intent.v, ended(working, err))
+	w := &writing{opts: opts, layout: layout, src: src, content: content}
+	if w.to, w.dir, err = r.destination(working, intent.v, before, &w.opts); err != nil {
+		return failed(err)
+	}
+	names, err := w.onTop(working, r, before)
+	if err != nil {
+		return failed(err)
 	}
 	m := Manifest{
 		Format: manifestFormat, Version: intent.v, Size: src.size, PageSize: src.pageSize, Extent: layout.Extent,
-		SHA256: content.sha256, Tag: content.tag, Schema: src.schema, Parent: base.number, Index: names,
+		SHA256: content.sha256, Tag: content.tag, Schema: src.schema, Parent: before.Number, Index: names,
 		Message: opts.Message, Who: opts.Who, Host: opts.Host, Created: time.Now().UTC().Truncate(time.Second),
+	}
+	if w.dir != "" {
+		m.Objects = &Location{w.opts.Objects, w.dir}
 	}
 	rec := record{State: IsPublished}
 	if rec.Manifest, err = json.Marshal(m); err != nil {
@@ -125,51 +134,4 @@ func (o PublishOptions) at(step string) {
 	if o.step != nil {
 		o.step(step)
 	}
-}
-
-// base is the version whose chunks a new one may refer to.
-type base struct {
-	number  uint64 // 0 for none
-	index   index
-	digests []digest
-}
-
-// base reads the channel's newest version before this one: a publisher that took its number
-// later may be done already. All that was published or retired before the intent is seen
-// here; what is retired later, whoever retires it sees the intent.
-func (r *Repository) base(ctx context.Context, i *intent, l extents.Layout, anew bool) (b base, err error) {
-	entries, err := r.engine.ReadUpTo(ctx, r.fleet, i.first, versionKeys(i.v.Channel)+"*")
-	if err != nil {
-		return b, err
-	}
-	var newest Published
-	all, _ := r.versions(entries, i.v.Channel) // what is not trusted is no base
-	for _, p := range all {
-		if p.State == IsPublished && p.Number < i.v.Number {
-			newest = p
-		}
-	}
-	if newest.Number > 0 && newest.Extent == l.Extent && !anew {
-		// One that lacks a chunk is no base, and all of the new one is written.
-		if b.index, b.digests, err = r.readWhole(ctx, newest.Manifest); err != nil {
-			b = base{}
-		}
-		if ctx.Err() != nil {
-			return base{}, context.Cause(ctx)
-		}
-	}
-	b.number = newest.Number
-	return b, nil
-}
-
-// readWhole reads the index and the digests of a version that has all its chunks.
-func (r *Repository) readWhole(ctx context.Context, m Manifest) (x index, digests []digest, err error) {
-	if x, err = r.readIndex(ctx, m); err != nil {
-		return x, nil, err
-	}
-	if err := r.present(ctx, namesOf(x, nil)); err != nil {
-		return x, nil, err
-	}
-	digests, err = r.readDigests(ctx, x)
-	return x, digests, err
 }

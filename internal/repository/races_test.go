@@ -30,7 +30,7 @@ type published struct {
 // publishing publishes until p pauses it; what comes of it is in the channel.
 func (w *world) publishing(p *paused, path string, opts PublishOptions) chan published {
 	w.t.Helper()
-	opts.step = p.step
+	opts.step, opts.Objects = p.step, w.objects
 	done := make(chan published, 1)
 	repo := w.open(nil)
 	go func() {
@@ -55,45 +55,47 @@ func (w *world) collecting(p *paused, keep int) chan error {
 }
 
 func TestAPublisherWhoseIntentHasExpiredFails(t *testing.T) {
-	w := newWorld(t)
-	path := w.database(4096, 1<<20)
-	w.publish("catalog", path, PublishOptions{})
-	w.change(path, 5)
-	p := pausedAt("commit")
-	sleeps := w.publishing(p, path, PublishOptions{intentTTL: shortTTL, asleep: true})
-	w.gone(Version{"catalog", 2})
-	if done := w.gc(1); done.Chunks == 0 || len(done.Publishing) > 0 {
-		t.Errorf("collected %+v", done)
-	}
-	close(p.on)
-	if got := <-sleeps; !errors.Is(got.err, ErrIntent) {
-		t.Errorf("published %v, %v", got.Published.Version, got.err)
-	}
-	if all, err := w.repo.Versions(t.Context(), "catalog"); err != nil || len(all) != 1 {
-		t.Errorf("there are %v, %v", all, err)
-	}
+	onEach(t, func(t *testing.T, w *world) {
+		path := w.database(4096, 1<<20)
+		w.publish("catalog", path, PublishOptions{})
+		w.change(path, 5)
+		p := pausedAt("commit")
+		sleeps := w.publishing(p, path, PublishOptions{intentTTL: shortTTL, asleep: true})
+		w.gone(Version{"catalog", 2})
+		if done := w.gc(1); done.Chunks == 0 || len(done.Publishing) > 0 {
+			t.Errorf("collected %+v", done)
+		}
+		close(p.on)
+		if got := <-sleeps; !errors.Is(got.err, ErrIntent) {
+			t.Errorf("published %v, %v", got.Published.Version, got.err)
+		}
+		if all, err := w.repo.Versions(t.Context(), "catalog"); err != nil || len(all) != 1 {
+			t.Errorf("there are %v, %v", all, err)
+		}
+	})
 }
 
 // TestAPublisherThatIsOvertaken is published all the same, as the version of its number.
 func TestAPublisherThatIsOvertaken(t *testing.T) {
-	w := newWorld(t)
-	path := w.database(4096, 1<<20)
-	w.publish("catalog", path, PublishOptions{})
-	p := pausedAt("declare")
-	overtaken, old := w.publishing(p, path, PublishOptions{}), w.asPublished(path)
-	w.change(path, 5)
-	third := w.publish("catalog", path, PublishOptions{})
-	close(p.on)
-	second := <-overtaken
-	if second.err != nil {
-		t.Fatal(second.err)
-	}
-	if second.Number != 2 || second.Parent != 1 || third.Number != 3 || third.Parent != 1 {
-		t.Errorf("published %s from %d and %s from %d", second.Version, second.Parent, third.Version, third.Parent)
-	}
-	if got, _ := w.fetch(w.repo, second.Published); !same(got, old) {
-		t.Errorf("%s is not what was published", second.Version)
-	}
+	onEach(t, func(t *testing.T, w *world) {
+		path := w.database(4096, 1<<20)
+		w.publish("catalog", path, PublishOptions{})
+		p := pausedAt("declare")
+		overtaken, old := w.publishing(p, path, PublishOptions{}), w.asPublished(path)
+		w.change(path, 5)
+		third := w.publish("catalog", path, PublishOptions{})
+		close(p.on)
+		second := <-overtaken
+		if second.err != nil {
+			t.Fatal(second.err)
+		}
+		if second.Number != 2 || second.Parent != 1 || third.Number != 3 || third.Parent != 1 {
+			t.Errorf("published %s from %d and %s from %d", second.Version, second.Parent, third.Version, third.Parent)
+		}
+		if got, _ := w.fetch(w.repo, second.Published); !same(got, old) {
+			t.Errorf("%s is not what was published", second.Version)
+		}
+	})
 }
 
 func TestAnIntentIsRenewed(t *testing.T) {
@@ -124,24 +126,25 @@ func TestAnIntentIsRenewed(t *testing.T) {
 
 // TestNothingIsRemovedWhileSomebodyPublishes on a version that is removed meanwhile.
 func TestNothingIsRemovedWhileSomebodyPublishes(t *testing.T) {
-	w := newWorld(t)
-	old, other := w.database(4096, 1<<20), w.database(4096, 1<<20)
-	w.publish("catalog", old, PublishOptions{})
-	p := pausedAt("commit")
-	done := w.publishing(p, old, PublishOptions{}) // 2, out of the chunks of 1
-	w.publish("catalog", other, PublishOptions{})  // 3
-	collected := w.gc(1)
-	if len(collected.Retired) != 1 || collected.Chunks > 0 || len(collected.Publishing) != 1 {
-		t.Errorf("collected %+v", collected)
-	}
-	close(p.on)
-	got := <-done
-	if got.err != nil {
-		t.Fatal(got.err)
-	}
-	if content, _ := w.fetch(w.repo, got.Published); !same(content, w.asPublished(old)) {
-		t.Error("the version is not what was published")
-	}
+	onEach(t, func(t *testing.T, w *world) {
+		old, other := w.database(4096, 1<<20), w.database(4096, 1<<20)
+		w.publish("catalog", old, PublishOptions{})
+		p := pausedAt("commit")
+		done := w.publishing(p, old, PublishOptions{}) // 2, out of the chunks of 1
+		w.publish("catalog", other, PublishOptions{})  // 3
+		collected := w.gc(1)
+		if len(collected.Retired) != 1 || collected.Chunks > 0 || len(collected.Publishing) != 1 {
+			t.Errorf("collected %+v", collected)
+		}
+		close(p.on)
+		got := <-done
+		if got.err != nil {
+			t.Fatal(got.err)
+		}
+		if content, _ := w.fetch(w.repo, got.Published); !same(content, w.asPublished(old)) {
+			t.Error("the version is not what was published")
+		}
+	})
 }
 
 // TestAPausedCollectionRemovesNothingThatIsNewer: what it wanted to remove is published
@@ -149,74 +152,77 @@ func TestNothingIsRemovedWhileSomebodyPublishes(t *testing.T) {
 func TestAPausedCollectionRemovesNothingThatIsNewer(t *testing.T) {
 	for _, step := range []string{"retired", "noted", "read", "decided", "listed"} {
 		t.Run(step, func(t *testing.T) {
-			w := newWorld(t)
-			old, other := w.database(4096, 1<<20), w.database(4096, 1<<20)
-			w.publish("catalog", old, PublishOptions{})
-			w.publish("catalog", other, PublishOptions{})
-			p := pausedAt(step)
-			done := w.collecting(p, 1)
-			again := w.publish("catalog", old, PublishOptions{})
-			close(p.on)
-			if err := <-done; err != nil {
-				t.Fatal(err)
-			}
-			if content, _ := w.fetch(w.repo, again.Published); !same(content, w.asPublished(old)) {
-				t.Error("the version is not what was published")
-			}
-			w.gc(1)
-			if content, _ := w.fetch(w.repo, again.Published); !same(content, w.asPublished(old)) {
-				t.Error("the version is not what was published")
-			}
+			onEach(t, func(t *testing.T, w *world) {
+				old, other := w.database(4096, 1<<20), w.database(4096, 1<<20)
+				w.publish("catalog", old, PublishOptions{})
+				w.publish("catalog", other, PublishOptions{})
+				p := pausedAt(step)
+				done := w.collecting(p, 1)
+				again := w.publish("catalog", old, PublishOptions{})
+				close(p.on)
+				if err := <-done; err != nil {
+					t.Fatal(err)
+				}
+				if content, _ := w.fetch(w.repo, again.Published); !same(content, w.asPublished(old)) {
+					t.Error("the version is not what was published")
+				}
+				w.gc(1)
+				if content, _ := w.fetch(w.repo, again.Published); !same(content, w.asPublished(old)) {
+					t.Error("the version is not what was published")
+				}
+			})
 		})
 	}
 }
 
 // TestWhatIsOrderedMeanwhileStays: an order names a version that is about to be removed.
 func TestWhatIsOrderedMeanwhileStays(t *testing.T) {
-	w := newWorld(t)
-	path := w.database(4096, 300<<10)
-	first := w.publish("catalog", path, PublishOptions{})
-	w.change(path, 3)
-	w.publish("catalog", path, PublishOptions{})
-	p := pausedAt("noted")
-	done := w.collecting(p, 1)
-	revision, err := w.repo.fleet.PutString(t.Context(), "order.catalog", `{"text":{"version":1,"base":0}}`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.repo.Confirm(t.Context(), first.Version, "order.catalog", revision); !errors.Is(err, ErrNotPublished) {
-		t.Errorf("a version that is being removed is confirmed: %v", err)
-	}
-	close(p.on)
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-	confirmed, err := w.repo.Confirm(t.Context(), first.Version, "order.catalog", revision)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.fetch(w.repo, confirmed)
+	onEach(t, func(t *testing.T, w *world) {
+		path := w.database(4096, 300<<10)
+		first := w.publish("catalog", path, PublishOptions{})
+		w.change(path, 3)
+		w.publish("catalog", path, PublishOptions{})
+		p := pausedAt("noted")
+		done := w.collecting(p, 1)
+		revision, err := w.repo.fleet.PutString(t.Context(), "order.catalog", `{"text":{"version":1,"base":0}}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.repo.Confirm(t.Context(), first.Version, "order.catalog", revision); !errors.Is(err, ErrNotPublished) {
+			t.Errorf("a version that is being removed is confirmed: %v", err)
+		}
+		close(p.on)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		confirmed, err := w.repo.Confirm(t.Context(), first.Version, "order.catalog", revision)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.fetch(w.repo, confirmed)
+	})
 }
 
 func TestCollectionsAtOnce(t *testing.T) {
-	w := newWorld(t)
-	path := w.database(4096, 300<<10)
-	for range 4 {
-		w.publish("catalog", path, PublishOptions{})
-		w.change(path, 5)
-	}
-	first, second := pausedAt("read"), pausedAt("listed")
-	one, two := w.collecting(first, 2), w.collecting(second, 1)
-	last := w.publish("catalog", path, PublishOptions{})
-	close(second.on)
-	if err := <-two; err != nil {
-		t.Error(err)
-	}
-	close(first.on) // it has read of versions that the other one has removed, with their chunks
-	if err := <-one; err != nil {
-		t.Error(err)
-	}
-	if content, _ := w.fetch(w.repo, last.Published); !same(content, w.asPublished(path)) {
-		t.Error("the version is not what was published")
-	}
+	onEach(t, func(t *testing.T, w *world) {
+		path := w.database(4096, 300<<10)
+		for range 4 {
+			w.publish("catalog", path, PublishOptions{})
+			w.change(path, 5)
+		}
+		first, second := pausedAt("read"), pausedAt("listed")
+		one, two := w.collecting(first, 2), w.collecting(second, 1)
+		last := w.publish("catalog", path, PublishOptions{})
+		close(second.on)
+		if err := <-two; err != nil {
+			t.Error(err)
+		}
+		close(first.on) // it has read of versions that the other one has removed, with their chunks
+		if err := <-one; err != nil {
+			t.Error(err)
+		}
+		if content, _ := w.fetch(w.repo, last.Published); !same(content, w.asPublished(path)) {
+			t.Error("the version is not what was published")
+		}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -18,7 +19,10 @@ type Repository struct {
 	engine *engine.Engine
 	trust  trust.Keys
 	fleet  jetstream.KeyValue
-	chunks jetstream.Stream
+	stream jetstream.Stream // of chunks
+
+	mu      sync.Mutex // guards buckets
+	buckets map[string]*bucket
 }
 
 // Open opens the repository of an engine, and makes what it needs there if that is not
@@ -32,7 +36,7 @@ func Open(ctx context.Context, e *engine.Engine, keys trust.Keys) (*Repository, 
 	if err != nil {
 		return nil, err
 	}
-	return &Repository{e, keys, fleet, chunks}, nil
+	return &Repository{engine: e, trust: keys, fleet: fleet, stream: chunks, buckets: map[string]*bucket{}}, nil
 }
 
 // Versions returns the published versions of a channel, the newest last. What is not

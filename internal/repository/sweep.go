@@ -30,7 +30,7 @@ func (g *collection) sweep(ctx context.Context, named map[name]bool, last uint64
 			break
 		}
 		group.Go(func() error {
-			gone, err := g.r.engine.DeleteSequence(working, g.r.chunks, c.Sequence)
+			gone, err := g.r.engine.DeleteSequence(working, g.r.stream, c.Sequence)
 			if gone {
 				removed.Add(1)
 				bytes.Add(c.Size)
@@ -47,7 +47,7 @@ func (g *collection) sweep(ctx context.Context, named map[name]bool, last uint64
 
 // unnamed lists the chunks up to a sequence that are not named, and counts the others.
 func (g *collection) unnamed(ctx context.Context, named map[name]bool, last uint64) (chunks []engine.Message, kept int, err error) {
-	all, err := g.r.engine.List(ctx, g.r.chunks, last)
+	all, err := g.r.engine.List(ctx, g.r.stream, last)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -72,7 +72,7 @@ func TestWhatIsKeptStaysBounded(t *testing.T) {
 		}
 	}
 	w.gc(1)
-	info, err := w.repo.chunks.Info(t.Context())
+	info, err := w.repo.stream.Info(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

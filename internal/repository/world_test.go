@@ -22,6 +22,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testenv.NoPeers()
+	OpenObjects = openMemory
 	os.Exit(m.Run())
 }
 
@@ -32,6 +33,8 @@ type world struct {
 	repo   *Repository
 	rng    *rand.Rand
 	dir    string
+	// objects is the URL of the object storage that gets what is published, "" for the engine.
+	objects string
 }
 
 // newWorld starts an engine of its own, so the test may run beside others.
@@ -41,6 +44,16 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, server: enginetest.Start(t), rng: newRand(), dir: t.TempDir()}
 	w.repo = w.open(nil)
 	return w
+}
+
+// onEach runs a test with the chunks on the engine, and in object storage.
+func onEach(t *testing.T, test func(*testing.T, *world)) {
+	t.Run("engine", func(t *testing.T) { test(t, newWorld(t)) })
+	t.Run("objects", func(t *testing.T) {
+		w := newWorld(t)
+		w.objects = newMemory(t)
+		test(t, w)
+	})
 }
 
 // in is the world in a subtest.
@@ -108,6 +121,9 @@ func (w *world) change(path string, n int) {
 
 func (w *world) publish(channel, path string, opts PublishOptions) Publication {
 	w.t.Helper()
+	if opts.Objects == "" {
+		opts.Objects = w.objects
+	}
 	p, err := w.repo.Publish(w.ctx(), channel, path, opts)
 	if err != nil {
 		w.t.Fatal(err)

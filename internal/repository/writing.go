@@ -2,21 +2,19 @@ package repository
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
-	"hotswap/internal/engine"
 	"hotswap/internal/extents"
 )
 
 // writing writes the chunks of a version.
 type writing struct {
-	r       *Repository
+	to      chunks
+	dir     string // in object storage, of the chunks that are written
 	opts    PublishOptions
 	layout  extents.Layout
 	src     *source
@@ -41,19 +39,22 @@ func (w *writing) write(ctx context.Context) (names []string, err error) {
 		return nil, err
 	}
 	w.index.setPlaces(all)
-	had := map[name]bool{}
-	for _, n := range w.base.index.blocks {
-		had[n] = true
+	had := map[name]ref{}
+	for _, r := range w.base.index.blocks {
+		had[r.name] = r
 	}
 	for b := range blocksOf(w.index.extents) {
 		chunk := block(w.content.digests, b)
 		n := nameOf(chunk)
-		w.index.blocks = append(w.index.blocks, n)
-		if !had[n] {
-			if err := w.put(ctx, n, chunk); err != nil {
-				return nil, err
-			}
+		there, ok := had[n]
+		if ok {
+			w.index.blocks = append(w.index.blocks, w.refer(there))
+			continue
 		}
+		if err := w.put(ctx, n, chunk); err != nil {
+			return nil, err
+		}
+		w.index.blocks = append(w.index.blocks, ref{name: n})
 	}
 	for part := range slices.Chunk(w.index.encode(), mostChunk) {
 		n := nameOf(part)
@@ -72,6 +73,9 @@ func (w *writing) write(ctx context.Context) (names []string, err error) {
 func (w *writing) plan() []place {
 	n := len(w.content.digests)
 	w.index.extents = n
+	if w.dir != "" {
+		w.index.dirs = []string{w.dir}
+	}
 	all := make([]place, n)
 	there := w.base.index.places()
 	same := func(i int) bool { return i < len(there) && w.content.digests[i] == w.base.digests[i] }
@@ -87,7 +91,8 @@ func (w *writing) plan() []place {
 			p := there[i].pack
 			if 2*used[p] >= w.base.index.packs[p].slots {
 				if moved[p] == 0 {
-					w.index.packs = append(w.index.packs, w.base.index.packs[p])
+					old := w.base.index.packs[p]
+					w.index.packs = append(w.index.packs, packRef{w.refer(old.ref), old.slots})
 					moved[p] = len(w.index.packs)
 				}
 				all[i] = place{moved[p] - 1, there[i].slot}
@@ -104,6 +109,19 @@ func (w *writing) plan() []place {
 		w.index.packs = append(w.index.packs, packRef{slots: min(most, len(w.inHand)-k)})
 	}
 	return all
+}
+
+// refer makes a reference to a chunk of the base's one of the version's.
+func (w *writing) refer(old ref) ref {
+	if w.dir == "" {
+		return old
+	}
+	dir := w.base.index.in(old)
+	at := slices.Index(w.index.dirs, dir)
+	if at < 0 {
+		w.index.dirs, at = append(w.index.dirs, dir), len(w.index.dirs)
+	}
+	return ref{old.name, at}
 }
 
 // writePacks writes the extents in hand.
@@ -169,7 +187,7 @@ func (w *writing) read(numbers []int, buf []byte) ([]byte, error) {
 // put writes a chunk and counts it.
 func (w *writing) put(ctx context.Context, n name, chunk []byte) error {
 	w.opts.at("chunk")
-	if err := w.r.put(ctx, n, chunk); err != nil {
+	if err := w.to.put(ctx, w.dir, n, chunk); err != nil {
 		return err
 	}
 	w.chunks.Add(1)
@@ -177,15 +195,14 @@ func (w *writing) put(ctx context.Context, n name, chunk []byte) error {
 	return nil
 }
 
-// names are all chunks of the version, also those that were there before.
-func (w *writing) names() map[name]bool {
-	return namesOf(w.index, w.parts)
-}
-
+// namesOf are all chunks of a version.
 func namesOf(x index, parts []name) map[name]bool {
 	all := make(map[name]bool, len(parts)+len(x.blocks)+len(x.packs))
-	for _, n := range slices.Concat(parts, x.blocks) {
+	for _, n := range parts {
 		all[n] = true
+	}
+	for _, r := range x.blocks {
+		all[r.name] = true
 	}
 	for _, p := range x.packs {
 		all[p.name] = true
@@ -195,27 +212,4 @@ func namesOf(x index, parts []name) map[name]bool {
 
 func (w *writing) sent() Sent {
 	return Sent{Extents: len(w.inHand), Chunks: int(w.chunks.Load()), Bytes: w.bytes.Load()}
-}
-
-// present asks the leader whether all chunks are there. That of those that were just
-// acknowledged is known; but a version must not be built on what somebody has removed.
-func (r *Repository) present(ctx context.Context, names map[name]bool) error {
-	var info *jetstream.StreamInfo
-	err := r.engine.Retry(ctx, func(ctx context.Context) (err error) {
-		info, err = r.chunks.Info(ctx, jetstream.WithSubjectFilter(engine.ChunkSubjects))
-		return err
-	})
-	if err != nil {
-		return r.engine.Explain("look for the chunks", ended(ctx, err))
-	}
-	missing := 0
-	for n := range names {
-		if info.State.Subjects[engine.ChunkSubject(n.String())] == 0 {
-			missing++
-		}
-	}
-	if missing > 0 {
-		return fmt.Errorf("%w: %d of %d are not there; publish again", ErrChunk, missing, len(names))
-	}
-	return nil
 }

@@ -1,0 +1,95 @@
+// Package objects has a program, and the node in it, fetch versions whose chunks are in object
+// storage. It is imported for that alone, together with a driver of gocloud.dev/blob for each
+// sort of storage:
+//
+//	import (
+//		_ "hotswap/fleet/objects"
+//		_ "gocloud.dev/blob/s3blob"
+//	)
+//
+// The manifest of a version says in which bucket its chunks are; what may read there is told
+// by the environment, as the driver has it.
+package objects
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+
+	"hotswap/internal/repository"
+)
+
+func init() { repository.OpenObjects = open }
+
+// bucket is one of gocloud.dev/blob.
+type bucket struct{ *blob.Bucket }
+
+func open(ctx context.Context, at string) (repository.Objects, error) {
+	u, err := url.Parse(at)
+	if err != nil {
+		return nil, err
+	}
+	if !blob.DefaultURLMux().ValidBucketScheme(u.Scheme) {
+		return nil, fmt.Errorf("no driver for %s:// is linked", u.Scheme)
+	}
+	b, err := blob.OpenBucket(ctx, at)
+	return bucket{b}, told(err)
+}
+
+// told gives an error its kind.
+func told(err error) error {
+	switch gcerrors.Code(err) {
+	case gcerrors.NotFound:
+		return fmt.Errorf("%w: %w", repository.ErrNoObject, err)
+	case gcerrors.PermissionDenied:
+		return fmt.Errorf("%w: %w", repository.ErrObjectsForbidden, err)
+	}
+	return err
+}
+
+// Write writes an object, which is there as a whole or not at all.
+func (b bucket) Write(ctx context.Context, key string, data []byte) error {
+	return told(b.WriteAll(ctx, key, data, &blob.WriterOptions{ContentType: "application/octet-stream"}))
+}
+
+// Read reads an object.
+func (b bucket) Read(ctx context.Context, key string, most int64) ([]byte, error) {
+	r, err := b.NewReader(ctx, key, nil)
+	if err != nil {
+		return nil, told(err)
+	}
+	defer r.Close()
+	if r.Size() > most {
+		return nil, fmt.Errorf("%s has %d bytes, which are too many", key, r.Size())
+	}
+	data, err := io.ReadAll(io.LimitReader(r, most))
+	return data, told(err)
+}
+
+// List lists the objects whose keys begin with a prefix.
+func (b bucket) List(ctx context.Context, prefix string, each func(key string, size int64)) error {
+	all := b.Bucket.List(&blob.ListOptions{Prefix: prefix})
+	for {
+		o, err := all.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return told(err)
+		}
+		each(o.Key, o.Size)
+	}
+}
+
+// Remove removes an object, if it is there.
+func (b bucket) Remove(ctx context.Context, key string) error {
+	if err := told(b.Delete(ctx, key)); err != nil && !errors.Is(err, repository.ErrNoObject) {
+		return err
+	}
+	return nil
+}
