@@ -137,7 +137,8 @@ var errDiverged = errors.New("the live database has diverged")
 // them.
 var refusals = []error{errDiverged, errSick,
 	swapper.ErrBadDatabase, swapper.ErrSchema, swapper.ErrConstraint, swapper.ErrChanged, swapper.ErrNotPermitted, swapper.ErrNoSpace, swapper.ErrTarget,
-	trust.ErrUntrusted, repository.ErrManifest, repository.ErrNotPublished}
+	trust.ErrUntrusted, repository.ErrManifest, repository.ErrNotPublished,
+	repository.ErrNoObjects, repository.ErrObjectsForbidden}
 
 // ended takes down how a task has ended.
 func (d *database) ended(t task, err error) {

@@ -95,6 +95,7 @@ func fleetFailure(err error) error {
 		{repository.ErrPack, exitBadDatabase},
 		{engine.ErrCredentials, exitNotAllowed},
 		{engine.ErrNotPermitted, exitNotAllowed},
+		{repository.ErrObjectsForbidden, exitNotAllowed},
 		{os.ErrPermission, exitNotAllowed},
 		{swapper.ErrNotPermitted, exitNotAllowed},
 		{repository.ErrIntent, exitTryAgain},

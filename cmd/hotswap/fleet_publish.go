@@ -26,6 +26,7 @@ type fleetPublishCmd struct {
 	Key                 string `placeholder:"FILE" help:"Sign with this private key (see hotswap fleet key)."`
 	SkipIntegrityCheck  bool   `help:"Publish without SQLite's integrity check."`
 	SkipConstraintCheck bool   `help:"Accept rows that break a constraint of their own table."`
+	Store               string `placeholder:"URL" help:"Keep what is written in this bucket (file://, s3://, azblob://) and not on the engine, as the next versions of the channel then do, too; engine ends that."`
 	Anew                bool   `help:"Write all of it, also what is there already: that makes damaged chunks whole."`
 	JSON                bool   `name:"json" help:"Print the version as a JSON object."`
 	Quiet               bool   `short:"q" help:"Print only errors."`
@@ -35,6 +36,7 @@ type fleetPublishCmd struct {
 func (fleetPublishCmd) Help() string {
 	return `Takes a copy of the database, which a program may have open, checks it, and writes what the version before does not have. Nobody gets the version before a rollout says so. If it is killed, nothing of the version is to be seen.` + "\n\n" + examples(
 		"", "hotswap fleet publish prices.sqlite3 catalog -m 'prices of May'",
+		"into object storage", "hotswap fleet publish --store 's3://prices?region=eu-central-1' prices.sqlite3 catalog",
 		"signed", "hotswap fleet publish --key publisher.pem prices.sqlite3 catalog",
 	)
 }
@@ -42,7 +44,7 @@ func (fleetPublishCmd) Help() string {
 // Run publishes.
 func (c *fleetPublishCmd) Run(ctx context.Context, stdio *streams) error {
 	opts := repository.PublishOptions{Message: c.Message, Who: whoami(), SkipCheck: c.SkipIntegrityCheck,
-		SkipConstraintCheck: c.SkipConstraintCheck, Anew: c.Anew}
+		SkipConstraintCheck: c.SkipConstraintCheck, Anew: c.Anew, Objects: c.Store}
 	opts.Host, _ = os.Hostname()
 	var key ed25519.PrivateKey
 	if c.Key != "" {

@@ -52,16 +52,10 @@ func (w *writing) onTop(ctx context.Context, r *Repository, before Published) ([
 	}
 }
 
-// mayBeBase reports whether the chunks of the version before are where those of the new one
-// will be, and are cut as they are.
+// mayBeBase reports whether the version before can be a base. One in another bucket is found
+// to be none when its index is not there.
 func (w *writing) mayBeBase(before Published) bool {
-	if before.Number == 0 || before.Extent != w.layout.Extent || w.opts.Anew {
-		return false
-	}
-	if w.dir == "" || before.Objects == nil {
-		return w.dir == "" && before.Objects == nil
-	}
-	return before.Objects.URL == w.opts.Objects
+	return before.Number > 0 && before.Extent == w.layout.Extent && !w.opts.Anew && (before.Objects == nil) == (w.dir == "")
 }
 
 // readBase reads the index and the digests of a version; none if it lacks them.

@@ -54,4 +54,33 @@
 // A collection that is paused anywhere, for however long, removes sequences that no version
 // named then; the same content written since has another sequence. All clocks here are the
 // engine's.
+//
+// # Object storage
+//
+// The chunks of a version may be in a bucket of an object storage instead, which its manifest
+// names; all else stays on the engine. There are no sequences there, so who writes makes the
+// difference: a version's chunks are in a directory of its own,
+//
+//	fleet-<of the engine's bucket>/<channel>/<number>/<SHA-256>
+//
+// and its index says in which directory each chunk is that it has from the versions before. A
+// number is given once, so nobody but the publisher of that version ever writes there. Instead
+// of 2, a collection lists the objects; at 6 it removes those listed that no version names.
+//
+// Say that a version refers to an object that a collection has removed. The object was listed,
+// so the publisher of its directory had its intent, at s1, before the mark at s2.
+//
+//   - The intent was there at s2: 5 forbids it.
+//   - It had become a version by s2. Either that version was there at s2, and 6 spares what it
+//     names; or it had been retired. Then whoever refers to the object has it, directly or
+//     through others, from a base that was published at s2, and names the object too, since a
+//     version has chunks of its base alone; or from one whose intent was there at s2. 6 spares
+//     the first, and 5 forbids the second.
+//   - It had expired: nothing refers to what a version has that was never there.
+//
+// A listing that lacks an object leaves it for the next collection, and one that has an object
+// too many removes it twice. A publisher to whom a listing does not show a chunk of the base
+// writes all anew. An object is written in one piece, or not at all; what a publisher that was
+// killed has written is removed by a collection, as is what one writes whose intent has expired.
+// The storage must let an object be read once it has confirmed it.
 package repository

@@ -3,8 +3,6 @@ package repository
 import (
 	"context"
 	"errors"
-	"maps"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -41,6 +39,17 @@ func TestOnlyWhatDiffersGoesToObjectStorage(t *testing.T) {
 	if got, _ := w.fetch(w.repo, second.Published); !same(got, w.asPublished(path)) {
 		t.Errorf("%s is not what was published", second.Version)
 	}
+	// In another bucket there is nothing yet.
+	other := newMemory(t)
+	moved := w.publish("catalog", path, PublishOptions{Objects: other})
+	left := len(m.objects)
+	if w.gc(1); left == 0 || len(m.objects) != 0 {
+		t.Errorf("%d objects were left, and %d are", left, len(m.objects))
+	}
+	if got, _ := w.fetch(w.repo, moved.Published); !same(got, w.asPublished(path)) {
+		t.Errorf("%s is not what was published", moved.Version)
+	}
+	m = memoryAt(other)
 	// Back on the engine nothing refers to the objects, and the next collection that knows of
 	// the bucket removes them.
 	w.publish("catalog", path, PublishOptions{Objects: OnEngine})
@@ -67,8 +76,10 @@ func TestABaseThatLacksAnObjectIsNone(t *testing.T) {
 	if got, _ := w.fetch(w.repo, second.Published); !same(got, w.asPublished(path)) {
 		t.Error("it is not what was published")
 	}
-	key := slices.Sorted(maps.Keys(m.objects))[len(m.objects)-1]
-	m.objects[key] = []byte("something else")
+	if x, err = readIndex(t.Context(), must(w.repo.chunksOf(t.Context(), second.Manifest))(t), second.Manifest); err != nil {
+		t.Fatal(err)
+	}
+	m.objects[x.in(x.packs[0].ref)+"/"+x.packs[0].name.String()] = []byte("something else")
 	if _, _, err := w.tryFetch(w.repo, second.Published); !errors.Is(err, ErrChunk) || !strings.Contains(err.Error(), "something else") {
 		t.Errorf("fetched: %v", err)
 	}
