@@ -19,10 +19,16 @@ func (n *Node) report() {
 	defer renewal.Stop()
 	said := saying{others: map[string]int{}}
 	n.again("say how the node is", func(ctx context.Context) error {
+		// An answer that was lost with the connection is not waited for once that is back.
+		ctx, cancel := n.forWatch(ctx, resync)
+		defer cancel()
 		for {
-			ctx, cancel := context.WithTimeout(ctx, records.NodeTTL)
-			err := n.say(ctx, &said)
+			each, cancel := context.WithTimeout(ctx, records.NodeTTL)
+			err := n.say(each, &said)
 			cancel()
+			if ctx.Err() != nil {
+				return nil
+			}
 			if err != nil {
 				return err
 			}
@@ -30,8 +36,8 @@ func (n *Node) report() {
 			select {
 			case <-n.dirty:
 			case <-renewal.C:
-			case <-n.ctx.Done():
-				return errEnough
+			case <-ctx.Done():
+				return nil
 			}
 		}
 	})

@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -32,117 +31,12 @@ var (
 	scaleIdle  = flag.Duration("scale-idle", 10*time.Second, "how long it is watched at rest")
 )
 
-// scaleEnv has what a process of the measurement is: the engine, or so many nodes.
-const scaleEnv = "HOTSWAP_SCALE"
-
-// part is a process of the measurement.
-type part struct {
-	EngineDir  string
-	Engine     string
-	Prefix     string // of the nodes' names
-	From, Upto int
-}
-
-// scaleProcess is the main of those processes.
-func scaleProcess(text string) error {
-	var p part
-	if err := json.Unmarshal([]byte(text), &p); err != nil {
-		return err
-	}
-	if p.EngineDir != "" {
-		return scale.ServeEngine(p.EngineDir, os.Stdin, os.Stdout)
-	}
-	return p.nodes()
-}
-
-// nodes are nodes without databases, until the standard input ends.
-func (p part) nodes() error {
-	var all []*Node
-	for i := p.From; i < p.Upto; i++ {
-		n, err := simulated(Config{Engine: p.Engine, Node: fmt.Sprintf("%s%05d", p.Prefix, i), Labels: map[string]string{"role": "web"},
-			Databases: map[string]string{"catalog": "/var/lib/app/catalog.sqlite3"}})
-		if err != nil {
-			return err
-		}
-		all = append(all, n)
-	}
-	for _, n := range all {
-		for !n.databases["catalog"].caught() {
-			time.Sleep(10 * time.Millisecond)
-		}
-	}
-	fmt.Println("ready")
-	io.Copy(io.Discard, os.Stdin)
-	var closing sync.WaitGroup
-	for _, n := range all {
-		closing.Go(func() { n.Close() })
-	}
-	closing.Wait()
-	return nil
-}
-
-func (d *database) caught() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.view.caught && d.known
-}
-
-// simulated is a node whose databases are none: it says that it has what it should have.
-func simulated(cfg Config) (*Node, error) {
-	if err := cfg.complete(); err != nil {
-		return nil, err
-	}
-	e, err := engine.Connect(context.Background(), cfg.connection())
-	if err != nil {
-		return nil, err
-	}
-	cfg.settle = time.Second // they were all there before
-	n := newNode(cfg, e)
-	for channel, path := range cfg.Databases {
-		d := newDatabase(n, channel, path)
-		d.work = d.pretend
-		n.databases[channel] = d
-	}
-	n.done.Go(n.run)
-	return n, nil
-}
-
-// pretend goes through the phases of a task, so that as much is said of it.
-func (d *database) pretend(ctx context.Context, t task) error {
-	through := func(phases ...records.Phase) {
-		for _, phase := range phases {
-			d.phase(phase)
-			sleep(ctx, 2*reportRest)
-		}
-	}
-	switch t.do {
-	case look:
-		d.mu.Lock()
-		d.known = true
-		d.mu.Unlock()
-		d.change(func(s *records.Database) { s.Have, s.Healthy = 1, 1 })
-	case prepare:
-		through(records.Fetching, records.Checking)
-		d.change(func(s *records.Database) { s.Prepared, s.Phase = t.version, records.Prepared })
-	case bring:
-		through(records.Swapping)
-		d.change(func(s *records.Database) {
-			s.Have, s.Healthy, s.Prepared, s.Phase = t.version, t.version, 0, records.Idle
-		})
-		d.writeDown(ctx, records.Having{Version: t.version, Tag: "0123456789abcdef0123456789abcdef"})
-	case drop:
-		d.change(func(s *records.Database) { s.Prepared = 0 })
-	case ask:
-		d.change(func(s *records.Database) { s.Healthy = t.version })
-	}
-	return nil
-}
-
 // controlPlane is the measurement.
 type controlPlane struct {
 	t      *testing.T
 	n      int
 	prefix string
+	dir    string // of the engine
 	engine *scale.Engine
 	procs  []*exec.Cmd // of nodes; the first has the controller alone
 	ins    []io.Closer
@@ -177,7 +71,8 @@ func (c *controlPlane) start() {
 	t := c.t
 	t.Helper()
 	var err error
-	if c.engine, err = scale.StartEngine(c.command(part{EngineDir: filepath.Join(t.TempDir(), "engine")})); err != nil {
+	c.dir = filepath.Join(t.TempDir(), "engine")
+	if c.engine, err = scale.StartEngine(c.command(part{EngineDir: c.dir, EnginePort: -1})); err != nil {
 		t.Fatal(err)
 	}
 	e, err := engine.Connect(t.Context(), engine.Config{URL: c.engine.URL})
@@ -354,7 +249,56 @@ func (c *controlPlane) measure(rest time.Duration) (bytes int64) {
 		c.t.Errorf("%d nodes are read of %d: %v", len(all.Nodes), c.n, err)
 	}
 	c.say("status in %.3f s", time.Since(read).Seconds())
+	if rest > 0 {
+		c.loseController()
+		c.restartEngine()
+	}
 	return bytes
+}
+
+// loseController kills the controller, and says how soon another node is.
+func (c *controlPlane) loseController() {
+	before, _, err := c.recs.Lease(c.t.Context())
+	if err != nil || before == nil {
+		c.t.Fatalf("%+v: %v", before, err)
+	}
+	began := time.Now()
+	c.procs[0].Process.Kill()
+	eventually(c.t, "there is another controller", func() bool {
+		now, _, err := c.recs.Lease(c.t.Context())
+		return err == nil && now != nil && now.Instance != before.Instance
+	})
+	c.say("another controller after %.2f s", time.Since(began).Seconds())
+}
+
+// restartEngine stops the engine, starts it again, and says how soon all nodes are back.
+func (c *controlPlane) restartEngine() {
+	t := c.t
+	if err := c.engine.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.Atoi(c.engine.URL[strings.LastIndexByte(c.engine.URL, ':')+1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.engine, err = scale.StartEngine(c.command(part{EngineDir: c.dir, EnginePort: port})); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	eventually(t, "all nodes are back", func() bool {
+		all, err := c.recs.Read(t.Context())
+		if err != nil {
+			return false
+		}
+		back := 0
+		for _, n := range all.Nodes {
+			if n.At.After(began) {
+				back++
+			}
+		}
+		return back == c.n-1
+	})
+	c.say("all back %.2f s after the engine was", time.Since(began).Seconds())
 }
 
 func (c *controlPlane) say(format string, args ...any) {

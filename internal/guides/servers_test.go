@@ -106,7 +106,7 @@ func knowsItsVariables(t *testing.T, dir string) {
 	}
 	unit := map[string]bool{}
 	for _, line := range regexp.MustCompile(`(?m)^Environment=(.*)$`).FindAllStringSubmatch(read("app.service"), -1) {
-		for _, setting := range strings.Fields(line[1]) {
+		for setting := range strings.FieldsSeq(line[1]) {
 			name, _, _ := strings.Cut(setting, "=")
 			unit[name] = true
 		}

@@ -26,11 +26,11 @@ func (t Traffic) Since(before Traffic) Traffic {
 	return t
 }
 
-// ServeEngine is the process of an engine, as `hotswap fleet serve` runs it. It writes its
-// traffic whenever it reads a line.
-func ServeEngine(dir string, in io.Reader, out io.Writer) error {
+// ServeEngine is the process of an engine, as `hotswap fleet serve` runs it, at a port, or at
+// any that is free with -1. It writes its traffic whenever it reads a line.
+func ServeEngine(dir string, port int, in io.Reader, out io.Writer) error {
 	debug.SetMemoryLimit(512 << 20)
-	server, err := embedded.Start(embedded.Config{Dir: dir, Port: -1})
+	server, err := embedded.Start(embedded.Config{Dir: dir, Port: port})
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 		run(fleetapp.Run(context.Background(), argument, os.Stdin, os.Stdout, os.Stderr))
 	}
 	if dir := os.Getenv(engineEnv); dir != "" {
-		run(ServeEngine(dir, os.Stdin, os.Stdout))
+		run(ServeEngine(dir, -1, os.Stdin, os.Stdout))
 	}
 	testenv.NoPeers()
 	os.Exit(m.Run())
