@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"hotswap/internal/printable"
@@ -137,8 +138,24 @@ var errDiverged = errors.New("the live database has diverged")
 // them.
 var refusals = []error{errDiverged, errSick,
 	swapper.ErrBadDatabase, swapper.ErrSchema, swapper.ErrConstraint, swapper.ErrChanged, swapper.ErrNotPermitted, swapper.ErrNoSpace, swapper.ErrTarget,
-	trust.ErrUntrusted, repository.ErrManifest, repository.ErrNotPublished,
-	repository.ErrNoObjects, repository.ErrObjectsForbidden}
+	trust.ErrUntrusted, repository.ErrManifest, repository.ErrNotPublished, repository.ErrNoObjects, repository.ErrObjectsForbidden}
+
+// damages are refusals of one version: whoever is still to have another one may have the one
+// that is ordered.
+var damages = []error{repository.ErrChunk, repository.ErrIndex, repository.ErrPack}
+
+// refused reports whether a task has failed in such a way that the node can't follow the order.
+func refused(t task, err error, o *rollout.Order) bool {
+	is := func(kind error) bool { return errors.Is(err, kind) }
+	switch {
+	case o == nil || t.order != o.ID:
+		return false
+	case t.version == o.Version:
+		return slices.ContainsFunc(refusals, is) || slices.ContainsFunc(damages, is)
+	}
+	// To be sick with a version that is not the order's is no reason not to take that.
+	return t.do != ask && slices.ContainsFunc(refusals, is)
+}
 
 // ended takes down how a task has ended.
 func (d *database) ended(t task, err error) {
@@ -158,13 +175,8 @@ func (d *database) ended(t task, err error) {
 		d.stuck = t
 		d.failedAt, d.sick = time.Now(), errors.Is(err, errSick)
 		s.Error = printable.Line(err.Error())
-		o := d.view.order
-		for _, kind := range refusals {
-			// To be sick with a version that is not the order's is no reason not to take that.
-			if errors.Is(err, kind) && o != nil && t.order == o.ID && (t.do != ask || t.version == o.Version) {
-				s.Failed = &rollout.Failure{Order: o.ID, Attempt: t.attempt, Version: o.Version, Why: s.Error}
-				break
-			}
+		if o := d.view.order; refused(t, err, o) {
+			s.Failed = &rollout.Failure{Order: o.ID, Attempt: t.attempt, Version: o.Version, Why: s.Error}
 		}
 	})
 	if err != nil {

@@ -1,0 +1,102 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"hotswap/internal/rollout"
+)
+
+func TestACanaryThatIsNotInOrderGoesBackAndHaltsTheRollout(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	bad := func(cfg *Config) {
+		cfg.Health = func(_ context.Context, v Version) error {
+			if v.Number == 2 {
+				return errors.New("prices are gone")
+			}
+			return nil
+		}
+	}
+	a, b := w.program("a", one, bad), w.program("b", one, bad)
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+	w.publish("catalog")
+	w.rollout(2, rollout.Plan{Canary: 1})
+	halted := w.phase(rollout.Halted, 2)
+	if !strings.Contains(halted.Reason, "prices are gone") || halted.Open != 1 {
+		t.Errorf("%+v", halted)
+	}
+	a.has(1)
+	b.has(1)
+	if a.status().Swaps != 2 || b.status().Swaps != 0 {
+		t.Errorf("a swapped %d times, b %d times", a.status().Swaps, b.status().Swaps)
+	}
+	w.publish("catalog")
+	w.rollout(3, rollout.Plan{Canary: 1})
+	a.has(3)
+	b.has(3)
+	w.phase(rollout.Done, 3)
+	w.rollback()
+	a.has(1)
+	b.has(1)
+}
+
+func TestANodeThatIsSickWithWhatItHasTakesTheNextVersion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	bad := func(cfg *Config) {
+		cfg.Health = func(_ context.Context, v Version) error {
+			if v.Number == 1 {
+				return errors.New("prices are gone")
+			}
+			return nil
+		}
+	}
+	w.publish("catalog")
+	a, b := w.program("a", one, bad), w.program("b", one, bad)
+	w.rollout(2, rollout.Plan{Canary: 1, Approve: true})
+	w.phase(rollout.Awaiting, 2)
+	for _, p := range []*program{a, b} { // the one that waits has been asked about what it has
+		eventually(t, "it is sick, or has the next version", func() bool { s := p.status(); return s.Version == 2 || strings.Contains(s.Error, "prices are gone") })
+	}
+	w.order("catalog", func(before *rollout.Order, _ bool) (rollout.Order, error) { return before.Allow(1), nil })
+	a.has(2)
+	b.has(2)
+	if done := w.phase(rollout.Done, 2); len(done.Failed) > 0 {
+		t.Errorf("%+v", done)
+	}
+}
+
+func TestANodeGoesBackAfterARestartToo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	var sick atomic.Bool
+	a := w.program("a", one, func(c *Config) {
+		c.Health = func(context.Context, Version) error {
+			if sick.Load() {
+				return errors.New("the program does not start")
+			}
+			return nil
+		}
+	})
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+	w.publish("catalog")
+	w.rollout(2, rollout.Plan{Soak: time.Hour})
+	w.phase(rollout.Soaking, 2)
+	a.stop()
+	sick.Store(true)
+	a.start()
+	a.has(1)
+	if halted := w.phase(rollout.Halted, 2); !strings.Contains(halted.Reason, "the program does not start") {
+		t.Errorf("%+v", halted)
+	}
+}
