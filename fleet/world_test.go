@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	testenv.NoPeers()
+	testenv.Parallel(8)
 	goleak.VerifyTestMain(m)
 }
 

@@ -37,6 +37,7 @@ func (m ownProcesses) Run() int {
 	if code, ran := testenv.OwnProcesses(); ran {
 		return code
 	}
+	testenv.Parallel(4)
 	return m.M.Run()
 }
 

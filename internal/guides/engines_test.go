@@ -18,6 +18,7 @@ import (
 // TestCommandsOfTheGuideOnOtherEnginesDoWhatItSays has a real PostgreSQL, and a
 // program whose callers go on while its database comes from there.
 func TestCommandsOfTheGuideOnOtherEnginesDoWhatItSays(t *testing.T) {
+	testenv.Long(t)
 	w := newWorld(t)
 	w.startPostgres(t, `CREATE TABLE item (id serial PRIMARY KEY, name text, price integer NOT NULL CHECK (price > 0), added timestamptz DEFAULT now());
 		INSERT INTO item (name, price) SELECT 'item ' || i, i * 3 / 2 + i % 2 FROM generate_series(1, 2000) i`)

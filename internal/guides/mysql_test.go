@@ -14,6 +14,7 @@ import (
 // TestCommandsOfTheGuideOnMySQLDoWhatItSays has a real MariaDB, in another time zone and
 // with a name in it that takes four bytes a character.
 func TestCommandsOfTheGuideOnMySQLDoWhatItSays(t *testing.T) {
+	testenv.Long(t)
 	w := newWorld(t)
 	w.startMariaDB(t, `CREATE DATABASE shop CHARACTER SET utf8mb4; USE shop;
 		CREATE TABLE item (id int unsigned AUTO_INCREMENT PRIMARY KEY, name varchar(100), price int NOT NULL CHECK (price > 0), added timestamp DEFAULT '2026-01-02 03:04:05');

@@ -6,9 +6,11 @@ import (
 	"testing"
 
 	"hotswap/internal/engine/embedded"
+	"hotswap/internal/testenv"
 )
 
 func TestCommandsOfTheGuideToRolloutsDoWhatItSays(t *testing.T) {
+	testenv.Long(t)
 	engine, err := embedded.Start(embedded.Config{Dir: t.TempDir(), Port: -1, Lax: true})
 	if err != nil {
 		t.Fatal(err)

@@ -22,6 +22,7 @@ import (
 // TestCommandsOfTheGuideToServersDoWhatItSays runs the guide's program as three nodes, with
 // the names that a StatefulSet would give them.
 func TestCommandsOfTheGuideToServersDoWhatItSays(t *testing.T) {
+	testenv.Long(t)
 	engine, err := embedded.Start(embedded.Config{Dir: t.TempDir(), Port: -1, Lax: true})
 	if err != nil {
 		t.Fatal(err)
