@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	_ "gocloud.dev/blob/fileblob"
+
+	_ "hotswap/fleet/objects"
 	"hotswap/internal/fleetapp"
 	"hotswap/internal/rollout"
 	"hotswap/internal/testenv"

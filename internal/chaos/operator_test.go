@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -54,17 +55,46 @@ func (o *operator) publish(bad, breakOff bool) (number uint64, done bool) {
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	// What was damaged is whole again once it was published anew.
-	p, err := w.repo.Publish(ctx, fleetapp.Channel, next, repository.PublishOptions{Anew: w.damaged.Load(), Key: w.key})
+	p, err := w.repo.Publish(ctx, fleetapp.Channel, next, repository.PublishOptions{Anew: w.damaged.Load(), Key: w.key, Objects: o.store()})
 	if err != nil {
 		w.did("publishing broke off")
 		return 0, false
 	}
 	w.did("published")
+	if p.Objects != nil {
+		w.did("published into object storage")
+	}
 	w.damaged.Store(false)
 	w.mu.Lock()
 	w.numbers[o.content], w.bad[o.content] = p.Number, bad
 	w.mu.Unlock()
 	return p.Number, true
+}
+
+// store is where the chunks of the next version go: mostly where those of the last one are.
+func (o *operator) store() string {
+	switch o.w.rng.IntN(8) {
+	case 0:
+		return repository.OnEngine
+	case 1:
+		return "file://" + o.w.bucket() + "?create_dir=true&no_tmp_dir=true&metadata=skip"
+	}
+	return ""
+}
+
+// bucket is the directory of the object storage.
+func (w *world) bucket() string { return filepath.Join(w.dir, "bucket") }
+
+// damageObject makes something else of a chunk in object storage, if there is any.
+func (w *world) damageObject() {
+	all, _ := filepath.Glob(filepath.Join(w.bucket(), "*", "*", "*", "*"))
+	if len(all) == 0 {
+		return
+	}
+	w.damaged.Store(true)
+	if os.WriteFile(all[w.rng.IntN(len(all))], []byte("damaged"), 0o600) == nil {
+		w.did("object damaged")
+	}
 }
 
 // order writes the next order, if nobody disturbs it, and returns whether it was written.
@@ -152,8 +182,11 @@ func (o *operator) work() {
 		}
 		return
 	}
-	if w.rng.IntN(6) == 0 {
+	switch w.rng.IntN(12) {
+	case 0:
 		o.damage()
+	case 1:
+		w.damageObject()
 	}
 	if w.rng.IntN(6) == 0 {
 		o.killed()
