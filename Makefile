@@ -27,9 +27,10 @@ lint: ## gofmt, go mod tidy, vet, fix, staticcheck
 	go fix -diff ./...
 	go tool staticcheck ./...
 
-tidy: ## formats the code and go.mod
+tidy: ## formats the code and go.mod, and those of the modules beside this one
 	gofmt -w .
 	go mod tidy
+	for module in internal/interop internal/browser internal/ecosystem bench/plot; do (cd $$module && go mod tidy) || exit; done
 
 demo: ## a program under load whose database is swapped
 	go run ./cmd/hotswap demo

@@ -3,6 +3,7 @@ package browser
 import (
 	"database/sql"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -186,6 +187,36 @@ func TestAProgramThatGoesAwayAndComesBackIsNoticed(t *testing.T) {
 	go server.ListenAndServe()
 	defer server.Close()
 	b.sees("#state", "live")
+}
+
+// TestTheProcessWhoseLockACallWaitsForIsShown, as long as the call waits.
+func TestTheProcessWhoseLockACallWaitsForIsShown(t *testing.T) {
+	p := start(t, "production.sqlite3", sockserver.Config{})
+	locker := exec.CommandContext(t.Context(), "sqlite3", p.path)
+	locking := testenv.Start(t, locker)
+	if _, err := io.WriteString(locking.In, "BEGIN IMMEDIATE; SELECT 'locked';\n"); err != nil {
+		t.Fatal(err)
+	}
+	locking.Line() // it has the lock
+	if _, err := p.db.Exec("PRAGMA busy_timeout = 60000"); err != nil {
+		t.Fatal(err)
+	}
+	waited := make(chan error, 1)
+	go func() {
+		_, err := p.db.Exec("UPDATE item SET name = 'updated'")
+		waited <- err
+	}()
+	b := open(t, p.url())
+	b.sees("div.holders", fmt.Sprintf("sqlite3 (process %d) has the file locked", locker.Process.Pid), "call, maybe waiting for that lock", "UPDATE item")
+	b.picture("locked")
+	if err := locking.End(); err != nil {
+		t.Error(err)
+	}
+	if err := <-waited; err != nil {
+		t.Error(err)
+	}
+	b.gone("div.holders *")
+	b.silent()
 }
 
 func TestWhoElseHasItOpenAndWhatIsWrongIsShown(t *testing.T) {

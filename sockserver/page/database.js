@@ -3,7 +3,7 @@
 
 import { snapshot } from "./api.js";
 import { chart, table } from "./chart.js";
-import { holders } from "./holders.js";
+import { holders, lock } from "./holders.js";
 import { PushPanel } from "./push.js";
 import { ago, baseName, date, directory, duration, el, plural, setText, shown, size } from "./text.js";
 
@@ -80,7 +80,10 @@ export class Database {
   update(info) {
     this.updateFigures(info);
     this.draw("warnings", info.warnings, () => info.warnings.map((text) => el("p", { class: "warning", role: "alert" }, shown(text))));
-    this.draw("holders", info.holders, () => (info.holders.length ? [holders(info.holders, "Held by: a swap would wait for these")] : []));
+    this.draw("holders", [info.holders, info.locked_by], () => [
+      ...(info.locked_by ? [lock(info.locked_by)] : []),
+      ...(info.holders.length ? [holders(info.holders, "Held by: a swap would wait for these", info.locked_by)] : []),
+    ]);
     this.updateOpeners(info);
     const swaps = info.swaps ?? [];
     this.draw("swaps", swaps, () => (swaps.length ? [
