@@ -123,7 +123,7 @@ plots: ## that the program that draws them builds
 
 .PHONY: page interop ecosystem ecosystem-all sqllogictest cross darwin arm64 windows
 page: ## the page, in Chromium; SHOTS=directory for pictures of it
-	cd internal/browser && go mod tidy -diff && go vet ./... && go test -count=1 -timeout 3m . $(if $(SHOTS),-shots '$(abspath $(SHOTS))')
+	cd internal/browser && go mod tidy -diff && go vet ./... && go test -count=1 -timeout 5m . $(if $(SHOTS),-shots '$(abspath $(SHOTS))')
 
 interop: ## beside Litestream, on FUSE, and through OpenSSH (Debian's openssh-server)
 	cd internal/interop && go mod tidy -diff && go vet ./... && go test -count=1 ./...
