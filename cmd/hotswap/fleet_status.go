@@ -8,8 +8,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/mattn/go-isatty"
-
 	"hotswap/internal/engine"
 	"hotswap/internal/fleetview"
 	"hotswap/internal/printable"
@@ -50,30 +48,7 @@ func (c *fleetStatusCmd) Run(ctx context.Context, stdio *streams) error {
 		}
 		return err
 	}
-	screen := !c.JSON && isatty.IsTerminal(stdio.out.Fd())
-	ticker := time.NewTicker(time.Duration(c.Watch))
-	defer ticker.Stop()
-	for first := true; ; first = false {
-		block, err := c.block(ctx, f)
-		switch {
-		case ctx.Err() != nil:
-			return nil // a watch has no other end
-		case err != nil:
-			return err
-		case screen:
-			block = redraw("hotswap fleet status", time.Duration(c.Watch), block, columns(stdio.out), first)
-		case !first && !c.JSON:
-			block = append([]byte("\n"), block...)
-		}
-		if _, err := stdio.out.Write(block); err != nil {
-			return err
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
+	return watching{"hotswap fleet status", time.Duration(c.Watch), c.JSON}.show(ctx, stdio, func() ([]byte, error) { return c.block(ctx, f) })
 }
 
 // block is one status.

@@ -9,9 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cheggaaa/pb/v3"
-	"github.com/mattn/go-isatty"
-
 	"hotswap/driver"
 	"hotswap/internal/printable"
 	"hotswap/sockserver"
@@ -80,52 +77,12 @@ func (c *statusCmd) block(ctx context.Context, client *sockserver.Client, only s
 	return b.Bytes(), err
 }
 
-// watch shows the status until the context ends: in a terminal over the one
-// before, else one after another.
+// watch shows the status until the context ends.
 func (c *statusCmd) watch(ctx context.Context, client *sockserver.Client, only string, stdio *streams, still *stillness) error {
-	screen := !c.JSON && isatty.IsTerminal(stdio.out.Fd())
-	ticker := time.NewTicker(time.Duration(c.Watch))
-	defer ticker.Stop()
-	for first := true; ; first = false {
-		block, err := c.block(ctx, client, only)
-		still.moves.Add(1)
-		if ctx.Err() != nil {
-			return nil // a watch has no other end
-		}
-		if err != nil {
-			return err
-		}
-		switch {
-		case screen:
-			block = redraw("hotswap status", time.Duration(c.Watch), block, columns(stdio.out), first)
-		case !first && !c.JSON:
-			block = append([]byte("\n"), block...)
-		}
-		if _, err := stdio.out.Write(block); err != nil {
-			return err
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// redraw puts a block over the one before. Its lines are truncated rather than
-// wrapped, so that the screen keeps its rows.
-func redraw(title string, every time.Duration, block []byte, width int, first bool) []byte {
-	var b bytes.Buffer
-	b.WriteString("\x1b[H")
-	if first {
-		b.WriteString("\x1b[J")
-	}
-	fmt.Fprintf(&b, "%s\x1b[K\n\x1b[K\n", pb.StripString(title+", every "+every.String()+"; Ctrl-C ends it", width))
-	for line := range bytes.Lines(block) {
-		b.WriteString(pb.StripString(string(bytes.TrimRight(line, "\n")), width) + "\x1b[K\n")
-	}
-	b.WriteString("\x1b[J")
-	return b.Bytes()
+	return watching{"hotswap status", time.Duration(c.Watch), c.JSON}.show(ctx, stdio, func() ([]byte, error) {
+		defer still.moves.Add(1)
+		return c.block(ctx, client, only)
+	})
 }
 
 // whatIsManaged ends a message to somebody who has none.

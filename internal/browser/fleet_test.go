@@ -1,13 +1,10 @@
 package browser
 
 import (
-	"bufio"
 	"context"
 	"database/sql"
 	"errors"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -149,27 +146,7 @@ func TestWithoutLeaveAFleetIsOnlyLookedAt(t *testing.T) {
 func TestTheCommandServesAPageOfTheFleetAlone(t *testing.T) {
 	f := startFleet(t)
 	f.rollout("first", f.publish("first"), rollout.Plan{Canary: 1, Approve: true})
-	dir := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir, "./cmd/hotswap")
-	build.Dir = "../.."
-	if said, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, said)
-	}
-	cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "hotswap"), "fleet", "ui", "--allow-changes", "--engine", f.engine.ClientURL())
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	url, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := open(t, strings.TrimSpace(url))
+	b := open(t, startUI(t, "fleet", "ui", "--allow-changes", "--engine", f.engine.ClientURL()))
 	b.sees("#fleet", "Fleet: catalog", "waits for approval")
 	b.sees("#state", "live")
 	b.picture("fleet-alone")

@@ -30,27 +30,7 @@ func TestTheCommandServesThePageOfAProgramWithoutAMux(t *testing.T) {
 	}
 	t.Cleanup(func() { server.Close() })
 
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir, "./cmd/hotswap")
-	build.Dir = "../.."
-	if said, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, said)
-	}
-	cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "hotswap"), "ui", "--allow-push", "--socket", server.SocketPath())
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	url, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	b := open(t, strings.TrimSpace(url))
+	b := open(t, startUI(t, "ui", "--allow-push", "--socket", server.SocketPath()))
 	b.choose(p.notes(t))
 	b.press("Push to")
 	b.sees(".result", "Refused: the database is bad", "not an SQLite database")
@@ -87,4 +67,31 @@ func TestAnOptionThatAnOlderProgramDoesNotKnowIsNamed(t *testing.T) {
 	b.press("Push to")
 	b.sees(".result", "Refused: bad request", "hotswap is older than this page: push without --skip-rehearsal")
 	b.silent("400")
+}
+
+// startUI builds the command and runs it until the test ends, and returns the address that
+// it prints.
+func startUI(t *testing.T, args ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir, "./cmd/hotswap")
+	build.Dir = "../.."
+	if said, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "hotswap"), args...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	url, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(url)
 }
