@@ -61,10 +61,10 @@
 // names; all else stays on the engine. There are no sequences there, so who writes makes the
 // difference: a version's chunks are in a directory of its own,
 //
-//	fleet-<of the engine's bucket>/<channel>/<number>/<SHA-256>
+//	fleet-<of the engine's bucket>/<channel>/<number>-<s1>/<SHA-256>
 //
 // and its index says in which directory each chunk is that it has from the versions before. A
-// number is given once, so nobody but the publisher of that version ever writes there. Instead
+// revision is given once, so nobody but the publisher of that version ever writes there. Instead
 // of 2, a collection lists the objects; at 6 it removes those listed that no version names.
 //
 // Say that a version refers to an object that a collection has removed. The object was listed,

@@ -123,12 +123,14 @@ func objectsOf(dir string, x index, parts []name) map[string]bool {
 // mostDir is how long the name of a directory is at most.
 const mostDir = 128
 
-var dirPattern = regexp.MustCompile(`^[A-Za-z0-9_-]+/[A-Za-z0-9_-]+/[0-9]+$`)
+var dirPattern = regexp.MustCompile(`^[A-Za-z0-9_-]+/[A-Za-z0-9_-]+/[0-9]+-[0-9]+$`)
 
 func validDir(text string) bool { return len(text) <= mostDir && dirPattern.MatchString(text) }
 
-// destination is where the chunks of a version go, which may be said by the one before.
-func (r *Repository) destination(ctx context.Context, v Version, before Published, opts *PublishOptions) (chunks, string, error) {
+// destination is where the chunks of a version go, which may be said by the one before. The
+// revision of the intent makes the directory another one, should the number be given twice
+// because the counter was lost.
+func (r *Repository) destination(ctx context.Context, i *intent, before Published, opts *PublishOptions) (chunks, string, error) {
 	if opts.Objects == "" && before.Objects != nil {
 		opts.Objects = before.Objects.URL
 	}
@@ -140,7 +142,7 @@ func (r *Repository) destination(ctx context.Context, v Version, before Publishe
 		return nil, "", err
 	}
 	root, err := r.root(ctx)
-	return b, path.Join(root, v.Channel, strconv.FormatUint(v.Number, 10)), err
+	return b, path.Join(root, i.v.Channel, fmt.Sprintf("%d-%d", i.v.Number, i.first)), err
 }
 
 // root is the directory of this fleet: others may have the same bucket. It is named after the

@@ -98,7 +98,7 @@ func (r *Repository) Publish(ctx context.Context, channel, path string, opts Pub
 		return done, fmt.Errorf("publish %s: %w", intent.v, ended(working, err))
 	}
 	w := &writing{opts: opts, layout: layout, src: src, content: content}
-	if w.to, w.dir, err = r.destination(working, intent.v, before, &w.opts); err != nil {
+	if w.to, w.dir, err = r.destination(working, intent, before, &w.opts); err != nil {
 		return failed(err)
 	}
 	names, err := w.onTop(working, r, before)
