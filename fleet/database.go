@@ -11,6 +11,7 @@ import (
 	"hotswap/driver"
 	"hotswap/internal/records"
 	"hotswap/internal/rollout"
+	"hotswap/swapper"
 )
 
 // database is one that follows a channel.
@@ -44,7 +45,11 @@ type database struct {
 	staged *staged
 	tag    string // of the live database when it was swapped in, or last looked at
 	before *before
-	unsaid *records.Having // what could not be written down yet
+	report swapper.Report // of the last swap of the node's own
+	// witnessed is set once Health has succeeded since then: what is written after that keeps
+	// the node from going back.
+	witnessed bool
+	unsaid    *records.Having // what could not be written down yet
 }
 
 func newDatabase(n *Node, channel, path string) *database {

@@ -21,11 +21,10 @@ func (d *database) ask(ctx context.Context, number uint64) error {
 	}
 	d.mu.Lock()
 	d.asked = time.Now()
-	first := d.state.Healthy != number
 	order := d.view.order
 	d.mu.Unlock()
 	if err == nil {
-		if first && d.node.cfg.Health != nil && d.node.cfg.Diverged == Refuse && d.current().Content == "" {
+		if !d.witnessed && d.node.cfg.Health != nil && d.node.cfg.Diverged == Refuse && d.current().Content == "" && !d.report.Unwritten(d.db.Path()) {
 			// A hook, or PRAGMA optimize, may have written when the program opened it: that is
 			// no reason not to go back later.
 			held, tag, err := d.snapshot(ctx)
@@ -37,6 +36,7 @@ func (d *database) ask(ctx context.Context, number uint64) error {
 			}
 			d.tag = tag
 		}
+		d.witnessed = true
 		d.change(func(s *records.Database) { s.Healthy = number })
 		return nil
 	}
@@ -44,8 +44,10 @@ func (d *database) ask(ctx context.Context, number uint64) error {
 	if order == nil || order.Kind != rollout.Rollout || order.Version != number {
 		return err // it is where it has to be: by a pin, or because the fleet went back to it
 	}
-	// Told at once, whatever becomes of the way back.
+	// Told at once, whatever becomes of the way back. Not in order any more, it is asked again
+	// until it is back: if there were nothing left to do, what comes of this would be stopped.
 	d.change(func(s *records.Database) {
+		s.Healthy = 0
 		s.Failed = &rollout.Failure{Order: order.ID, Attempt: order.Attempt, Version: number, Why: err.Error()}
 	})
 	if back := d.goBack(ctx); back != nil {

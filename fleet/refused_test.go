@@ -1,9 +1,12 @@
 package fleet
 
 import (
+	"context"
 	"database/sql"
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"hotswap/internal/repository"
 	"hotswap/internal/rollout"
@@ -29,6 +32,33 @@ func TestAVersionWithAnotherSchemaIsRefusedInWords(t *testing.T) {
 	if s := a.status(); !strings.Contains(s.Failed, "schema") {
 		t.Errorf("%+v", s)
 	}
+}
+
+// A connect hook, or PRAGMA optimize, may write when the program opens a new version.
+func TestWhatAProgramWritesBeforeItIsAskedDoesNotKeepItFromGoingBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	asked := 0
+	var a *program
+	a = w.program("a", one, func(c *Config) {
+		c.Health = func(_ context.Context, v Version) error {
+			if v.Number != 2 {
+				return nil
+			}
+			if asked++; asked == 1 {
+				_, err := a.db.Exec("INSERT INTO catalog VALUES ('by a hook', NULL)")
+				return err
+			}
+			return errors.New("prices are gone")
+		}
+	})
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+	w.publish("catalog")
+	w.rollout(2, rollout.Plan{Soak: time.Hour})
+	w.phase(rollout.Halted, 2)
+	a.has(1)
 }
 
 func alter(t *testing.T, path, statement string) {

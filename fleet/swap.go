@@ -124,7 +124,7 @@ func (d *database) notSwapped(ctx context.Context, err error) error {
 
 // live takes down what is live now.
 func (d *database) live(ctx context.Context, number uint64, tag string, last *before, report swapper.Report) {
-	d.tag, d.before = tag, last
+	d.tag, d.before, d.report, d.witnessed = tag, last, report, false
 	d.mu.Lock()
 	d.swaps++
 	d.known, d.asked = true, time.Time{}
