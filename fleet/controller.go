@@ -11,7 +11,8 @@ import (
 )
 
 // controller takes the steps of all rollouts. All it knows it has read from the engine, and
-// what it decides is written there before it counts.
+// what it decides is written there before it counts. It verifies no signatures: there may be
+// channels whose keys it does not know, and each node verifies the order that it obeys.
 type controller struct {
 	node  *Node
 	wake  chan struct{}
