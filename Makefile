@@ -42,7 +42,7 @@ random: ## random programs, here and on go-sqlite3
 	go test -count=1 -run RandomPrograms ./driver -seeds 200
 
 CHAOS ?= 30m
-chaos: ## twelve nodes of a fleet and three servers, killed, stopped and cut off for CHAOS
+chaos: ## twelve nodes of a fleet and three servers, killed, stopped, cut off and filled up for CHAOS
 	go test -count=1 -v -timeout 0 ./internal/chaos -chaos $(CHAOS)
 
 SCALE ?= 100,500,1000,2000
