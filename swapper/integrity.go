@@ -12,6 +12,7 @@ import (
 
 	"hotswap/driver"
 	"hotswap/internal/inside"
+	"hotswap/internal/session"
 	"hotswap/internal/sqlitefile"
 )
 
@@ -145,8 +146,13 @@ func (c *checkup) run(ctx context.Context, readQuickly string) error {
 	if err != nil {
 		return err
 	}
-	// A virtual table that its module can check is checked by name.
+	// A virtual table that its module can check is checked by name, which says nothing if
+	// there is no such module.
 	for _, name := range virtual {
+		_, err := c.pool.ExecContext(ctx, "SELECT 1 FROM main."+session.Quote(name)+" LIMIT 0")
+		if missing := c.verdict.missing(ctx, err); missing != nil {
+			return missing
+		}
 		if err := c.look(ctx, c.pragma+`("`+strings.ReplaceAll(name, `"`, `""`)+`")`); err != nil {
 			return err
 		}
@@ -156,9 +162,18 @@ func (c *checkup) run(ctx context.Context, readQuickly string) error {
 			return err
 		}
 	}
-	if sound, err := c.scan(ctx); err != nil || sound {
+	sound, err := c.scan(ctx)
+	if err == nil && !sound {
+		err = c.inItsOwnWords(ctx)
+	}
+	if err != nil || c.pragma == "quick_check" {
 		return err
 	}
+	return c.partialIndexes(ctx)
+}
+
+// inItsOwnWords is SQLite's check of the whole.
+func (c *checkup) inItsOwnWords(ctx context.Context) error {
 	if err := c.look(ctx, c.pragma); err != nil {
 		return err
 	}
