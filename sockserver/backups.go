@@ -56,18 +56,18 @@ type taggedFile struct {
 // of returns the tag of a backup, "" if it has none: it is gone by now, is open in the
 // program, or has a log beside it.
 func (t *backupTags) of(ctx context.Context, b swapper.Backup) (string, error) {
-	file := taggedFile{fileid.Of(b.Path), b.Size, b.Modified}
+	source, err := openBackup(b.Path) // before anything is remembered: a log may be beside it by now
+	if err != nil {
+		return "", nil
+	}
+	defer source.Close()
+	file := taggedFile{fileid.Of(b.Path), source.info.Size(), source.info.ModTime()}
 	t.mu.Lock()
 	tag := t.known[file]
 	t.mu.Unlock()
 	if tag != "" {
 		return tag, nil
 	}
-	source, err := openBackup(b.Path)
-	if err != nil {
-		return "", nil
-	}
-	defer source.Close()
 	if err = source.open(); err == nil {
 		tag, err = statetag.Of(ctx, source.file, source.info.Size())
 	}

@@ -1,8 +1,10 @@
 package sockserver
 
 import (
+	"bytes"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 
 	"hotswap/swapper"
@@ -47,6 +49,47 @@ func TestWhatIsKept(t *testing.T) {
 		}
 		if !c.bad && (opts.Backup != c.backup || opts.BackupAs != c.as || opts.Keep != c.keep) {
 			t.Errorf("%q with Keep %d: %+v", c.query, c.config, opts)
+		}
+	}
+}
+
+// TestTheTagOfABackupGoesWithALogBesideIt, although it was known before there was one.
+func TestTheTagOfABackupGoesWithALogBesideIt(t *testing.T) {
+	dir := shortDir(t)
+	openDatabase(t, dir+"/db", 3)
+	makeDatabase(t, dir+"/new", 5)
+	content, err := os.ReadFile(dir + "/new")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newTestClient(t, startServer(t, dir, Config{}, nil))
+	if _, err := c.Push(t.Context(), TheDatabase, bytes.NewReader(content), PushParams{Backup: true}); err != nil {
+		t.Fatal(err)
+	}
+	tag := func() string {
+		t.Helper()
+		all, err := c.Backups(t.Context(), TheDatabase, true)
+		if err != nil || len(all) != 1 {
+			t.Fatalf("%+v, %v", all, err)
+		}
+		return all[0].Tag
+	}
+	known := tag()
+	if known == "" {
+		t.Fatal("it has none")
+	}
+	for _, suffix := range []string{"-wal", "-journal"} {
+		if err := os.WriteFile(dir+"/db~"+suffix, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := tag(); got != "" {
+			t.Errorf("with a %s: %q", suffix, got)
+		}
+		if err := os.Remove(dir + "/db~" + suffix); err != nil {
+			t.Fatal(err)
+		}
+		if got := tag(); got != known {
+			t.Errorf("without it: %q, want %q", got, known)
 		}
 	}
 }
