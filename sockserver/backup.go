@@ -35,8 +35,8 @@ func backupOf(path string) *BackupInfo {
 	return &BackupInfo{Path: name, Size: info.Size(), Modified: info.ModTime()}
 }
 
-// latestBackup is the path of the backup that was kept last. Where that can't be told it
-// is the simple one's, if there is one, else that of the highest number.
+// latestBackup is the path of the backup that was kept last: of the numbered ones that is
+// the one with the highest number.
 func latestBackup(path string) string {
 	simple := backups.SimplePath(path)
 	all, err := swapper.Backups(path)
@@ -44,10 +44,25 @@ func latestBackup(path string) string {
 		return simple
 	}
 	last := all[len(all)-1]
-	if last.Number > 0 || all[0].Replaced.After(last.Replaced) {
+	if last.Number > 0 || keptAt(all[0]).After(keptAt(last)) {
 		return all[0].Path
 	}
 	return simple
+}
+
+// keptAt is when a backup was kept. One without a record, of a push that was killed before
+// it had written it, or on a file system that has no room for one, got its name by a rename
+// or a link, which set the time of the inode's last change. Later a chmod may have set that,
+// too, or a restore of the whole directory, but no reading, and nobody writes to a backup.
+func keptAt(b swapper.Backup) time.Time {
+	if !b.Replaced.IsZero() {
+		return b.Replaced
+	}
+	changed, err := unix.ChangeTime(b.Path)
+	if err != nil {
+		return time.Time{} // it is gone
+	}
+	return changed
 }
 
 // fromBackup is the value of the parameter from by which a push takes the backup

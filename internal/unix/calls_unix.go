@@ -3,7 +3,9 @@
 package unix
 
 import (
+	"io/fs"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -69,3 +71,12 @@ func Getrlimit(resource int, limit *Rlimit) error          { return unix.Getrlim
 func IoctlGetWinsize(fd int, req uint) (*Winsize, error)   { return unix.IoctlGetWinsize(fd, req) }
 func Open(path string, mode int, perm uint32) (int, error) { return unix.Open(path, mode, perm) }
 func Pread(fd int, p []byte, offset int64) (int, error)    { return unix.Pread(fd, p, offset) }
+
+// ChangeTime is when the inode of the file at path last changed. It follows no link.
+func ChangeTime(path string) (time.Time, error) {
+	var st Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return time.Time{}, &fs.PathError{Op: "lstat", Path: path, Err: err}
+	}
+	return time.Unix(st.Ctim.Unix()), nil
+}

@@ -3,6 +3,7 @@ package unix
 import (
 	"errors"
 	"syscall"
+	"time"
 )
 
 // Supported returns why database files can't be swapped on this system.
@@ -70,6 +71,7 @@ const (
 
 func Access(string, uint32) error                 { return errors.ErrUnsupported }
 func ByteSliceToString([]byte) string             { return "" }
+func ChangeTime(string) (time.Time, error)        { return time.Time{}, errors.ErrUnsupported }
 func Close(int) error                             { return errors.ErrUnsupported }
 func CloseOnExec(int)                             {}
 func Faccessat(int, string, uint32, int) error    { return errors.ErrUnsupported }
