@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 
+	"hotswap/internal/backups"
 	"hotswap/internal/unix"
 	"hotswap/internal/workfile"
 )
@@ -16,8 +17,9 @@ import (
 // besideInfix is in the name of a file that is renamed when it is complete.
 const besideInfix = ".hotswap-"
 
-// leftoverEnd is what createBeside puts behind it.
-var leftoverEnd = regexp.MustCompile(`^[A-Z2-7]{10}$`)
+// leftoverEnd is what createBeside puts behind it; with a tilde it is a second name of the
+// file to be replaced, which keepOld gives it while it has that work file.
+var leftoverEnd = regexp.MustCompile(`^[A-Z2-7]{10}~?$`)
 
 // createBeside creates the file that is to become path, and removes what killed
 // commands have left of theirs.
@@ -45,13 +47,21 @@ func removeLeftovers(dir, prefix string) {
 			continue
 		}
 		name := filepath.Join(dir, entry.Name())
-		file, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-		if err != nil {
-			continue
-		}
-		if unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+		if work, second := strings.CutSuffix(name, backups.Suffix); !second {
+			removeUnlocked(name)
+		} else if removeUnlocked(work) {
 			os.Remove(name)
 		}
-		file.Close()
 	}
+}
+
+// removeUnlocked removes a work file whose process has ended, and reports whether it is
+// gone.
+func removeUnlocked(name string) bool {
+	file, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	defer file.Close()
+	return unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil && os.Remove(name) == nil
 }
