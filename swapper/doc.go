@@ -56,7 +56,7 @@ package swapper
 //	               pushed over; claim, method, lease: who else has it; oldersqlite: with what
 //	receive        stage, receive, receivepipe, receivepatch, stagewriter, digest, header,
 //	               foreign, noroom
-//	check          check, hooktrial, integrity, scan, verdict, schema, difference, ask
+//	check          check, hooktrial, integrity, scan, partial, verdict, schema, difference, ask
 //	rehearse       rehearse, seal, metadata
 //	freeze         visit, freeze, patience, attachers, peers, locked, shrink, rest
 //	replace        replace, guard, place, names, sidecars, unreadable, aside, backup, versions, disk
