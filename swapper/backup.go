@@ -86,15 +86,11 @@ func renameToBackup(undo, live string, as backups.Kind) (path string, err error)
 	path = backups.SimplePath(live)
 	// An older backup that somebody opened may have left a WAL, which would be
 	// replayed into this one.
-	removed := false
-	for _, suffix := range sqlitefile.Sidecars {
-		err := os.Remove(path + suffix)
-		if err != nil && !sqlitefile.Absent(err) {
-			return "", err
-		}
-		removed = removed || err == nil
+	removed, err := sqlitefile.RemoveSidecars(path)
+	if err != nil {
+		return "", err
 	}
-	if removed { // and a power loss must not bring it back beside this one
+	if removed { // and a power loss must not bring one back beside this backup
 		if err := syncPath(filepath.Dir(path)); err != nil {
 			return "", err
 		}

@@ -3,15 +3,39 @@ package main
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"hotswap/internal/backups"
 	"hotswap/internal/openers"
+	"hotswap/internal/printable"
+	"hotswap/internal/sqlitefile"
 	"hotswap/internal/unix"
 )
+
+// refuseOpenedBackup refuses to replace an older backup that another program has open.
+func (d *fileDestination) refuseOpenedBackup() error {
+	if d.old == nil {
+		return nil
+	}
+	as, err := d.backup.Resolve(d.path)
+	if err != nil {
+		return fileFailure(fmt.Errorf("look for earlier backups: %w", err))
+	}
+	if as != backups.Simple {
+		return nil
+	}
+	path := backups.SimplePath(d.path)
+	if opener, open := openedElsewhere(path); open {
+		return failf(exitTryAgain, "%s, where the backup goes, is open in %s, which would keep using the replaced file", printable.Line(path), opener).
+			withHint("end that process, or keep this backup beside that one: --backup=numbered")
+	}
+	return nil
+}
 
 // keepOld gives the old file a second name, over an older simple backup; on a file system
 // that has no second names it makes a copy. A command that is killed after that, and
@@ -38,7 +62,7 @@ func (d *fileDestination) keepOld() (path string, err error) {
 		path, err = backups.Number(d.path, func(to string) error { return renameFree(temp, to) })
 	} else {
 		path = backups.SimplePath(d.path)
-		err = renameOver(temp, path)
+		err = replaceBackup(temp, path)
 	}
 	if err != nil {
 		return "", errors.Join(err, os.Remove(temp))
@@ -46,16 +70,36 @@ func (d *fileDestination) keepOld() (path string, err error) {
 	return path, nil
 }
 
-// renameOver renames to a name that may be one of the same file already: rename(2) then
-// does nothing.
-func renameOver(from, to string) error {
+// replaceBackup renames what holds the old file over an older backup. Somebody may have
+// opened that, and have left a log, which would be replayed into this one: it goes first,
+// unless the older backup is this file already.
+func replaceBackup(from, to string) error {
+	if !sameFile(from, to) {
+		removed, err := sqlitefile.RemoveSidecars(to)
+		if err == nil && removed {
+			err = syncDir(filepath.Dir(to))
+		}
+		if err != nil {
+			return err
+		}
+	}
 	if err := os.Rename(from, to); err != nil {
 		return err
 	}
+	// rename(2) does nothing if both are names of one file.
 	if err := os.Remove(from); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
+}
+
+func sameFile(a, b string) bool {
+	one, err := os.Lstat(a)
+	if err != nil {
+		return false
+	}
+	other, err := os.Lstat(b)
+	return err == nil && os.SameFile(one, other)
 }
 
 // linkReplaced links the file at from, which another command may replace meanwhile: link(2)

@@ -47,7 +47,7 @@ func (c *cpCmd) newFile(dst, src side, old os.FileInfo) (destination, error) {
 	if err := d.refuseToBeSidecar(); err != nil {
 		return nil, err
 	}
-	if err := cmp.Or(d.refuseSidecars(), d.refuseOpened()); err != nil {
+	if err := d.refuse(); err != nil {
 		return nil, err
 	}
 	if c.DryRun {
@@ -81,6 +81,12 @@ func (d *fileDestination) dryRun() (destination, error) {
 		return nowhere{io.Discard, "would have replaced " + name + ", which would be kept as " + printable.Line(backups.SimplePath(d.path))}, nil
 	}
 	return nowhere{io.Discard, "would have replaced " + name}, nil
+}
+
+// refuse says why nothing may be put there, if so. It is asked before the copy, and again
+// once that is complete.
+func (d *fileDestination) refuse() error {
+	return cmp.Or(d.refuseSidecars(), d.refuseOpened(), d.refuseOpenedBackup())
 }
 
 // refuseToBeSidecar refuses the name of a database's sidecar: whoever has that
@@ -123,17 +129,24 @@ func (d *fileDestination) refuseOpened() error {
 	if d.old == nil {
 		return nil
 	}
-	var first openers.Process
+	if opener, open := openedElsewhere(d.path); open {
+		return failf(exitTryAgain, "%s is open in %s, which would keep using the replaced file", d.arg, opener).
+			withHint("end that process, or choose another name; if it manages the file itself, push to it through its own --socket")
+	}
+	return nil
+}
+
+// openedElsewhere returns a process that uses the file at path.
+func openedElsewhere(path string) (opener openers.Process, open bool) {
 	for seen := time.Now(); ; time.Sleep(openedPatience / 50) {
-		others := openers.At(d.path)
+		others := openers.At(path)
 		switch {
 		case len(others) == 0:
-			return nil
-		case !slices.Contains(others, first):
-			first, seen = others[0], time.Now()
+			return opener, false
+		case !slices.Contains(others, opener):
+			opener, seen = others[0], time.Now()
 		case time.Since(seen) > openedPatience:
-			return failf(exitTryAgain, "%s is open in %s, which would keep using the replaced file", d.arg, first).
-				withHint("end that process, or choose another name; if it manages the file itself, push to it through its own --socket")
+			return opener, true
 		}
 	}
 }
@@ -142,7 +155,7 @@ func (d *fileDestination) commit() (backupPath string, err error) {
 	if err := d.finish(); err != nil {
 		return "", fileFailure(fmt.Errorf("finish %s: %w", d.arg, err))
 	}
-	if err := cmp.Or(d.refuseSidecars(), d.refuseOpened()); err != nil {
+	if err := d.refuse(); err != nil {
 		return "", err
 	}
 	if d.backup != backups.None && d.old != nil {

@@ -28,6 +28,20 @@ func Pending(path string) (suffix string, err error) {
 	return "", nil
 }
 
+// RemoveSidecars removes what is beside a database file that is about to be replaced, and
+// reports whether there was something: then the directory is to be synced before another
+// file gets the name, or a power loss could bring a log back beside that.
+func RemoveSidecars(path string) (removed bool, err error) {
+	for _, suffix := range Sidecars {
+		err := os.Remove(path + suffix)
+		if err != nil && !Absent(err) {
+			return removed, err
+		}
+		removed = removed || err == nil
+	}
+	return removed, nil
+}
+
 // LeftBeside returns the name of a sidecar at path that may be of use to a process that
 // still has a removed database open; "" if there is none. An empty log is of none, nor is
 // a journal without a header: that is how journal modes such as PERSIST leave theirs.
