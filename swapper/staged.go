@@ -76,8 +76,8 @@ func (s *Staged) take(ctx context.Context, p *push) error {
 // Swap makes the staged database live: what is left of [Push] is the comparison with the
 // live database's schema, the rehearsal, and the swap itself. PushOptions.Prepare and
 // Validate are not called again. If it fails and Report.Swapped is false, the staged database
-// is still there as a rule, and Swap may be tried again: but not if it was changed
-// or removed, which is ErrBadDatabase, or if the database is at another path now or there
+// is still there as a rule, and Swap may be tried again: but not if it was changed,
+// removed or given another name, which is ErrBadDatabase, or if the database is at another path now or there
 // is nothing at it any more, which is ErrTarget; then it is discarded. The other errors
 // are those of Push.
 func (s *Staged) Swap(ctx context.Context) (Report, error) {
@@ -101,15 +101,17 @@ func (s *Staged) give(p *push) error {
 	case p.target.exists != s.over:
 		return &failure{text: "the live database was removed, or made, since this one was staged", kinds: []error{ErrTarget}, hint: "stage it anew"}
 	case !s.unchanged(p.stage):
-		return bad("find out what writes to files that begin with a dot and end in .stage, and stage it anew", "what was staged was changed or removed meanwhile")
+		return bad("find out what writes to files that begin with a dot and end in .stage, and stage it anew", "what was staged was changed, removed or given another name meanwhile")
 	}
 	p.retake = s.retake
 	return nil
 }
 
-// unchanged reports whether a stage holds what was checked.
+// unchanged reports whether a stage holds what was checked, and has no other name by which
+// somebody could write to it once it is live.
 func (s *Staged) unchanged(st *stage) bool {
-	return s.stamp == livefile.StampOf(st.file) && s.stamp.Unwritten(st.path) && st.assertAlone() == nil
+	state, err := lookThrough(st.file)
+	return err == nil && state.nlink <= 1 && s.stamp == livefile.StampOf(st.file) && s.stamp.Unwritten(st.path) && st.assertAlone() == nil
 }
 
 // retake gets back the stage of a push that came to nothing, if that still has it.
