@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"hotswap/driver"
 	"hotswap/internal/backups"
 	"hotswap/internal/door"
 	"hotswap/internal/printable"
@@ -98,6 +99,9 @@ func openBackup(name string) (*backupSource, error) {
 		if other, err := os.Stat(open); err == nil && os.SameFile(info, other) {
 			return nil, noBackup("the program has %s open", printable.Line(name))
 		}
+	}
+	if _, managed := driver.Lookup(name); managed { // and may open it at any moment
+		return nil, noBackup("%s is a database of the program's", printable.Line(name))
 	}
 	suffix, err := sqlitefile.Pending(name)
 	if err != nil {

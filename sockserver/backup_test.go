@@ -71,6 +71,11 @@ func TestWhatIsNoBackupIsNotTakenBack(t *testing.T) {
 			return errors.Join(os.Link(strings.TrimSuffix(backup, "db~")+"new", backup), os.WriteFile(backup+"-wal", []byte("x"), 0o600))
 		}, nil, "", ProblemTarget, "has a -wal"},
 		"open here": {func(t *testing.T, backup string) error { openDatabase(t, backup, 1); return nil }, nil, "", ProblemTarget, "the program has"},
+		"managed": {func(t *testing.T, backup string) error {
+			pool := openDatabase(t, backup, 1)
+			pool.SetMaxIdleConns(-1)
+			return nil
+		}, nil, "", ProblemTarget, "a database of the program's"},
 		"damaged":   {func(_ *testing.T, backup string) error { return os.WriteFile(backup, []byte("x"), 0o600) }, nil, "", ProblemBad, "not an SQLite database"},
 		"a body":    {nil, nil, "x", ProblemBadRequest, "no body"},
 		"a digest":  {nil, url.Values{paramIfChanged: {strings.Repeat("0", 64)}}, "", ProblemBadRequest, "no body"},

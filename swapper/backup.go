@@ -12,6 +12,7 @@ import (
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
+	"hotswap/driver"
 	"hotswap/internal/backups"
 	"hotswap/internal/dbpath"
 	"hotswap/internal/sqlitefile"
@@ -73,6 +74,9 @@ func (p *push) nameBackup(undo string) error {
 func renameToBackup(undo, live string, as backups.Kind) (path string, err error) {
 	if as == backups.Numbered {
 		return backups.Number(live, func(to string) error {
+			if isManaged(to) { // its file is not there yet, or was removed
+				return fs.ErrExist
+			}
 			err := renameFree(undo, to)
 			if !errors.Is(err, errors.ErrUnsupported) {
 				return err
@@ -84,6 +88,9 @@ func renameToBackup(undo, live string, as backups.Kind) (path string, err error)
 		})
 	}
 	path = backups.SimplePath(live)
+	if isManaged(path) {
+		return "", fmt.Errorf("%s is a database of the program's by now", path)
+	}
 	// An older backup that somebody opened may have left a WAL, which would be
 	// replayed into this one.
 	removed, err := sqlitefile.RemoveSidecars(path)
@@ -96,6 +103,13 @@ func renameToBackup(undo, live string, as backups.Kind) (path string, err error)
 		}
 	}
 	return path, os.Rename(undo, path)
+}
+
+// isManaged reports whether the program has a database at a path where a backup goes, or
+// is: a pool of it may have no connection open at the moment.
+func isManaged(path string) bool {
+	_, ok := driver.Lookup(path)
+	return ok
 }
 
 // copyOld copies the old content, which the write lock now keeps as it is, to

@@ -77,6 +77,10 @@ func checkBackupPath(path string) error {
 		return &failure{text: fmt.Sprintf("%s, where the backup goes, is %s", path, sqlitefile.KindOf(info.Mode())), kinds: []error{ErrTarget},
 			hint: "move it away, or push without --backup"}
 	}
+	if isManaged(path) {
+		return &failure{text: fmt.Sprintf("%s, where the backup goes, is a database of the program's", path), kinds: []error{ErrTarget},
+			hint: "push without --backup, or have the program close it"}
+	}
 	inode, ok := openers.InodeOf(path)
 	if err != nil || !ok {
 		return nil

@@ -79,7 +79,8 @@ type PushOptions struct {
 	// BackupSimple.
 	BackupAs BackupNames
 	// Keep is how many numbered backups there may be: once the new one has its name, the
-	// oldest are removed, but none that somebody has open. 0 keeps them all.
+	// oldest are removed, but none that somebody has open, or that is a database of the
+	// program's. 0 keeps them all.
 	Keep int
 	// By says who pushes, for the list of backups (see Backups); it may be empty.
 	By string

@@ -220,7 +220,8 @@ func (o *Orphans) removed(name string, err error) error {
 
 func (o *Orphans) nameBackup(name string, b beside, live string) error {
 	// Of two of them each is the only copy of something.
-	if state, err := lookAt(backups.SimplePath(live)); b.wanted() == backups.Simple && (o.Backup != "" || err == nil && !state.mode.IsRegular()) {
+	simple := backups.SimplePath(live)
+	if state, err := lookAt(simple); b.wanted() == backups.Simple && (o.Backup != "" || err == nil && !state.mode.IsRegular() || isManaged(simple)) {
 		return o.moveAside(name, b, live)
 	}
 	path, err := renameToBackup(name, live, b.wanted())
@@ -237,7 +238,7 @@ func (o *Orphans) nameBackup(name string, b beside, live string) error {
 // keepOlderBackup moves the backup of an earlier push aside.
 func (o *Orphans) keepOlderBackup(b beside, live string) error {
 	older := backups.SimplePath(live)
-	if state, err := lookAt(older); o.Backup != "" || err != nil || !state.mode.IsRegular() {
+	if state, err := lookAt(older); o.Backup != "" || err != nil || !state.mode.IsRegular() || isManaged(older) {
 		return nil // there is none, or nameBackup leaves it alone
 	}
 	for _, suffix := range sqlitefile.Sidecars { // before it, so that it is never alone

@@ -100,7 +100,8 @@ func (p *push) prune() {
 	}
 }
 
-// removeBackup removes a backup that nobody has open, with what belongs to it.
+// removeBackup removes a backup that nobody has open, and that is no database of the
+// program's, with what belongs to it.
 func (p *push) removeBackup(name string) error {
 	state, err := lookAt(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -108,6 +109,10 @@ func (p *push) removeBackup(name string) error {
 	}
 	if err != nil || !state.mode.IsRegular() {
 		return err
+	}
+	if isManaged(name) {
+		p.events.warn(filepath.Base(name)+" is a database of the program's, and stays", nil)
+		return nil
 	}
 	used := len(openers.Elsewhere(state.inode())) > 0
 	if open, err := openers.Here(state.inode()); err != nil || open {
