@@ -53,12 +53,16 @@ func (i *interrupter) interrupt(mark *atomic.Bool) {
 
 // shield keeps interrupts from the connection until unshield. It reports whether one
 // that came before is still to take effect, as it will for as long as a statement is
-// active (https://www.sqlite.org/c3ref/interrupt.html).
-func (i *interrupter) shield() (pending bool) {
+// active; if SQLite can't say, that is what may be.
+func (i *interrupter) shield(maybe bool) (pending bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.shut = true
-	return i.known && i.handle.Interrupted()
+	if !i.known {
+		return false
+	}
+	pending, known := i.handle.Interrupted()
+	return pending || !known && maybe
 }
 
 // changes is how many rows the connection has changed; ok is false if that can't be told.

@@ -24,7 +24,7 @@ static void hotswap_await_step(void *db) {
 	sqlite3_mutex_leave(m);
 }
 
-static int hotswap_interrupted(void *db) { return sqlite3_is_interrupted && sqlite3_is_interrupted(db); }
+static int hotswap_interrupted(void *db) { return sqlite3_is_interrupted ? sqlite3_is_interrupted(db) != 0 : -1; }
 */
 import "C"
 
@@ -56,9 +56,12 @@ func Of(c *sqlite3.SQLiteConn) (h Handle, ok bool) {
 func (h Handle) Interrupt() { C.sqlite3_interrupt((*C.sqlite3)(h.db)) }
 
 // Interrupted reports whether an interrupt is to take effect that came while a statement
-// was active (https://www.sqlite.org/c3ref/interrupt.html); false with SQLite before 3.41.0,
-// which can't say.
-func (h Handle) Interrupted() bool { return C.hotswap_interrupted(h.db) != 0 }
+// was active (https://www.sqlite.org/c3ref/interrupt.html). SQLite before 3.41.0 can't say:
+// then known is false.
+func (h Handle) Interrupted() (pending, known bool) {
+	is := C.hotswap_interrupted(h.db)
+	return is == 1, is >= 0
+}
 
 // Changes is how many rows all statements of the connection have changed, those changed by
 // triggers and foreign keys among them (https://www.sqlite.org/c3ref/total_changes.html).
