@@ -2,6 +2,7 @@ package together
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -49,11 +50,11 @@ func (p *program) tell(what, text string, began time.Duration) {
 	fmt.Fprintf(p.history, "%s %d %d %s\n", what, began, now(), strings.ReplaceAll(text, "\n", " "))
 }
 
-func (p *program) see(row interface{ Scan(...any) error }) error {
+func (p *program) see(query func(...any) *sql.Row) error {
 	began := now()
 	var g, lowest, highest string
 	var n int
-	if err := row.Scan(&g, &lowest, &highest, &n); err != nil {
+	if err := query().Scan(&g, &lowest, &highest, &n); err != nil {
 		return err
 	}
 	p.tell("saw", fmt.Sprint(g, " ", lowest, " ", highest, " ", n), began)

@@ -105,7 +105,7 @@ func runProgram(text string) error {
 			return err
 		}
 		p.loop(p.read)
-		p.loop(func() error { return p.see(old.QueryRow()) })
+		p.loop(func() error { return p.see(old.QueryRow) })
 		p.loop(p.write)
 		p.loop(p.transact)
 	}
