@@ -109,7 +109,9 @@ func (c *cpCmd) copy(ctx context.Context, out *output) (err error) {
 	if err != nil {
 		return err
 	}
-	out.host = dst.host()
+	if out.host = dst.host(); out.host != "" {
+		out.far = dst.program
+	}
 	if dst.managed {
 		out.target = dst.path
 	}

@@ -16,6 +16,7 @@ type output struct {
 	quiet, json bool
 	dryRun      bool
 	host        string    // DST's, with a colon, if it is on another machine
+	far         *endpoint // DST's program, if it is on another machine
 	id          string    // the command's, once the program is asked for it
 	target      string    // the managed database to push to, once it is known
 	live        *liveLine // nil: there is no progress to show
@@ -72,7 +73,12 @@ func (o *output) done(report swapper.Report) error {
 		o.say("The copy's tag is %s.", report.Tag)
 	}
 	if report.BackupPath != "" {
-		o.say("The replaced file is kept as %s.", printable.Line(o.host+report.BackupPath))
+		if kept := printable.Line(report.BackupPath); o.far == nil {
+			o.say("The replaced file is kept as %s.", kept)
+		} else {
+			o.say("The replaced file is kept on %s as %s; to go back to it: %s",
+				o.far.link.to.host, kept, o.far.goBack(report.BackupPath, report.Target))
+		}
 	}
 	var err error
 	switch {

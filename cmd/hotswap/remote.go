@@ -50,6 +50,9 @@ func (s sockets) reach(ctx context.Context, still *stillness, to address, base s
 		through.Close()
 		return nil, answer, answer.failure(to)
 	}
+	if s.Socket != "" {
+		link.socket = string(answer.Socket)
+	}
 	label := to.host + ":" + string(answer.Socket)
 	client := sockserver.NewClient(sockserver.ClientConfig{
 		SocketPath: label, StderrSocketPath: label,

@@ -37,6 +37,7 @@ type link struct {
 	io.Reader
 	io.Writer
 	to     address
+	socket string // there, if one was named
 	cmd    *exec.Cmd
 	pipes  [2]*os.File
 	exited chan struct{} // closed once the process has ended
@@ -184,7 +185,21 @@ func (l *link) commandLine() string {
 	if l.to.port != "" {
 		words = append(words, "-p", l.to.port)
 	}
-	return printable.Line(strings.Join(append(words, l.to.host), " "))
+	return printable.Line(strings.Join(append(words, shellWord(l.to.host)), " "))
+}
+
+// backTo is what a user would run to have hotswap push a backup there. The paths go through
+// the shell here, and joined by spaces through the one there.
+func (l *link) backTo(backup, live string) string {
+	remote := os.Getenv(envRemote)
+	if remote == "" {
+		remote = "hotswap"
+	}
+	words := []string{l.commandLine(), shellWord(remote), "cp", "--backup=existing"}
+	if l.socket != "" {
+		words = append(words, "--socket", shellWord(shellWord(l.socket)))
+	}
+	return strings.Join(append(words, shellWord(shellWord(backup)), shellWord(shellWord(live))), " ")
 }
 
 // lost says more of a connection that was lost, if it is ssh that has ended.

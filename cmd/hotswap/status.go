@@ -49,9 +49,9 @@ func (c *statusCmd) Run(ctx context.Context, stdio *streams) (err error) {
 		return usagef("--backups and --watch can't be used together")
 	}
 	if c.Watch != 0 {
-		return c.watch(ctx, p.client, only, stdio, still)
+		return c.watch(ctx, p, only, stdio, still)
 	}
-	block, err := c.block(ctx, p.client, only)
+	block, err := c.block(ctx, p, only)
 	if err != nil {
 		return err
 	}
@@ -60,11 +60,11 @@ func (c *statusCmd) Run(ctx context.Context, stdio *streams) (err error) {
 }
 
 // block is one status.
-func (c *statusCmd) block(ctx context.Context, client *sockserver.Client, only string) ([]byte, error) {
+func (c *statusCmd) block(ctx context.Context, p *endpoint, only string) ([]byte, error) {
 	if c.Backups {
-		return c.backups(ctx, client, only)
+		return c.backups(ctx, p, only)
 	}
-	list, err := client.Databases(ctx, only)
+	list, err := p.client.Databases(ctx, only)
 	if err != nil {
 		return nil, err
 	}
@@ -78,10 +78,10 @@ func (c *statusCmd) block(ctx context.Context, client *sockserver.Client, only s
 }
 
 // watch shows the status until the context ends.
-func (c *statusCmd) watch(ctx context.Context, client *sockserver.Client, only string, stdio *streams, still *stillness) error {
+func (c *statusCmd) watch(ctx context.Context, p *endpoint, only string, stdio *streams, still *stillness) error {
 	return watching{"hotswap status", time.Duration(c.Watch), c.JSON}.show(ctx, stdio, func() ([]byte, error) {
 		defer still.moves.Add(1)
-		return c.block(ctx, client, only)
+		return c.block(ctx, p, only)
 	})
 }
 

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"hotswap/internal/printable"
-	"hotswap/sockserver"
 	"hotswap/swapper"
 )
 
@@ -21,15 +20,15 @@ type databaseBackups struct {
 }
 
 // backups is what pushes have kept of the program's databases, or of the one.
-func (c *statusCmd) backups(ctx context.Context, client *sockserver.Client, only string) ([]byte, error) {
-	list, err := client.Databases(ctx, only)
+func (c *statusCmd) backups(ctx context.Context, p *endpoint, only string) ([]byte, error) {
+	list, err := p.client.Databases(ctx, only)
 	if err != nil {
 		return nil, err
 	}
 	all := make([]databaseBackups, len(list))
 	for i, db := range list {
 		all[i].Path = db.Path
-		if all[i].Backups, err = client.Backups(ctx, db.Path, true); err != nil {
+		if all[i].Backups, err = p.client.Backups(ctx, db.Path, true); err != nil {
 			return nil, err
 		}
 	}
@@ -42,13 +41,21 @@ func (c *statusCmd) backups(ctx context.Context, client *sockserver.Client, only
 		if i > 0 {
 			b.WriteString("\n")
 		}
-		printBackups(&b, db)
+		printBackups(&b, p, db)
 	}
 	return b.Bytes(), nil
 }
 
+// goBack is the command that takes a backup back, wherever the program runs.
+func (p *endpoint) goBack(backup, live string) string {
+	if p.far() {
+		return p.link.backTo(backup, live)
+	}
+	return "hotswap cp --backup=existing " + shellWord(backup) + " " + shellWord(live)
+}
+
 // printBackups writes a line for each.
-func printBackups(w io.Writer, db databaseBackups) {
+func printBackups(w io.Writer, p *endpoint, db databaseBackups) {
 	fmt.Fprintln(w, printable.Line(db.Path))
 	if len(db.Backups) == 0 {
 		fmt.Fprintln(w, "  no backups: a push with --backup keeps what it replaces")
@@ -78,6 +85,6 @@ func printBackups(w io.Writer, db databaseBackups) {
 		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\t%s\n", printable.Line(filepath.Base(b.Path)), replaced, formatSize(&b.Size), tag, generation, by)
 	}
 	table.Flush()
-	fmt.Fprintf(w, "  %s, %s; to go back to one, push it: hotswap cp --backup=existing %s %s\n", plural(len(db.Backups), "backup"), formatSize(&total),
-		shellWord(db.Backups[0].Path), shellWord(db.Path))
+	fmt.Fprintf(w, "  %s, %s; to go back to one, push it: %s\n", plural(len(db.Backups), "backup"), formatSize(&total),
+		p.goBack(db.Backups[0].Path, db.Path))
 }
