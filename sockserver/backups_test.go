@@ -53,6 +53,23 @@ func TestWhatIsKept(t *testing.T) {
 	}
 }
 
+func TestAClientThatWantsNoBackupGetsNone(t *testing.T) {
+	dir := shortDir(t)
+	openDatabase(t, dir+"/db", 3)
+	makeDatabase(t, dir+"/new", 5)
+	content, err := os.ReadFile(dir + "/new")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newTestClient(t, startServer(t, dir, Config{Keep: 2}, nil))
+	for _, none := range []bool{true, false} {
+		r, err := c.Push(t.Context(), TheDatabase, bytes.NewReader(content), PushParams{NoBackup: none})
+		if err != nil || (r.BackupPath == "") != none {
+			t.Errorf("NoBackup is %t: kept as %q, %v", none, r.BackupPath, err)
+		}
+	}
+}
+
 // TestTheTagOfABackupGoesWithALogBesideIt, although it was known before there was one.
 func TestTheTagOfABackupGoesWithALogBesideIt(t *testing.T) {
 	dir := shortDir(t)

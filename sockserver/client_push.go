@@ -43,6 +43,7 @@ type PushParams struct {
 	Backup              bool
 	BackupAs            swapper.BackupNames
 	Keep                int
+	NoBackup            bool // although the program's Config.Keep would have one
 	DryRun              bool
 	// Method is swapper.MethodAuto if empty.
 	Method swapper.Method
@@ -107,6 +108,9 @@ func (p PushParams) query(path string) url.Values {
 	}
 	if p.BackupAs != "" {
 		q.Set(paramBackup, string(p.BackupAs))
+	}
+	if p.NoBackup {
+		q.Set(paramBackup, "0")
 	}
 	if p.Keep > 0 {
 		q.Set(paramKeep, strconv.Itoa(p.Keep))

@@ -233,6 +233,7 @@ func (c *cpCmd) pushParams(source *source) sockserver.PushParams {
 		Backup:              c.Backup.kind() == backups.Simple,
 		BackupAs:            c.backupAs(),
 		Keep:                c.Keep,
+		NoBackup:            c.Backup == backupFlag(backups.None), // and not just left out
 		DryRun:              c.DryRun,
 		IfMatch:             c.IfMatch,
 		Method:              swapper.Method(c.Method),

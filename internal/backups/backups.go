@@ -68,8 +68,9 @@ func SimplePath(path string) string { return path + Suffix }
 
 func numberedPath(path string, n int) string { return fmt.Sprintf("%s.~%d~", path, n) }
 
-// highest is a number that counting does not reach.
-const highest = 1e15
+// highest is a number that counting does not reach. What has a higher one is no backup of
+// ours, and is not counted on from.
+const highest = 999_999_999
 
 // numberOf parses the name of a numbered backup of the file called base, 0 if it is none.
 func numberOf(name, base string) int {
@@ -131,7 +132,9 @@ func Number(path string, name func(to string) error) (string, error) {
 		n = max(n, numberOf(file, filepath.Base(path)))
 	}
 	for {
-		n++
+		if n++; n > highest { // List would not see it
+			return "", fmt.Errorf("there is a backup %s: no higher number is left", numberedPath(path, highest))
+		}
 		to := numberedPath(path, n)
 		if err := name(to); !errors.Is(err, fs.ErrExist) {
 			return to, err
