@@ -69,8 +69,8 @@ type conn struct {
 	mu     sync.Mutex
 	stmts  *stmt // statements handed out by Prepare; changed under mu or when owned
 	closed bool
-	// reopening is set while Reconnect owns c, or whoever it is lent to, and closed when
-	// that is done.
+	// reopening is set while Reconnect owns c, or whoever it is lent to, or who ends its
+	// leaked Rows, and closed when that is done. It holds nothing meanwhile.
 	reopening chan struct{}
 	// closing is set while the SQLite connection that c had is being closed, with no
 	// lock held, and closed when that is done.

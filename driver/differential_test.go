@@ -123,6 +123,9 @@ func (p *program) run(t *testing.T) (diff string) {
 			s.do = (*side).afterFreeze
 		}
 		want := raw.sees(s)
+		if d, ok := driver.Lookup(ours.path); ok && i%2 == 0 {
+			driver.EndLeaked(d) // at most half of the Rows are still without a stand-in
+		}
 		if got := ours.sees(s); got != want {
 			return fmt.Sprintf("at %d, %s:\n", i, s.text) + differ(want, got)
 		}

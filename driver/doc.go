@@ -88,7 +88,7 @@ package driver
 //	told           replaced, driver, options, querylog, holder, errors, onswap, stats, turn:
 //	               what a program sets, and what it is told
 //	a connection   conn (also rows, stmt, stmtcache and database, whose types it has),
-//	               rows (also stmt), stmt, stmtcache, claim
+//	               rows (also stmt, standin), standin, stmt, stmtcache, claim
 //	a database     filter, watch, database, sightings, swapped; shut: the gate of all its
 //	               connections; descriptors
 //	the registry   registry, names: which database has which path
@@ -97,8 +97,8 @@ package driver
 //	a file         moved, openers, whole: what is at the path, and who has it open; peers,
 //	               host, complete, invite, adopttogether: also in other processes; anew, admit (also
 //	               tick): which file may be opened
-//	a call         waiting, close, abandon, disturbed, attach, lost, record, replay,
-//	               conclude: what a call can meet, and what it leaves; gate (also reopen):
+//	a call         waiting, close, abandon, disturbed, attach, leaked, lost, record,
+//	               replay, conclude: what a call can meet, and what it leaves; gate (also reopen):
 //	               how it begins and ends; raw
 //	a freeze       freezeoptions, frozen, drain, force, drainwrites, attempts, closeall,
 //	               lend, freeze: from the parts to the whole

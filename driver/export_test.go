@@ -18,6 +18,9 @@ func Tick(d *Database) {
 	StopTicking(d)
 }
 
+// EndLeaked is what a tick does about Rows.
+func EndLeaked(d *Database) { d.endLeaked() }
+
 // Marked returns a function that counts those of the database's current connections
 // whose next call waits at the gate, at least long enough to see why.
 func Marked(d *Database) func() int {

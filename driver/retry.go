@@ -123,6 +123,7 @@ func (c *conn) transacting(but *rows) bool {
 	case but == nil && state != stateIdle && state != stateFrozen, but != nil && state != stateHeld:
 		return true
 	}
+	but = but.listed()
 	return c.inTransaction() || c.rows != but || but != nil && but.next != nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"sync"
 	"sync/atomic"
+	"weak"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 )
@@ -35,6 +36,8 @@ type rows struct {
 	killed     atomic.Bool // by a forced freeze
 	mu         sync.Mutex  // only if stmt is nil: Next against killRows
 	prev, next *rows       // in conn.rows; next alone in conn.freeRows
+
+	user weak.Pointer[rows] // only of a stand-in: the rows that it stands for
 }
 
 // openRows makes rows a hold of c, which the caller owns.
@@ -71,6 +74,7 @@ func (c *conn) unlinkRows(r *rows) {
 // killRows closes r for its owner; the caller owns c and has interrupted what runs on
 // it. The owner's next call on r returns ErrForced.
 func (c *conn) killRows(r *rows) {
+	r = c.restored(r)
 	r.killed.Store(true)
 	if r.stmt != nil {
 		r.stmt.closeInner()

@@ -65,6 +65,9 @@ func (r *rows) Close() error {
 	if s := r.stmt; s != nil && !s.out {
 		c.cache.put(s, err == nil)
 	}
+	if r.prev == r {
+		c.restored(r.next)
+	}
 	c.unlinkRows(r)
 	if r.attaches {
 		c.noteAttached()

@@ -47,6 +47,7 @@ func (s *stmt) Close() error {
 	}
 	err := s.closeInner()
 	for r := c.rows; r != nil; r = r.next {
+		r = c.restored(r)
 		if r.stmt == s {
 			r.stmt = nil // finalized beneath them, which go-sqlite3's Rows tolerate
 		}

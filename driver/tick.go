@@ -32,6 +32,7 @@ func (d *Database) tick() {
 	if !goOn {
 		return
 	}
+	d.endLeaked()
 	<-d.adopt().ended
 	w.mu.Lock()
 	defer w.mu.Unlock()
