@@ -100,3 +100,52 @@ func TestANodeGoesBackAfterARestartToo(t *testing.T) {
 		t.Errorf("%+v", halted)
 	}
 }
+
+func TestHealthIsAskedAllThroughARolloutAfterAFailedOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	var sickWith, asked atomic.Uint64 // the version that is not in order; how often Health was asked about 3
+	a := w.program("a", one, func(c *Config) {
+		c.Health = func(_ context.Context, v Version) error {
+			if v.Number == 3 {
+				asked.Add(1)
+			}
+			if v.Number == sickWith.Load() {
+				return errors.New("prices are gone")
+			}
+			return nil
+		}
+	})
+	b := w.program("b", one, nil)
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+	sickWith.Store(2)
+	w.publish("catalog")
+	w.rollout(2, rollout.Plan{Canary: 1})
+	w.phase(rollout.Halted, 2)
+	a.has(1)
+	w.publish("catalog")
+	w.rollout(3, rollout.Plan{Canary: 1, Soak: time.Hour})
+	w.phase(rollout.Soaking, 3)
+	if s := a.status(); s.Failed != "" {
+		t.Errorf("it does not follow the latest order: %s", s.Failed)
+	}
+	eventually(t, "it is asked again while the canary is watched", func() bool { return asked.Load() > 2 })
+
+	// What was written keeps it from going back. Resumed, it is asked again, too.
+	if _, err := a.db.Exec("INSERT INTO catalog VALUES ('ours', NULL)"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		sickWith.Store(3)
+		if halted := w.phase(rollout.Halted, 3); !strings.Contains(halted.Reason, "prices are gone") {
+			t.Errorf("%+v", halted)
+		}
+		sickWith.Store(0)
+		w.order("catalog", func(before *rollout.Order, _ bool) (rollout.Order, error) { return before.Resume(), nil })
+		w.phase(rollout.Soaking, 3)
+		eventually(t, "its status has no failure any more", func() bool { return a.status().Failed == "" })
+	}
+	b.has(1)
+}

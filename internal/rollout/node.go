@@ -34,10 +34,15 @@ type Failure struct {
 	Why     string `json:"why"`
 }
 
+// Of reports whether the failure is one to follow the order as it stands.
+func (f Failure) Of(o Order) bool {
+	return f.Order == o.ID && f.Attempt == o.Attempt && f.Version == o.Version
+}
+
 // failed returns why the node can't follow the order, if so.
 func (s State) failed(o Order) (why string, ok bool) {
 	for _, f := range []*Failure{s.Failed, s.Refused} {
-		if f != nil && f.Order == o.ID && f.Attempt == o.Attempt && f.Version == o.Version {
+		if f != nil && f.Of(o) {
 			return f.Why, true
 		}
 	}
