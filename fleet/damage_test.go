@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"hotswap/internal/fleetview"
 	"hotswap/internal/repository"
 	"hotswap/internal/rollout"
 )
@@ -61,8 +62,8 @@ func TestADamagedVersionHaltsTheRollout(t *testing.T) {
 	two := w.publish("catalog")
 	w.damage()
 	w.rollout(2, rollout.Plan{})
-	if halted := w.phase(rollout.Halted, 2); !strings.Contains(halted.Reason, "is something else") {
-		t.Errorf("halted: %s", halted.Reason)
+	if halted := w.phase(rollout.Halted, 2); !strings.Contains(fleetview.Failures(halted.Failed), "is something else") {
+		t.Errorf("%+v", halted)
 	}
 	if _, err := w.repo.Publish(t.Context(), "catalog", two, repository.PublishOptions{Anew: true}); err != nil {
 		t.Fatal(err)

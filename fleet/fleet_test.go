@@ -73,15 +73,15 @@ func TestADatabaseThatWasWrittenToIsLeftAloneOrReplacedWithABackup(t *testing.T)
 	w.rollout(2, rollout.Plan{MaxFailed: 1})
 	b.has(2)
 	a.has(1)
-	if done := w.phase(rollout.Done, 2); len(done.Failed) != 1 || !strings.Contains(done.Failed[0].Why, "written to since catalog@1") {
+	if done := w.phase(rollout.Done, 2); len(done.Failed) != 1 || !strings.Contains(done.Failed[0].Why, "the live database was written to since catalog@1") {
 		t.Errorf("%+v", done)
 	}
-	if s := a.status(); s.Content != "written to since catalog@1" || s.Failed == "" {
+	if s := a.status(); s.Content != "the live database was written to since catalog@1" || s.Failed == "" {
 		t.Errorf("%+v", s)
 	}
 	a.stop() // what it is is known after a restart, too
 	a.start()
-	eventually(t, "it is known again", func() bool { return a.status().Content == "written to since catalog@1" })
+	eventually(t, "it is known again", func() bool { return a.status().Content == "the live database was written to since catalog@1" })
 	kept, err := swapper.Backups(b.path)
 	if err != nil || len(kept) != 1 {
 		t.Fatalf("%+v: %v", kept, err)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"hotswap/internal/fleetview"
 	"hotswap/internal/rollout"
 )
 
@@ -29,7 +30,7 @@ func TestACanaryThatIsNotInOrderGoesBackAndHaltsTheRollout(t *testing.T) {
 	w.publish("catalog")
 	w.rollout(2, rollout.Plan{Canary: 1})
 	halted := w.phase(rollout.Halted, 2)
-	if !strings.Contains(halted.Reason, "prices are gone") || halted.Open != 1 {
+	if !strings.Contains(fleetview.Failures(halted.Failed), "prices are gone") || halted.Open != 1 {
 		t.Errorf("%+v", halted)
 	}
 	a.has(1)
@@ -96,7 +97,7 @@ func TestANodeGoesBackAfterARestartToo(t *testing.T) {
 	sick.Store(true)
 	a.start()
 	a.has(1)
-	if halted := w.phase(rollout.Halted, 2); !strings.Contains(halted.Reason, "the program does not start") {
+	if halted := w.phase(rollout.Halted, 2); !strings.Contains(fleetview.Failures(halted.Failed), "the program does not start") {
 		t.Errorf("%+v", halted)
 	}
 }

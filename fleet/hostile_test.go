@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"hotswap/internal/fleetview"
 	"hotswap/internal/repository"
 	"hotswap/internal/rollout"
 	"hotswap/internal/trust"
@@ -209,8 +210,8 @@ func TestOrdersThatAreNotSignedHaltWithTheReason(t *testing.T) {
 	s.phase(rollout.Done, 1)
 	s.recs = s.recs.SignedWith(nil)
 	s.rollout(2, rollout.Plan{})
-	if halted := s.phase(rollout.Halted, 2); !strings.Contains(halted.Reason, "a: the order is not trusted: it is not signed") {
-		t.Errorf("halted: %s", halted.Reason)
+	if halted := s.phase(rollout.Halted, 2); !strings.Contains(fleetview.Failures(halted.Failed), "a: the order is not trusted: it is not signed") {
+		t.Errorf("%+v", halted)
 	}
 	if got := a.content(); got != "catalog@1" {
 		t.Errorf("it reads %s", got)

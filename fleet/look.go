@@ -29,7 +29,7 @@ func (d *database) look(ctx context.Context) error {
 	case held == nil:
 		content = "there is no database yet"
 	case empty:
-		content = "it has no tables"
+		content = "the live database has no tables"
 	default:
 		if have, content, err = d.identify(ctx, tag); err != nil {
 			return err
@@ -76,9 +76,14 @@ func (d *database) identify(ctx context.Context, tag string) (have uint64, conte
 		d.writeDown(ctx, records.Having{Version: have, Tag: tag})
 		return have, "", nil
 	case last != nil:
-		return last.Version, fmt.Sprintf("written to since %s", d.version(last.Version)), nil
+		return last.Version, d.writtenSince(last.Version), nil
 	}
-	return 0, "it is not a version of " + d.channel, nil
+	return 0, "the live database is not a version of " + d.channel, nil
+}
+
+// writtenSince says of the live database that it is not that version any more.
+func (d *database) writtenSince(number uint64) string {
+	return fmt.Sprintf("the live database was written to since %s", d.version(number))
 }
 
 // snapshot copies the live database, and tells its tag. The copy is nil if there is no file

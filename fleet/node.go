@@ -181,7 +181,7 @@ func (n *Node) againUntil(ctx context.Context, what string, do func(context.Cont
 		}
 		if err != nil && ctx.Err() == nil && err.Error() != said {
 			said = err.Error()
-			n.log.Warn().Err(err).Msgf("%s: tried again", what)
+			n.log.Warn().Err(err).Msgf("%s: failed, and will be tried again", what)
 		}
 		sleep(ctx, rest)
 		rest = min(2*rest, most)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"hotswap/internal/fleetview"
 	"hotswap/internal/repository"
 	"hotswap/internal/rollout"
 )
@@ -24,9 +25,9 @@ func TestAVersionWithAnotherSchemaIsRefusedInWords(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.rollout(2, rollout.Plan{})
-	halted := w.phase(rollout.Halted, 2)
-	if !strings.Contains(halted.Reason, "a: prepare catalog@2:") || !strings.Contains(halted.Reason, "schema") || !strings.Contains(halted.Reason, "catalog") {
-		t.Errorf("%s", halted.Reason)
+	why := fleetview.Failures(w.phase(rollout.Halted, 2).Failed)
+	if !strings.Contains(why, "a: prepare catalog@2:") || !strings.Contains(why, "schema") || !strings.Contains(why, "catalog") {
+		t.Error(why)
 	}
 	a.has(1)
 	if s := a.status(); !strings.Contains(s.Failed, "schema") {

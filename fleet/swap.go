@@ -109,7 +109,7 @@ func (d *database) notSwapped(ctx context.Context, err error) error {
 		d.discard()
 	case errors.Is(err, swapper.ErrChanged):
 		d.discard()
-		content := fmt.Sprintf("written to since %s", d.version(d.current().Have))
+		content := d.writtenSince(d.current().Have)
 		d.change(func(s *records.Database) { s.Content = content })
 		return fmt.Errorf("swap in %s: %w: %s: %w", v, errDiverged, content, err)
 	case errors.Is(err, swapper.ErrTarget), errors.Is(err, swapper.ErrBadDatabase):

@@ -136,7 +136,7 @@ func (d *database) do(ctx context.Context, t task) error {
 }
 
 // errDiverged: the live database is not what was published.
-var errDiverged = errors.New("the live database has diverged")
+var errDiverged = errors.New("diverged")
 
 // refusals are errors for which to try again is of no use, before something is done about
 // them.

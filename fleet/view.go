@@ -132,7 +132,7 @@ func (d *database) tell(c records.Change) {
 		}
 	}
 	if err := d.keep(); err != nil {
-		d.log.Warn().Err(err).Msg("tried again before the next swap")
+		d.log.Warn().Err(err).Msg("will be tried again before the next swap")
 	}
 	d.rouse()
 }

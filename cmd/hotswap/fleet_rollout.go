@@ -121,6 +121,16 @@ func (f *control) announce(ctx context.Context, stdio *streams, o rollout.Order)
 	return nil
 }
 
+// haltedFailure says why a rollout was halted, and what can be done.
+func haltedFailure(o rollout.Order, p rollout.Progress) error {
+	why := ""
+	if failures := fleetview.Failures(p.Failed); failures != "" {
+		why = " (" + printable.Line(failures) + ")"
+	}
+	return failf(exitFailed, "%s%s", printable.Line(fleetview.ProgressLine(o, p)), why).
+		withHint("`hotswap fleet resume %s` tries again, and `hotswap fleet rollback %[1]s` goes back", o.Channel)
+}
+
 // wait shows how an order proceeds, until it is done or halted.
 func (f *control) wait(ctx context.Context, stdio *streams, o rollout.Order, quiet bool) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -132,6 +142,9 @@ func (f *control) wait(ctx context.Context, stdio *streams, o rollout.Order, qui
 		if text := fleetview.ProgressLine(o, p); text != last && !quiet {
 			last = text
 			fmt.Fprintf(stdio.err, "%s\n", indent(text))
+			if p.Phase == rollout.Awaiting {
+				fmt.Fprintf(stdio.err, "hotswap: `hotswap fleet resume %s` approves it\n", o.Channel)
+			}
 		}
 	}
 	err := f.recs.WatchChannels(ctx, []string{o.Channel}, "", func(c records.Change) {
@@ -142,7 +155,9 @@ func (f *control) wait(ctx context.Context, stdio *streams, o rollout.Order, qui
 		case c.Order != nil:
 			o = *c.Order
 		case c.Progress != nil && c.Progress.Of(o):
-			say(*c.Progress)
+			if c.Progress.Phase != rollout.Halted {
+				say(*c.Progress)
+			}
 			switch c.Progress.Phase {
 			case rollout.Done:
 				over = true
@@ -150,8 +165,7 @@ func (f *control) wait(ctx context.Context, stdio *streams, o rollout.Order, qui
 					fmt.Fprintf(stdio.err, "hotswap: %s failed: see `hotswap fleet status %s`\n", plural(n, "node"), o.Channel)
 				}
 			case rollout.Halted:
-				over, ended = true, failf(exitFailed, "halted: %s", printable.Line(c.Progress.Reason)).
-					withHint("see `hotswap fleet status %s`; then resume or rollback", o.Channel)
+				over, ended = true, haltedFailure(o, *c.Progress)
 			}
 		}
 		if over {

@@ -5,12 +5,15 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"text/tabwriter"
+	"strings"
 	"time"
+
+	"github.com/mattn/go-isatty"
 
 	"hotswap/internal/engine"
 	"hotswap/internal/fleetview"
 	"hotswap/internal/printable"
+	"hotswap/internal/rollout"
 )
 
 // fleetStatusCmd is `hotswap fleet status`.
@@ -41,18 +44,22 @@ func (c *fleetStatusCmd) Run(ctx context.Context, stdio *streams) error {
 		return err
 	}
 	defer f.close()
+	width := 0
+	if isatty.IsTerminal(stdio.out.Fd()) {
+		width = columns(stdio.out)
+	}
 	if c.Watch == 0 {
-		block, err := c.block(ctx, f)
+		block, err := c.block(ctx, f, width)
 		if err == nil {
 			_, err = stdio.out.Write(block)
 		}
 		return err
 	}
-	return watching{"hotswap fleet status", time.Duration(c.Watch), c.JSON}.show(ctx, stdio, func() ([]byte, error) { return c.block(ctx, f) })
+	return watching{"hotswap fleet status", time.Duration(c.Watch), c.JSON}.show(ctx, stdio, func() ([]byte, error) { return c.block(ctx, f, width) })
 }
 
-// block is one status.
-func (c *fleetStatusCmd) block(ctx context.Context, f *control) ([]byte, error) {
+// block is one status, whose lines are wrapped to a width unless that is 0.
+func (c *fleetStatusCmd) block(ctx context.Context, f *control, width int) ([]byte, error) {
 	all, err := f.recs.Read(ctx)
 	if err != nil {
 		return nil, fleetFailure(err)
@@ -62,13 +69,14 @@ func (c *fleetStatusCmd) block(ctx context.Context, f *control) ([]byte, error) 
 	if c.JSON {
 		err = printJSON(&b, s)
 	} else {
-		err = printFleet(&b, s)
+		err = printFleet(&b, s, width)
 	}
 	return b.Bytes(), err
 }
 
-// printFleet writes it for people.
-func printFleet(w io.Writer, s fleetview.Fleet) error {
+// printFleet writes it for people: in a terminal, whose width is not 0, wrapped; else with a
+// line for each node.
+func printFleet(w io.Writer, s fleetview.Fleet, width int) error {
 	if len(s.Channels) == 0 {
 		fmt.Fprintln(w, "No node answers, and nothing was rolled out.")
 	}
@@ -76,13 +84,27 @@ func printFleet(w io.Writer, s fleetview.Fleet) error {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintln(w, indent(c.Headline()))
-		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-		for _, n := range c.Nodes {
-			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", printable.Line(n.Node), n.Has(c.Channel), n.WaveText(c.Progress), indent(n.State(c.Order)))
+		writeWrapped(w, "", "  ", indent(c.Headline()), width)
+		if c.Progress != nil && c.Progress.Phase == rollout.Awaiting {
+			fmt.Fprintf(w, "  (`hotswap fleet resume %s` approves it)\n", c.Channel)
 		}
-		if err := t.Flush(); err != nil {
-			return err
+		var rows [][3]string
+		var widest [3]int
+		for _, n := range c.Nodes {
+			row := [3]string{printable.Line(n.Node), n.Has(c.Channel), n.WaveText(c.Progress)}
+			for j, cell := range row {
+				widest[j] = max(widest[j], len(cell))
+			}
+			rows = append(rows, row)
+		}
+		for j, row := range rows {
+			front := " "
+			for k, cell := range row {
+				if widest[k] > 0 {
+					front += fmt.Sprintf(" %-*s ", widest[k], cell)
+				}
+			}
+			writeWrapped(w, front+" ", strings.Repeat(" ", len(front)+1), indent(c.Nodes[j].State(c.Channel, c.Order)), width)
 		}
 		if len(c.Nodes) == 0 {
 			fmt.Fprintln(w, "  no node answers")
@@ -92,4 +114,14 @@ func printFleet(w io.Writer, s fleetview.Fleet) error {
 		fmt.Fprintln(w, "no node is the controller: nothing moves until one is")
 	}
 	return nil
+}
+
+// writeWrapped writes text behind front, and breaks it at spaces if it is wider than width;
+// what follows a break is behind the indent.
+func writeWrapped(w io.Writer, front, indent, text string, width int) {
+	const narrow = 20 // columns, for which nobody breaks a text
+	if room := width - len(front); room >= narrow {
+		text = strings.Join(wrapWords(text, room), "\n"+indent)
+	}
+	fmt.Fprintln(w, front+text)
 }

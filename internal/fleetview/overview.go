@@ -82,7 +82,7 @@ func (c Channel) overview() OverviewOfOne {
 	}
 	versions := map[string]int{}
 	for _, n := range c.Nodes {
-		shown := ShownNode{Node: n.Node, Has: n.Has(c.Channel), Wave: n.Wave, State: n.State(c.Order)}
+		shown := ShownNode{Node: n.Node, Has: n.Has(c.Channel), Wave: n.Wave, State: n.State(c.Channel, c.Order)}
 		failed := c.HasFailed(n)
 		shown.Bad = failed || n.Silent || n.Twin != "" || n.ClockOff != 0
 		o.Nodes = append(o.Nodes, shown)

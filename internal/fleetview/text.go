@@ -2,6 +2,7 @@ package fleetview
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"hotswap/internal/printable"
@@ -52,7 +53,7 @@ func (n Node) WaveText(p *rollout.Progress) string {
 }
 
 // State says what the node is at.
-func (n Node) State(o *rollout.Order) string {
+func (n Node) State(channel string, o *rollout.Order) string {
 	if n.Silent {
 		return "silent"
 	}
@@ -68,15 +69,18 @@ func (n Node) State(o *rollout.Order) string {
 		text = "in order"
 	}
 	if n.Error != "" && n.Failed == nil {
-		text += "; tried again: " + n.Error
+		text += "; will try again: " + n.Error
 	}
 	if n.Pinned != 0 {
-		text += "; pinned"
+		text += fmt.Sprintf("; pinned to %s@%d", channel, n.Pinned)
+		if n.PinMessage != "" {
+			text += " (" + n.PinMessage + ")"
+		}
 	}
 	if n.RefusedPin != "" {
 		text += "; a pin is refused: " + n.RefusedPin
 	}
-	if n.Content != "" {
+	if n.Content != "" && !strings.Contains(text, n.Content) {
 		text += "; " + n.Content
 	}
 	if !n.Swapped.IsZero() {
@@ -101,21 +105,60 @@ func shortened(d time.Duration) time.Duration {
 
 // ProgressLine says how far an order is.
 func ProgressLine(o rollout.Order, p rollout.Progress) string {
-	text := string(p.Phase)
-	if len(p.Waves) > 0 && p.Phase != rollout.Done {
-		text += fmt.Sprintf(": wave %d of %d is open", p.Open, len(p.Waves))
-		if p.Open == 0 {
-			text = fmt.Sprintf("%s: no wave of %d is open yet", p.Phase, len(p.Waves))
-		}
+	var more []string
+	if p.Phase != rollout.Awaiting && p.Phase != rollout.Done && p.Open > 0 {
+		more = append(more, fmt.Sprintf("wave %d of %d is open", p.Open, len(p.Waves)))
 	}
-	if n := len(p.Failed); n > 0 {
-		text += fmt.Sprintf("; %d failed", n)
+	if n := len(p.Failed); n > 0 && (p.Phase != rollout.Halted || p.Reason == rollout.ByOperator) {
+		more = append(more, fmt.Sprintf("%d failed", n))
 	}
 	if n := len(p.Silent); n > 0 {
-		text += fmt.Sprintf("; %d silent", n)
+		more = append(more, fmt.Sprintf("%d silent", n))
 	}
-	if p.Reason != "" {
-		text += "; " + p.Reason
+	if p.Reason != "" && p.Phase != rollout.Awaiting && p.Reason != rollout.ByOperator {
+		more = append(more, p.Reason)
 	}
-	return fmt.Sprintf("%s@%d %s", o.Channel, o.Version, text)
+	text := fmt.Sprintf("%s@%d %s", o.Channel, o.Version, phaseText(o, p))
+	if len(more) > 0 {
+		text += ": " + strings.Join(more, "; ")
+	}
+	return text
+}
+
+func phaseText(o rollout.Order, p rollout.Progress) string {
+	switch {
+	case p.Phase == rollout.Awaiting:
+		return fmt.Sprintf("waits for approval of wave %d of %d", p.Open+1, len(p.Waves))
+	case p.Phase == rollout.Halted && p.Reason == rollout.ByOperator:
+		return "halted " + p.Reason
+	case p.Phase == rollout.Soaking && !p.Since.IsZero():
+		return "soaking until " + p.Since.Add(o.Soak).Local().Format(time.TimeOnly)
+	}
+	return string(p.Phase)
+}
+
+// Failures says which nodes have failed, and why; those with the same reason together.
+func Failures(failed []rollout.Failed) string {
+	const mostReasons, mostNodes = 3, 5
+	var whys []string
+	nodes := map[string][]string{}
+	for _, f := range failed {
+		if f.Why == "" {
+			continue // many have failed: the first ones say why
+		}
+		if nodes[f.Why] == nil {
+			whys = append(whys, f.Why)
+		}
+		nodes[f.Why] = append(nodes[f.Why], f.Node)
+	}
+	var each []string
+	for _, why := range whys[:min(mostReasons, len(whys))] {
+		names := nodes[why]
+		text := strings.Join(names[:min(mostNodes, len(names))], ", ")
+		if more := len(names) - mostNodes; more > 0 {
+			text += fmt.Sprintf(" and %d more", more)
+		}
+		each = append(each, text+": "+why)
+	}
+	return strings.Join(each, "; ")
 }

@@ -35,6 +35,9 @@ type Node struct {
 	Wave   int  `json:"wave,omitempty"`
 	Silent bool `json:"silent,omitempty"`
 	records.Database
+	// PinMessage is what whoever pinned the node has said to it.
+	PinMessage string `json:"pin_message,omitempty"`
+
 	Host   string            `json:"host,omitempty"`
 	PID    int               `json:"pid,omitempty"`
 	Labels map[string]string `json:"labels,omitempty"`
@@ -93,7 +96,8 @@ func channelOf(all *records.Everything, channel string) Channel {
 	}
 	for _, n := range all.Nodes {
 		if db, ok := n.Databases[channel]; ok {
-			status := Node{Node: n.Node, Wave: waves[n.Node], Database: db, Host: n.Host, PID: n.PID, Labels: n.Labels, Twin: n.Twin}
+			status := Node{Node: n.Node, Wave: waves[n.Node], Database: db, Host: n.Host, PID: n.PID, Labels: n.Labels, Twin: n.Twin,
+				PinMessage: all.Pins[channel][n.Node].Message}
 			if off := n.Clock.Sub(n.At); off > clockTolerance || off < -clockTolerance {
 				status.ClockOff = off
 			}

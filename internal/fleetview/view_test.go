@@ -25,7 +25,7 @@ func TestWhatIsWrongWithANodeHasWords(t *testing.T) {
 		"refused: not signed": func(_ *records.Node, d *records.Database) {
 			d.Refused = &rollout.Failure{Order: "x", Why: "not signed"}
 		},
-		"tried again: no engine":     func(_ *records.Node, d *records.Database) { d.Error = "no engine" },
+		"will try again: no engine":  func(_ *records.Node, d *records.Database) { d.Error = "no engine" },
 		"written to since catalog@1": func(_ *records.Node, d *records.Database) { d.Content = "written to since catalog@1" },
 		"in order":                   func(*records.Node, *records.Database) {},
 	} {
@@ -34,13 +34,13 @@ func TestWhatIsWrongWithANodeHasWords(t *testing.T) {
 		change(&n, &db)
 		n.Databases = map[string]records.Database{"catalog": db}
 		fleet := Of(&records.Everything{Orders: map[string]rollout.Order{"catalog": o}, Nodes: map[string]records.Node{"web-1": n}}, "")
-		if got := fleet.Channels[0].Nodes[0].State(&o); !strings.Contains(got, words) {
+		if got := fleet.Channels[0].Nodes[0].State("catalog", &o); !strings.Contains(got, words) {
 			t.Errorf("%q does not say %q", got, words)
 		}
 	}
 	silent := Of(&records.Everything{Orders: map[string]rollout.Order{"catalog": o},
 		Progress: map[string]rollout.Progress{"catalog": {Order: "x", Waves: [][]string{{"web-1"}}}}}, "")
-	if got := silent.Channels[0].Nodes[0].State(&o); got != "silent" {
+	if got := silent.Channels[0].Nodes[0].State("catalog", &o); got != "silent" {
 		t.Errorf("a node that does not answer is %q", got)
 	}
 }
@@ -62,5 +62,55 @@ func TestAnOverviewOfAThousandIsSmall(t *testing.T) {
 	}
 	if text, err := json.Marshal(o); err != nil || len(text) > 30_000 {
 		t.Errorf("%d bytes: %v", len(text), err)
+	}
+}
+
+// TestHowFarARolloutIsHasWords, which say each thing once, and what an operator can do.
+func TestHowFarARolloutIsHasWords(t *testing.T) {
+	since := time.Date(2026, 5, 1, 12, 0, 0, 0, time.Local)
+	o := rollout.Order{ID: "x", Channel: "catalog", Version: 2, Plan: rollout.Plan{Soak: 90 * time.Second}}
+	waves := [][]string{{"a"}, {"b", "c"}}
+	failed := []rollout.Failed{{Node: "a", Why: "an item costs -5"}}
+	for want, p := range map[string]rollout.Progress{
+		"preparing": {Phase: rollout.Preparing, Waves: waves},
+		"preparing: no node that is selected answers":                       {Phase: rollout.Preparing, Reason: "no node that is selected answers"},
+		"swapping: wave 1 of 2 is open; 1 failed; 1 silent":                 {Phase: rollout.Swapping, Waves: waves, Open: 1, Failed: failed, Silent: []string{"b"}},
+		"soaking until 12:01:30: wave 1 of 2 is open":                       {Phase: rollout.Soaking, Since: since, Waves: waves, Open: 1},
+		"waits for approval of wave 2 of 2":                                 {Phase: rollout.Awaiting, Waves: waves, Open: 1, Reason: "wave 2 of 2 has to be approved"},
+		"halted: wave 1 of 2 is open; 1 node failed, and --max-failed is 0": {Phase: rollout.Halted, Waves: waves, Open: 1, Failed: failed, Reason: "1 node failed, and --max-failed is 0"},
+		"halted by an operator: wave 1 of 2 is open; 1 failed":              {Phase: rollout.Halted, Waves: waves, Open: 1, Failed: failed, Reason: rollout.ByOperator},
+		"done": {Phase: rollout.Done, Waves: waves, Open: 2},
+	} {
+		if got := ProgressLine(o, p); got != "catalog@2 "+want {
+			t.Errorf("%q, and not %q", got, want)
+		}
+	}
+}
+
+// TestFailuresOfOneReasonAreToldOnce: a hundred nodes that lack the same thing say one thing.
+func TestFailuresOfOneReasonAreToldOnce(t *testing.T) {
+	var failed []rollout.Failed
+	for i := range 7 {
+		failed = append(failed, rollout.Failed{Node: fmt.Sprint("web-", i), Why: "no room"})
+	}
+	failed = append(failed, rollout.Failed{Node: "db-1", Why: "an item costs -5"}, rollout.Failed{Node: "db-2"})
+	want := "web-0, web-1, web-2, web-3, web-4 and 2 more: no room; db-1: an item costs -5"
+	if got := Failures(failed); got != want {
+		t.Error(got)
+	}
+}
+
+// TestAPinSaysToWhatAndWhy, and what a node refuses is not said twice.
+func TestAPinSaysToWhatAndWhy(t *testing.T) {
+	db := records.Database{Phase: records.Idle, State: rollout.State{Have: 1, Healthy: 1, Pinned: 1}}
+	all := &records.Everything{Nodes: map[string]records.Node{"a": {Node: "a", Databases: map[string]records.Database{"catalog": db}}},
+		Pins: map[string]map[string]rollout.Pin{"catalog": {"a": {Version: 1, Message: "to compare"}}}}
+	if got := Of(all, "").Channels[0].Nodes[0].State("catalog", nil); got != "in order; pinned to catalog@1 (to compare)" {
+		t.Error(got)
+	}
+	diverged := Node{Database: records.Database{Content: "the live database is not a version of catalog",
+		State: rollout.State{Failed: &rollout.Failure{Why: "diverged: the live database is not a version of catalog"}}}}
+	if got := diverged.State("catalog", nil); got != "failed: "+diverged.Failed.Why {
+		t.Error(got)
 	}
 }

@@ -17,6 +17,9 @@ const (
 	Done      Phase = "done"              // every node should have the version
 )
 
+// ByOperator is the reason of a halt that somebody has ordered.
+const ByOperator = "by an operator"
+
 // Progress is how far an order has come, as the controller has written it.
 type Progress struct {
 	// Order and Attempt are those of the order; the rest means nothing for another one.

@@ -3,7 +3,6 @@ package rollout
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -55,7 +54,7 @@ func (s *stepper) step() {
 	s.count()
 	switch {
 	case s.o.Halted:
-		s.p = s.p.enter(Halted, "by an operator")
+		s.p = s.p.enter(Halted, ByOperator)
 	case s.o.Kind == Rollout && len(s.p.Failed) > s.o.MaxFailed:
 		s.p = s.p.enter(Halted, s.tooMany())
 	case s.p.Phase == Preparing:
@@ -87,7 +86,7 @@ func (s *stepper) fix() bool {
 		}
 	}
 	if s.o.Halted {
-		s.p = s.p.enter(Halted, "by an operator")
+		s.p = s.p.enter(Halted, ByOperator)
 		return false
 	}
 	if len(names) == 0 {
@@ -96,6 +95,7 @@ func (s *stepper) fix() bool {
 	}
 	// Nodes that have not been heard yet belong into waves, too.
 	if !s.view.Settled {
+		s.p.Reason = "the controller is new, and is finding out which nodes answer"
 		return false
 	}
 	s.p.Waves = s.o.plan(names)
@@ -136,15 +136,13 @@ func (s *stepper) fail(name, why string) {
 	}
 }
 
+// tooMany leaves out who failed, and why: that is in Failed, and what the nodes say themselves.
 func (s *stepper) tooMany() string {
-	var each []string
-	for _, f := range s.p.Failed[:min(3, len(s.p.Failed))] {
-		each = append(each, f.Node+": "+f.Why)
+	nodes := "nodes"
+	if len(s.p.Failed) == 1 {
+		nodes = "node"
 	}
-	if more := len(s.p.Failed) - len(each); more > 0 {
-		each = append(each, fmt.Sprintf("and %d more", more))
-	}
-	return fmt.Sprintf("%d failed, and %d may (%s)", len(s.p.Failed), s.o.MaxFailed, strings.Join(each, "; "))
+	return fmt.Sprintf("%d %s failed, and --max-failed is %d", len(s.p.Failed), nodes, s.o.MaxFailed)
 }
 
 // prepare opens the first wave once every node that answers is ready or has failed.

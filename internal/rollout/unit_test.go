@@ -128,8 +128,8 @@ func TestARolloutOfThreeWavesByHand(t *testing.T) {
 	expect(Soaking, 2)
 	set(func(s *State) { s.Failed = &Failure{"a", 0, 7, "prices are gone"} }, "b")
 	expect(Halted, 2)
-	if !strings.Contains(p.Reason, "b: prices are gone") {
-		t.Fatal(p.Reason)
+	if why := (Failed{"b", "prices are gone"}); p.Reason != "1 node failed, and --max-failed is 0" || !slices.Contains(p.Failed, why) {
+		t.Fatalf("%+v", p)
 	}
 	set(func(s *State) { s.Failed = nil }, "b")
 	o = o.Resume().Allow(2)
@@ -155,7 +155,7 @@ func TestACanaryThatStopsAnsweringAfterItsSwapHoldsTheRolloutAndThenFails(t *tes
 	view.Now = now.Add(2 * time.Hour)
 	next, _ = Step(&next, o, view)
 	next, _ = Step(&next, o, view)
-	if next.Phase != Halted || !strings.Contains(next.Reason, "a: has stopped answering") {
+	if next.Phase != Halted || !strings.HasPrefix(next.Failed[0].Why, "has stopped answering") {
 		t.Fatalf("%+v", next)
 	}
 }
@@ -182,5 +182,20 @@ func TestAProgressOfTenThousandThatFailStaysSmall(t *testing.T) {
 	p.Waves = nil // which are kept apart
 	if text, err := json.Marshal(p); err != nil || len(text) > 500_000 {
 		t.Errorf("%d bytes: %v", len(text), err)
+	}
+}
+
+// TestANewControllerSaysWhatItWaitsFor: it may be seven seconds, in which nothing moves.
+func TestANewControllerSaysWhatItWaitsFor(t *testing.T) {
+	o, _ := NewRollout("a", "catalog", 7, Plan{}, nil, false)
+	p, _ := Step(nil, o, View{})
+	view := View{Nodes: map[string]Node{"a": {Name: "a"}}}
+	next, changed := Step(&p, o, view)
+	if !changed || !strings.Contains(next.Reason, "finding out which nodes answer") {
+		t.Errorf("%+v", next)
+	}
+	view.Settled = true
+	if next, _ = Step(&next, o, view); next.Reason != "" || len(next.Waves) != 1 {
+		t.Errorf("%+v", next)
 	}
 }
