@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,8 +71,12 @@ func fill(tb testing.TB, db *sql.DB, rows int) {
 	tb.Helper()
 	for _, q := range []string{
 		"CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT NOT NULL, n INTEGER NOT NULL)",
+		"CREATE TABLE wide (id INTEGER PRIMARY KEY, name TEXT NOT NULL, n INTEGER NOT NULL, price REAL, at DATETIME)",
+		"CREATE TABLE blobs (id INTEGER PRIMARY KEY, body BLOB)",
+		"INSERT INTO blobs (body) VALUES (randomblob(1000000))",
 		"CREATE TABLE log (id INTEGER PRIMARY KEY, what TEXT, n INTEGER)",
 		fmt.Sprintf("WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM i WHERE n < %d) INSERT INTO t SELECT n, 'name ' || n, n FROM i", rows),
+		"INSERT INTO wide SELECT id, name, n, n / 7.0, datetime(1700000000 + n, 'unixepoch') FROM t",
 	} {
 		if _, err := db.Exec(q); err != nil {
 			tb.Fatal(err)
@@ -167,6 +172,31 @@ var operations = []struct {
 			return rows.Err()
 		}
 	}},
+	{"scan-1000-of-5", scanAll("SELECT id, name, n, price, at FROM wide LIMIT 1000", func() []any {
+		return []any{new(int64), new(string), new(int64), new(float64), new(time.Time)}
+	})},
+	{"scan-1000-of-1", scanAll("SELECT n FROM t LIMIT 1000", func() []any { return []any{new(int64)} })},
+	{"scan-1000-raw", scanAll("SELECT id, name, n FROM t LIMIT 1000", func() []any {
+		return []any{new(sql.RawBytes), new(sql.RawBytes), new(sql.RawBytes)}
+	})},
+	{"scan-100-of-30", scanAll("SELECT "+strings.Repeat("id, name, n, ", 9)+"id, name, n FROM t LIMIT 100", func() []any {
+		var dest []any
+		for range 10 {
+			dest = append(dest, new(int64), new(string), new(int64))
+		}
+		return dest
+	})},
+	{"blob-1MB", scanAll("SELECT body FROM blobs WHERE id = 1", func() []any { return []any{new([]byte)} })},
+	{"scan-10", scanAll("SELECT id, name, n FROM t WHERE id BETWEEN 100 AND 109", func() []any { return []any{new(int64), new(string), new(int64)} })},
+	{"scan-1000-join", scanAll("SELECT a.id, b.name, wide.at FROM t a JOIN t b ON b.id = a.n JOIN wide ON wide.id = a.n LIMIT 1000", func() []any { return []any{new(int64), new(string), new(time.Time)} })},
+	{"scan-1000-in-tx", func(tb testing.TB, db *sql.DB) func(int) error {
+		tx, err := db.Begin()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(func() { tx.Rollback() })
+		return scanRows(tx.Query, "SELECT id, name, n, price, at FROM wide LIMIT 1000", []any{new(int64), new(string), new(int64), new(float64), new(time.Time)})
+	}},
 	{"tx", func(tb testing.TB, db *sql.DB) func(int) error {
 		return insertInTx(context.Background(), db)
 	}},
@@ -182,6 +212,29 @@ var operations = []struct {
 			return stmt.Close()
 		}
 	}},
+}
+
+// scanAll reads all rows of a query into the same places.
+func scanAll(query string, dest func() []any) operation {
+	return func(tb testing.TB, db *sql.DB) func(int) error {
+		return scanRows(db.Query, query, dest())
+	}
+}
+
+func scanRows(do func(string, ...any) (*sql.Rows, error), query string, dest []any) func(int) error {
+	return func(int) error {
+		rows, err := do(query)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			if err := rows.Scan(dest...); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	}
 }
 
 func cancellable(tb testing.TB) context.Context {

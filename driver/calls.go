@@ -4,8 +4,6 @@ import (
 	"context"
 	"database/sql/driver"
 
-	sqlite3 "github.com/mattn/go-sqlite3"
-
 	"hotswap/internal/sqltext"
 )
 
@@ -72,19 +70,20 @@ func (c *conn) queryContext(ctx context.Context, query string, args []driver.Nam
 	}
 	defer c.exit()
 	if s := c.cachedStmt(query, args, false); s != nil {
+		c.study(s)
 		inner, err := s.inner.QueryContext(ctx, args)
 		if err != nil {
 			c.cache.put(s, false)
 			return nil, c.conclude(err)
 		}
-		return c.openRows(inner, s, query), nil
+		return c.openRows(ctx, inner, s, query), nil
 	}
 	if !sqltext.MayChangeSession(query) {
 		inner, err := c.inner.QueryContext(ctx, query, args)
 		if err != nil {
 			return nil, c.conclude(err)
 		}
-		return c.openRows(inner, nil, query), nil
+		return c.openRows(ctx, inner, nil, query), nil
 	}
 	in := c.inTransaction()
 	inner, err := attaching(c, func() (driver.Rows, error) { return c.inner.QueryContext(ctx, query, args) })
@@ -92,7 +91,7 @@ func (c *conn) queryContext(ctx context.Context, query string, args []driver.Nam
 	if err != nil {
 		return nil, c.conclude(err)
 	}
-	r := c.openRows(inner, nil, query)
+	r := c.openRows(ctx, inner, nil, query)
 	r.attaches = true
 	return r, nil
 }
@@ -203,6 +202,7 @@ func (c *conn) ResetSession(ctx context.Context) error {
 	if c.disturbedSince.Load() != 0 {
 		c.disturbedSince.Store(0)
 	}
+	c.ahead.handedOut = c.state.load().begun()
 	if c.db != nil {
 		if ticks := c.db.ticks.Load(); ticks != c.seenTick {
 			c.seenTick = ticks
@@ -265,6 +265,7 @@ func (s *stmt) queryContext(ctx context.Context, args []driver.NamedValue) (driv
 	}
 	defer c.exit()
 	in := s.session && c.inTransaction()
+	c.study(s)
 	inner, err := s.inner.QueryContext(ctx, args)
 	if s.session {
 		c.recordSession(s.query, args, in, err)
@@ -272,7 +273,7 @@ func (s *stmt) queryContext(ctx context.Context, args []driver.NamedValue) (driv
 	if err != nil {
 		return nil, c.conclude(err)
 	}
-	r := c.openRows(inner, s, s.query)
+	r := c.openRows(ctx, inner, s, s.query)
 	r.attaches = s.session
 	return r, nil
 }
@@ -295,6 +296,6 @@ func (s *stmt) enter(ctx context.Context) error {
 		}
 		return err
 	}
-	s.inner = inner.(*sqlite3.SQLiteStmt)
+	s.setInner(inner)
 	return nil
 }

@@ -58,6 +58,7 @@ func (c *conn) detach() (inner *sqlite3.SQLiteConn) {
 	}
 	c.cache.close()
 	c.control.close()
+	c.ahead.close()
 	c.cancel.interrupter.clear()
 	inner, c.inner = c.inner, nil
 	c.holds = 0

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
@@ -51,6 +52,8 @@ type conn struct {
 	rows           *rows            // open Rows; owned
 	freeRows       *rows            // closed ones, for reuse by a query; owned
 	cache          stmtCache        // owned
+	ahead          ahead            // owned
+	location       *time.Location   // of _loc; owned
 	session        session.Session  // owned
 	reserve        reserve.Reserve  // while a freeze has it closed; owned
 	hooked         []session.Schema // attached by the connect hook; owned

@@ -141,6 +141,7 @@ func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
 		}
 	}()
 	err := c.open(ctx)
+	c.ahead.handedOut = c.state.load().ended(false).begun()
 	c.exit()
 	if err != nil { // on success c may belong to a freeze by now
 		if err = c.settle(ctx, err); err == nil {

@@ -32,13 +32,21 @@ func (s *controlStmt) close() {
 }
 
 func (s *controlStmt) run(ctx context.Context, c *sqlite3.SQLiteConn) error {
-	if s.inner == nil {
-		inner, err := c.Prepare(s.query)
-		if err != nil {
-			return err
-		}
-		s.inner = inner.(*sqlite3.SQLiteStmt)
+	if err := s.prepare(c); err != nil {
+		return err
 	}
 	_, err := s.inner.ExecContext(ctx, nil)
 	return err
+}
+
+func (s *controlStmt) prepare(c *sqlite3.SQLiteConn) error {
+	if s.inner != nil {
+		return nil
+	}
+	inner, err := c.Prepare(s.query)
+	if err != nil {
+		return err
+	}
+	s.inner = inner.(*sqlite3.SQLiteStmt)
+	return nil
 }

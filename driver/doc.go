@@ -56,13 +56,23 @@
 //
 // # Where it differs from go-sqlite3
 //
-// In speed only: unprepared calls keep their statements (_stmt_cache_size, 64 by
+// In speed: unprepared calls keep their statements (_stmt_cache_size, 64 by
 // default), BEGIN, COMMIT and ROLLBACK are prepared, a call whose context can end runs
 // on its caller's goroutine, and transactions that begin with the write lock
 // (_txlock=immediate) take turns in the program before they meet SQLite's lock, whose
 // waiters sleep. With cache=shared a kept statement may run while another connection
 // changes the schema, which keeps others from being compiled. An Exec whose context has
 // already ended does not run; in go-sqlite3 it may or may not.
+//
+// And in this: a scan is stepped some rows ahead of its reader, where nobody can tell. (It
+// reads the main database's tables, finds each row without a search, calls nothing but some
+// of SQLite's own functions, and is not in a transaction; see internal/cursor.) The one who
+// could is whoever takes a connection from the pool ([sql.DB.Conn]), begins with such a
+// query, and while its Rows are open changes through the same connection what they read.
+// SQLite leaves it undefined whether they show that
+// (https://www.sqlite.org/isolation.html). Of a connection's later queries, and of those
+// in a transaction, each row is stepped when it is asked for, and shows it as with
+// go-sqlite3.
 //
 // # Files that something else puts at the path
 //
@@ -83,12 +93,13 @@ package driver
 // The files, in floors, from the ground up. One names what stands before it, and nothing
 // that comes after, but for what says (also X):
 //
-//	parts          word, control, codes, interrupt, cancel, overwriting, writers, panics,
-//	               leftwal, silent: small things that need nothing else here
+//	parts          word, control, codes, interrupt, cancel, stepcancel, overwriting,
+//	               writers, panics, leftwal, silent: small things that need nothing else here
 //	told           replaced, driver, options, querylog, holder, errors, onswap, stats, turn:
 //	               what a program sets, and what it is told
-//	a connection   conn (also rows, stmt, stmtcache and database, whose types it has),
-//	               rows (also stmt, standin), standin, stmt, stmtcache, claim
+//	a connection   conn (also rows, stmt, stmtcache, ahead and database, whose types it
+//	               has), rows (also stmt, standin, fetch and ahead), standin, stmt (also
+//	               ahead), stmtcache, ahead, fetch, claim
 //	a database     filter, watch, database, sightings, swapped; shut: the gate of all its
 //	               connections; descriptors
 //	the registry   registry, names: which database has which path

@@ -54,6 +54,7 @@ func (c *conn) takeLeaked() (leaked *rows) {
 func (c *conn) end(leaked *rows) {
 	for r := leaked; r != nil; r = r.next {
 		err := r.inner.Close()
+		c.endAhead(r)
 		if r.stmt != nil {
 			c.cache.put(r.stmt, err == nil)
 		}

@@ -28,6 +28,22 @@ var leaks = map[string]func(*sql.DB) (*sql.Rows, error){
 	"a write": func(db *sql.DB) (*sql.Rows, error) {
 		return db.Query("INSERT INTO t (v) VALUES ('a'), ('b') RETURNING v")
 	},
+	"rows that are ahead of their reader": func(db *sql.DB) (rows *sql.Rows, err error) {
+		if _, err := db.Exec("WITH RECURSIVE i(n) AS (SELECT 10 UNION ALL SELECT n+1 FROM i WHERE n < 1000) INSERT OR IGNORE INTO t SELECT n, n FROM i"); err != nil {
+			return nil, err
+		}
+		for reads := 0; reads < 4; reads++ {
+			if rows, err = db.Query("SELECT id FROM t"); err != nil {
+				return nil, err
+			}
+			for n := 0; n < 980 || reads < 3; n++ {
+				if !rows.Next() {
+					break
+				}
+			}
+		}
+		return rows, rows.Err()
+	},
 	"two on a connection": func(db *sql.DB) (*sql.Rows, error) {
 		c, err := db.Conn(context.Background())
 		if err != nil {

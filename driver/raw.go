@@ -52,6 +52,7 @@ func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 			return base.conclude(sqlite3.Error{Code: sqlite3.ErrInterrupt})
 		}
 		var err error
+		base.ahead.registered = true
 		door.As(base, func() { err = fn(base.inner) })
 		base.raw = base.inTransaction()
 		base.control.begin.close() // fn may have attached a file

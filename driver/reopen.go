@@ -102,7 +102,7 @@ func (c *conn) open(ctx context.Context) error {
 	}
 	c.disturbedSince.Store(0)
 	c.interrupted.Store(false)
-	c.inner = inner
+	c.inner, c.location = inner, dsn.Location()
 	c.cancel.interrupter.set(inner)
 	if c.db != nil {
 		c.db.noteOpened(dsn.Path, c.file(dsn.Path))

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"context"
 	"database/sql/driver"
 	"reflect"
 	"sync"
@@ -33,6 +34,8 @@ type rows struct {
 
 	attaches   bool        // a step may open a file
 	begun      bool        // Next has returned a row
+	fetcher    fetcher     // after that
+	ahead      bool        // of its reader; see ahead
 	killed     atomic.Bool // by a forced freeze
 	mu         sync.Mutex  // only if stmt is nil: Next against killRows
 	prev, next *rows       // in conn.rows; next alone in conn.freeRows
@@ -41,7 +44,7 @@ type rows struct {
 }
 
 // openRows makes rows a hold of c, which the caller owns.
-func (c *conn) openRows(inner driver.Rows, s *stmt, query string) *rows {
+func (c *conn) openRows(ctx context.Context, inner driver.Rows, s *stmt, query string) *rows {
 	r := c.freeRows
 	if r != nil {
 		c.freeRows = r.next
@@ -55,6 +58,10 @@ func (c *conn) openRows(inner driver.Rows, s *stmt, query string) *rows {
 	}
 	c.rows = r
 	c.holds++
+	r.fetcher.ctx = ctx
+	if s != nil {
+		c.runAhead(r)
+	}
 	return r
 }
 
@@ -69,6 +76,7 @@ func (c *conn) unlinkRows(r *rows) {
 	}
 	r.prev, r.next = nil, nil
 	c.holds--
+	c.endAhead(r)
 }
 
 // killRows closes r for its owner; the caller owns c and has interrupted what runs on

@@ -39,6 +39,9 @@ func (r *rows) advance(dest []driver.Value) error {
 }
 
 func (r *rows) step(dest []driver.Value) (err error) {
+	if r.begun && !r.attaches && r.stmt != nil && r.stmt.handle != 0 {
+		return r.fetchNext(dest)
+	}
 	if r.conn.dsn.NoMutex {
 		r.conn.cancel.interrupter.step.Lock()
 		defer r.conn.cancel.interrupter.step.Unlock()
@@ -54,13 +57,16 @@ func (r *rows) step(dest []driver.Value) (err error) {
 func (r *rows) Close() error {
 	c := r.conn
 	if r.killed.Load() || !c.enterHold(r.query) {
+		r.fetcher.stop()
 		return nil
 	}
 	if r.killed.Load() { // and the connection holds something new already
+		r.fetcher.stop()
 		c.exit()
 		return nil
 	}
 	defer c.exit()
+	r.endFetch()
 	err := r.inner.Close()
 	if s := r.stmt; s != nil && !s.out {
 		c.cache.put(s, err == nil)

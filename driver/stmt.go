@@ -2,9 +2,11 @@ package driver
 
 import (
 	"database/sql/driver"
+	"sync"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
+	"hotswap/internal/cursor"
 	"hotswap/internal/sqltext"
 )
 
@@ -20,6 +22,9 @@ type stmt struct {
 	conn     *conn
 	query    string
 	inner    *sqlite3.SQLiteStmt // nil after a swap, until the next use; owned with conn
+	handle   cursor.Statement    // of inner; 0 if it can't be had
+	study    study               // owned with conn, and changed by steps of Rows
+	mu       sync.Mutex          // held by steps of our own, and to finalize inner
 	numInput int
 
 	session bool          // the text may change what is replayed on a reopened connection
@@ -52,17 +57,25 @@ func (s *stmt) Close() error {
 			r.stmt = nil // finalized beneath them, which go-sqlite3's Rows tolerate
 		}
 	}
-	*s = stmt{conn: c, next: c.freeStmts}
-	c.freeStmts = s
+	s.query, s.study, s.numInput, s.session, s.out, s.prev = "", study{}, 0, false, false, nil
+	s.next, c.freeStmts = c.freeStmts, s
 	return err
 }
 
+func (s *stmt) setInner(inner driver.Stmt) {
+	s.inner = inner.(*sqlite3.SQLiteStmt)
+	s.handle = s.conn.latest(s.query)
+	s.study = study{many: s.study.many}
+}
+
 func (s *stmt) closeInner() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.inner == nil {
 		return nil
 	}
 	inner := s.inner
-	s.inner = nil
+	s.inner, s.handle = nil, 0
 	return inner.Close()
 }
 
@@ -77,7 +90,8 @@ func (c *conn) handOut(query string, inner driver.Stmt) *stmt {
 	} else {
 		s = &stmt{conn: c}
 	}
-	s.query, s.inner, s.session, s.out = query, inner.(*sqlite3.SQLiteStmt), sqltext.MayChangeSession(query), true
+	s.query, s.session, s.out = query, sqltext.MayChangeSession(query), true
+	s.setInner(inner)
 	s.numInput = s.inner.NumInput()
 	s.next = c.stmts
 	if s.next != nil {

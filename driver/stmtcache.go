@@ -5,8 +5,6 @@ import (
 	"hash/maphash"
 	"slices"
 
-	sqlite3 "github.com/mattn/go-sqlite3"
-
 	"hotswap/internal/sqltext"
 )
 
@@ -87,7 +85,8 @@ func (c *conn) cachedStmt(query string, args []driver.NamedValue, exec bool) *st
 		if err != nil {
 			return nil // go-sqlite3 says why
 		}
-		s = &stmt{conn: c, query: query, inner: inner.(*sqlite3.SQLiteStmt), class: class}
+		s = &stmt{conn: c, query: query, class: class}
+		s.setInner(inner)
 		s.numInput = s.inner.NumInput()
 	}
 	if s.numInput != len(args) || exec && (!execs(s.class) || c.session.CountChanges) {

@@ -67,6 +67,9 @@ func (w word) calls() uint64 {
 	return uint64(w / callUnit)
 }
 
+// sameCall reports whether both are of the same call.
+func (w word) sameCall(other word) bool { return w.calls() == other.calls() }
+
 // with returns w in another state, with its marks and counts unchanged.
 func (w word) with(s state) word { return w&^stateMask | word(s) }
 

@@ -32,6 +32,8 @@ type Name struct {
 	Shared      bool          // cache=shared
 	Unlocked    bool          // immutable or nolock
 
+	location string // _loc
+
 	uri  bool   // it is a file: URI
 	tail string // what follows the path: the fragment and the parameters
 }
@@ -39,6 +41,19 @@ type Name struct {
 // DefaultCacheSize is how many statements a connection keeps unless the name says
 // otherwise.
 const DefaultCacheSize = 64
+
+// Location is where go-sqlite3 places times; nil leaves them in UTC. It reports a
+// location that there is not when it opens a connection.
+func (d *Name) Location() *time.Location {
+	if d.location == "" {
+		return nil
+	}
+	if strings.EqualFold(d.location, "auto") {
+		return time.Local
+	}
+	loc, _ := time.LoadLocation(d.location)
+	return loc
+}
 
 // ForSQLite returns the name for go-sqlite3. It leaves go-sqlite3's own statement cache
 // off: ours replaces it, and that one loses the error of a write that fails when its
@@ -84,6 +99,7 @@ func Parse(name string) *Name {
 	}
 	sqlites := sqliteParams(base, query)
 	d.SetsJournal = params.Get("_journal") != "" || params.Get("_journal_mode") != ""
+	d.location = params.Get("_loc")
 	d.NoMutex = strings.EqualFold(params.Get("_mutex"), "no")
 	for _, vfs := range []string{last(params["vfs"]), last(sqlites["vfs"])} {
 		if vfs != "" && vfs != "unix" {

@@ -1,0 +1,126 @@
+package driver
+
+import (
+	"context"
+	"database/sql/driver"
+	"io"
+	"time"
+
+	"hotswap/internal/cursor"
+)
+
+// fetcher gets the rows after the first to Rows of a kept or a prepared statement: a row
+// with all its columns in one call of C, or several rows (see ahead). The first, and all
+// errors, come from go-sqlite3.
+type fetcher struct {
+	ctx    context.Context // of the query
+	begun  bool
+	cursor cursor.Cursor
+	types  []string       // declared, of the columns
+	loc    *time.Location // of times; see dsn.Name.Location
+	cancel *stepCanceller // nil if ctx can't end
+	err    error          // what comes after the rows that were fetched
+}
+
+func (r *rows) fetchNext(dest []driver.Value) error {
+	f, s := &r.fetcher, r.stmt
+	switch err := f.ctx.Err(); {
+	case err != nil:
+		return err
+	case r.killed.Load():
+		return io.EOF
+	case f.begun && f.cursor.Buffered():
+		r.take(dest)
+		return nil
+	}
+	s.mu.Lock() // also while values are taken, which may still be SQLite's own
+	defer s.mu.Unlock()
+	if s.inner == nil {
+		return io.EOF // killed
+	}
+	if !f.begun {
+		r.beginFetch(len(dest))
+	}
+	if f.cursor.More() {
+		if err := r.fetch(); err != nil {
+			return err
+		}
+		if f.cursor.Buffered() {
+			r.take(dest)
+			return nil
+		}
+	}
+	if f.err != nil {
+		return f.err
+	}
+	return io.EOF
+}
+
+// take is the next row of those that were fetched.
+func (r *rows) take(dest []driver.Value) {
+	f := &r.fetcher
+	f.cursor.Next()
+	for i := range dest {
+		dest[i] = f.cursor.Value(i, f.types[i], f.loc)
+	}
+}
+
+// beginFetch, like fetch, is for whoever holds the statement's mu.
+func (r *rows) beginFetch(columns int) {
+	f, s, c := &r.fetcher, r.stmt, r.conn
+	f.begun = true
+	f.types, f.loc = r.inner.DeclTypes(), c.location
+	f.cursor.Begin(s.handle, columns)
+	if f.ctx.Done() != nil {
+		f.cancel = c.cancel.interrupter.cancelSteps(f.ctx)
+	}
+	if r.ahead && s.handle.Compiled() != s.study.compiled { // to another program
+		r.ahead, c.ahead.taken = false, false
+		s.study.done, s.study.mayRun = false, false
+	}
+}
+
+func (r *rows) fetch() error {
+	f, c := &r.fetcher, r.conn
+	if c.dsn.NoMutex {
+		c.cancel.interrupter.step.Lock()
+		defer c.cancel.interrupter.step.Unlock()
+	}
+	if f.cancel != nil {
+		if !f.cancel.begin() {
+			return f.ctx.Err()
+		}
+		defer f.cancel.end()
+	}
+	if r.ahead {
+		f.cursor.Fetch(c.ahead.handle)
+	} else {
+		f.cursor.Fetch(0)
+	}
+	if f.cursor.Failed() {
+		f.err = r.inner.Close() // it resets the statement, which returns the step's error again
+	}
+	if err := f.ctx.Err(); err != nil {
+		return err
+	}
+	if f.cursor.Interrupted() {
+		return f.err
+	}
+	return nil
+}
+
+// endFetch comes before the statement is reset.
+func (r *rows) endFetch() {
+	f := &r.fetcher
+	if r.stmt != nil && f.begun && f.cursor.Read() >= manyRows {
+		r.stmt.study.many = true
+	}
+	f.stop()
+	f.ctx, f.begun, f.types, f.loc, f.cancel, f.err = nil, false, nil, nil, nil, nil
+}
+
+func (f *fetcher) stop() {
+	if f.cancel != nil {
+		f.cancel.stop()
+	}
+}
