@@ -71,7 +71,10 @@ type Config struct {
 	// settle is how long a new controller listens before it takes a node that it has not
 	// heard for one that is not there.
 	settle time.Duration
-	trust  trust.Keys // TrustedKeys
+	// doubt is how long an engine that knows less than it did is not believed: a server that
+	// is cut off notices within ten seconds that it leads no more.
+	doubt time.Duration
+	trust trust.Keys // TrustedKeys
 }
 
 // Diverged is what to do about a database that is not exactly a published version.
@@ -144,6 +147,9 @@ func (c *Config) complete() error {
 	}
 	if c.settle == 0 {
 		c.settle = 2*records.Renewal + time.Second
+	}
+	if c.doubt == 0 {
+		c.doubt = 15 * time.Second
 	}
 	if c.HealthInterval == 0 {
 		c.HealthInterval = 5 * time.Second

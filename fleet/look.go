@@ -13,9 +13,12 @@ import (
 	"hotswap/swapper"
 )
 
-// look finds out which version is live, by its content.
+// look finds out which version is live, by its content. What was prepared was to follow what
+// was live before.
 func (d *database) look(ctx context.Context) error {
 	d.phase(records.Looking)
+	d.discard()
+	d.before = nil
 	held, tag, err := d.snapshot(ctx)
 	if err != nil {
 		return fmt.Errorf("look at the live database: %w", err)
@@ -57,7 +60,11 @@ func (d *database) identify(ctx context.Context, tag string) (have uint64, conte
 		return 0, "", err
 	}
 	if last != nil && last.Tag == tag {
-		return last.Version, "", nil
+		// Unless the number is another version's by now, of an engine that counts anew.
+		if p, err := store.Manifest(ctx, d.version(last.Version).internal()); err != nil || p.Tag == tag {
+			return last.Version, "", nil
+		}
+		last = nil
 	}
 	all, err := store.Versions(ctx, d.channel)
 	if err != nil && len(all) == 0 {

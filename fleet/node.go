@@ -38,7 +38,8 @@ type Node struct {
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 
-	dirty chan struct{} // something is to be said
+	dirty  chan struct{}  // something is to be said
+	origin records.Origin // of what the engine has told; that of watchOrders alone
 
 	mu         sync.Mutex // guards what follows
 	plane      plane      // nil until the engine was reached

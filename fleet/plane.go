@@ -11,6 +11,8 @@ import (
 
 // plane is where orders come from, and where a node says how it is: *records.Records.
 type plane interface {
+	Origin(ctx context.Context) (records.Origin, error)
+	Forget()
 	WatchChannels(ctx context.Context, channels []string, node string, tell func(records.Change)) error
 	WatchNodes(ctx context.Context, tell func(records.Change)) error
 	Order(ctx context.Context, channel string) (*rollout.Order, records.Entry, error)

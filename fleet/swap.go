@@ -127,7 +127,7 @@ func (d *database) live(ctx context.Context, number uint64, tag string, last *be
 	d.tag, d.before, d.report, d.witnessed = tag, last, report, false
 	d.mu.Lock()
 	d.swaps++
-	d.known, d.asked = true, time.Time{}
+	d.asked = time.Time{} // known stays as it is: something may have come since
 	d.mu.Unlock()
 	d.change(func(s *records.Database) {
 		s.Have, s.Content, s.Healthy, s.Prepared = number, "", 0, 0

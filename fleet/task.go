@@ -58,14 +58,14 @@ func (d *database) next() (t task, in time.Duration) {
 		d.state.Pinned = pinned
 		d.node.changed()
 	}
+	if f := d.state.Failed; f != nil && (o == nil || !f.Of(*o)) {
+		d.state.Failed = nil // it counts for its order alone, and until that is resumed
+		d.node.changed()
+	}
 	if o != nil {
 		t.order, t.attempt = o.ID, o.Attempt
 	} else if d.state.Pinned == 0 {
 		return task{}, idle
-	}
-	if f := d.state.Failed; f != nil && (o == nil || !f.Of(*o)) {
-		d.state.Failed = nil // it counts for its order alone, and until that is resumed
-		d.node.changed()
 	}
 	in = idle
 	if d.state.Failed != nil && !d.sick && p != nil && p.Phase == rollout.Done {

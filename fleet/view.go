@@ -69,6 +69,14 @@ func (v *view) take(c records.Change) {
 	}
 }
 
+// forget forgets what was told, but for what is obeyed because it is signed.
+func (v *view) forget() {
+	v.caught, v.progress, v.seen = false, nil, [3]uint64{}
+	if len(v.keys) == 0 {
+		v.order, v.pin = nil, nil
+	}
+}
+
 // obeyOrder takes an order that a trusted key has signed, unless it is an older one, or was
 // made from an older one by somebody to whom that was shown as the latest.
 func (v *view) obeyOrder(c records.Change) {

@@ -19,6 +19,9 @@ const resync = time.Minute
 func (n *Node) watchOrders(ctx context.Context) error {
 	ctx, cancel := n.forWatch(ctx, resync)
 	defer cancel()
+	if err := n.recognise(ctx); err != nil {
+		return n.watchEnded(ctx, err)
+	}
 	channels := slices.Sorted(maps.Keys(n.databases))
 	err := n.planeNow().WatchChannels(ctx, channels, n.cfg.Node, func(c records.Change) {
 		n.setAway(nil)

@@ -176,7 +176,7 @@ func (w *world) program(name, from string, adjust func(*Config)) *program {
 		}
 	}
 	p.cfg = Config{Engine: w.server.ClientURL(), Node: name, Databases: map[string]string{"catalog": p.path}, HealthInterval: 50 * time.Millisecond,
-		settle: 200 * time.Millisecond}
+		settle: 200 * time.Millisecond, doubt: 100 * time.Millisecond}
 	if testing.Verbose() {
 		p.cfg.Logger = zerolog.New(zerolog.NewTestWriter(w.t)).With().Timestamp().Logger()
 	}

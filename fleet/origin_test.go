@@ -1,0 +1,106 @@
+package fleet
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"hotswap/internal/records"
+	"hotswap/internal/repository"
+	"hotswap/internal/rollout"
+)
+
+// another stops the engine, puts what there is in from, if anything, in the place of its
+// directory, and starts it.
+func (w *world) another(from string) {
+	w.t.Helper()
+	w.server.Stop()
+	if err := os.RemoveAll(w.dir); err != nil {
+		w.t.Fatal(err)
+	}
+	if from != "" {
+		if err := os.CopyFS(w.dir, os.DirFS(from)); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.startEngine()
+	w.engine.Close()
+	w.open(w.server.ClientURL())
+}
+
+// live publishes what a program has live.
+func (w *world) live(p *program) {
+	w.t.Helper()
+	if _, err := w.repo.Publish(w.t.Context(), "catalog", p.path, repository.PublishOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestAnEngineThatWasEmptiedIsNotTakenForTheOneBefore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	a, b := w.program("a", one, nil), w.program("b", one, nil)
+	w.publish("catalog")
+	w.publish("catalog")
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+	w.rollout(3, rollout.Plan{})
+	a.has(3)
+	b.has(3)
+	w.another("")
+	w.live(a) // as catalog@1
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+	for _, p := range []*program{a, b} {
+		eventually(t, p.cfg.Node+" has what it had, under its new number", func() bool { return p.status().Version == 1 })
+		if s := p.status(); p.content() != "catalog@3" || s.Swaps != 1 {
+			t.Errorf("%s: %+v, %s", p.cfg.Node, s, p.content())
+		}
+	}
+	w.publish("catalog")
+	w.rollout(2, rollout.Plan{})
+	a.has(2)
+	b.has(2)
+	w.phase(rollout.Done, 2)
+}
+
+func TestAnEngineFromAnOlderCopyIsNotTakenForTheOneBefore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	a := w.program("a", one, nil)
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+	w.server.Stop()
+	old := t.TempDir()
+	if err := os.CopyFS(old, os.DirFS(w.dir)); err != nil {
+		t.Fatal(err)
+	}
+	w.startEngine()
+	for range 8 {
+		w.publish("catalog") // numbers that come again
+	}
+	w.rollout(9, rollout.Plan{})
+	a.has(9)
+	w.phase(rollout.Done, 9)
+	w.another(old)
+	// What the program has is none of this engine's versions.
+	eventually(t, "the node knows", func() bool { s := a.status(); return s.Content != "" && s.Phase == string(records.Idle) })
+	if got := a.content(); got != "catalog@9" {
+		t.Errorf("it has %s", got)
+	}
+	for range 8 {
+		w.publish("catalog")
+	}
+	w.rollout(9, rollout.Plan{})
+	if halted := w.phase(rollout.Halted, 9); len(halted.Failed) != 1 || !strings.Contains(halted.Reason, "diverged") {
+		t.Errorf("%+v", halted)
+	}
+	w.live(a) // as catalog@10
+	w.rollout(10, rollout.Plan{})
+	w.phase(rollout.Done, 10)
+	if s := a.status(); s.Version != 10 || s.Swaps != 1 || a.content() != "catalog@9" {
+		t.Errorf("%+v", s)
+	}
+}
