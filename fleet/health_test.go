@@ -140,7 +140,7 @@ func TestHealthIsAskedAllThroughARolloutAfterAFailedOne(t *testing.T) {
 	}
 	for range 2 {
 		sickWith.Store(3)
-		if halted := w.phase(rollout.Halted, 3); !strings.Contains(halted.Reason, "prices are gone") {
+		if halted := w.phase(rollout.Halted, 3); len(halted.Failed) != 1 || !strings.Contains(halted.Failed[0].Why, "prices are gone") {
 			t.Errorf("%+v", halted)
 		}
 		sickWith.Store(0)

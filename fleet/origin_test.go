@@ -94,7 +94,7 @@ func TestAnEngineFromAnOlderCopyIsNotTakenForTheOneBefore(t *testing.T) {
 		w.publish("catalog")
 	}
 	w.rollout(9, rollout.Plan{})
-	if halted := w.phase(rollout.Halted, 9); len(halted.Failed) != 1 || !strings.Contains(halted.Reason, "diverged") {
+	if halted := w.phase(rollout.Halted, 9); len(halted.Failed) != 1 || !strings.Contains(halted.Failed[0].Why, "diverged") {
 		t.Errorf("%+v", halted)
 	}
 	w.live(a) // as catalog@10
