@@ -30,6 +30,7 @@ type database struct {
 	known    bool
 	swapping bool // by the node itself
 	stuck    task // the one that has failed last
+	beyond   bool // it has failed to follow because it has a newer version
 	// asked is when Health was asked last, failedAt when the latest failure was, and sick
 	// is set if that was one of Health's.
 	asked, failedAt time.Time

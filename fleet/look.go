@@ -73,8 +73,8 @@ func (d *database) identify(ctx context.Context, tag string) (have uint64, conte
 	d.mu.Lock()
 	order := d.view.order
 	d.mu.Unlock()
-	for _, p := range all {
-		if p.Tag == tag && (have == 0 || order == nil || have != order.Version) { // several may have one content
+	for _, p := range all { // the older ones first; several may have one content
+		if p.Tag == tag && (have == 0 || order == nil || p.Number <= order.Version) {
 			have = p.Number
 		}
 	}

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -67,13 +68,22 @@ func (d *database) next() (t task, in time.Duration) {
 	} else if d.state.Pinned == 0 {
 		return task{}, idle
 	}
+	me := d.me()
+	beyond := o != nil && rollout.Beyond(*o, v.pin, me)
+	if said := d.state.Failed != nil && d.beyond; beyond != said {
+		d.state.Failed = nil
+		if beyond {
+			d.state.Failed = &rollout.Failure{Order: o.ID, Attempt: o.Attempt, Version: o.Version, Why: d.staysBeyond(o.Version)}
+		}
+		d.node.changed()
+	}
+	d.beyond = beyond
 	in = idle
-	if d.state.Failed != nil && !d.sick && p != nil && p.Phase == rollout.Done {
+	if d.state.Failed != nil && !d.sick && !d.beyond && p != nil && p.Phase == rollout.Done {
 		if in = time.Until(d.failedAt.Add(forgive)); in <= 0 {
 			d.state.Failed, in = nil, idle
 		}
 	}
-	me := d.me()
 	want, ahead := d.state.Pinned, uint64(0)
 	if o != nil {
 		want, ahead = rollout.Desired(*o, p, v.pin, me), rollout.Ahead(*o, p, v.pin, me)
@@ -97,6 +107,12 @@ func (d *database) next() (t task, in time.Duration) {
 		return task{}, in
 	}
 	return t, in
+}
+
+// staysBeyond says why a node does not follow an order that is of an older version than it has.
+func (d *database) staysBeyond(ordered uint64) string {
+	return fmt.Sprintf("it has %s, which is newer, and no node goes back but by a rollback or a pin (`hotswap fleet pin %s %s`, and then unpin)",
+		d.version(d.state.Have), d.node.cfg.Node, d.version(ordered))
 }
 
 // givenUp reports whether a version that the node should have until its wave opens could not be

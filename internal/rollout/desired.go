@@ -14,6 +14,12 @@ func Desired(o Order, progress *Progress, pin *Pin, node Node) uint64 {
 	return want
 }
 
+// Beyond reports whether a node that the order means has a newer version, which no order has
+// brought it: one that was pushed by hand. It stays with that.
+func Beyond(o Order, pin *Pin, node Node) bool {
+	return pin == nil && o.Selects(node.Labels) && o.Version < node.Have && !o.Withdrawn.Has(node.Have)
+}
+
 // ordered returns what the order says for a node, whatever it has.
 func ordered(o Order, progress *Progress, node Node) uint64 {
 	selected := o.Selects(node.Labels)

@@ -1,0 +1,59 @@
+package fleet
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"hotswap/internal/rollout"
+	"hotswap/swapper"
+)
+
+// push pushes a file to the program's database, as `hotswap cp` does.
+func (p *program) push(file string) {
+	p.t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := swapper.Push(p.t.Context(), p.node.databases["catalog"].db, f, swapper.PushOptions{Source: file}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func TestANodeThatWasGivenANewerVersionByHandHoldsNoOrderUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	a, b := w.program("a", one, nil), w.program("b", one, nil)
+	w.publish("catalog")
+	w.publish("catalog")
+	four := w.publish("catalog")
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+
+	b.push(four)
+	w.rollout(2, rollout.Plan{})
+	if halted := w.phase(rollout.Halted, 2); len(halted.Failed) != 1 || !strings.Contains(halted.Failed[0].Why, "it has catalog@4, which is newer") {
+		t.Errorf("%+v", halted)
+	}
+	a.has(1)
+	w.pin("b", 2) // as its failure says
+	b.has(2)
+	w.pin("b", 0)
+	w.order("catalog", func(before *rollout.Order, _ bool) (rollout.Order, error) { return before.Resume(), nil })
+	a.has(2)
+	b.has(2)
+	if done := w.phase(rollout.Done, 2); len(done.Failed) > 0 {
+		t.Errorf("%+v", done)
+	}
+
+	a.push(four)
+	w.rollback()
+	b.has(1)
+	if done := w.phase(rollout.Done, 1); len(done.Failed) != 1 || done.Failed[0].Node != "a" {
+		t.Errorf("%+v", done)
+	}
+	a.has(4)
+}
