@@ -101,7 +101,10 @@ func (v *view) obeyPin(c records.Change) {
 		err = follows(p.Serial, v.pin.Serial, c.Sealed, v.obeyed.Pin)
 	}
 	if err != nil {
-		v.refusedPin = err.Error()
+		v.refusedPin = ""
+		if c.Pin.Version != 0 || v.pin != nil && v.pin.Version != 0 { // else it is a pin taken away from a node that has none
+			v.refusedPin = err.Error()
+		}
 		return
 	}
 	v.pin, v.obeyed.Pin, v.refusedPin = p, c.Sealed, ""

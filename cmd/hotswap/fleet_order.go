@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 
 	"hotswap/internal/engine"
 	"hotswap/internal/orders"
@@ -75,7 +76,10 @@ func orderFailure(channel string, err error) error {
 	switch {
 	case errors.Is(err, orders.ErrNotBelieved):
 		return (&failure{code: exitBadDatabase, err: err}).
-			withHint("is it a colleague's, name the key with --trust; or order a version without regard to it, with `hotswap fleet rollout --afresh`")
+			withHint("if it is a colleague's, name their public key with --trust; `hotswap fleet rollout --afresh` orders a version without regard to it")
+	case errors.Is(err, orders.ErrUnsigned):
+		return (&failure{code: exitUsage, err: fmt.Errorf("channel %s: %w", channel, err)}).
+			withHint("sign with --key FILE; `hotswap fleet rollout --afresh` orders without, as where no node trusts keys any more")
 	case errors.Is(err, records.ErrChanged):
 		return failf(exitTryAgain, "somebody else has changed the order of %s at this moment", channel).
 			withHint("see what it is now with `hotswap fleet status %s`", channel)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"hotswap/internal/engine"
+	"hotswap/internal/orders"
 	"hotswap/internal/printable"
 	"hotswap/internal/records"
 	"hotswap/internal/repository"
@@ -67,6 +68,18 @@ func (f *control) pin(ctx context.Context, channel, node string, pin rollout.Pin
 	before, entry, err := f.recs.Pin(ctx, channel, node)
 	if err != nil {
 		return entry, fleetFailure(err)
+	}
+	if f.keys == nil {
+		// As for an order: what nobody has signed would end, or hide, what is obeyed.
+		_, order, err := f.recs.Order(ctx, channel)
+		if err != nil {
+			return entry, fleetFailure(err)
+		}
+		for _, there := range []*records.Sealed{order.Sealed, entry.Sealed} {
+			if there != nil && there.Signed() {
+				return entry, orderFailure(channel, orders.ErrUnsigned)
+			}
+		}
 	}
 	if mustBe && (before == nil || before.Version == 0) {
 		return entry, failf(exitFailed, "%s is not pinned to a version of %s", node, channel)

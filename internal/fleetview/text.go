@@ -24,6 +24,9 @@ func (c Channel) Headline() string {
 	default:
 		text = fmt.Sprintf("%s@%d ordered", o.Channel, o.Version)
 	}
+	if o.Halted && c.Progress != nil && c.Progress.Phase == rollout.Done {
+		text += "; halted since: a node that comes later does not get it"
+	}
 	if o.Kind == rollout.Rollback {
 		text = "rollback to " + text
 	}

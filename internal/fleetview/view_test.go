@@ -85,6 +85,11 @@ func TestHowFarARolloutIsHasWords(t *testing.T) {
 			t.Errorf("%q, and not %q", got, want)
 		}
 	}
+	o.Halted = true
+	done := Channel{Order: &o, Progress: &rollout.Progress{Phase: rollout.Done}}
+	if got := done.Headline(); got != "catalog@2 done; halted since: a node that comes later does not get it" {
+		t.Error(got)
+	}
 }
 
 // TestFailuresOfOneReasonAreToldOnce: a hundred nodes that lack the same thing say one thing.

@@ -30,7 +30,8 @@ type Versions interface {
 type Desk struct {
 	Records  Records
 	Versions Versions
-	// Keys are of those whose orders are believed; none for all.
+	// Keys are of those whose orders are believed; none for all. A desk without any does not
+	// sign.
 	Keys trust.Keys
 }
 
@@ -38,6 +39,8 @@ var (
 	// ErrNotBelieved: the order that there is can't be built upon, since it is damaged, or not
 	// signed by whom is trusted.
 	ErrNotBelieved = errors.New("the order that there is can't be built upon")
+	// ErrUnsigned: the order that there is was signed, and what follows would not be.
+	ErrUnsigned = errors.New("the orders of the channel are signed, and nodes with trusted keys obey no other")
 	// ErrNothing: nothing was ordered yet.
 	ErrNothing = errors.New("nothing was rolled out to the channel yet")
 	// ErrSettled: the order is as the change would make it.
@@ -51,13 +54,17 @@ func (n notBelieved) Is(target error) bool { return target == ErrNotBelieved }
 func (n notBelieved) Unwrap() error        { return n.error }
 
 // Change writes the order that follows the one there is; next is told whether that is done.
-// Afresh, it takes nothing from that. Of two who change it at once, one gets
+// Afresh, it takes nothing from that. Nobody who forgets to sign takes the place of an order that
+// is signed: no node would obey, and nothing could be made from it any more. Of two who change it at once, one gets
 // records.ErrChanged.
 func (d Desk) Change(ctx context.Context, channel string, afresh bool, next func(before *rollout.Order, done bool) (rollout.Order, error)) (o rollout.Order, err error) {
 	before, entry, err := d.Records.Order(ctx, channel)
 	if err == nil && before != nil {
 		// What is made from it is signed: it must be what somebody who may has ordered.
 		before, err = entry.Sealed.Order(d.Keys, channel)
+	}
+	if err == nil && !afresh && len(d.Keys) == 0 && entry.Sealed != nil && entry.Sealed.Signed() {
+		return o, ErrUnsigned
 	}
 	if afresh && entry.Revision != 0 {
 		before, entry.Afresh, err = nil, true, nil

@@ -21,6 +21,9 @@ type Seal struct {
 	Signature []byte `json:"signature,omitempty"`
 }
 
+// Signed reports whether there is a signature, be it right or wrong.
+func (s Seal) Signed() bool { return len(s.Signature) > 0 }
+
 // Sign signs a text with a private key; with none, the seal is empty. kind says what the text
 // is, so that one signed as a pin, say, is not an order.
 func Sign(key ed25519.PrivateKey, kind string, text []byte) Seal {
