@@ -7,6 +7,7 @@
 typedef struct sqlite3 sqlite3;
 typedef struct sqlite3_stmt sqlite3_stmt;
 typedef struct sqlite3_mutex sqlite3_mutex;
+typedef struct sqlite3_value sqlite3_value;
 #define WEAK __attribute__((weak))
 extern sqlite3_stmt *sqlite3_next_stmt(sqlite3 *, sqlite3_stmt *) WEAK;
 extern const char *sqlite3_sql(sqlite3_stmt *) WEAK;
@@ -20,12 +21,13 @@ extern int sqlite3_reset(sqlite3_stmt *) WEAK;
 extern int sqlite3_stmt_busy(sqlite3_stmt *) WEAK;
 extern int sqlite3_stmt_status(sqlite3_stmt *, int, int) WEAK;
 extern int sqlite3_compileoption_used(const char *) WEAK;
-extern int sqlite3_column_type(sqlite3_stmt *, int) WEAK;
-extern int64_t sqlite3_column_int64(sqlite3_stmt *, int) WEAK;
-extern double sqlite3_column_double(sqlite3_stmt *, int) WEAK;
-extern const void *sqlite3_column_blob(sqlite3_stmt *, int) WEAK;
-extern const unsigned char *sqlite3_column_text(sqlite3_stmt *, int) WEAK;
-extern int sqlite3_column_bytes(sqlite3_stmt *, int) WEAK;
+extern sqlite3_value *sqlite3_column_value(sqlite3_stmt *, int) WEAK;
+extern int sqlite3_value_type(sqlite3_value *) WEAK;
+extern int64_t sqlite3_value_int64(sqlite3_value *) WEAK;
+extern double sqlite3_value_double(sqlite3_value *) WEAK;
+extern const void *sqlite3_value_blob(sqlite3_value *) WEAK;
+extern const unsigned char *sqlite3_value_text(sqlite3_value *) WEAK;
+extern int sqlite3_value_bytes(sqlite3_value *) WEAK;
 
 enum { OK = 0, ROW = 100, INTEGER = 1, FLOAT = 2, TEXT = 3, BLOB = 4, STATUS_REPREPARE = 5 };
 
@@ -52,30 +54,32 @@ uintptr_t hotswap_cursor_latest(void *db, const char *text, int n) {
 }
 
 // Reads the row that s stands on. The functions are called in go-sqlite3's order, as
-// each may convert the value.
+// each may convert the value. Those of a value don't take the connection's mutex, as those
+// of a column do, and ask for it to be held (https://www.sqlite.org/c3ref/value.html).
 static int64_t read_row(sqlite3_stmt *s, int columns, struct hotswap_cell *cells) {
 	int64_t bytes = 0;
 	for (int i = 0; i < columns; i++) {
 		struct hotswap_cell *c = &cells[i];
-		c->type = sqlite3_column_type(s, i);
+		sqlite3_value *v = sqlite3_column_value(s, i);
+		c->type = sqlite3_value_type(v);
 		c->n = 0;
 		switch (c->type) {
 		case INTEGER:
-			c->v.i = sqlite3_column_int64(s, i);
+			c->v.i = sqlite3_value_int64(v);
 			continue;
 		case FLOAT:
-			c->v.f = sqlite3_column_double(s, i);
+			c->v.f = sqlite3_value_double(v);
 			continue;
 		case BLOB:
-			c->v.p = sqlite3_column_blob(s, i);
+			c->v.p = sqlite3_value_blob(v);
 			break;
 		case TEXT:
-			c->v.p = sqlite3_column_text(s, i);
+			c->v.p = sqlite3_value_text(v);
 			break;
 		default:
 			continue;
 		}
-		c->n = sqlite3_column_bytes(s, i);
+		c->n = sqlite3_value_bytes(v);
 		bytes += c->n;
 	}
 	return bytes;
