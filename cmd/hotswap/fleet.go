@@ -3,7 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"reflect"
+	"slices"
+
+	"github.com/alecthomas/kong"
 
 	"hotswap/internal/engine"
 	"hotswap/internal/repository"
@@ -28,6 +33,20 @@ type fleetCmd struct {
 	Metrics  fleetMetricsCmd  `cmd:"" help:"Serve the figures of the whole fleet for Prometheus."`
 	UI       fleetUICmd       `cmd:"" name:"ui" help:"Show the fleet in a browser."`
 	Key      fleetKeyCmd      `cmd:"" help:"Make a pair of keys, to sign versions and orders with."`
+}
+
+// limits are the flags without which a command trusts, means or removes more.
+var limits = []string{"trust", "key", "select", "channel"}
+
+// AfterApply refuses a limit that is empty, as of a shell's variable that is not set: it would
+// be none.
+func (fleetCmd) AfterApply(parsed *kong.Context) error {
+	for _, p := range parsed.Path {
+		if p.Flag != nil && slices.Contains(limits, p.Flag.Name) && reflect.ValueOf(parsed.FlagValue(p.Flag)).Len() == 0 {
+			return fmt.Errorf("--%s is empty: leave it out if there is to be none", p.Flag.Name)
+		}
+	}
+	return nil
 }
 
 // engineFlags say where the engine is, and who connects.
