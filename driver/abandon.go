@@ -38,6 +38,8 @@ func (c *conn) abandon() {
 			c.db.watch.noteClosed()
 		}
 		c.db.remove(c)
+	} else {
+		unmanaged.remove(c)
 	}
 	if stop := c.cancel.stop; stop != nil && !stop() {
 		go c.cancel.unwatch(context.Background(), func() bool { return false }, nil) // a pending interrupt may block, too

@@ -25,6 +25,8 @@ func (c *conn) Close() error {
 	closed()
 	if c.db != nil {
 		c.db.remove(c)
+	} else {
+		unmanaged.remove(c)
 	}
 	return err
 }

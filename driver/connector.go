@@ -133,6 +133,8 @@ func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
 		if err := c.db.add(ctx, c); err != nil {
 			return nil, err
 		}
+	} else {
+		unmanaged.add(c)
 	}
 	connected := false
 	defer func() {

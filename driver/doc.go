@@ -108,9 +108,9 @@ package driver
 //	a file         moved, openers, whole: what is at the path, and who has it open; peers,
 //	               host, complete, invite, adopttogether: also in other processes; anew, admit (also
 //	               tick): which file may be opened
-//	a call         waiting, close, abandon, disturbed, attach, leaked, lost, record,
-//	               replay, conclude: what a call can meet, and what it leaves; gate (also reopen):
-//	               how it begins and ends; raw
+//	a call         waiting, leaked (also attach), unmanaged, close, abandon, disturbed,
+//	               attach, lost, record, replay, conclude: what a call can meet, and what it
+//	               leaves; gate (also reopen): how it begins and ends; raw
 //	a freeze       freezeoptions, frozen, drain, force, drainwrites, attempts, closeall,
 //	               lend, freeze: from the parts to the whole
 //	other files    adopt, tick: the connections move to a file that something else put there
@@ -129,6 +129,7 @@ package driver
 //	registry           which database has which path; for every Database refs, name,
 //	                   names and unguard
 //	Database.mu        the gate: conns, shut, reopened; sightings, counters
+//	unmanaged.mu       the connections to databases that are not managed
 //	conn.mu            every move of the state word that is not a call's own (word.go),
 //	                   closed, reopening, closing, and the list of statements. A step of
 //	                   Rows may run meanwhile, with SQLite's mutex of the connection: so

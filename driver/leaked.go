@@ -6,17 +6,21 @@ package driver
 // in the place of the Rows that are open then, which has all that is needed to end them and
 // does not keep them from the collector. One that finds nobody left to stand for ends.
 
-// endLeaked ends what has leaked since the last tick, and watches for what may by the next.
 func (d *Database) endLeaked() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for c := range d.conns {
-		if c.state.load().state() != stateHeld {
-			continue
-		}
-		if leaked := c.takeLeaked(); leaked != nil {
-			go c.end(leaked) // it may have written, and then waits for SQLite's lock
-		}
+		c.endLeaked()
+	}
+}
+
+// endLeaked ends what has leaked since the last time, and watches for what may by the next.
+func (c *conn) endLeaked() {
+	if c.state.load().state() != stateHeld {
+		return
+	}
+	if leaked := c.takeLeaked(); leaked != nil {
+		go c.end(leaked) // it may have written, and then waits for SQLite's lock
 	}
 }
 
@@ -67,5 +71,7 @@ func (c *conn) end(leaked *rows) {
 	close(c.reopening)
 	c.reopening = nil
 	c.mu.Unlock()
-	c.db.signal()
+	if c.db != nil {
+		c.db.signal()
+	}
 }

@@ -151,6 +151,32 @@ func TestLeakedRowsKeepNeitherWritersNorASwap(t *testing.T) {
 	}
 }
 
+// TestLeakedRowsOfADatabaseThatIsNotManagedEnd: with a shared cache a reader keeps writers
+// from its table.
+func TestLeakedRowsOfADatabaseThatIsNotManagedEnd(t *testing.T) {
+	t.Parallel()
+	pool := func() *sql.DB {
+		db, err := sql.Open(driver.Name, "file:"+t.Name()+"?mode=memory&cache=shared")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { db.Close() })
+		return db
+	}
+	db, other := pool(), pool()
+	mustExec(t, db, "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)")
+	mustExec(t, db, "INSERT INTO t (v) VALUES ('a'), ('b')")
+	leak(t, db, leaks["a query"])
+	if _, err := other.Exec("DELETE FROM t"); err == nil {
+		t.Fatal("written beside open Rows")
+	}
+	testenv.Until(t, "others can write", func() bool {
+		runtime.GC()
+		_, err := other.Exec("DELETE FROM t")
+		return err == nil
+	})
+}
+
 func isBusyError(err error) bool { return err != nil && err.Error() == "database is locked" }
 
 // TestRowsInUseAreNotTakenForLeaked: what stands in for Rows is not seen, be they read to
