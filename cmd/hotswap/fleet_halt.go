@@ -106,7 +106,7 @@ type fleetRollbackCmd struct {
 
 // Help is the text below the flags.
 func (fleetRollbackCmd) Help() string {
-	return `Every node of the last rollout goes back at once, without waves; the versions since are withdrawn, and a node that was away goes back when it answers again.` + "\n\n" + examples(
+	return `Every node of the last rollout goes back at once, without waves; the versions since are withdrawn from them, and one that was away goes back when it answers again.` + "\n\n" + examples(
 		"to the version before", "hotswap fleet rollback catalog --wait",
 		"further", "hotswap fleet rollback catalog@4",
 	)

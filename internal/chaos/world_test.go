@@ -115,7 +115,7 @@ func (w *world) moved(node string, before, content uint64) {
 	number, published := w.numbers[content]
 	from := w.numbers[before]
 	named := slices.ContainsFunc(w.ordered, func(o rollout.Order) bool { return o.Version == number || o.Base == number })
-	back := w.bad[before] || slices.ContainsFunc(w.ordered, func(o rollout.Order) bool { return o.Withdrawn.Has(from) })
+	back := w.bad[before] || slices.ContainsFunc(w.ordered, func(o rollout.Order) bool { return o.Withdrawn.Has(from, nil) })
 	w.mu.Unlock()
 	switch {
 	case !published || !named:

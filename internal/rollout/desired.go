@@ -8,7 +8,7 @@ func Desired(o Order, progress *Progress, pin *Pin, node Node) uint64 {
 	}
 	want := ordered(o, progress, node)
 	released := pin != nil
-	if want < node.Have && !released && !o.Withdrawn.Has(node.Have) {
+	if want < node.Have && !released && !o.withdrawn(node) {
 		return 0
 	}
 	return want
@@ -17,7 +17,7 @@ func Desired(o Order, progress *Progress, pin *Pin, node Node) uint64 {
 // Beyond reports whether a node that the order means has a newer version, which no order has
 // brought it: one that was pushed by hand. It stays with that.
 func Beyond(o Order, pin *Pin, node Node) bool {
-	return pin == nil && o.Selects(node.Labels) && o.Version < node.Have && !o.Withdrawn.Has(node.Have)
+	return pin == nil && o.Selects(node.Labels) && o.Version < node.Have && !o.withdrawn(node)
 }
 
 // ordered returns what the order says for a node, whatever it has.
@@ -31,7 +31,7 @@ func ordered(o Order, progress *Progress, node Node) uint64 {
 	}
 	// Not its turn: a node that has something keeps it, unless that was withdrawn, or is
 	// older than what the fleet had before.
-	if node.Have == 0 || o.Withdrawn.Has(node.Have) || selected && node.Have < o.Base {
+	if node.Have == 0 || o.withdrawn(node) || selected && node.Have < o.Base {
 		return o.Base
 	}
 	return 0
@@ -63,7 +63,7 @@ func Ahead(o Order, progress *Progress, pin *Pin, node Node) uint64 {
 	if progress != nil && progress.Of(o) && (progress.Phase == Halted || progress.HasFailed(node.Name)) {
 		return 0
 	}
-	if node.Have >= o.Version && !o.Withdrawn.Has(node.Have) {
+	if node.Have >= o.Version && !o.withdrawn(node) {
 		return 0
 	}
 	return o.Version

@@ -34,7 +34,7 @@ func (w *world) swapped(m *member, o Order, version uint64) {
 		w.t.Fatalf("%s swaps in %d, which %+v does not name", m.Name, version, o)
 	}
 	released := m.pin != nil
-	withdrawn := slices.ContainsFunc(o.Withdrawn, func(r Range) bool { return r.First <= m.Have && m.Have <= r.Last })
+	withdrawn := o.withdrawn(m.Node)
 	if version < m.Have && !released && !withdrawn {
 		w.t.Fatalf("%s goes back from %d to %d by %+v", m.Name, m.Have, version, o)
 	}

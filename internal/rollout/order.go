@@ -28,9 +28,10 @@ type Order struct {
 	// Base is for nodes that have nothing and whose wave is not open, or that are not
 	// selected; 0 if there is none.
 	Base uint64 `json:"base,omitempty"`
-	// Back is what a rollback goes to unless it names a version; 0 if there is none.
+	// Back is what a rollback goes to unless it names a version, and which all nodes that are
+	// selected were to have once; 0 if there is none.
 	Back uint64 `json:"back,omitempty"`
-	// Withdrawn are the versions that rollbacks have taken away.
+	// Withdrawn are the versions that rollbacks have taken away, from those whom they were for.
 	Withdrawn Withdrawn `json:"withdrawn,omitempty"`
 
 	Plan
@@ -92,13 +93,17 @@ func NewRollout(id, channel string, version uint64, plan Plan, before *Order, do
 			channel, version, before.Version)
 	}
 	o.Base, o.Back = before.Base, before.Back
-	if done = done || before.Kind == Rollback; done && before.Version != version {
-		o.Back = before.Version
-	}
-	if done && len(before.Select) == 0 && before.Version != version {
+	done = (done || before.Kind == Rollback) && before.Version != version
+	if done && len(before.Select) == 0 {
 		o.Base = before.Version
 	}
-	o.Withdrawn = before.Withdrawn.without(version)
+	switch {
+	case !selects(before.Select, plan.Select): // not all of these nodes were meant then
+		o.Back = before.Base
+	case done:
+		o.Back = before.Version
+	}
+	o.Withdrawn = before.Withdrawn.without(version, plan.Select)
 	return o, nil
 }
 
@@ -121,7 +126,7 @@ func NewRollback(id string, version uint64, before Order) (Order, error) {
 	if len(o.Select) == 0 {
 		o.Base = o.Version
 	}
-	o.Withdrawn = before.Withdrawn.with(o.Version+1, before.newest())
+	o.Withdrawn = before.Withdrawn.with(o.Version+1, before.newest(), o.Select)
 	return o, nil
 }
 
@@ -138,14 +143,10 @@ func (o Order) Resume() Order { o.Halted = false; o.Attempt++; return o }
 func (o Order) Allow(open int) Order { o.Approvals = max(o.Approvals, open); return o }
 
 // Selects reports whether the order means a node of these labels.
-func (o Order) Selects(labels map[string]string) bool {
-	for name, value := range o.Select {
-		if got, ok := labels[name]; !ok || got != value {
-			return false
-		}
-	}
-	return true
-}
+func (o Order) Selects(labels map[string]string) bool { return selects(o.Select, labels) }
+
+// withdrawn reports whether what a node has was taken away from it by a rollback.
+func (o Order) withdrawn(node Node) bool { return o.Withdrawn.Has(node.Have, node.Labels) }
 
 func (o Order) timeout() time.Duration {
 	if o.Timeout == 0 {

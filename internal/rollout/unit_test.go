@@ -30,12 +30,46 @@ func TestWavesCoverEachNodeOnce(t *testing.T) {
 }
 
 func TestWithdrawnVersionsAreTakenOutAgain(t *testing.T) {
-	w := Withdrawn(nil).with(4, 6).with(3, 8)
-	if len(w) != 1 || !w.Has(3) || !w.Has(8) || w.Has(9) || w.newest() != 8 {
+	web, db := map[string]string{"role": "web"}, map[string]string{"role": "db"}
+	w := Withdrawn(nil).with(4, 6, web).with(3, 8, nil)
+	if len(w) != 1 || !w.Has(3, db) || !w.Has(8, nil) || w.Has(9, nil) || w.newest() != 8 {
 		t.Fatal(w)
 	}
-	if w = w.without(5); w.Has(5) || !w.Has(4) || !w.Has(6) || len(w) != 2 {
+	if w = w.without(5, db); w.Has(5, db) || !w.Has(4, db) || !w.Has(6, db) || len(w) != 2 {
 		t.Fatal(w)
+	}
+	w = Withdrawn(nil).with(3, 8, web)
+	if w.Has(4, db) || w.Has(4, nil) || !w.Has(4, web) || len(w.with(2, 8, db)) != 2 || !w.without(4, db).Has(4, web) || w.without(4, nil).Has(4, web) {
+		t.Fatal(w)
+	}
+}
+
+func TestARollbackOfSomeNodesGoesToWhatTheyHadAndLeavesTheOthersAlone(t *testing.T) {
+	web, db := map[string]string{"role": "web"}, map[string]string{"role": "db"}
+	one, _ := NewRollout("a", "catalog", 1, Plan{}, nil, false)
+	two, _ := NewRollout("b", "catalog", 2, Plan{Select: web}, &one, true)
+	three, _ := NewRollout("c", "catalog", 3, Plan{Select: db}, &two, true)
+	back, err := NewRollback("d", 0, three)
+	if err != nil || back.Version != 1 {
+		t.Fatalf("%+v: %v", back, err) // and not 2, which was for others
+	}
+	for have, labels := range map[uint64]map[string]string{2: web, 3: nil} {
+		if want := Desired(back, nil, nil, Node{Labels: labels, State: State{Have: have}}); want != 0 {
+			t.Errorf("a node of %v, which has %d, is sent to %d", labels, have, want)
+		}
+	}
+	if want := Desired(back, nil, nil, Node{Labels: db, State: State{Have: 3}}); want != 1 {
+		t.Errorf("a node that is meant is sent to %d", want)
+	}
+	again, _ := NewRollout("e", "catalog", 4, Plan{Select: web}, &back, true)
+	if want := Desired(again, nil, nil, Node{Labels: db, State: State{Have: 3}}); want != 1 {
+		t.Errorf("one that was away is sent to %d", want)
+	}
+	if more, _ := NewRollout("f", "catalog", 5, Plan{Select: web}, &again, true); more.Back != 4 {
+		t.Errorf("the same nodes had 4, and would go back to %d", more.Back)
+	}
+	if all, _ := NewRollout("f", "catalog", 5, Plan{}, &again, true); all.Back != 1 {
+		t.Errorf("all nodes had 1, and would go back to %d", all.Back)
 	}
 }
 
@@ -78,7 +112,7 @@ func TestARollbackGoesToWhatWasThereBefore(t *testing.T) {
 		}
 	}
 	again, _ := NewRollout("e", "catalog", 8, Plan{}, &back, false)
-	if again.Withdrawn.Has(8) || !again.Withdrawn.Has(7) {
+	if again.Withdrawn.Has(8, nil) || !again.Withdrawn.Has(7, nil) {
 		t.Fatalf("%+v", again.Withdrawn)
 	}
 }
