@@ -1,9 +1,12 @@
 package rollout
 
+import "time"
+
 // Node is what a node says of itself, and of its database of the channel.
 type Node struct {
 	Name   string
 	Labels map[string]string
+	Heard  time.Time // when it was heard last, by the engine's clock
 	State
 }
 

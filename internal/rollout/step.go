@@ -62,7 +62,7 @@ func (s *stepper) step() {
 	case s.p.Phase == Swapping:
 		s.swap()
 	case s.p.Phase == Soaking && s.in(s.o.Soak):
-		if s.reached("stay in order", s.in(s.o.Soak+s.o.timeout())) {
+		if s.reached("stay in order", s.in(s.o.Soak+s.o.timeout())) && s.heard() {
 			s.open()
 		}
 	case s.p.Phase == Awaiting && s.approved():
@@ -202,6 +202,15 @@ func (s *stepper) reached(what string, late bool) bool {
 	names := slices.Concat(s.p.Waves[:s.p.Open]...)
 	return s.waitFor(names, s.p.Skipped, what, late, func(n Node) bool {
 		return n.there(s.o.Version) || s.o.Kind == Rollback && n.Have == s.o.Version
+	})
+}
+
+// heard reports whether all nodes of the open waves that answer have said after the soak that
+// they are as they are: one that has stopped is not silent at once.
+func (s *stepper) heard() bool {
+	return !slices.ContainsFunc(slices.Concat(s.p.Waves[:s.p.Open]...), func(name string) bool {
+		node, answers := s.view.Nodes[name]
+		return answers && node.Heard.Before(s.p.Since.Add(s.o.Soak))
 	})
 }
 

@@ -135,6 +135,10 @@ func TestARolloutOfThreeWavesByHand(t *testing.T) {
 	var p *Progress
 	expect := func(phase Phase, open int) {
 		t.Helper()
+		for name, n := range nodes {
+			n.Heard = now
+			nodes[name] = n
+		}
 		for changed := true; changed; {
 			var next Progress
 			next, changed = Step(p, o, View{Nodes: nodes, Settled: true, Now: now})
@@ -186,6 +190,12 @@ func TestACanaryThatStopsAnsweringAfterItsSwapHoldsTheRolloutAndThenFails(t *tes
 	if next.Open != 1 || next.Phase != Soaking {
 		t.Fatalf("%+v", next)
 	}
+	// Before it is silent, nothing is known of it since the soak ended either.
+	view.Nodes["a"] = Node{Name: "a", Heard: now.Add(59 * time.Second), State: State{Have: 7, Healthy: 7}}
+	if early, _ := Step(p, o, view); early.Phase != Soaking {
+		t.Fatalf("%+v", early)
+	}
+	delete(view.Nodes, "a")
 	view.Now = now.Add(2 * time.Hour)
 	next, _ = Step(&next, o, view)
 	next, _ = Step(&next, o, view)

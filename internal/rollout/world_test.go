@@ -154,6 +154,7 @@ func (w *world) live(m *member) {
 	}
 	if w.calm || w.chance(70) {
 		m.heard, m.audible = m.Node, true
+		m.heard.Heard = w.now
 	}
 }
 
