@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -52,7 +51,7 @@ type Engine struct {
 	js     jetstream.JetStream
 	where  string // the servers, for messages
 
-	denied atomic.Pointer[denial]
+	denials denials
 
 	mu     sync.Mutex // guards what follows
 	began  time.Time  // when a stream was made for the first time, of a cluster of fewer than three
@@ -108,28 +107,6 @@ func patience(ctx context.Context) time.Duration {
 		return max(min(connectPatience, time.Until(deadline)), time.Millisecond)
 	}
 	return connectPatience
-}
-
-// told gets what the server says that is no answer.
-func (e *Engine) told(_ *nats.Conn, _ *nats.Subscription, err error) {
-	if errors.Is(err, nats.ErrPermissionViolation) {
-		e.denied.Store(&denial{err.Error(), time.Now()})
-	}
-}
-
-// denial is what the server refused for want of a right. It says so on the connection, and
-// not in answer to a request, which gets none.
-type denial struct {
-	text string
-	at   time.Time
-}
-
-// deniedSince returns what was refused since then, "" if nothing.
-func (e *Engine) deniedSince(t time.Time) string {
-	if d := e.denied.Load(); d != nil && !d.at.Before(t) {
-		return d.text
-	}
-	return ""
 }
 
 // Conn returns the connection.

@@ -79,7 +79,7 @@ func TestEachFailureHasItsWords(t *testing.T) {
 		kind  error
 		words string
 	}{
-		{"away", "nats://127.0.0.1:1", nil, engine.ErrUnreachable, "connect at nats://127.0.0.1:1: no engine"},
+		{"away", "nats://127.0.0.1:1", nil, engine.ErrUnreachable, "connect at nats://127.0.0.1:1: no engine answers (is it running"},
 		{"credentials", with(withUsers, "admin:wrong"), nil, engine.ErrCredentials, "the engine refuses the credentials"},
 		{"no credentials", withUsers, nil, engine.ErrCredentials, "check --creds"},
 		{"no JetStream", plain(t, func(o *server.Options) { o.JetStream = false }), func(e *engine.Engine) error { return e.Setup(t.Context()) },

@@ -15,7 +15,7 @@ import (
 // The kinds of failures; test for them with errors.Is.
 var (
 	// ErrUnreachable: no server answers at the address.
-	ErrUnreachable = errors.New("no engine")
+	ErrUnreachable = errors.New("no engine answers")
 	// ErrSilent: a server is connected, but does not answer a request: it has no leader, say.
 	ErrSilent = errors.New("the engine does not answer")
 	// ErrCredentials: the server refuses who connects.
@@ -59,8 +59,16 @@ func (e *Engine) Explain(op string, err error) error {
 	if _, done := errors.AsType[*Error](err); done || errors.Is(err, context.Canceled) {
 		return err
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		if denied := e.deniedSince(time.Now().Add(-2 * requestPatience)); denied != nil {
+			err = denied
+		}
+	}
 	hint, kind := e.kind(err)
-	if kind != nil && !errors.Is(err, kind) {
+	switch {
+	case errors.Is(err, nats.ErrNoServers):
+		err = kind // which says the same
+	case kind != nil && !errors.Is(err, kind):
 		err = fmt.Errorf("%w: %w", kind, err)
 	}
 	return &Error{Op: op, Where: e.where, Err: err, Hint: hint}
@@ -72,8 +80,11 @@ func (e *Engine) kind(err error) (hint string, kind error) {
 	switch {
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked),
 		errors.Is(err, nats.ErrAccountAuthExpired):
-		return "check --creds or --context, and that the account is the fleet's", ErrCredentials
-	case errors.Is(err, nats.ErrPermissionViolation):
+		return "check --creds, --context, or the user and the password in its address: nats://USER:PASSWORD@HOST", ErrCredentials
+	case errors.Is(err, nats.ErrPermissionViolation), errors.Is(err, ErrNotPermitted):
+		if strings.Contains(text, "stream.create") {
+			return "nobody has used this engine for a fleet yet: have an account that may make streams do so, with `hotswap fleet status`", ErrNotPermitted
+		}
 		return "", ErrNotPermitted
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount),
 		code(err) == codeNotEnabledAccount:
@@ -85,7 +96,7 @@ func (e *Engine) kind(err error) (hint string, kind error) {
 		return "remove old versions with `hotswap fleet gc --keep N`, or raise its limit", ErrFull
 	case errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrDisconnected),
 		errors.Is(err, nats.ErrConnectionReconnecting):
-		return "is it running? Name it with --engine or $" + EnvURL, ErrUnreachable
+		return "is it running, as with `hotswap fleet serve`? Name it with --engine or $" + EnvURL, ErrUnreachable
 	case errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrNoResponders),
 		errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, ErrSilent):
 		return e.silence()
@@ -98,8 +109,8 @@ func (e *Engine) kind(err error) (hint string, kind error) {
 
 // silence is why there was no answer.
 func (e *Engine) silence() (hint string, kind error) {
-	if denied := e.deniedSince(time.Now().Add(-2 * requestPatience)); denied != "" {
-		return denied, ErrNotPermitted
+	if denied := e.deniedSince(time.Now().Add(-2 * requestPatience)); denied != nil {
+		return denied.Error(), ErrNotPermitted
 	}
 	if e.conn != nil && !e.conn.IsConnected() {
 		return "the connection is lost", ErrUnreachable

@@ -30,9 +30,14 @@ func (e *Engine) Retry(ctx context.Context, do func(context.Context) error) erro
 	for {
 		tried := time.Now()
 		attempt, cancel := context.WithTimeout(ctx, cmp.Or(e.config.Patience, attemptPatience))
+		attempt, end := e.UntilDenied(attempt)
 		err := do(attempt)
+		if denied := context.Cause(attempt); err != nil && errors.Is(denied, ErrNotPermitted) {
+			err = denied
+		}
+		end()
 		cancel()
-		if err == nil || ctx.Err() != nil || !unanswered(err) || e.deniedSince(tried) != "" || e.conn.IsClosed() {
+		if err == nil || ctx.Err() != nil || !unanswered(err) || e.deniedSince(tried) != nil || e.conn.IsClosed() {
 			return err
 		}
 		if time.Since(began) > electionPatience {

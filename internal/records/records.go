@@ -166,6 +166,8 @@ func (r *Records) set(ctx context.Context, key string, value any, over Entry) (E
 	if err != nil {
 		return Entry{}, err
 	}
+	ctx, end := r.engine.UntilDenied(ctx)
+	defer end()
 	var revision uint64
 	if over.Revision == 0 {
 		revision, err = r.fleet.Create(ctx, key, text)
