@@ -83,7 +83,8 @@ type Diverged string
 const (
 	// Refuse leaves the database as it is, and the node counts as failed.
 	Refuse Diverged = "refuse"
-	// Replace swaps nevertheless: what was written is in the backup alone.
+	// Replace swaps nevertheless: what was written is in the backup alone, and only until Keep
+	// later swaps have left others.
 	Replace Diverged = "replace"
 )
 

@@ -140,7 +140,7 @@ func TestHealthIsAskedAllThroughARolloutAfterAFailedOne(t *testing.T) {
 	}
 	for range 2 {
 		sickWith.Store(3)
-		if halted := w.phase(rollout.Halted, 3); len(halted.Failed) != 1 || !strings.Contains(halted.Failed[0].Why, "prices are gone") {
+		if halted := w.phase(rollout.Halted, 3); len(halted.Failed) != 1 || !strings.HasSuffix(halted.Failed[0].Why, "prices are gone; and it stays: it was written to since it was swapped in") {
 			t.Errorf("%+v", halted)
 		}
 		sickWith.Store(0)

@@ -111,7 +111,7 @@ func (d *database) notSwapped(ctx context.Context, err error) error {
 		d.discard()
 		content := d.writtenSince(d.current().Have)
 		d.change(func(s *records.Database) { s.Content = content })
-		return fmt.Errorf("swap in %s: %w: %s: %w", v, errDiverged, content, err)
+		return fmt.Errorf("swap in %s: %w: %s", v, errDiverged, content) // the push's advice is for people who push
 	case errors.Is(err, swapper.ErrTarget), errors.Is(err, swapper.ErrBadDatabase):
 		d.discard() // what was staged may be gone; it is checked anew, with the words for what is wrong
 		return fmt.Errorf("swap in %s: %v: it is prepared anew", v, err)
@@ -210,7 +210,7 @@ func (d *database) goBack(ctx context.Context) error {
 		d.mu.Unlock()
 		return err
 	case !report.Swapped && errors.Is(err, swapper.ErrChanged):
-		return fmt.Errorf("it was written to since it was swapped in: %w", err)
+		return errors.New("it was written to since it was swapped in")
 	case !report.Swapped:
 		return err
 	}
