@@ -25,6 +25,9 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 func (c *conn) execContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	c.executes = true
 	err := c.enter(ctx, query)
+	if err == nil && c.queues() {
+		err = c.queue(ctx, query)
+	}
 	c.executes = false
 	if err != nil {
 		if c.endsLost(err, query) {
@@ -64,7 +67,11 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 }
 
 func (c *conn) queryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if err := c.enter(ctx, query); err != nil {
+	err := c.enter(ctx, query)
+	if err == nil && c.queues() {
+		err = c.queue(ctx, query)
+	}
+	if err != nil {
 		c.endsLost(err, query)
 		return nil, err
 	}
@@ -130,34 +137,19 @@ func (c *conn) Prepare(query string) (driver.Stmt, error) {
 // BeginTx ignores the isolation level and ReadOnly, as go-sqlite3 does.
 func (c *conn) BeginTx(ctx context.Context, _ driver.TxOptions) (driver.Tx, error) {
 	for {
-		queued, err := c.queueForWriting(ctx)
-		if err != nil {
-			return nil, err
-		}
-		tx, err := c.beginTx(ctx, queued)
+		tx, err := c.beginTx(ctx)
 		if err == nil || !c.awaitRetry(ctx, "BEGIN", err, nil) {
 			return tx, err
 		}
 	}
 }
 
-// queueForWriting is the first part of BeginTx, before its call.
-func (c *conn) queueForWriting(ctx context.Context) (queued bool, err error) {
-	if c.db == nil || c.dsn.Begin == "BEGIN" {
-		return false, nil
-	}
-	return c.db.writers.enter(ctx, min(queuePatience, c.dsn.BusyTimeout))
-}
-
-func (c *conn) beginTx(ctx context.Context, queued bool) (driver.Tx, error) {
-	begun := false
-	defer func() {
-		if queued && !begun { // an error, or a panic of the connect hook
-			c.db.writers.leave()
-		}
-	}()
+func (c *conn) beginTx(ctx context.Context) (driver.Tx, error) {
 	c.executes = true
 	err := c.enter(ctx, "BEGIN")
+	if err == nil && c.db != nil && c.dsn.Begin != "BEGIN" && c.place == placeNone {
+		err = c.takePlace(ctx, "BEGIN")
+	}
 	c.executes = false
 	if err != nil {
 		return nil, err
@@ -172,7 +164,10 @@ func (c *conn) beginTx(ctx context.Context, queued bool) (driver.Tx, error) {
 		return nil, c.conclude(err)
 	}
 	c.tx.conn = c
-	c.writing, begun = queued, true
+	c.begun = true
+	if c.place == placeCall {
+		c.place = placeHold
+	}
 	c.holds++
 	return &c.tx, nil
 }
@@ -281,7 +276,11 @@ func (s *stmt) queryContext(ctx context.Context, args []driver.NamedValue) (driv
 // enter begins a call on the statement's connection and prepares the statement
 // again if a swap has closed it.
 func (s *stmt) enter(ctx context.Context) error {
-	if err := s.conn.enter(ctx, s.query); err != nil {
+	err := s.conn.enter(ctx, s.query)
+	if err == nil && s.conn.queues() {
+		err = s.conn.queue(ctx, s.query)
+	}
+	if err != nil {
 		return err
 	}
 	if s.inner != nil {

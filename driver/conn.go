@@ -39,7 +39,8 @@ type conn struct {
 	queries  [2]string           // of the latest call and the one before; see noteQuery
 	tx       tx                  // the open Tx, if any; owned
 	raw      bool                // in a transaction begun by SQL text, as of the latest text that can begin one; owned
-	writing  bool                // has the place in the writers' queue; owned
+	begun    bool                // in a Tx; owned
+	place    place               // in the writers' queue; owned
 	retried  *overwriting        // the one for which a call was last retried; its user's
 	seenTick uint64              // the latest tick after which it checked the file; its user's
 	// disturbedSince is when a call that is being retried first found one of its files
@@ -93,6 +94,7 @@ type conn struct {
 	// savepoints are those open in the transaction, or the lost one; see
 	// noteSavepoints. Its user's.
 	savepoints []string
+	queued     queued // in that queue; its user's
 }
 
 // tx is a hold on its connection from BeginTx until Commit or Rollback,
@@ -129,10 +131,48 @@ func (c *conn) inTransaction() bool {
 // isForced reports whether err comes from a call that a forced freeze interrupted.
 func (c *conn) isForced(err error) bool { return isInterrupt(err) && c.interrupted.Load() }
 
+// place says until when a connection has the place in the writers' queue.
+type place uint8
+
+const (
+	placeNone place = iota
+	placeCall       // until its call ends
+	placeHold       // until its Tx ends, or Rows of what it writes are closed
+)
+
+// hasPlace notes that the call of c, or its Tx, has the place.
+func (c *conn) hasPlace() {
+	c.place = placeCall
+	if c.begun {
+		c.place = placeHold
+	}
+}
+
+func (c *conn) leavePlace() {
+	c.place = placeNone
+	c.db.writers.leave()
+}
+
+// endPlace is the end of r.
+func (c *conn) endPlace(r *rows) {
+	if r.place && c.place != placeNone {
+		c.leavePlace()
+	}
+}
+
 // endWriting is the end of a transaction, however it ended.
 func (c *conn) endWriting() {
-	if c.writing {
-		c.writing = false
-		c.db.writers.leave()
+	c.begun = false
+	if c.place != placeNone {
+		c.leavePlace()
 	}
+}
+
+// transacts reports whether c has read or written in a transaction that is open, its own
+// or that of Rows. The caller owns c.
+func (c *conn) transacts() bool {
+	if began, known := c.cancel.interrupter.transacts(); known {
+		return began
+	}
+	return c.holds > 0 || c.inTransaction()
 }

@@ -36,7 +36,8 @@ type Database struct {
 	alone atomic.Bool
 
 	writers writerQueue
-	damages damages // that calls have met
+	several atomic.Bool // there was more than one connection: a writer may meet another
+	damages damages     // that calls have met
 
 	// freezing is held by the one Freeze that waits for or holds the database.
 	freezing sync.Mutex
@@ -81,7 +82,7 @@ type insider struct{ *Database }
 func newDatabase(path string) *Database {
 	d := &Database{
 		names:     map[string]int{},
-		writers:   newWriterQueue(),
+		writers:   writerQueue{patience: queuePatience},
 		drainage:  make(chan struct{}, 1),
 		first:     make(chan struct{}, 1),
 		conns:     map[*conn]struct{}{},

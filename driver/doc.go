@@ -58,9 +58,17 @@
 //
 // In speed: unprepared calls keep their statements (_stmt_cache_size, 64 by
 // default), BEGIN, COMMIT and ROLLBACK are prepared, a call whose context can end runs
-// on its caller's goroutine, and transactions that begin with the write lock
-// (_txlock=immediate) take turns in the program before they meet SQLite's lock, whose
-// waiters sleep. With cache=shared a kept statement may run while another connection
+// on its caller's goroutine, and writers queue in the program before they meet SQLite's
+// lock, whose waiters sleep up to 100 ms at a time. In the queue are transactions that
+// begin with the write lock (_txlock=immediate); those that don't, from a first statement
+// that writes; and INSERT, REPLACE, UPDATE and DELETE outside of one. Whoever comes while
+// nobody writes goes first, and who has waited for 5 ms before all others. Who has read in
+// its transaction, or does not wait for locks (_busy_timeout=0), does not queue, nor a
+// connection with temporary tables or attached files, unless it begins with the lock.
+// After 100 ms, or the busy timeout if that is less, SQLite's own wait begins: so
+// SQLITE_BUSY comes that much later.
+//
+// With cache=shared a kept statement may run while another connection
 // changes the schema, which keeps others from being compiled. An Exec whose context has
 // already ended does not run; in go-sqlite3 it may or may not.
 //
@@ -110,7 +118,8 @@ package driver
 //	               tick): which file may be opened
 //	a call         waiting, leaked (also attach), unmanaged, close, abandon, disturbed,
 //	               attach, lost, record, replay, conclude: what a call can meet, and what it
-//	               leaves; gate (also reopen): how it begins and ends; raw
+//	               leaves; gate (also reopen): how it begins and ends; writing;
+//	               raw
 //	a freeze       freezeoptions, frozen, drain, force, drainwrites, attempts, closeall,
 //	               lend, freeze: from the parts to the whole
 //	other files    adopt, tick: the connections move to a file that something else put there
@@ -141,7 +150,8 @@ package driver
 //	interrupter.step   a step of Rows without SQLite's mutex (_mutex=no)
 //	peers.Endpoint     of the process; opened and closed under the registry's lock
 //	watch.mu           which file the database has, and which one is to be adopted
-//	overwritings.mu, callbacks.mu, abandoned, silent, and the locks of internal/door: leaves
+//	overwritings.mu, writerQueue.mu, callbacks.mu, abandoned, silent, and the locks of
+//	                   internal/door: leaves
 //
 // What has no lock belongs to the connection: only whoever moved its word to busy
 // touches it.

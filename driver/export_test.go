@@ -7,7 +7,25 @@ import (
 )
 
 // QueuedWriters is 1 while the place in the writers' queue is taken, else 0.
-func QueuedWriters(d *Database) int { return len(d.writers) }
+func QueuedWriters(d *Database) int {
+	if d.writers.taken() {
+		return 1
+	}
+	return 0
+}
+
+// WaitingWriters is how many wait for that place.
+func WaitingWriters(d *Database) (n int) {
+	d.writers.mu.Lock()
+	defer d.writers.mu.Unlock()
+	for w := d.writers.first; w != nil; w = w.next {
+		n++
+	}
+	return n
+}
+
+// PatientWriters makes writers wait for it as long as their busy timeout.
+func PatientWriters(d *Database) { d.writers.patience = time.Hour }
 
 // Ticks is how often the file was checked for having been replaced.
 func Ticks(d *Database) uint64 { return d.ticks.Load() }

@@ -31,6 +31,9 @@ func (c *conn) exit() {
 		c.exitPanicking()
 		panic(p)
 	}
+	if c.place == placeCall {
+		c.leavePlace()
+	}
 	w := c.state.load()
 	if w.wanted() || !c.state.swap(w, w.ended(c.holds > 0)) {
 		c.exitSlow()

@@ -24,7 +24,7 @@ func TestATransactionIsNamedBeforeTheCallsThatWaitForIt(t *testing.T) {
 			}
 			ended := make(chan error, 1)
 			go func() {
-				_, err := db.Exec("DELETE FROM t") // of the two texts the first, when sorted
+				_, err := db.Exec("CREATE TABLE u (x)") // is not in the writers' queue; and of the two texts the first, when sorted
 				ended <- err
 			}()
 			testenv.Until(t, "the call waits for the lock", func() bool { return d.Stats().Busy == 1 })
@@ -38,7 +38,7 @@ func TestATransactionIsNamedBeforeTheCallsThatWaitForIt(t *testing.T) {
 					t.Errorf("%s: %+v", what, all)
 				}
 			}
-			if text := err.Error(); !strings.HasSuffix(text, "(DELETE FROM t), which may only be waiting for that") {
+			if text := err.Error(); !strings.HasSuffix(text, "(CREATE TABLE u (x)), which may only be waiting for that") {
 				t.Error(text)
 			}
 			if err := tx.Commit(); err != nil {

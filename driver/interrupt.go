@@ -74,6 +74,15 @@ func (i *interrupter) changes() (n int, ok bool) {
 	return i.handle.Changes(), true
 }
 
+// transacts reports whether the connection has read or written in a transaction that is
+// open; known is false if that can't be told. Its user calls it.
+func (i *interrupter) transacts() (began, known bool) {
+	if !i.known {
+		return false, false
+	}
+	return i.handle.Transacts()
+}
+
 func (i *interrupter) unshield() {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -59,6 +59,7 @@ func (c *conn) end(leaked *rows) {
 	for r := leaked; r != nil; r = r.next {
 		err := r.inner.Close()
 		c.endAhead(r)
+		c.endPlace(r)
 		if r.stmt != nil {
 			c.cache.put(r.stmt, err == nil)
 		}

@@ -147,6 +147,9 @@ func TestLeakedRowsKeepNeitherWritersNorASwap(t *testing.T) {
 				}
 			})
 			mustExec(t, db, "UPDATE t SET v = 'ours'")
+			if n := driver.QueuedWriters(d); n != 0 {
+				t.Error("the place in the writers' queue is still taken")
+			}
 		})
 	}
 }

@@ -34,6 +34,7 @@ type rows struct {
 
 	attaches   bool        // a step may open a file
 	begun      bool        // Next has returned a row
+	place      bool        // its connection has its place in the writers' queue until Close
 	fetcher    fetcher     // after that
 	ahead      bool        // of its reader; see ahead
 	killed     atomic.Bool // by a forced freeze
@@ -62,6 +63,9 @@ func (c *conn) openRows(ctx context.Context, inner driver.Rows, s *stmt, query s
 	if s != nil {
 		c.runAhead(r)
 	}
+	if r.place = c.place == placeCall; r.place {
+		c.place = placeHold
+	}
 	return r
 }
 
@@ -77,6 +81,7 @@ func (c *conn) unlinkRows(r *rows) {
 	r.prev, r.next = nil, nil
 	c.holds--
 	c.endAhead(r)
+	c.endPlace(r)
 }
 
 // killRows closes r for its owner; the caller owns c and has interrupted what runs on

@@ -69,6 +69,9 @@ func (d *Database) add(ctx context.Context, c *conn) error {
 			d.added++
 			c.number = d.added
 			d.conns[c] = struct{}{}
+			if len(d.conns) > 1 {
+				d.several.Store(true)
+			}
 			d.mu.Unlock()
 			waited.end()
 			d.keep()

@@ -2,41 +2,221 @@ package driver
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// writerQueue lines up a database's transactions that begin with the write lock
-// (_txlock=immediate or exclusive). SQLite makes them sleep and retry, up to 100 ms at
-// a time, while the lock may be free, and gives it to whoever retries first
-// (sqliteDefaultBusyCallback). In the queue the next one begins the moment the last one
-// ends; and it waits there before its call begins, so that a swap need not wait for it.
+// writerQueue lines up a database's writers before they meet SQLite's write lock, whose
+// waiters sleep up to 100 ms at a time while it may be free, and which goes to whoever
+// retries first (sqliteDefaultBusyCallback). Whoever has the queue's place writes.
 //
-// It is an aid, not a lock: writers that begin by SQL text or in another process are
-// not in it, and one that has waited for queuePatience goes on to wait for SQLite's
-// lock as usual, up to the busy timeout.
-type writerQueue chan struct{} // has room for one: the writer
+// A free place goes to whoever asks for it first. That mostly is the one that has just
+// left it, and best so: its goroutine runs, and its connection has the pages in its cache.
+// But one that has waited for queueTurn gets it handed over.
+//
+// It is an aid, not a lock: transactions that are begun by SQL text and other processes are
+// not in it, and one that has waited for queuePatience goes on to wait for SQLite's lock
+// as usual, for the whole busy timeout.
+type writerQueue struct {
+	patience time.Duration // queuePatience, except in tests
 
-const queuePatience = 100 * time.Millisecond
+	state atomic.Uint32 // placeFree, or placeTaken and maybe placeWanted
+	mu    sync.Mutex    // guards the list, and the setting of placeWanted; a leaf
+	first *queued
+	last  *queued
+}
 
-func newWriterQueue() writerQueue { return make(writerQueue, 1) }
+const (
+	placeFree   = 0
+	placeTaken  = 1
+	placeWanted = 2 // whoever leaves the place is to tell the first of those that wait
+)
 
-// enter waits for the place for up to patience; false if it did not get it.
-func (q writerQueue) enter(ctx context.Context, patience time.Duration) (bool, error) {
-	select {
-	case q <- struct{}{}:
-		return true, nil
-	default:
-	}
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case q <- struct{}{}:
-		return true, nil
-	case <-timer.C:
-		return false, nil
-	case <-ctx.Done():
-		return false, ctx.Err()
+const (
+	queuePatience = 100 * time.Millisecond
+	// queueTurn is longer than it takes to write to a disk a few times: if each were
+	// handed over, each would wait for all others.
+	queueTurn = 5 * time.Millisecond
+	// queueLate is how often one is told in vain that the place may be free: whoever has
+	// it then comes back at once. After that it looks for itself, at intervals that
+	// double. Telling it costs more than what the other one writes, and on a disk the
+	// processor that the kernel needs to write it.
+	queueLate = 2
+	firstLook = 50 * time.Microsecond
+	lastLook  = 500 * time.Microsecond
+)
+
+// queued is one that waits for the place, again and again.
+type queued struct {
+	since      time.Time
+	late       int           // how often the place was no longer free
+	timer      *time.Timer   // for the next look, or the end of its patience
+	told       chan struct{} // has room for one
+	has        bool          // was told that it has the place; else that it may be free
+	waits      bool          // is in the list; guarded by writerQueue.mu
+	prev, next *queued
+}
+
+func (q *writerQueue) taken() bool { return q.state.Load() != placeFree }
+
+// try takes the place if it is free.
+func (q *writerQueue) try() bool { return q.state.CompareAndSwap(placeFree, placeTaken) }
+
+func (q *writerQueue) leave() {
+	if !q.state.CompareAndSwap(placeTaken, placeFree) {
+		q.tell()
 	}
 }
 
-func (q writerQueue) leave() { <-q }
+// tell leaves the place and tells the first that waits. While that one is on its way the
+// others are told nothing: it has them told when it gets the place, or gives up.
+func (q *writerQueue) tell() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	w := q.first
+	if w == nil { // it gave up
+		q.state.Store(placeFree)
+		return
+	}
+	q.remove(w)
+	w.has = time.Since(w.since) >= queueTurn
+	switch {
+	case !w.has:
+		q.state.Store(placeFree)
+	case q.first == nil:
+		q.state.Store(placeTaken)
+	}
+	w.told <- struct{}{}
+}
+
+// enter waits for the place for up to patience; false if it did not get it.
+func (q *writerQueue) enter(ctx context.Context, w *queued, patience time.Duration) (bool, error) {
+	w.since, w.late = time.Now(), 0
+	if w.told == nil {
+		w.told = make(chan struct{}, 1)
+		w.timer = time.NewTimer(patience)
+	}
+	defer w.timer.Stop()
+	for waited := time.Duration(0); ; waited = time.Since(w.since) {
+		look := w.looksAfter(waited)
+		if q.takeOrWait(w, look == 0) {
+			return true, nil
+		}
+		if left := patience - waited; look == 0 || look > left {
+			look = left
+		}
+		w.timer.Reset(look)
+		select {
+		case <-w.told:
+			if w.has {
+				return true, nil
+			}
+		case <-w.timer.C:
+			if time.Since(w.since) >= patience {
+				return q.giveUp(w), nil
+			}
+		case <-ctx.Done():
+			if q.giveUp(w) {
+				q.leave()
+			}
+			return false, ctx.Err()
+		}
+		w.late++
+	}
+}
+
+// looksAfter returns how long w waits before it looks for itself whether the place is
+// free, at its turn at the latest; 0 if it is to be told.
+func (w *queued) looksAfter(waited time.Duration) time.Duration {
+	if w.late < queueLate || waited >= queueTurn {
+		return 0
+	}
+	return min(firstLook<<min(w.late-queueLate, 8), lastLook, queueTurn-waited)
+}
+
+// takeOrWait takes the place, or has w wait for it: in front, if it has waited before.
+func (q *writerQueue) takeOrWait(w *queued, tell bool) (took bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	select {
+	case <-w.told: // while it was about to look
+		if w.has {
+			return true
+		}
+	default:
+	}
+	if q.try() || tell && q.take() {
+		if w.waits {
+			q.remove(w)
+		}
+		q.tellNext()
+		return true
+	}
+	switch {
+	case w.waits:
+		return false
+	case q.first == nil:
+		q.first, q.last = w, w
+	case w.late > 0:
+		w.next, q.first.prev, q.first = q.first, w, w
+	default:
+		w.prev, q.last.next, q.last = q.last, w, w
+	}
+	w.waits = true
+	return false
+}
+
+// take takes the place, or has whoever has it tell the first that waits. The caller holds
+// mu.
+func (q *writerQueue) take() bool {
+	for {
+		switch s := q.state.Load(); {
+		case s == placeFree:
+			if q.try() {
+				return true
+			}
+		case s&placeWanted != 0, q.state.CompareAndSwap(s, s|placeWanted):
+			return false
+		}
+	}
+}
+
+// tellNext has the first that waits told when the place is left, by the caller, who has
+// it, and holds mu.
+func (q *writerQueue) tellNext() {
+	if q.first != nil {
+		q.state.Store(placeTaken | placeWanted)
+	}
+}
+
+// giveUp ends the wait of w; true if it has the place all the same, be it only so that the
+// others are told.
+func (q *writerQueue) giveUp(w *queued) (has bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if w.waits {
+		q.remove(w)
+	} else if <-w.told; w.has {
+		return true
+	}
+	if q.first == nil || !q.take() {
+		return false
+	}
+	q.tellNext()
+	return true
+}
+
+func (q *writerQueue) remove(w *queued) {
+	if w.prev != nil {
+		w.prev.next = w.next
+	} else {
+		q.first = w.next
+	}
+	if w.next != nil {
+		w.next.prev = w.prev
+	} else {
+		q.last = w.prev
+	}
+	w.prev, w.next, w.waits = nil, nil, false
+}

@@ -14,6 +14,7 @@ typedef struct sqlite3_mutex sqlite3_mutex;
 extern void sqlite3_interrupt(sqlite3 *) __attribute__((weak));
 extern int sqlite3_is_interrupted(sqlite3 *) __attribute__((weak)); // since 3.41.0
 extern int sqlite3_total_changes(sqlite3 *) __attribute__((weak));
+extern int sqlite3_txn_state(sqlite3 *, const char *) __attribute__((weak)); // since 3.34.0
 extern sqlite3_mutex *sqlite3_db_mutex(sqlite3 *) __attribute__((weak));
 extern void sqlite3_mutex_enter(sqlite3_mutex *) __attribute__((weak));
 extern void sqlite3_mutex_leave(sqlite3_mutex *) __attribute__((weak));
@@ -25,6 +26,8 @@ static void hotswap_await_step(void *db) {
 }
 
 static int hotswap_interrupted(void *db) { return sqlite3_is_interrupted ? sqlite3_is_interrupted(db) != 0 : -1; }
+
+static int hotswap_transacts(void *db) { return sqlite3_txn_state ? sqlite3_txn_state(db, 0) != 0 : -1; }
 */
 import "C"
 
@@ -66,6 +69,14 @@ func (h Handle) Interrupted() (pending, known bool) {
 // Changes is how many rows all statements of the connection have changed, those changed by
 // triggers and foreign keys among them (https://www.sqlite.org/c3ref/total_changes.html).
 func (h Handle) Changes() int { return int(C.sqlite3_total_changes((*C.sqlite3)(h.db))) }
+
+// Transacts reports whether a transaction is open that has read or written, on any schema
+// (https://www.sqlite.org/c3ref/txn_state.html). SQLite before 3.34.0 can't say: then known is
+// false.
+func (h Handle) Transacts() (began, known bool) {
+	is := C.hotswap_transacts(h.db)
+	return is == 1, is >= 0
+}
 
 // AwaitStep returns when the step that runs on the connection has ended, which a user's
 // SQL function may delay for ever. For a connection that was opened without a mutex

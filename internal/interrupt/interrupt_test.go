@@ -46,3 +46,31 @@ func TestTheHandleIsKnown(t *testing.T) {
 		}
 	}
 }
+
+func TestATransactionIsKnownOnceItReads(t *testing.T) {
+	opened, err := (&sqlite3.SQLiteDriver{}).Open(":memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	c := opened.(*sqlite3.SQLiteConn)
+	h, _ := interrupt.Of(c)
+	for _, step := range []struct {
+		text string
+		want bool
+	}{
+		{"CREATE TABLE t (x)", false},
+		{"BEGIN", false},
+		{"INSERT INTO t VALUES (1)", true},
+		{"COMMIT", false},
+		{"BEGIN IMMEDIATE", true},
+		{"ROLLBACK", false},
+	} {
+		if _, err := c.Exec(step.text, nil); err != nil {
+			t.Fatal(err)
+		}
+		if began, known := h.Transacts(); began != step.want || !known {
+			t.Errorf("after %s: %t, known: %t", step.text, began, known)
+		}
+	}
+}

@@ -19,6 +19,8 @@ type Session struct {
 	// Temp is set once something was created in the temp schema, which is lost when the
 	// connection closes.
 	Temp bool
+	// Attached is set once a schema was attached.
+	Attached bool
 }
 
 // Setting is a statement to be replayed. It is not changed once a Session has it.
@@ -48,6 +50,9 @@ func (s *Session) Set(o Setting) {
 		}
 	}
 	s.settings = append(s.settings, o)
+	if _, ok := o.Attaches(); ok {
+		s.Attached = true
+	}
 }
 
 // Remove drops the setting of a key.

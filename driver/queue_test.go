@@ -1,0 +1,269 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"hotswap/internal/testenv"
+)
+
+// long is a patience that no test outlasts.
+const long = time.Hour
+
+func newQueued() *queued {
+	return &queued{since: time.Now(), told: make(chan struct{}, 1)}
+}
+
+// line puts w into the queue, whose place is taken.
+func line(t *testing.T, q *writerQueue, w *queued) {
+	t.Helper()
+	if q.takeOrWait(w, true) {
+		t.Fatal("the place was free")
+	}
+}
+
+// told reports whether w was told, and what.
+func told(w *queued) (told, has bool) {
+	select {
+	case <-w.told:
+		return true, w.has
+	default:
+		return false, false
+	}
+}
+
+func TestAFreePlaceIsForWhoeverComesFirst(t *testing.T) {
+	var q writerQueue
+	first, second := newQueued(), newQueued()
+	if !q.try() || q.try() {
+		t.Fatal("one has the place, and one only")
+	}
+	line(t, &q, first)
+	line(t, &q, second)
+	q.leave()
+	if told, has := told(first); !told || has {
+		t.Errorf("the first was told %t, and has the place: %t", told, has)
+	}
+	if !q.try() {
+		t.Fatal("a free place was refused")
+	}
+	q.leave()
+	if told, _ := told(second); told {
+		t.Error("the second was told while the first was on its way")
+	}
+	if !q.try() {
+		t.Fatal("a free place was refused")
+	}
+	first.late++
+	line(t, &q, first)
+	if q.first != first || q.last != second {
+		t.Error("one that came too late has lost its turn")
+	}
+	q.leave()
+	if told, _ := told(first); !told {
+		t.Error("one that came too late is not told again")
+	}
+	if !q.takeOrWait(first, true) {
+		t.Error("a free place was refused to the first")
+	}
+	q.leave()
+	if told, _ := told(second); !told {
+		t.Error("the second was forgotten")
+	}
+}
+
+func TestAPlaceIsHandedOverToOneWhoseTurnItIs(t *testing.T) {
+	var q writerQueue
+	q.try()
+	all := []*queued{newQueued(), newQueued(), newQueued()}
+	for _, w := range all {
+		line(t, &q, w)
+	}
+	all[0].since = all[0].since.Add(-queueTurn)
+	all[1].since = all[0].since
+	all[2].since = time.Now().Add(long)
+	for n, w := range all {
+		q.leave()
+		got, has := told(w)
+		if due := n < 2; !got || has != due {
+			t.Errorf("number %d was told %t, and has the place: %t", n, got, has)
+		}
+		if free := q.try(); free == has {
+			t.Errorf("after number %d was told the place was free: %t", n, free)
+		}
+	}
+	q.leave()
+	if q.taken() {
+		t.Error("the place is taken")
+	}
+}
+
+// TestOneThatIsToldAsItLooks has been told of the place that it finds taken.
+func TestOneThatIsToldAsItLooks(t *testing.T) {
+	for _, due := range []bool{false, true} {
+		var q writerQueue
+		w := newQueued()
+		q.try()
+		line(t, &q, w)
+		if due {
+			w.since = w.since.Add(-queueTurn)
+		}
+		q.leave()
+		if !q.takeOrWait(w, false) || w.waits {
+			t.Errorf("has not got the place, and waits: %t", w.waits)
+		}
+		if told, _ := told(w); told {
+			t.Error("would be told at its next wait")
+		}
+	}
+}
+
+// TestOneThatGivesUpSeesToTheOthers: they rely on the first, whether it is to be told, was
+// told or looks for itself.
+func TestOneThatGivesUpSeesToTheOthers(t *testing.T) {
+	for name, begin := range map[string]func(q *writerQueue, w *queued){
+		"waits":            func(q *writerQueue, w *queued) {},
+		"told":             func(q *writerQueue, w *queued) { q.leave() },
+		"told, and late":   func(q *writerQueue, w *queued) { q.leave(); q.try() },
+		"told, and behind": func(q *writerQueue, w *queued) { q.leave(); q.try(); line(t, q, newQueued()) },
+		"handed over":      func(q *writerQueue, w *queued) { w.since = w.since.Add(-queueTurn); q.leave() },
+		"looks": func(q *writerQueue, w *queued) {
+			q.leave()
+			q.try()
+			told(w)
+			w.late = queueLate
+			if q.takeOrWait(w, false) {
+				t.Error("the place was free")
+			}
+		},
+		"looks, and it is free": func(q *writerQueue, w *queued) {
+			q.leave()
+			q.try()
+			told(w)
+			w.late = queueLate
+			if q.takeOrWait(w, false) {
+				t.Error("the place was free")
+			}
+			q.leave()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var q writerQueue
+			q.try()
+			first, second := newQueued(), newQueued()
+			line(t, &q, first)
+			line(t, &q, second)
+			begin(&q, first)
+			q.giveUp(first) // has the place or not: somebody does
+			if !q.taken() {
+				t.Fatal("the place is free, with one that waits")
+			}
+			q.leave()
+			if told, _ := told(second); !told {
+				t.Error("the one behind it waits for ever")
+			}
+			if told, _ := told(first); told || first.waits {
+				t.Error("the one that gave up is not out of it")
+			}
+		})
+	}
+}
+
+// TestThePlaceIsOneOnes: however many come and go.
+func TestThePlaceIsOneOnes(t *testing.T) {
+	var q writerQueue
+	var inside atomic.Int32
+	var wg sync.WaitGroup
+	var got, gaveUp, ended atomic.Int32
+	for range 8 {
+		wg.Go(func() {
+			var w queued
+			for range 500 {
+				ctx, cancel := context.WithCancel(context.Background())
+				patience := long
+				kind := rand.N(4)
+				switch kind {
+				case 0:
+					patience = rand.N(50 * time.Microsecond)
+				case 1:
+					time.AfterFunc(rand.N(50*time.Microsecond), cancel)
+				}
+				has := rand.N(2) == 0 && q.try()
+				var err error
+				if !has {
+					has, err = q.enter(ctx, &w, patience)
+				}
+				switch {
+				case err != nil:
+					ended.Add(1)
+					if kind != 1 || has || !errors.Is(err, context.Canceled) {
+						t.Errorf("%v, and has the place: %t", err, has)
+					}
+				case has:
+					got.Add(1)
+					if n := inside.Add(1); n != 1 {
+						t.Errorf("%d have the place", n)
+					}
+					if rand.N(4) == 0 {
+						time.Sleep(rand.N(50 * time.Microsecond)) // the others come meanwhile
+					}
+					inside.Add(-1)
+					q.leave()
+				default:
+					gaveUp.Add(1)
+					if kind != 0 {
+						t.Error("one gave up that has patience")
+					}
+				}
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	if q.taken() || q.first != nil || q.last != nil {
+		t.Errorf("at the end the state is %d, the list %v to %v", q.state.Load(), q.first, q.last)
+	}
+	if got.Load() == 0 || gaveUp.Load() == 0 || ended.Load() == 0 {
+		t.Errorf("%d had the place, %d gave up, %d ended", got.Load(), gaveUp.Load(), ended.Load())
+	}
+}
+
+// TestAFreePlaceDoesNotStayFree while one waits that came too late too often to be told.
+func TestAFreePlaceDoesNotStayFree(t *testing.T) {
+	var q writerQueue
+	testenv.Until(t, "one looks for itself", func() bool {
+		var w queued
+		entered := make(chan bool)
+		q.try()
+		go func() {
+			has, _ := q.enter(context.Background(), &w, long)
+			entered <- has
+		}()
+		for {
+			q.mu.Lock()
+			waits, state := w.waits, q.state.Load()
+			q.mu.Unlock()
+			looks := waits && state == placeTaken
+			if waits && !looks {
+				q.leave()
+			}
+			if looks || waits && !q.try() { // or it came first
+				if looks {
+					q.leave() // with nobody told
+				}
+				if !<-entered {
+					t.Error("it gave up")
+				}
+				q.leave()
+				return looks
+			}
+			runtime.Gosched()
+		}
+	})
+}
