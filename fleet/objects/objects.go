@@ -65,7 +65,7 @@ func (b bucket) Read(ctx context.Context, key string, most int64) ([]byte, error
 	}
 	defer r.Close()
 	if r.Size() > most {
-		return nil, fmt.Errorf("%s has %d bytes, which are too many", key, r.Size())
+		return nil, fmt.Errorf("%w: %s has %d bytes, which are too many", repository.ErrChunk, key, r.Size())
 	}
 	data, err := io.ReadAll(io.LimitReader(r, most))
 	return data, told(err)

@@ -80,6 +80,20 @@ func fetched(r *repository.Repository, p repository.Published, dir string) ([]by
 	return os.ReadFile(f.Name())
 }
 
+// grow makes each object in a directory larger than one can be.
+func grow(t *testing.T, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			err = os.Truncate(path, 1<<30)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestVersionsInObjectStorage(t *testing.T) {
 	for name, url := range map[string]func(*testing.T, *atomic.Bool) string{
 		"s3": s3,
@@ -118,6 +132,10 @@ func TestVersionsInObjectStorage(t *testing.T) {
 				t.Errorf("fetched %d bytes, %v", len(content), err)
 			}
 			if name != "s3" {
+				grow(t, strings.TrimPrefix(strings.Split(at, "?")[0], "file://"))
+				if _, err := fetched(r, last.Published, dir); !errors.Is(err, repository.ErrChunk) || !strings.Contains(err.Error(), "too many") {
+					t.Errorf("fetched although the objects are too large: %v", err)
+				}
 				return
 			}
 			forbid.Store(true)
