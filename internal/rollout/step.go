@@ -215,7 +215,8 @@ func (s *stepper) heard() bool {
 }
 
 // waitFor reports whether each of the nodes is so far, or has failed; those that are to be
-// skipped are only waited for if they answer. Once it is late, those that are not so far
+// skipped are only waited for if they answer. One that is pinned, or has other labels since
+// it was started again, is not meant any more. Once it is late, those that are not so far
 // fail. With nobody there it waits: a wave that nobody has seen proves nothing.
 func (s *stepper) waitFor(names, skip []string, what string, late bool, far func(Node) bool) bool {
 	waiting, counted := 0, 0
@@ -224,7 +225,7 @@ func (s *stepper) waitFor(names, skip []string, what string, late bool, far func
 		switch {
 		case s.p.HasFailed(name):
 			counted++
-		case !answers && s.view.Settled && slices.Contains(skip, name), node.Pinned != 0:
+		case !answers && s.view.Settled && slices.Contains(skip, name), node.Pinned != 0, answers && !s.o.Selects(node.Labels):
 		case answers && far(node):
 			counted++
 		default:

@@ -204,6 +204,24 @@ func TestACanaryThatStopsAnsweringAfterItsSwapHoldsTheRolloutAndThenFails(t *tes
 	}
 }
 
+func TestANodeThatIsStartedAgainWithOtherLabelsIsNotWaitedFor(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	web := map[string]string{"role": "web"}
+	o, _ := NewRollout("a", "catalog", 7, Plan{Select: web}, nil, false)
+	p := &Progress{Order: "a", Phase: Swapping, Since: now, Waves: [][]string{{"a", "b"}}, Open: 1}
+	view := View{Settled: true, Now: now, Nodes: map[string]Node{
+		"a": {Name: "a", Labels: web, State: State{Have: 7, Healthy: 7}},
+		"b": {Name: "b", Labels: web, State: State{Have: 6}},
+	}}
+	if next, _ := Step(p, o, view); next.Phase != Swapping {
+		t.Fatalf("%+v", next)
+	}
+	view.Nodes["b"] = Node{Name: "b", Labels: map[string]string{"role": "db"}, State: State{Have: 6}}
+	if next, _ := Step(p, o, view); next.Phase != Done {
+		t.Fatalf("%+v", next)
+	}
+}
+
 // What the controller writes must stay within what the engine takes, a megabyte.
 func TestAProgressOfTenThousandThatFailStaysSmall(t *testing.T) {
 	o := Order{ID: "a", Kind: Rollout, Version: 2}
