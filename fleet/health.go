@@ -50,6 +50,8 @@ func (d *database) ask(ctx context.Context, number uint64) error {
 		s.Healthy = 0
 		s.Failed = &rollout.Failure{Order: order.ID, Attempt: order.Attempt, Version: number, Why: err.Error()}
 	})
+	// The task may be ended as soon as it is back, and its error would be heard by nobody.
+	d.log.Warn().Err(err).Stringer("version", d.version(number)).Msg("going back")
 	if back := d.goBack(ctx); back != nil {
 		return fmt.Errorf("%w; and it stays: %w", err, back)
 	}

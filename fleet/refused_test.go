@@ -1,12 +1,17 @@
 package fleet
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"hotswap/internal/fleetview"
 	"hotswap/internal/repository"
@@ -71,5 +76,37 @@ func alter(t *testing.T, path, statement string) {
 	defer db.Close()
 	if _, err := db.Exec(statement); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestTheLogSaysWhyANodeGoesBack, when it does, and not only that it did.
+func TestTheLogSaysWhyANodeGoesBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	path := filepath.Join(t.TempDir(), "log")
+	log, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { log.Close() })
+	a := w.program("a", one, func(c *Config) {
+		c.Logger = zerolog.New(log)
+		c.Health = func(_ context.Context, v Version) error {
+			if v.Number == 2 {
+				return errors.New("prices are gone")
+			}
+			return nil
+		}
+	})
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+	w.publish("catalog")
+	w.rollout(2, rollout.Plan{})
+	w.phase(rollout.Halted, 2)
+	a.has(1)
+	text, err := os.ReadFile(path)
+	if why, back := bytes.Index(text, []byte("prices are gone")), bytes.Index(text, []byte("went back")); err != nil || why < 0 || back < why {
+		t.Errorf("%v: %s", err, text)
 	}
 }

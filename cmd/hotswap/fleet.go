@@ -54,8 +54,8 @@ type engineFlags struct {
 	Engine  string `placeholder:"URL" help:"The engine's servers, with commas between ($HOTSWAP_ENGINE). By default those of --context, or nats://127.0.0.1:4222."`
 	Context string `placeholder:"NAME" help:"A context of the nats command: where the engine is, and who connects."`
 	Creds   string `placeholder:"FILE" help:"A file of NATS credentials."`
-	TLSCA   string `name:"tlsca" placeholder:"FILE" help:"The certificates of the authorities that the engine's one must be from."`
-	TLSCert string `name:"tlscert" placeholder:"FILE" help:"The certificate to show to the engine."`
+	TLSCA   string `name:"tlsca" placeholder:"FILE" help:"The authorities that the engine's certificate must be from."`
+	TLSCert string `name:"tlscert" placeholder:"FILE" help:"The certificate with which to connect."`
 	TLSKey  string `name:"tlskey" placeholder:"FILE" help:"Its private key."`
 }
 

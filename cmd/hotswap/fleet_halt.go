@@ -42,7 +42,7 @@ type fleetResumeCmd struct {
 
 // Help is the text below the flags.
 func (fleetResumeCmd) Help() string {
-	return "Lets a rollout go on that is halted, or waits for approval. Nodes that have failed try again.\n\n" +
+	return "Nodes that have failed try again.\n\n" +
 		examples("", "hotswap fleet resume catalog")
 }
 
@@ -100,7 +100,7 @@ type fleetRollbackCmd struct {
 	signFlags
 	Version string `arg:"" help:"The channel, to go back to the version before; or a version, such as catalog@6."`
 	Message string `short:"m" help:"Why."`
-	Wait    bool   `short:"w" help:"Return when every node that answers is back."`
+	Wait    bool   `short:"w" help:"Return when every node that answers has gone back."`
 	Quiet   bool   `short:"q" help:"Print only errors."`
 }
 

@@ -23,8 +23,8 @@ type fleetRolloutCmd struct {
 	Version   string            `arg:"" help:"The version, such as catalog@7; catalog alone is the newest."`
 	Canary    int               `placeholder:"N" help:"Begin with a wave of this many nodes."`
 	Waves     percents          `placeholder:"10%,50%" help:"How many of the nodes are reached with each wave. The last wave, 100%, may be left out; by default it is the only one."`
-	Soak      time.Duration     `placeholder:"5m" help:"Watch each wave for so long before the next one."`
-	MaxFailed int               `placeholder:"N" help:"Halt when more nodes than this have failed; by default at the first."`
+	Soak      time.Duration     `placeholder:"5m" help:"Watch each wave for this long before the next one opens."`
+	MaxFailed int               `placeholder:"N" help:"Halt when more nodes than this have failed; 0 by default."`
 	Select    map[string]string `mapsep:"," placeholder:"LABEL=VALUE" help:"Only the nodes with this label. May be repeated."`
 	Approve   bool              "help:\"Wait before each wave after the first, until `hotswap fleet resume` lets it go on.\""
 	Timeout   time.Duration     `placeholder:"1h" help:"How long a node may take to prepare, and to swap."`

@@ -39,7 +39,8 @@ type fleetVersionsCmd struct {
 
 // Help is the text below the flags.
 func (fleetVersionsCmd) Help() string {
-	return examples("", "hotswap fleet versions catalog")
+	return "Keys are shortened; --json has them whole. With --trust, versions that others have signed are refused.\n\n" +
+		examples("", "hotswap fleet versions catalog")
 }
 
 // Run lists them, the newest last.
@@ -72,6 +73,15 @@ func (c *fleetVersionsCmd) Run(ctx context.Context, stdio *streams) error {
 	return fleetFailure(refused)
 }
 
+// shortKey is enough of a key to tell it from a colleague's.
+func shortKey(key string) string {
+	const shown = len("ed25519:") + 8
+	if len(key) <= shown {
+		return key
+	}
+	return key[:shown] + "…"
+}
+
 func printVersions(stdio *streams, all []repository.Published) error {
 	w := tabwriter.NewWriter(stdio.out, 0, 0, 2, ' ', 0)
 	for _, p := range all {
@@ -80,7 +90,7 @@ func printVersions(stdio *streams, all []repository.Published) error {
 			from = fmt.Sprintf("from %d", p.Parent)
 		}
 		if p.Key != "" {
-			signed = printable.Line(p.Key)
+			signed = printable.Line(shortKey(p.Key))
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.Version, printable.Size(p.Size), p.At.Local().Format(time.DateTime), from,
 			printable.Line(p.Who+"@"+p.Host), signed, printable.Line(p.Message))
