@@ -8,6 +8,9 @@ import (
 	"strings"
 )
 
+// mostLinks is how many symlinks Linux follows.
+const mostLinks = 40
+
 // Real returns the absolute path of file with every symlink resolved, as SQLite
 // resolves it. The file itself need not exist, nor the target of a last symlink; its
 // directory must.
@@ -19,7 +22,7 @@ func Real(file string) (string, error) {
 		}
 		file = wd + "/" + file // not cleaned: ".." after a symlink is its target's parent
 	}
-	for range 40 { // as many as Linux follows
+	for range mostLinks {
 		dir, base := filepath.Split(file)
 		real, err := filepath.EvalSymlinks(dir)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -34,6 +35,39 @@ func TestRealFollowsWhatSQLiteFollows(t *testing.T) {
 	}
 	if _, err := Real("no/such/directory"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no directory: %v", err)
+	}
+}
+
+func TestLinksAreAllThatAPathLeadsThrough(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, target := range map[string]string{"app/current": "../releases/2", "releases/2/data": dir + "/shared", "shared/a.db": "./b.db", "loop": "loop"} {
+		path = filepath.Join(dir, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(target, path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "shared/b.db"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	name := dir + "/releases/../app//current/data/a.db"
+	want := []string{dir + "/app/current", dir + "/releases/2/data", dir + "/shared/a.db"}
+	real, links, err := Links(name)
+	if err != nil || !slices.Equal(links, want) {
+		t.Errorf("%v, %v; want %v", links, err, want)
+	}
+	if same, err := Real(name); err != nil || real != same {
+		t.Errorf("it leads to %s, not %s: %v", real, same, err)
+	}
+	for _, name := range []string{dir + "/loop", dir + "/shared/none"} {
+		if real, _, err := Links(name); err == nil {
+			t.Errorf("%s leads to %s", name, real)
+		}
 	}
 }
 
