@@ -46,6 +46,11 @@
 // BenchmarkCheck the integrity check with the shell's. All ways run in each
 // iteration, in turn; reported are the medians.
 //
+// # Idle databases
+//
+// BenchmarkIdle has a program with -idle databases do nothing, with each driver in turn,
+// and reports what it uses meanwhile, and how long after a file was replaced OnSwap ran.
+//
 // # Regressions
 //
 // compare.sh compares the calls of two commits. README.md has the results.

@@ -33,6 +33,13 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if text := os.Getenv(idleEnv); text != "" {
+		if err := beIdle(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	code := m.Run()
 	if err := errors.Join(removeSamples(), leftovers()); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

@@ -127,8 +127,11 @@ func (d *Database) noteAttached(path string, file fileid.ID) {
 
 // watchLocked schedules the next tick. The caller holds watch.mu.
 func (d *Database) watchLocked() {
-	if w := &d.watch; w.timer == nil {
+	w := &d.watch
+	if w.timer == nil {
 		w.timer = time.AfterFunc(watchEvery, d.tick)
+	} else if w.rest.resting {
+		d.rouseLocked(watchEvery)
 	}
 }
 

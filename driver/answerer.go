@@ -56,7 +56,7 @@ func having(file peers.Inode) (d *Database, release func()) {
 	if file == (peers.Inode{}) {
 		return nil, nil
 	}
-	for _, d := range Databases() {
+	for _, d := range databases() {
 		if !d.alone.Load() && d.currentFile() == file {
 			return d, d.kept()
 		}

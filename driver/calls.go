@@ -201,6 +201,7 @@ func (c *conn) ResetSession(ctx context.Context) error {
 	if c.db != nil {
 		if ticks := c.db.ticks.Load(); ticks != c.seenTick {
 			c.seenTick = ticks
+			c.db.rouse()
 			c.db.awaitGate(ctx)
 		}
 	}

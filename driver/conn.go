@@ -47,6 +47,7 @@ type conn struct {
 	// just being replaced, in Unix nanoseconds; 0 if none has.
 	disturbedSince atomic.Int64
 	number         uint64  // in order of addition; guarded by Database.mu
+	ticked         word    // at the latest tick; guarded by Database.mu
 	control        control // owned
 	cancel         canceller
 	freeStmts      *stmt            // closed ones, for reuse by Prepare; guarded as stmts

@@ -100,6 +100,7 @@ func (c *connector) manage() {
 	// A driver wrapper may hide Close from the pool: then the database is released once
 	// the connector is unreachable.
 	db, removeName, removePool := c.db, c.db.addName(c.dsn.Given), c.db.addPool(c.drv, c.dsn)
+	db.forgetPath()
 	c.release = sync.OnceFunc(func() {
 		removeName()
 		removePool()

@@ -85,7 +85,10 @@
 // # Files that something else puts at the path
 //
 // Twice a second the driver checks whether the file at a database's path, or where a
-// symlink on that path leads, is still the one that its connections have open. If not,
+// symlink on that path leads, is still the one that its connections have open. Where a
+// program has more than 64 databases, the kernel is asked to tell that of those which
+// nobody uses, if it can (see package pathwatch); they are then checked once a minute, and
+// with the next use of a pool. If it is another one,
 // they move to the new one together, as in a swap (see [WithExternalReplace]), with
 // those of the other processes that take part in swaps (see [WithPeers]). Until
 // then nothing in the process can open the new file beside the old one, not even plain
@@ -108,9 +111,10 @@ package driver
 //	a connection   conn (also rows, stmt, stmtcache, ahead and database, whose types it
 //	               has), rows (also stmt, standin, fetch and ahead), standin, stmt (also
 //	               ahead), stmtcache, ahead, fetch, claim
-//	a database     filter, watch, database, sightings, swapped; shut: the gate of all its
-//	               connections; descriptors
-//	the registry   registry, names: which database has which path
+//	a database     filter, watch (also rest), database, sightings, swapped; shut: the gate of
+//	               all its connections; descriptors
+//	the registry   registry, names (also rest): which database has which path; rest (also
+//	               tick): what is done for those that nobody uses
 //	SQLite's own   leftbehind, opensqlite: its connections are closed so that no WAL is left
 //	               behind, and opened
 //	a file         moved, openers, whole: what is at the path, and who has it open; peers,

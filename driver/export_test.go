@@ -68,6 +68,23 @@ func StopTicking(d *Database) {
 	d.watch.timer.Stop()
 }
 
+// Rests reports whether the file is not looked at twice a second.
+func Rests(d *Database) bool {
+	d.watch.mu.Lock()
+	defer d.watch.mu.Unlock()
+	return d.watch.rest.resting
+}
+
+// DeafenPath keeps what the kernel says of the database's path from it.
+func DeafenPath(d *Database) {
+	d.watch.mu.Lock()
+	defer d.watch.mu.Unlock()
+	d.watch.rest.path.Stop()
+}
+
+// FewDatabases is of how many none rests.
+const FewDatabases = fewDatabases
+
 // Abandoned is how many connections were abandoned.
 func Abandoned() int {
 	abandoned.Lock()

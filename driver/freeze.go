@@ -44,6 +44,7 @@ func (d *Database) drain(ctx context.Context, opts FreezeOptions) (*drain, error
 	if err != nil {
 		return nil, err
 	}
+	d.rouse() // what it waits for may be Rows that have leaked
 	succeeded := false
 	defer func() {
 		if !succeeded { // an error, or a panic of Notify

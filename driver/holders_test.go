@@ -67,3 +67,18 @@ func TestACallThatOnlyReadsWaitsForNobody(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsHeldForLongIsKnownToTheFirstWhoAsks(t *testing.T) {
+	t.Parallel()
+	db, d := open(t, "", 1)
+	rows, err := db.Query("SELECT * FROM t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	ticks := driver.Ticks(d)
+	testenv.Until(t, "the driver has looked", func() bool { return driver.Ticks(d) > ticks+1 })
+	if got := d.Holders(); len(got) != 1 || got[0].Kind != driver.HoldRows || got[0].For == 0 {
+		t.Errorf("got %+v", got)
+	}
+}

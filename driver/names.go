@@ -141,6 +141,7 @@ func moveLocked(d *Database, path string) {
 		delete(registry.byPath, old)
 	}
 	d.path.Store(&path)
+	d.forgetPath()
 	registerLocked(d, path)
 	if d.refs > 0 {
 		d.unguard()

@@ -134,6 +134,13 @@ func isManaged(path string) bool {
 
 // Databases returns every managed database, sorted by path.
 func Databases() []*Database {
+	all := databases()
+	slices.SortFunc(all, func(a, b *Database) int { return strings.Compare(a.Path(), b.Path()) })
+	return all
+}
+
+// databases returns every managed database, in no order: there may be many.
+func databases() []*Database {
 	registry.Lock()
 	defer registry.Unlock()
 	all := make([]*Database, 0, len(registry.byPath))
@@ -142,7 +149,6 @@ func Databases() []*Database {
 			all = append(all, d)
 		}
 	}
-	slices.SortFunc(all, func(a, b *Database) int { return strings.Compare(a.Path(), b.Path()) })
 	return all
 }
 

@@ -8,17 +8,16 @@ import (
 
 // Holders returns what is keeping the database's connections busy at this moment, longest
 // first, with those last that may only be waiting for others: what a Freeze would have to
-// wait for. Holder.For counts from the first
-// time that Holders or a Freeze saw the hold, since calls read no clock. Only a Freeze
-// sees a transaction begun by SQL text.
+// wait for. Holder.For counts from the first time that the hold was seen, by Holders, a Freeze
+// or the driver when it checks the file (see the package's documentation for how often that
+// is), since calls read no clock. Only a Freeze sees a transaction begun by SQL text.
 func (d *Database) Holders() []Holder {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.holdersLocked(func(_ *conn, w word) bool {
-		s := w.state()
-		return s == stateHeld || s == stateBusy
-	})
+	return d.holdersLocked(isHeld)
 }
+
+func isHeld(_ *conn, w word) bool { return w.state() == stateHeld || w.state() == stateBusy }
 
 func (d *Database) holdersLocked(holds func(*conn, word) bool) []Holder {
 	now := time.Now()

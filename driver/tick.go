@@ -14,9 +14,10 @@ func (d *Database) tick() {
 	d.ticks.Add(1)
 	now := fileid.Of(d.Path())
 	w.mu.Lock()
-	w.timer = nil
+	w.timer, w.rest.resting = nil, false
 	used := d.usedLocked()
 	goOn := used || w.refused
+	settled := !w.refused && now != fileid.None && now == door.File(d.Path())
 	if used && now == fileid.None {
 		w.missing++
 	} else {
@@ -29,14 +30,20 @@ func (d *Database) tick() {
 			lognote.Send(w.warn(d.Path()), "the database file was removed or moved away: what the program writes is lost when it exits, unless the file is moved back")
 		}
 	}
-	if !goOn {
-		return
+	if goOn {
+		d.endLeaked()
+		if _, repointed := d.repointedTo(); repointed || !settled {
+			settled = false
+			<-d.adopt().ended
+		}
 	}
-	d.endLeaked()
-	<-d.adopt().ended
+	rests := d.unused() && settled && d.mayRest(now)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if d.usedLocked() || w.refused {
+	switch {
+	case !d.usedLocked() && !w.refused:
+		w.rest.stop()
+	case !rests || !w.restLocked(d):
 		d.watchLocked()
 	}
 }

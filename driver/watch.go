@@ -32,11 +32,12 @@ const (
 // the connections' POSIX locks (https://www.sqlite.org/howtocorrupt.html, section 2.2).
 // The door keeps anybody from opening the new one in the meantime.
 type watch struct {
-	mu       sync.Mutex // guards what follows
-	file     fileid.ID  // open in the connections, or the last one that was
-	before   fileid.ID  // the last one from before the database was unmanaged
-	open     int        // SQLite connections
-	timer    *time.Timer
+	mu       sync.Mutex  // guards what follows
+	file     fileid.ID   // open in the connections, or the last one that was
+	before   fileid.ID   // the last one from before the database was unmanaged
+	open     int         // SQLite connections
+	timer    *time.Timer // of the next tick
+	rest     rest
 	refused  bool        // calls are being refused; then freezing is held
 	refuses  bool        // RefuseReplaced is set
 	givenUp  fileid.ID   // removed, and left for none if a new pool goes on waiting for that; see anew
@@ -68,6 +69,7 @@ func (w *watch) forget() (refused bool) {
 		w.timer.Stop()
 		w.timer = nil
 	}
+	w.rest.stop()
 	refused = w.refused
 	if w.file != fileid.None {
 		w.before = w.file // somebody may have kept the Database, and its generation

@@ -37,8 +37,8 @@ type DatabaseInfo struct {
 	Open bool `json:"open"`
 	// Stats are the driver's counters.
 	Stats driver.Stats `json:"stats"`
-	// Holders are what a swap would wait for now, longest first. A Server
-	// checks every second, and Holder.For counts from when it first saw one.
+	// Holders are what a swap would wait for now, longest first. Holder.For counts from
+	// when the driver first saw one, as driver.Database.Holders says.
 	Holders []driver.Holder `json:"holders"`
 	// LockedBy is another process that has the file locked, and so is what running calls
 	// among the Holders may be waiting for; nil if none of them has run for a second, or no

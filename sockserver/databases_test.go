@@ -104,24 +104,6 @@ func TestAStatusWaitsForNoLock(t *testing.T) {
 	}
 }
 
-func TestWhatIsHeldForLongIsKnownToTheFirstWhoAsks(t *testing.T) {
-	dir := shortDir(t)
-	db := openDatabase(t, dir+"/db", 3)
-	rows, err := db.Query("SELECT v FROM t")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	if !rows.Next() {
-		t.Fatal("no row")
-	}
-	s := startServer(t, dir, Config{}, nil)
-	s.stopWatch() // after its first look, at the least
-	if got := status(t, newTestClient(t, s)).Holders; len(got) != 1 || got[0].Kind != driver.HoldRows || got[0].For == 0 {
-		t.Errorf("got %+v", got)
-	}
-}
-
 // onTmpfs is a directory in memory.
 func onTmpfs(t *testing.T) string {
 	t.Helper()

@@ -33,7 +33,7 @@ type Server struct {
 	api    *api
 	socket *socketServer
 	events *socketServer
-	// stopWatch ends the watching of holders.
+	// stopWatch ends the watching of the sockets.
 	stopWatch func()
 }
 

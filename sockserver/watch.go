@@ -4,25 +4,19 @@ import (
 	"context"
 	"time"
 
-	"hotswap/driver"
 	"hotswap/internal/reserve"
 )
 
-// watchEvery is how often the server checks what holds its databases, and whether the
-// program is short of descriptors.
+// watchEvery is how often the server checks whether the program is short of descriptors, and
+// whether its sockets are there.
 const watchEvery = time.Second
 
-// watch checks what is held until ctx ends. Calls read no clock, so only an observer that
-// saw a holder before knows for how long it has held. While descriptors are scarce, it
-// closes connections of clients that ask for nothing. And it makes sockets again that were
-// removed.
+// watch looks after the sockets until ctx ends. While descriptors are scarce, it closes
+// connections of clients that ask for nothing. And it makes sockets again that were removed.
 func (a *api) watch(ctx context.Context, servers []*socketServer) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for {
-		for _, db := range driver.Databases() {
-			db.Holders()
-		}
 		scarce := reserve.Scarce()
 		for _, s := range servers {
 			if scarce {

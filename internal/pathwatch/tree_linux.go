@@ -167,10 +167,7 @@ func (t *tree) changedLocked() map[*Watch]struct{} {
 			for _, w := range d.names[name] {
 				changed[w] = struct{}{}
 			}
-		case mask&unix.IN_IGNORED != 0:
-			d.file = fileid.None // nothing of it is told any more
-			fallthrough
-		default:
+		default: // it was moved, or it is gone
 			unclear = true
 		}
 	})

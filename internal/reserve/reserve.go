@@ -58,6 +58,9 @@ func Scarce() bool {
 	if size, ok := tableSize(); ok && size <= enough {
 		return false
 	}
+	if dir, err := os.Stat("/proc/self/fd"); err == nil && dir.Size() > 0 { // their number, since Linux 6.2
+		return uint64(dir.Size()) > enough
+	}
 	open, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		return errors.Is(err, syscall.EMFILE)
