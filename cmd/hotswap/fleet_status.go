@@ -26,7 +26,7 @@ type fleetStatusCmd struct {
 
 // Help is the text below the flags.
 func (fleetStatusCmd) Help() string {
-	return `A node that has not been heard for ten seconds is silent.` + "\n\n" + examples(
+	return `A node that has not been heard from for ten seconds is silent.` + "\n\n" + examples(
 		"", "hotswap fleet status catalog --watch",
 		"the nodes that don't have what was rolled out", "hotswap fleet status --json | jq -r '.channels[] | .order.version as $v | .nodes[] | select(.have != $v) | .node'",
 	)

@@ -261,3 +261,28 @@ func TestANewControllerSaysWhatItWaitsFor(t *testing.T) {
 		t.Errorf("%+v", next)
 	}
 }
+
+// TestANodeIsSilentIfItWasThereWhenTheWavesWereFixed: of two ways in which a rollout ends
+// while a node is gone, one says that it is silent. The other knows nothing of it, as it was
+// forgotten before. It gets the version when it is back in both.
+func TestANodeIsSilentIfItWasThereWhenTheWavesWereFixed(t *testing.T) {
+	o, _ := NewRollout("a", "catalog", 7, Plan{}, nil, false)
+	for there, silent := range map[bool]int{true: 1, false: 0} {
+		view := View{Nodes: map[string]Node{"a": {Name: "a", State: State{Have: 7, Healthy: 7}}}, Settled: true}
+		if there {
+			view.Nodes["gone"] = Node{Name: "gone"}
+		}
+		p, _ := Step(nil, o, view)
+		p, _ = Step(&p, o, view) // fixes the waves
+		delete(view.Nodes, "gone")
+		for changed := true; changed; {
+			p, changed = Step(&p, o, view)
+		}
+		if p.Phase != Done || len(p.Silent) != silent {
+			t.Errorf("there %t: %+v", there, p)
+		}
+		if want := Desired(o, &p, nil, Node{Name: "gone", State: State{Have: 6}}); want != 7 {
+			t.Errorf("there %t: it should have %d when it is back", there, want)
+		}
+	}
+}
