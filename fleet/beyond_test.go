@@ -50,10 +50,11 @@ func TestANodeThatWasGivenANewerVersionByHandHoldsNoOrderUp(t *testing.T) {
 	}
 
 	a.push(four)
+	b.push(four) // which was pinned once, but not to this
 	w.rollback()
-	b.has(1)
-	if done := w.phase(rollout.Done, 1); len(done.Failed) != 1 || done.Failed[0].Node != "a" {
+	if done := w.phase(rollout.Done, 1); len(done.Failed) != 2 {
 		t.Errorf("%+v", done)
 	}
 	a.has(4)
+	b.has(4)
 }

@@ -259,9 +259,13 @@ func (w *world) phase(phase rollout.Phase, version uint64) rollout.Progress {
 // pin pins a node to a version, or with 0 ends that.
 func (w *world) pin(node string, version uint64) {
 	w.t.Helper()
-	_, entry, err := w.recs.Pin(w.t.Context(), "catalog", node)
+	before, entry, err := w.recs.Pin(w.t.Context(), "catalog", node)
+	pin := rollout.Pin{Version: version}
+	if version == 0 && before != nil {
+		pin.From = before.Version
+	}
 	if err == nil {
-		_, err = w.recs.SetPin(w.t.Context(), "catalog", node, rollout.Pin{Version: version}, entry)
+		_, err = w.recs.SetPin(w.t.Context(), "catalog", node, pin, entry)
 	}
 	if err != nil {
 		w.t.Fatal(err)

@@ -3,12 +3,11 @@ package rollout
 // Desired returns the version that a node should have: 0 if it should stay with what it
 // has. progress is nil as long as there is none; it counts only for its own order.
 func Desired(o Order, progress *Progress, pin *Pin, node Node) uint64 {
-	if pin != nil && pin.Version != 0 {
+	if pin.held() {
 		return pin.Version
 	}
 	want := ordered(o, progress, node)
-	released := pin != nil
-	if want < node.Have && !released && !o.withdrawn(node) {
+	if want < node.Have && !pin.released(node.Have) && !o.withdrawn(node) {
 		return 0
 	}
 	return want
@@ -17,7 +16,7 @@ func Desired(o Order, progress *Progress, pin *Pin, node Node) uint64 {
 // Beyond reports whether a node that the order means has a newer version, which no order has
 // brought it: one that was pushed by hand. It stays with that.
 func Beyond(o Order, pin *Pin, node Node) bool {
-	return pin == nil && o.Selects(node.Labels) && o.Version < node.Have && !o.withdrawn(node)
+	return !pin.held() && !pin.released(node.Have) && o.Selects(node.Labels) && o.Version < node.Have && !o.withdrawn(node)
 }
 
 // ordered returns what the order says for a node, whatever it has.
@@ -54,7 +53,7 @@ func opened(o Order, progress *Progress, node Node) bool {
 // Ahead returns the version that a node should prepare although it may not swap it in yet;
 // 0 if there is none.
 func Ahead(o Order, progress *Progress, pin *Pin, node Node) uint64 {
-	if pin != nil && pin.Version != 0 || o.Kind != Rollout || o.Halted || !o.Selects(node.Labels) {
+	if pin.held() || o.Kind != Rollout || o.Halted || !o.Selects(node.Labels) {
 		return 0
 	}
 	if _, failed := node.failed(o); failed {

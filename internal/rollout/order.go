@@ -155,14 +155,21 @@ func (o Order) timeout() time.Duration {
 	return o.Timeout
 }
 
-// Pin holds one node at a version. One without a version is a pin that was taken away: the
-// node may then go back to what the order says.
+// Pin holds one node at a version. One without a version is a pin that was taken away: from
+// the version at which it was held, the node may then go back to what the order says.
 type Pin struct {
 	// Serial grows with each pin of the node for the channel.
 	Serial  uint64 `json:"serial"`
 	Channel string `json:"channel"`
 	Node    string `json:"node"`
 	Version uint64 `json:"version,omitempty"`
+	From    uint64 `json:"from,omitempty"` // at which it was held
 	By      string `json:"by,omitempty"`
 	Message string `json:"message,omitempty"`
 }
+
+// held reports whether a node with this pin is held at a version.
+func (p *Pin) held() bool { return p != nil && p.Version != 0 }
+
+// released reports whether it was, at the version that it has.
+func (p *Pin) released(have uint64) bool { return p != nil && p.Version == 0 && p.From == have }
