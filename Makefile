@@ -37,7 +37,7 @@ demo: ## a program under load whose database is swapped
 
 # ---- what the daily tests only sample
 
-.PHONY: chaos scale random snapshots kills ends moves powerloss sweep sweep-all together descriptors races full-disk tags fuzz
+.PHONY: chaos scale random snapshots kills ends moves powerloss sweep sweep-all together descriptors races full-disk tags newer-go fuzz
 random: ## random programs, here and on go-sqlite3
 	go test -count=1 -run RandomPrograms ./driver -seeds 200
 
@@ -90,6 +90,9 @@ full-disk: ## a push of a large database to a full disk
 tags: ## go-sqlite3's build tags, and the system's SQLite
 	go test -count=1 -tags sqlite_fts5,sqlite_stat4 ./driver
 	go test -count=1 -tags libsqlite3 ./driver ./internal/door ./internal/gather ./internal/snapshot
+
+newer-go: ## Go 1.27, by which columns are scanned in another way
+	GOTOOLCHAIN=go1.27.1 go test -count=1 -run 'Rows|Scan|Ahead|Random|Interfaces|Cancel|Force' ./driver ./internal/cursor
 
 FUZZTIME ?= 3s
 fuzz: ## every fuzz target, for FUZZTIME (3s) each

@@ -119,9 +119,14 @@ func (c *conn) latest(query string) cursor.Statement {
 // that opened r.
 func (c *conn) runAhead(r *rows) {
 	s := r.stmt
-	r.ahead = s.study.mayRun && !c.ahead.taken && !c.ahead.registered && c.holds == 1 && c.state.load().sameCall(c.ahead.handedOut)
+	r.ahead = s.study.mayRun && !c.ahead.taken && !c.ahead.registered && c.onlyQuery()
 	c.ahead.taken = c.ahead.taken || r.ahead
 }
+
+// onlyQuery reports whether the call that runs is the only one that its user has made of
+// the connection so far: unless the user keeps that (sql.Conn, sql.Tx), nobody uses it while
+// the call's Rows are open. The caller owns c, in that call.
+func (c *conn) onlyQuery() bool { return c.holds == 1 && c.state.load().sameCall(c.ahead.handedOut) }
 
 // endAhead lets the read transaction end that r has kept. The caller owns c.
 func (c *conn) endAhead(r *rows) {

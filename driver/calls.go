@@ -83,7 +83,7 @@ func (c *conn) queryContext(ctx context.Context, query string, args []driver.Nam
 			c.cache.put(s, false)
 			return nil, c.conclude(err)
 		}
-		return c.openRows(ctx, inner, s, query), nil
+		return c.openRows(ctx, inner, s, query).forReader(), nil
 	}
 	if !sqltext.MayChangeSession(query) {
 		inner, err := c.inner.QueryContext(ctx, query, args)
@@ -271,7 +271,7 @@ func (s *stmt) queryContext(ctx context.Context, args []driver.NamedValue) (driv
 	}
 	r := c.openRows(ctx, inner, s, s.query)
 	r.attaches = s.session
-	return r, nil
+	return r.forReader(), nil
 }
 
 // enter begins a call on the statement's connection and prepares the statement

@@ -109,8 +109,8 @@ package driver
 //	told           replaced, driver, options, querylog, holder, errors, onswap, stats, turn:
 //	               what a program sets, and what it is told
 //	a connection   conn (also rows, stmt, stmtcache, ahead and database, whose types it
-//	               has), rows (also stmt, standin, fetch and ahead), standin, stmt (also
-//	               ahead), stmtcache, ahead, fetch, claim
+//	               has), rows (also stmt, standin, fetch, unscanned and ahead), standin, stmt
+//	               (also ahead), stmtcache, ahead, fetch, unscanned, scan, claim
 //	a database     filter, watch (also rest), database, sightings, swapped; shut: the gate of
 //	               all its connections; descriptors
 //	the registry   registry, names (also rest): which database has which path; rest (also

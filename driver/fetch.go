@@ -22,6 +22,8 @@ type fetcher struct {
 	err    error          // what comes after the rows that were fetched
 }
 
+// fetchNext makes the next row the current one, and puts its values into dest, unless that
+// is nil.
 func (r *rows) fetchNext(dest []driver.Value) error {
 	f, s := &r.fetcher, r.stmt
 	switch err := f.ctx.Err(); {
@@ -39,7 +41,7 @@ func (r *rows) fetchNext(dest []driver.Value) error {
 		return io.EOF // killed
 	}
 	if !f.begun {
-		r.beginFetch(len(dest))
+		r.beginFetch()
 	}
 	if f.cursor.More() {
 		if err := r.fetch(); err != nil {
@@ -66,14 +68,11 @@ func (r *rows) take(dest []driver.Value) {
 }
 
 // beginFetch, like fetch, is for whoever holds the statement's mu.
-func (r *rows) beginFetch(columns int) {
+func (r *rows) beginFetch() {
 	f, s, c := &r.fetcher, r.stmt, r.conn
 	f.begun = true
 	f.types, f.loc = r.inner.DeclTypes(), c.location
-	f.cursor.Begin(s.handle, columns)
-	if f.ctx.Done() != nil {
-		f.cancel = c.cancel.interrupter.cancelSteps(f.ctx)
-	}
+	f.cursor.Begin(s.handle, len(f.types))
 	if r.ahead && s.handle.Compiled() != s.study.compiled { // to another program
 		r.ahead, c.ahead.taken = false, false
 		s.study.done, s.study.mayRun = false, false
@@ -85,6 +84,9 @@ func (r *rows) fetch() error {
 	if c.dsn.NoMutex {
 		c.cancel.interrupter.step.Lock()
 		defer c.cancel.interrupter.step.Unlock()
+	}
+	if f.cancel == nil && f.ctx.Done() != nil {
+		f.cancel = c.cancel.interrupter.cancelSteps(f.ctx)
 	}
 	if f.cancel != nil {
 		if !f.cancel.begin() {

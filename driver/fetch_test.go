@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"hotswap/internal/testenv"
 )
@@ -66,14 +68,7 @@ func dump(t *testing.T, to *strings.Builder, rows *sql.Rows) {
 			t.Fatal(err)
 		}
 		for _, v := range values {
-			switch v := v.(type) {
-			case string:
-				fmt.Fprintf(to, "text of %d, %x ", len(v), sha256.Sum256([]byte(v)))
-			case []byte:
-				fmt.Fprintf(to, "blob of %d, %x, %v ", len(v), sha256.Sum256(v), v == nil)
-			default:
-				fmt.Fprintf(to, "%T %#v ", v, v)
-			}
+			describe(to, v)
 		}
 		to.WriteString("\n")
 	}
@@ -129,4 +124,106 @@ func randomTime(rnd *rand.Rand) string {
 		}
 	}
 	return s + []string{"", "", "", "Z", "+00:00", "-00:00", "+05:30", " ", "+0:00"}[rnd.IntN(9)]
+}
+
+type named string
+
+// TestAScanIsThatOfRaw scans each kind of value, of each kind of column, into each kind of
+// place.
+func TestAScanIsThatOfRaw(t *testing.T) {
+	places := []func() any{
+		func() any { return new(int64) }, func() any { return new(int) }, func() any { return new(int8) }, func() any { return new(uint) },
+		func() any { return new(float64) }, func() any { return new(string) }, func() any { return new(named) }, func() any { return new([]byte) },
+		func() any { return new(sql.RawBytes) }, func() any { return new(bool) }, func() any { return new(time.Time) }, func() any { return new(any) },
+		func() any { return new(sql.NullString) }, func() any { return new(sql.Null[int64]) }, func() any { return new(sql.NullTime) }, func() any { return new(*string) },
+	}
+	onBoth(t, "_journal=WAL&_loc=Asia/Kolkata", func(t *testing.T, db *sql.DB, _ func() *sql.DB) string {
+		db.SetMaxOpenConns(1)
+		rnd := rand.New(rand.NewPCG(2, 2))
+		mustExec(t, db, "BEGIN")
+		mustExec(t, db, "CREATE TABLE v (a DATETIME, b BOOLEAN, c TEXT, d)")
+		for range 150 {
+			mustExec(t, db, "INSERT INTO v VALUES (?, ?, ?, ?)", randomValue(rnd), randomValue(rnd), randomValue(rnd), randomValue(rnd))
+		}
+		mustExec(t, db, "COMMIT")
+		var text strings.Builder
+		for n, place := range places {
+			for range 3 {
+				rows := query(t, db, "SELECT a, b, c, d FROM v")
+				for rows.Next() {
+					for i := range 4 {
+						dest := []any{new(any), new(any), new(any), new(any)}
+						dest[i] = place()
+						err := rows.Scan(dest...)
+						fmt.Fprintf(&text, "%d %d %v ", n, i, err)
+						if v := reflect.ValueOf(dest[i]); v.Kind() == reflect.Pointer && !v.IsNil() && err == nil {
+							describe(&text, v.Elem().Interface())
+						}
+						if n == 8 { // a Scan of RawBytes has to be the last
+							break
+						}
+					}
+					text.WriteString("\n")
+				}
+				fmt.Fprintln(&text, rows.Err())
+				rows.Close()
+			}
+		}
+		return text.String()
+	})
+}
+
+func describe(to *strings.Builder, v any) {
+	switch v := v.(type) {
+	case string:
+		fmt.Fprintf(to, "text of %d, %x ", len(v), sha256.Sum256([]byte(v)))
+	case []byte:
+		fmt.Fprintf(to, "blob of %d, %x, %v ", len(v), sha256.Sum256(v), v == nil)
+	case sql.RawBytes:
+		fmt.Fprintf(to, "raw of %d, %x, %v ", len(v), sha256.Sum256(v), v == nil)
+	case sql.NullString:
+		fmt.Fprintf(to, "null text of %d, %x, %v ", len(v.String), sha256.Sum256([]byte(v.String)), v.Valid)
+	case named:
+		describe(to, string(v))
+	case *string:
+		if v != nil {
+			describe(to, *v)
+		}
+	default:
+		fmt.Fprintf(to, "%T %#v ", v, v)
+	}
+}
+
+// TestRowsAreReadAtAnyPace: RawBytes are what they were until the next row is asked for, and
+// a value that a program keeps, however it got it, for good.
+func TestRowsAreReadAtAnyPace(t *testing.T) {
+	onBoth(t, "_journal=WAL", func(t *testing.T, db *sql.DB, _ func() *sql.DB) string {
+		var seen strings.Builder
+		for range 4 {
+			rows := query(t, db, "SELECT name, CAST(name AS BLOB), name FROM t")
+			var kept []any
+			for rows.Next() {
+				var text, any any
+				var blob []byte
+				if err := rows.Scan(&text, &blob, &any); err != nil {
+					t.Fatal(err)
+				}
+				kept = append(kept, text, blob, any)
+			}
+			for _, v := range kept {
+				describe(&seen, v)
+			}
+			rows = query(t, db, "SELECT name, CAST(name AS BLOB) FROM t")
+			for n := 0; rows.Next() && n < 700; n++ {
+				var text, blob sql.RawBytes
+				if err := rows.Scan(&text, &blob); err != nil {
+					t.Fatal(err)
+				}
+				db.QueryRow("SELECT count(*) FROM t").Scan(new(int))
+				fmt.Fprintf(&seen, "%s %s ", text, blob)
+			}
+			rows.Close()
+		}
+		return seen.String()
+	})
 }

@@ -37,6 +37,7 @@ type rows struct {
 	place      bool        // its connection has its place in the writers' queue until Close
 	fetcher    fetcher     // after that
 	ahead      bool        // of its reader; see ahead
+	scanner    scanner     // what the reader has of it, since Go 1.27
 	killed     atomic.Bool // by a forced freeze
 	mu         sync.Mutex  // only if stmt is nil: Next against killRows
 	prev, next *rows       // in conn.rows; next alone in conn.freeRows

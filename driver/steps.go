@@ -10,7 +10,12 @@ import (
 
 func (r *rows) Next(dest []driver.Value) error {
 	defer r.conn.endStep()
-	switch err := r.advance(dest); {
+	return r.conclude(r.advance(dest))
+}
+
+// conclude turns what ended a step into what the reader gets.
+func (r *rows) conclude(err error) error {
+	switch {
 	case err == nil:
 		return nil
 	case r.killed.Load(): // even with io.EOF, which go-sqlite3 returns for a closed statement
@@ -39,7 +44,7 @@ func (r *rows) advance(dest []driver.Value) error {
 }
 
 func (r *rows) step(dest []driver.Value) (err error) {
-	if r.begun && !r.attaches && r.stmt != nil && r.stmt.handle != 0 {
+	if r.begun && r.fetches() {
 		return r.fetchNext(dest)
 	}
 	if r.conn.dsn.NoMutex {
@@ -52,6 +57,9 @@ func (r *rows) step(dest []driver.Value) (err error) {
 	door.As(r.conn, func() { err = r.inner.Next(dest) })
 	return err
 }
+
+// fetches reports whether the steps after the first are the fetcher's.
+func (r *rows) fetches() bool { return !r.attaches && r.stmt != nil && r.stmt.handle != 0 }
 
 // Close never waits at the gate.
 func (r *rows) Close() error {

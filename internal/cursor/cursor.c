@@ -21,6 +21,7 @@ extern int sqlite3_reset(sqlite3_stmt *) WEAK;
 extern int sqlite3_stmt_busy(sqlite3_stmt *) WEAK;
 extern int sqlite3_stmt_status(sqlite3_stmt *, int, int) WEAK;
 extern int sqlite3_compileoption_used(const char *) WEAK;
+extern int sqlite3_data_count(sqlite3_stmt *) WEAK;
 extern sqlite3_value *sqlite3_column_value(sqlite3_stmt *, int) WEAK;
 extern int sqlite3_value_type(sqlite3_value *) WEAK;
 extern int64_t sqlite3_value_int64(sqlite3_value *) WEAK;
@@ -96,6 +97,18 @@ static void keep_row(char *row, int columns, struct hotswap_cell *cells) {
 			to += c->n;
 		}
 	}
+}
+
+// Reads the row that the statement stands on, if it does.
+void hotswap_cursor_reread(uintptr_t stmt, int columns, void *buffer) {
+	sqlite3_stmt *s = (sqlite3_stmt *)stmt;
+	sqlite3_mutex *mutex = sqlite3_db_mutex(sqlite3_db_handle(s));
+	struct hotswap_fetched *f = buffer;
+	sqlite3_mutex_enter(mutex);
+	f->rows = f->direct = sqlite3_data_count(s) > 0;
+	if (f->rows)
+		read_row(s, columns, (struct hotswap_cell *)((int64_t *)(f + 1) + 1));
+	sqlite3_mutex_leave(mutex);
 }
 
 // Fetches up to max rows, one within a transaction, into the buffer, which has room for

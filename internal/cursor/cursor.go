@@ -10,6 +10,8 @@ package cursor
 /*
 #cgo darwin LDFLAGS: -Wl,-undefined,dynamic_lookup
 #cgo noescape hotswap_cursor_fetch
+#cgo noescape hotswap_cursor_reread
+#cgo nocallback hotswap_cursor_reread
 #include <stdlib.h>
 #include "cursor.h"
 */
@@ -64,9 +66,11 @@ type Cursor struct {
 	buffer  []int64        // so that it is aligned
 	row     unsafe.Pointer // the current one, in buffer; nil for none
 	left    int            // rows in the buffer after it
+	digits  []byte         // of the current row's integers, where RawBytes are wanted
 }
 
-// Begin places the cursor on the statement's first row, which somebody else has read.
+// Begin places the cursor on the statement's first row, which somebody else has read, or
+// Reread reads.
 func (c *Cursor) Begin(s Statement, columns int) {
 	c.stmt, c.columns, c.read, c.row, c.left = s, columns, 1, nil, 0
 	size := max(room, int(unsafe.Sizeof(C.struct_hotswap_fetched{}))+8+columns*int(unsafe.Sizeof(C.struct_hotswap_cell{}))) / 8
@@ -88,6 +92,17 @@ func (c *Cursor) More() bool { return c.fetched().rc == row }
 
 // Read returns how many rows the reader has had.
 func (c *Cursor) Read() int { return c.read }
+
+// Reread reads the first row for Next. It is false if the statement has none, or was not
+// stepped to it yet.
+func (c *Cursor) Reread() bool {
+	C.hotswap_cursor_reread(C.uintptr_t(c.stmt), C.int(c.columns), unsafe.Pointer(&c.buffer[0]))
+	c.left, c.read, c.row = int(c.fetched().rows), 0, nil
+	return c.left > 0
+}
+
+// Direct reports whether what the current row's texts and blobs are read from is SQLite's.
+func (c *Cursor) Direct() bool { return c.fetched().direct != 0 }
 
 // Fetch steps the statement: once without a keeper, and with one up to as many times as
 // there were rows so far, so that a reader who ends early has wasted no more than it has
@@ -122,6 +137,7 @@ func (c *Cursor) Next() {
 	}
 	c.left--
 	c.read++
+	c.digits = c.digits[:0]
 }
 
 func (c *Cursor) cell(i int) *C.struct_hotswap_cell {

@@ -56,7 +56,7 @@ func (c *Cursor) view(cell *C.struct_hotswap_cell) string {
 	if cell.n == 0 {
 		return ""
 	}
-	if c.fetched().direct != 0 {
+	if c.Direct() {
 		return unsafe.String(*(**byte)(unsafe.Pointer(&cell.v)), cell.n)
 	}
 	return unsafe.String((*byte)(unsafe.Add(c.row, *(*int64)(unsafe.Pointer(&cell.v)))), cell.n)
