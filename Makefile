@@ -87,9 +87,10 @@ snapshots: ## copies of a database that is being written
 full-disk: ## a push of a large database to a full disk
 	go test -count=1 -run FillsUp ./swapper -large 300
 
-tags: ## go-sqlite3's build tags, and the system's SQLite
+tags: ## go-sqlite3's build tags, and the system's SQLite; the command without the clouds
 	go test -count=1 -tags sqlite_fts5,sqlite_stat4 ./driver
 	go test -count=1 -tags libsqlite3 ./driver ./internal/door ./internal/gather ./internal/snapshot
+	go vet -tags nocloud ./cmd/hotswap
 
 newer-go: ## Go 1.27, by which columns are scanned in another way
 	GOTOOLCHAIN=go1.27.1 go test -count=1 -run 'Rows|Scan|Ahead|Random|Interfaces|Cancel|Force' ./driver ./internal/cursor

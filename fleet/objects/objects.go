@@ -35,7 +35,7 @@ func open(ctx context.Context, at string) (repository.Objects, error) {
 		return nil, err
 	}
 	if !blob.DefaultURLMux().ValidBucketScheme(u.Scheme) {
-		return nil, fmt.Errorf("no driver for %s:// is linked", u.Scheme)
+		return nil, fmt.Errorf("%w: it has to import %s", repository.ErrNoObjects, repository.Driver(at))
 	}
 	b, err := blob.OpenBucket(ctx, at)
 	return bucket{b}, told(err)

@@ -7,6 +7,7 @@ import (
 	"path"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -37,11 +38,20 @@ var OpenObjects func(ctx context.Context, url string) (Objects, error)
 var (
 	// ErrNoObject: there is no object of that name.
 	ErrNoObject = errors.New("there is no such object")
-	// ErrNoObjects: the program does not know object storage.
-	ErrNoObjects = errors.New("this program does not know object storage: it has to import hotswap/fleet/objects, and a driver of gocloud.dev/blob")
+	// ErrNoObjects: the program does not know object storage, or not that one.
+	ErrNoObjects = errors.New("this program is built without that storage")
 	// ErrObjectsForbidden: the object storage does not permit it.
 	ErrObjectsForbidden = errors.New("the object storage does not permit it")
 )
+
+// Driver is the package that a program imports for the storage that a URL names.
+func Driver(url string) string {
+	scheme, _, _ := strings.Cut(url, "://")
+	if name := map[string]string{"file": "fileblob", "s3": "s3blob", "azblob": "azureblob", "gs": "gcsblob"}[scheme]; name != "" {
+		return "gocloud.dev/blob/" + name
+	}
+	return "a driver of gocloud.dev/blob for " + scheme + "://"
+}
 
 // bucket are chunks in object storage.
 type bucket struct {
@@ -57,7 +67,7 @@ func (r *Repository) bucket(ctx context.Context, url string) (*bucket, error) {
 		return b, nil
 	}
 	if OpenObjects == nil {
-		return nil, fmt.Errorf("the chunks are in %s: %w", url, ErrNoObjects)
+		return nil, fmt.Errorf("the chunks are in %s: %w: it has to import hotswap/fleet/objects and %s", url, ErrNoObjects, Driver(url))
 	}
 	open, err := OpenObjects(ctx, url)
 	if err != nil {
