@@ -39,15 +39,19 @@ const manyRows = 16
 
 // study is what is known of a statement.
 type study struct {
+	sought   bool // its handle
 	many     bool // it has had many rows
 	done     bool
 	mayRun   bool // ahead
 	compiled int  // how often SQLite had compiled it anew
 }
 
-// study finds out whether Rows of s may be stepped ahead. It comes before a call that
-// is about to run s; the caller owns c.
+// study looks for s among SQLite's statements, and finds out whether its Rows may be
+// stepped ahead. It comes before a call that is about to run s; the caller owns c.
 func (c *conn) study(s *stmt) {
+	if !s.study.sought {
+		s.study.sought, s.handle = true, c.handleOf(s.query)
+	}
 	if !s.study.many || s.study.done || s.handle == 0 {
 		return
 	}
@@ -100,19 +104,18 @@ func (c *conn) prepareKeeper() bool {
 		if a.keeper.prepare(c.inner) != nil {
 			return false
 		}
-		a.handle = c.latest(keeperQuery)
+		a.handle = c.handleOf(keeperQuery)
 	}
 	return a.handle != 0
 }
 
-// latest returns the handle of the statement that was prepared last; 0 if it can't be
-// had.
-func (c *conn) latest(query string) cursor.Statement {
+// handleOf returns the handle of the statement that c has of a text; 0 if it can't be had.
+func (c *conn) handleOf(query string) cursor.Statement {
 	i := &c.cancel.interrupter
 	if !i.known || !cursor.Supported() {
 		return 0
 	}
-	return cursor.Latest(i.handle, query)
+	return cursor.Of(i.handle, query)
 }
 
 // runAhead lets r be stepped ahead, if nobody can tell. The caller owns c, in the call

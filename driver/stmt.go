@@ -64,7 +64,6 @@ func (s *stmt) Close() error {
 
 func (s *stmt) setInner(inner driver.Stmt) {
 	s.inner = inner.(*sqlite3.SQLiteStmt)
-	s.handle = s.conn.latest(s.query)
 	s.study = study{many: s.study.many}
 }
 

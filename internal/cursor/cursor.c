@@ -42,16 +42,19 @@ static int same(const char *sql, const char *text, size_t n) {
 	return length == n;
 }
 
-// The newest statement comes first. One that the same text was compiled for earlier
-// comes later, and those that SQLite's own modules compiled meanwhile have other texts.
-uintptr_t hotswap_cursor_latest(void *db, const char *text, int n) {
-	sqlite3_stmt *s = 0;
+uintptr_t hotswap_cursor_of(void *db, const char *text, int n) {
+	sqlite3_stmt *s = 0, *found = 0;
+	int times = 0;
 	sqlite3_mutex *mutex = sqlite3_db_mutex(db);
 	sqlite3_mutex_enter(mutex);
-	while ((s = sqlite3_next_stmt(db, s)) != 0 && !same(sqlite3_sql(s), text, n))
-		;
+	while ((s = sqlite3_next_stmt(db, s)) != 0) {
+		if (same(sqlite3_sql(s), text, n)) {
+			found = s;
+			times++;
+		}
+	}
 	sqlite3_mutex_leave(mutex);
-	return (uintptr_t)s;
+	return times == 1 ? (uintptr_t)found : 0;
 }
 
 // Reads the row that s stands on. The functions are called in go-sqlite3's order, as

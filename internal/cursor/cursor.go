@@ -32,12 +32,12 @@ var Supported = sync.OnceValue(func() bool { return C.hotswap_cursor_blocking() 
 // good until the statement is finalized.
 type Statement C.uintptr_t
 
-// Latest returns the statement of a connection that was last compiled from the text.
-func Latest(h interrupt.Handle, text string) Statement {
+// Of returns the statement that a connection has of a text; 0 if it has none, or several.
+func Of(h interrupt.Handle, text string) Statement {
 	if text == "" {
 		return 0
 	}
-	return Statement(C.hotswap_cursor_latest(h.Pointer(), (*C.char)(unsafe.Pointer(unsafe.StringData(text))), C.int(len(text))))
+	return Statement(C.hotswap_cursor_of(h.Pointer(), (*C.char)(unsafe.Pointer(unsafe.StringData(text))), C.int(len(text))))
 }
 
 // Compiled counts how often SQLite has compiled the statement anew, as it does when the

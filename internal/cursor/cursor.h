@@ -20,7 +20,7 @@ struct hotswap_cell {
 	int32_t type;
 };
 
-uintptr_t hotswap_cursor_latest(void *db, const char *text, int n);
+uintptr_t hotswap_cursor_of(void *db, const char *text, int n);
 void hotswap_cursor_fetch(uintptr_t stmt, uintptr_t keeper, int max, int columns, void *buffer, int64_t size);
 void hotswap_cursor_reread(uintptr_t stmt, int columns, void *buffer);
 int hotswap_cursor_reset(uintptr_t stmt);
