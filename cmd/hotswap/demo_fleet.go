@@ -83,8 +83,8 @@ func (d *fleetDemo) begin(ctx context.Context) (err error) {
 	if d.engine, err = embedded.Start(embedded.Config{Dir: filepath.Join(d.dir, "engine"), Port: -1, Lax: true}); err != nil {
 		return err
 	}
-	d.step("an engine, as `hotswap fleet serve` runs it; and five programs, each with")
-	d.note("its copy of a catalogue of %s, read by four loops", formatSize(&size))
+	d.step("an engine, as `hotswap fleet serve` runs it; and five programs, each")
+	d.note("with its copy of a catalogue of %s, read by four loops", formatSize(&size))
 	for i := range demoNodes {
 		n := &demoNode{name: fmt.Sprintf("web-%d", i+1), began: d.began}
 		n.path = filepath.Join(d.dir, n.name, "catalog.sqlite3")
@@ -140,7 +140,7 @@ func (d *fleetDemo) rollsOut(ctx context.Context) error {
 	if err := d.publish(ctx, 2, false); err != nil {
 		return err
 	}
-	if err := d.fleet(ctx, 0, "rollout", "catalog", "--canary", "1", "--waves", "60%", "--soak", "1s", "--wait"); err != nil {
+	if err := d.fleet(ctx, 0, "rollout", "catalog", "--canary", "1", "--waves", "60%", "--soak", "1s", "-w"); err != nil {
 		return err
 	}
 	return d.expect(2, d.nodes...)
@@ -149,8 +149,8 @@ func (d *fleetDemo) rollsOut(ctx context.Context) error {
 // isHalted is one of a version that is whole, and of no use.
 func (d *fleetDemo) isHalted(ctx context.Context) error {
 	d.line("")
-	d.step("the next version has a negative price: no check of SQLite's finds that,")
-	d.note("but the program's own Health does")
+	d.step("the next version has a negative price: no check of SQLite's finds")
+	d.note("that, but the program's own Health does")
 	if err := d.publish(ctx, 3, true); err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func (d *fleetDemo) fleet(ctx context.Context, want int, args ...string) error {
 	err := cmd.Run()
 	for line := range strings.Lines(said.String()) {
 		if line = strings.TrimRight(line, "\n"); args[0] == "status" {
-			d.note("%s", "| "+line)
+			d.row(line)
 		} else {
 			d.quote(line)
 		}
@@ -231,4 +231,17 @@ func (d *fleetDemo) fleet(ctx context.Context, want int, args ...string) error {
 		return fmt.Errorf("hotswap fleet %s: %w", args[0], err)
 	}
 	return ctx.Err()
+}
+
+// row prints a line of a status, broken within its last column.
+func (d *fleetDemo) row(line string) {
+	last := 0
+	if i := strings.LastIndex(line, "  "); i >= 0 {
+		last = i + len("  ")
+	}
+	var b strings.Builder
+	writeWrapped(&b, line[:last], strings.Repeat(" ", last), line[last:], demoWidth-len(demoIndent)-len("| "))
+	for l := range strings.Lines(b.String()) {
+		d.note("%s", "| "+strings.TrimRight(l, "\n"))
+	}
 }

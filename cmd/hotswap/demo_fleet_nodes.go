@@ -126,7 +126,7 @@ func (d *fleetDemo) verdict() error {
 		}
 	}
 	d.line("")
-	d.result("%s calls served, %s failed; each read one whole version; the longest took %s", demoNumber(total.Served), demoNumber(total.Failed),
+	d.result("%s calls served, %s failed; each read one whole version; the longest: %s", demoNumber(total.Served), demoNumber(total.Failed),
 		demoDuration(total.Longest))
 	d.result("done in %s", demoDuration(time.Since(d.began)))
 	if total.Served == 0 {

@@ -17,7 +17,6 @@ import (
 	"go.uber.org/goleak"
 
 	"hotswap/internal/testapp"
-	"hotswap/internal/testenv"
 )
 
 // command is the path of the scripts' hotswap, which is this test's binary under
@@ -265,22 +264,4 @@ func TestDemoPrinterIsPlainUnlessToldOtherwise(t *testing.T) {
 	if !strings.Contains(print(true), "\x1b[1ma title\x1b[0m") {
 		t.Error("nothing stands out on a terminal")
 	}
-}
-
-func TestDemoOfAFleetRollsOutHaltsCatchesUpAndGoesBack(t *testing.T) {
-	testenv.Long(t)
-	exe := command(t)
-	dir := demoTempDir(t)
-	var out bytes.Buffer
-	err := runFleetDemo(t.Context(), exe, &demoPrinter{out: &out, began: time.Now()})
-	t.Logf("\n%s", out.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"catalog@2 done", "an item costs", "catalog@4 done", "rollback to catalog@2 done", " calls served, 0 failed"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("it did not say %q", want)
-		}
-	}
-	wantEmpty(t, dir)
 }

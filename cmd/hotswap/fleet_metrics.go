@@ -24,7 +24,7 @@ type fleetMetricsCmd struct {
 
 // Help is the text below the flags.
 func (fleetMetricsCmd) Help() string {
-	return `Serves the figures of the whole fleet for Prometheus, at /metrics, until it is interrupted: nodes by version, prepared, failed, silent, and the phase and the wave of each rollout. One is enough for a fleet; an onlooker's credentials suffice. The engine is read when somebody asks, and once in five seconds at most.` + "\n\n" + examples(
+	return `They are at /metrics, until it is interrupted: nodes by version, prepared, failed, silent, and the phase and the wave of each rollout. One is enough for a fleet; an onlooker's credentials suffice. The engine is read when somebody asks, at most once in five seconds.` + "\n\n" + examples(
 		"", "hotswap fleet metrics --engine nats://engine-1,nats://engine-2,nats://engine-3",
 	)
 }
