@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
 
 	"hotswap/internal/trust"
 )
@@ -21,6 +23,9 @@ func (fleetKeyCmd) Help() string {
 // Run makes them.
 func (c *fleetKeyCmd) Run(stdio *streams) error {
 	public, err := trust.Create(c.File)
+	if errors.Is(err, os.ErrExist) {
+		return failf(exitFailed, "%v", err).withHint("a key is never replaced: move it away, or name another file")
+	}
 	if err != nil {
 		return fileFailure(err)
 	}
