@@ -153,7 +153,7 @@ func TestOutcomeOfAPushIsSaidAsFarAsItIsKnown(t *testing.T) {
 		"refused":                             {refused, &follower{}, exitTryAgain, []string{"refused"}},
 		"refused before it began":             {&sockserver.Problem{Detail: "no", Type: sockserver.ProblemBadRequest}, &follower{}, exitUsage, []string{"no", "/db is unchanged"}},
 		"swapped, durability unknown":         {halfDone, &follower{}, exitFailed, []string{"it IS live"}},
-		"interrupted, unheard of":             {interrupted, &follower{}, exitFailed, []string{"interrupted; whether /db was swapped is unknown", "hotswap status"}},
+		"interrupted, unheard of":             {interrupted, &follower{}, exitFailed, []string{"interrupted; whether /db was swapped is unknown", "`hotswap status prod:/db`"}},
 		"interrupted, refused":                {interrupted, last(sockserver.Line{Problem: refused}), exitFailed, []string{"interrupted", "/db is unchanged"}},
 		"interrupted, half done":              {interrupted, last(sockserver.Line{Problem: halfDone}), exitFailed, []string{"it IS live"}},
 		"interrupted, done":                   {interrupted, last(sockserver.Line{Report: &swapper.Report{Swapped: true}}), exitOK, nil},
@@ -165,7 +165,7 @@ func TestOutcomeOfAPushIsSaidAsFarAsItIsKnown(t *testing.T) {
 		"connection lost while sending":       {lostEarly, &follower{}, exitNoServer, []string{"connection lost", "/db is unchanged"}},
 		"the source failed while it was read": {failf(exitTryAgain, "it changed").withHint("a hint"), &follower{}, exitTryAgain, []string{"it changed", "a hint", "/db is unchanged"}},
 	} {
-		err := outcome(test.err, test.lines, "/db")
+		err := outcome(test.err, test.lines, "/db", "hotswap status prod:/db")
 		if late, ok := errors.AsType[*doneAnyway](err); ok {
 			if test.words != nil || !late.report.Swapped {
 				t.Errorf("%s: taken as done", name)

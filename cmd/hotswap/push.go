@@ -121,7 +121,7 @@ func (c *cpCmd) push(ctx context.Context, source *source, dst side, out *output)
 	if _, isProblem := errors.AsType[*sockserver.Problem](err); report.Swapped && !isProblem && lines.last == nil {
 		return &failure{code: exitFailed, err: err, note: "the new database is live in " + printable.Line(dst.name()), live: newIsLive}
 	}
-	err = outcome(err, lines, dst.name())
+	err = outcome(err, lines, dst.name(), dst.statusCommand())
 	if late, ok := errors.AsType[*doneAnyway](err); ok {
 		out.say("hotswap: %v, but too late: the swap was done", late.err)
 		return out.done(late.report)
@@ -138,8 +138,9 @@ type doneAnyway struct {
 func (d *doneAnyway) Error() string { return d.err.Error() }
 
 // outcome finds out how a push that returned err ended, from its answer or else
-// from its status lines, and returns an error that says so.
-func outcome(err error, lines *follower, target string) error {
+// from its status lines, and returns an error that says so. status is the command that
+// shows the program's state.
+func outcome(err error, lines *follower, target, status string) error {
 	target = printable.Line(target)
 	unchanged := target + " is unchanged"
 	if f, ok := errors.AsType[*failure](err); ok { // of the source
@@ -158,11 +159,11 @@ func outcome(err error, lines *follower, target string) error {
 	case last == nil && lines.renamed:
 		f := failf(exitFailed, "%w; the new database went live in %s before that", whyGivenUp(err), target)
 		f.live = newIsLive
-		return f.withHint("run `hotswap status` to see the state of the program")
+		return f.withHint("run `%s` to see the state of the program", status)
 	case last == nil && unknown:
 		f := failf(exitFailed, "%w; whether %s was swapped is unknown", whyGivenUp(err), target)
 		f.live = liveUnknown
-		return f.withHint("run `hotswap status` to see when the last swap was; if the program has ended, start it again: it removes what was left, and has the old database or the new one, whole")
+		return f.withHint("run `%s` to see when the last swap was; if the program has ended, start it again: it removes what was left, and has the old database or the new one, whole", status)
 	default:
 		return &failure{code: exitCode(err), err: whyGivenUp(err), note: unchanged}
 	}

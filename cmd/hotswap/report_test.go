@@ -94,11 +94,11 @@ func TestReportsOfACopyAreWhatProgramsReadThem(t *testing.T) {
 }
 
 func TestAReportSaysWhereItIsNotKnownWhichDatabaseIsLive(t *testing.T) {
-	r := reportOfFailure(outcome(fmt.Errorf("%w: x", swapper.ErrOutcomeUnknown), &follower{}, "/db"), "", "a", "b")
+	r := reportOfFailure(outcome(fmt.Errorf("%w: x", swapper.ErrOutcomeUnknown), &follower{}, "/db", "hotswap status"), "", "a", "b")
 	if r.Swapped != nil || r.Exit != exitFailed {
 		t.Errorf("got %+v", r)
 	}
-	r = reportOfFailure(outcome(fmt.Errorf("%w: x", swapper.ErrOutcomeUnknown), &follower{renamed: true}, "/db"), "", "a", "b")
+	r = reportOfFailure(outcome(fmt.Errorf("%w: x", swapper.ErrOutcomeUnknown), &follower{renamed: true}, "/db", "hotswap status"), "", "a", "b")
 	if r.Swapped == nil || !*r.Swapped || r.Source != "a" || r.Target != "b" {
 		t.Errorf("got %+v", r)
 	}

@@ -196,6 +196,14 @@ func (s side) host() string {
 	return ""
 }
 
+// statusCommand shows the state of the program that manages s.
+func (s side) statusCommand() string {
+	if s.host() == "" {
+		return "hotswap status"
+	}
+	return "hotswap status " + shellWord(s.name())
+}
+
 // locate resolves one argument in this process's working directory.
 func locate(arg string, list []sockserver.DatabaseInfo) (side, error) {
 	if arg == stdioName {

@@ -38,7 +38,7 @@ func interruptible(parent context.Context, stdio *streams) (ctx context.Context,
 			if isatty.IsTerminal(stdio.err.Fd()) {
 				fmt.Fprint(stdio.err, "\r\x1b[J") // the live line
 			}
-			fmt.Fprintln(stdio.err, "hotswap: interrupted twice: the outcome is unknown; run `hotswap status`")
+			fmt.Fprintln(stdio.err, "hotswap: interrupted twice: the outcome is unknown; `hotswap status` shows it")
 			os.Exit(exitFailed)
 		}
 	}()
