@@ -26,11 +26,12 @@ lint: ## gofmt, go mod tidy, vet, fix, staticcheck
 	go vet ./...
 	go fix -diff ./...
 	go tool staticcheck ./...
+	cd bench/drivers && go mod tidy -diff
 
 tidy: ## formats the code and go.mod, and those of the modules beside this one
 	gofmt -w .
 	go mod tidy
-	for module in internal/interop internal/browser internal/ecosystem bench/plot; do (cd $$module && go mod tidy) || exit; done
+	for module in internal/interop internal/browser internal/ecosystem bench/plot bench/drivers; do (cd $$module && go mod tidy) || exit; done
 
 demo: ## a program under load whose database is swapped
 	go run ./cmd/hotswap demo
@@ -105,7 +106,7 @@ fuzz: ## every fuzz target, for FUZZTIME (3s) each
 
 # ---- measurements: see bench/README.md
 
-.PHONY: bench bench-once compare pictures plots
+.PHONY: bench bench-once compare drivers pictures plots
 bench: ## all benchmarks
 	go test -run xxx -bench . ./bench
 
@@ -115,9 +116,18 @@ bench-once: ## each benchmark once: that it works
 compare: ## whether any call became slower since the commit BASE
 	bench/compare.sh $(or $(BASE),$(error make compare BASE=commit))
 
+# Not in CI: modernc's and ncruces' SQLite take a minute to compile. The name is for
+# ncruces' driver, which would register as go-sqlite3 does.
+DRIVERS := go test -ldflags '-X github.com/ncruces/go-sqlite3/driver.driverName=ncruces' .
+drivers: ## beside modernc's, ncruces' and zombiezen's; RECORD=directory for the picture
+	cd bench/drivers && go vet .
+	cd bench/drivers && $(DRIVERS) -bench Calls -benchtime 350x -record='$(abspath $(RECORD))'
+	cd bench/drivers && $(DRIVERS) -run xxx -bench Writers -benchtime 80x -record='$(abspath $(RECORD))'
+
 pictures: ## measures, and draws bench/pictures anew
 	mkdir -p tmp/recorded
 	go test ./bench -run xxx -bench 'Timeline|Pause' -benchtime 5x -record "$$PWD/tmp/recorded"
+	$(MAKE) drivers RECORD=tmp/recorded
 	cd bench/plot && go run . -in ../../tmp/recorded -out ../pictures
 
 plots: ## that the program that draws them builds

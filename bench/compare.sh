@@ -6,13 +6,14 @@
 #   bench/compare.sh raw [HEAD]    go-sqlite3 as it comes, against ours
 #
 # COUNT runs of each, alternating (10). A call counts as slower if benchstat is
-# sure of it (ALPHA, 0.01: there are ten calls) and it is by more than LIMIT (5) %.
+# sure of it (ALPHA, 0.005: there are twenty calls) and it is by more than LIMIT (5) %.
+# A call that only one of the commits measures is named, and not compared.
 # Commits are compared by their ratio to go-sqlite3 within the same
 # milliseconds: that the machine was slower during one of them says nothing.
 set -euo pipefail
 cd "$(git -C "$(dirname "$0")" rev-parse --show-toplevel)"
 base=${1:?usage: bench/compare.sh BASE|raw [HEAD]} head=${2:-}
-count=${COUNT:-10} alpha=${ALPHA:-0.01} limit=${LIMIT:-5}
+count=${COUNT:-10} alpha=${ALPHA:-0.005} limit=${LIMIT:-5}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
@@ -48,7 +49,9 @@ fi
 
 go tool benchstat -alpha "$alpha" "base=$tmp/base.txt" "head=$tmp/head.txt"
 go tool benchstat -alpha "$alpha" -format csv "base=$tmp/base.txt" "head=$tmp/head.txt" 2>/dev/null | awk -F, -v limit="$limit" '
-	$1 ~ /^Calls\// { calls++; if ($6 ~ /^\+/ && $6 + 0 > limit) { slower++; print "slower: " $1 " " $6 } }
+	$1 !~ /^Calls\// { next }
+	$2 == "" || $4 == "" { print "not compared: " $1 ", which only " ($2 == "" ? "head" : "base") " has"; next }
+	{ calls++; if ($6 ~ /^\+/ && $6 + 0 > limit) { slower++; print "slower: " $1 " " $6 } }
 	END {
 		if (!calls) { print "nothing to compare"; exit 1 }
 		if (slower) exit 1

@@ -17,6 +17,8 @@
 //	ns, raw-ns      the median time of one operation
 //	allocs, raw-allocs
 //
+// Other SQLite drivers are measured beside these by the module in drivers/.
+//
 // # The pause
 //
 // BenchmarkPause pushes again and again and reports the pause, from gate closed

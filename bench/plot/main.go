@@ -1,6 +1,7 @@
 // Plot draws the pictures of bench/README.md from what the benchmarks recorded:
 //
 //	go test ./bench -run xxx -bench 'Timeline|Pause' -benchtime 5x -record DIR
+//	make drivers RECORD=DIR
 //	cd bench/plot && go run . -in DIR -out ../pictures
 //
 // It is a module of its own, so that a plotting library is no dependency of
@@ -21,8 +22,8 @@ import (
 )
 
 func main() {
-	in := flag.String("in", ".", "the `directory` with timeline.csv and pause.csv")
-	out := flag.String("out", ".", "the `directory` to write timeline.svg and pause.svg to")
+	in := flag.String("in", ".", "the `directory` with timeline.csv, pause.csv and drivers.csv")
+	out := flag.String("out", ".", "the `directory` to write timeline.svg, pause.svg and drivers.svg to")
 	flag.Parse()
 	if err := run(*in, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "plot:", err)
@@ -36,7 +37,7 @@ func run(in, out string) error {
 		return err
 	}
 	drawn := 0
-	for name, draw := range map[string]func([][]string) (*vgsvg.Canvas, error){"timeline": drawTimeline, "pause": drawPause} {
+	for name, draw := range map[string]func([][]string) (*vgsvg.Canvas, error){"timeline": drawTimeline, "pause": drawPause, "drivers": drawDrivers} {
 		records, err := read(filepath.Join(in, name+".csv"))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -54,7 +55,7 @@ func run(in, out string) error {
 		drawn++
 	}
 	if drawn == 0 {
-		return fmt.Errorf("neither timeline.csv nor pause.csv is in %s", in)
+		return fmt.Errorf("none of timeline.csv, pause.csv and drivers.csv is in %s", in)
 	}
 	return nil
 }
