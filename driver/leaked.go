@@ -58,7 +58,6 @@ func (c *conn) takeLeaked() (leaked *rows) {
 func (c *conn) end(leaked *rows) {
 	for r := leaked; r != nil; r = r.next {
 		err := r.inner.Close()
-		c.endAhead(r)
 		c.endPlace(r)
 		if r.stmt != nil {
 			c.cache.put(r.stmt, err == nil)
@@ -66,6 +65,10 @@ func (c *conn) end(leaked *rows) {
 		if r.attaches {
 			c.noteAttached()
 		}
+	}
+	if c.ahead.taken { // by one of them: its stand-in does not know, since a step may decide that
+		c.ahead.taken = false
+		c.ahead.handle.Reset()
 	}
 	c.mu.Lock()
 	c.unclaim(stateIdle)
