@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,15 +48,15 @@ func onBoth(t *testing.T, params string, look func(t *testing.T, db *sql.DB, ope
 // read reads up to n rows of one column, and says what there was.
 func read(rows *sql.Rows, n int) string {
 	defer rows.Close()
-	sum := ""
+	var sum strings.Builder
 	for i := 0; i < n && rows.Next(); i++ {
 		var v any
 		if err := rows.Scan(&v); err != nil {
 			return err.Error()
 		}
-		sum += fmt.Sprintf("%v ", v)
+		sum.WriteString(fmt.Sprintf("%v ", v))
 	}
-	return sum + fmt.Sprint(rows.Err())
+	return sum.String() + fmt.Sprint(rows.Err())
 }
 
 func query(t *testing.T, q interface {
@@ -227,13 +228,13 @@ func blockedBy(db *sql.DB, text string) string {
 		return err.Error()
 	}
 	defer rows.Close()
-	seen := ""
+	var seen strings.Builder
 	for rows.Next() {
 		var busy, log, done int
 		rows.Scan(&busy, &log, &done)
-		seen += fmt.Sprint(busy)
+		seen.WriteString(fmt.Sprint(busy))
 	}
-	return fmt.Sprint(seen, rows.Err(), "; ")
+	return fmt.Sprint(seen.String(), rows.Err(), "; ")
 }
 
 // TestAFunctionIsCalledForRowsThatAreRead compares what a program's own function is

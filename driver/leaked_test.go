@@ -32,7 +32,7 @@ var leaks = map[string]func(*sql.DB) (*sql.Rows, error){
 		if _, err := db.Exec("WITH RECURSIVE i(n) AS (SELECT 10 UNION ALL SELECT n+1 FROM i WHERE n < 1000) INSERT OR IGNORE INTO t SELECT n, n FROM i"); err != nil {
 			return nil, err
 		}
-		for reads := 0; reads < 4; reads++ {
+		for reads := range 4 {
 			if rows, err = db.Query("SELECT id FROM t"); err != nil {
 				return nil, err
 			}

@@ -32,12 +32,13 @@ type rows struct {
 	query string
 	names []string // room for copies of column names, for many queries
 
-	attaches   bool        // a step may open a file
-	begun      bool        // Next has returned a row
-	place      bool        // its connection has its place in the writers' queue until Close
-	fetcher    fetcher     // after that
-	ahead      bool        // of its reader; see ahead
-	scanner    scanner     // what the reader has of it, since Go 1.27
+	attaches bool    // a step may open a file
+	begun    bool    // Next has returned a row
+	place    bool    // its connection has its place in the writers' queue until Close
+	fetcher  fetcher // after that
+	ahead    bool    // of its reader; see ahead
+	//lint:ignore U1000 it is for Go 1.27
+	scanner    scanner     // what the reader has of it; see scan.go
 	killed     atomic.Bool // by a forced freeze
 	mu         sync.Mutex  // only if stmt is nil: Next against killRows
 	prev, next *rows       // in conn.rows; next alone in conn.freeRows

@@ -98,13 +98,14 @@ func printFleet(w io.Writer, s fleetview.Fleet, width int) error {
 			rows = append(rows, row)
 		}
 		for j, row := range rows {
-			front := " "
+			var front strings.Builder
+			front.WriteString(" ")
 			for k, cell := range row {
 				if widest[k] > 0 {
-					front += fmt.Sprintf(" %-*s ", widest[k], cell)
+					front.WriteString(fmt.Sprintf(" %-*s ", widest[k], cell))
 				}
 			}
-			writeWrapped(w, front+" ", strings.Repeat(" ", len(front)+1), indent(c.Nodes[j].State(c.Channel, c.Order)), width)
+			writeWrapped(w, front.String()+" ", strings.Repeat(" ", len(front.String())+1), indent(c.Nodes[j].State(c.Channel, c.Order)), width)
 		}
 		if len(c.Nodes) == 0 {
 			fmt.Fprintln(w, "  no node answers")

@@ -104,9 +104,7 @@ func usual() bool {
 // parseUsual reads 2006-01-02 15:04:05, with a fraction of up to nine digits or none,
 // and with +00:00 or none.
 func parseUsual(s string) (time.Time, bool) {
-	if strings.HasSuffix(s, "+00:00") {
-		s = s[:len(s)-len("+00:00")]
-	}
+	s = strings.TrimSuffix(s, "+00:00")
 	if len(s) < 19 || s[4] != '-' || s[7] != '-' || s[10] != ' ' || s[13] != ':' || s[16] != ':' {
 		return time.Time{}, false
 	}
