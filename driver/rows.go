@@ -33,8 +33,8 @@ type rows struct {
 	names []string // room for copies of column names, for many queries
 
 	attaches bool    // a step may open a file
-	begun    bool    // Next has returned a row
 	place    bool    // its connection has its place in the writers' queue until Close
+	begun    bool    // Next has returned a row
 	fetcher  fetcher // after that
 	ahead    bool    // of its reader; see ahead
 	//lint:ignore U1000 it is for Go 1.27
