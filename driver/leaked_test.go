@@ -112,6 +112,7 @@ func TestLeakedRowsKeepNeitherWritersNorASwap(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			db, d, other := openDelete(t)
+			connect(t, db) // a lone connection does not queue
 			leak(t, db, query)
 			if _, err := other.Exec("UPDATE t SET v = 'written'"); !isBusyError(err) {
 				t.Fatalf("beside open Rows: %v", err)
@@ -123,6 +124,9 @@ func TestLeakedRowsKeepNeitherWritersNorASwap(t *testing.T) {
 			})
 			if h := d.Holders(); len(h) != 0 {
 				t.Errorf("%+v", h)
+			}
+			if driver.QueuedWriters(d) != 0 {
+				t.Error("the place in the writers' queue is still taken")
 			}
 
 			leak(t, db, query)
@@ -147,9 +151,6 @@ func TestLeakedRowsKeepNeitherWritersNorASwap(t *testing.T) {
 				}
 			})
 			mustExec(t, db, "UPDATE t SET v = 'ours'")
-			if n := driver.QueuedWriters(d); n != 0 {
-				t.Error("the place in the writers' queue is still taken")
-			}
 		})
 	}
 }
