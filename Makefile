@@ -111,7 +111,7 @@ bench: ## all benchmarks
 	go test -run xxx -bench . ./bench
 
 bench-once: ## each benchmark once: that it works
-	go test -run xxx -bench . -benchtime 1x -skip 'Together/size|Together/processes/paced=false' ./bench
+	go test -run xxx -bench . -benchtime 1x -skip 'Together/size|Together/processes/paced=false|Writers/on=disk|Writers/on=tmpfs/writers=[^a]' ./bench
 
 compare: ## whether any call became slower since the commit BASE
 	bench/compare.sh $(or $(BASE),$(error make compare BASE=commit))

@@ -19,6 +19,17 @@
 //
 // Other SQLite drivers are measured beside these by the module in drivers/.
 //
+// BenchmarkWriters has several goroutines write one database at once, each driver in
+// turn for a while within each iteration, and reports of the writers, and of the readers
+// beside them:
+//
+//	hotswap/cached  what hotswap wrote in that time over what go-sqlite3 with its cache
+//	                wrote: the median of the iterations, and its 10th and 90th percentile
+//	hotswap/raw     the same over go-sqlite3 as it comes
+//	A/A-p10, -p90   go-sqlite3 with its cache over itself
+//	...-p50-µs      of one call, over all iterations; so -p99- and -max-
+//	...-busy        calls that got SQLITE_BUSY
+//
 // # The pause
 //
 // BenchmarkPause pushes again and again and reports the pause, from gate closed

@@ -23,7 +23,7 @@ func newQueued() *queued {
 // line puts w into the queue, whose place is taken.
 func line(t *testing.T, q *writerQueue, w *queued) {
 	t.Helper()
-	if q.takeOrWait(w, true) {
+	if took, _ := q.takeOrWait(w); took {
 		t.Fatal("the place was free")
 	}
 }
@@ -69,7 +69,7 @@ func TestAFreePlaceIsForWhoeverComesFirst(t *testing.T) {
 	if told, _ := told(first); !told {
 		t.Error("one that came too late is not told again")
 	}
-	if !q.takeOrWait(first, true) {
+	if took, _ := q.takeOrWait(first); !took {
 		t.Error("a free place was refused to the first")
 	}
 	q.leave()
@@ -81,26 +81,49 @@ func TestAFreePlaceIsForWhoeverComesFirst(t *testing.T) {
 func TestAPlaceIsHandedOverToOneWhoseTurnItIs(t *testing.T) {
 	var q writerQueue
 	q.try()
-	all := []*queued{newQueued(), newQueued(), newQueued()}
-	for _, w := range all {
-		line(t, &q, w)
+	first, second := newQueued(), newQueued()
+	first.since = first.since.Add(-queueTurn)
+	second.since = first.since
+	line(t, &q, first)
+	line(t, &q, second)
+	q.leave()
+	if told, has := told(first); !told || !has {
+		t.Errorf("the first was told %t, and has the place: %t", told, has)
 	}
-	all[0].since = all[0].since.Add(-queueTurn)
-	all[1].since = all[0].since
-	all[2].since = time.Now().Add(long)
-	for n, w := range all {
-		q.leave()
-		got, has := told(w)
-		if due := n < 2; !got || has != due {
-			t.Errorf("number %d was told %t, and has the place: %t", n, got, has)
-		}
-		if free := q.try(); free == has {
-			t.Errorf("after number %d was told the place was free: %t", n, free)
-		}
+	if q.try() {
+		t.Fatal("a place that was handed over was free")
 	}
 	q.leave()
-	if q.taken() {
-		t.Error("the place is taken")
+	if told, has := told(second); !told || has {
+		t.Errorf("straight after it the second was told %t, and has the place: %t", told, has)
+	}
+	if !q.try() {
+		t.Fatal("the first does not come first")
+	}
+	second.late++
+	line(t, &q, second)
+	q.turn = q.turn.Add(-queueTurn)
+	q.leave()
+	if told, has := told(second); !told || !has {
+		t.Errorf("later the second was told %t, and has the place: %t", told, has)
+	}
+	q.leave()
+	if q.taken() || q.count != 0 {
+		t.Errorf("the place is taken: %t, and %d wait", q.taken(), q.count)
+	}
+}
+
+func TestManyThatWaitHaveShorterTurns(t *testing.T) {
+	for count, want := range map[int]time.Duration{1: queueTurn, 8: 1500 * time.Microsecond, 100: 120 * time.Microsecond} {
+		w := newQueued()
+		q := writerQueue{count: count}
+		if in := q.turnIn(w, w.since); in != want {
+			t.Errorf("of %d the first waits %v", count, in)
+		}
+		q.turn = w.since.Add(time.Second)
+		if in := q.turnIn(w, q.turn); in != want {
+			t.Errorf("of %d each waits %v", count, in)
+		}
 	}
 }
 
@@ -115,7 +138,7 @@ func TestOneThatIsToldAsItLooks(t *testing.T) {
 			w.since = w.since.Add(-queueTurn)
 		}
 		q.leave()
-		if !q.takeOrWait(w, false) || w.waits {
+		if took, _ := q.takeOrWait(w); !took || w.waits {
 			t.Errorf("has not got the place, and waits: %t", w.waits)
 		}
 		if told, _ := told(w); told {
@@ -138,8 +161,8 @@ func TestOneThatGivesUpSeesToTheOthers(t *testing.T) {
 			q.try()
 			told(w)
 			w.late = queueLate
-			if q.takeOrWait(w, false) {
-				t.Error("the place was free")
+			if took, look := q.takeOrWait(w); took || look == 0 {
+				t.Errorf("has the place: %t, looks after %v", took, look)
 			}
 		},
 		"looks, and it is free": func(q *writerQueue, w *queued) {
@@ -147,8 +170,8 @@ func TestOneThatGivesUpSeesToTheOthers(t *testing.T) {
 			q.try()
 			told(w)
 			w.late = queueLate
-			if q.takeOrWait(w, false) {
-				t.Error("the place was free")
+			if took, look := q.takeOrWait(w); took || look == 0 {
+				t.Errorf("has the place: %t, looks after %v", took, look)
 			}
 			q.leave()
 		},
@@ -226,7 +249,7 @@ func TestThePlaceIsOneOnes(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if q.taken() || q.first != nil || q.last != nil {
+	if q.taken() || q.first != nil || q.last != nil || q.count != 0 {
 		t.Errorf("at the end the state is %d, the list %v to %v", q.state.Load(), q.first, q.last)
 	}
 	if got.Load() == 0 || gaveUp.Load() == 0 || ended.Load() == 0 {

@@ -13,7 +13,7 @@ import (
 //
 // A free place goes to whoever asks for it first. That mostly is the one that has just
 // left it, and best so: its goroutine runs, and its connection has the pages in its cache.
-// But one that has waited for queueTurn gets it handed over.
+// But in turn each one that waits gets it handed over, and comes first for a while.
 //
 // It is an aid, not a lock: transactions that are begun by SQL text and other processes are
 // not in it, and one that has waited for queuePatience goes on to wait for SQLite's lock
@@ -22,9 +22,11 @@ type writerQueue struct {
 	patience time.Duration // queuePatience, except in tests
 
 	state atomic.Uint32 // placeFree, or placeTaken and maybe placeWanted
-	mu    sync.Mutex    // guards the list, and the setting of placeWanted; a leaf
+	mu    sync.Mutex    // guards what follows, and the setting of placeWanted; a leaf
 	first *queued
 	last  *queued
+	count int       // of those that wait
+	turn  time.Time // when the place was handed over last
 }
 
 const (
@@ -35,9 +37,11 @@ const (
 
 const (
 	queuePatience = 100 * time.Millisecond
-	// queueTurn is longer than it takes to write to a disk a few times: if each were
-	// handed over, each would wait for all others.
-	queueTurn = 5 * time.Millisecond
+	// queueTurn is after how long the place is handed over, or queueRound for all that
+	// wait. It is longer than it takes to write to a disk a few times: if each write were
+	// followed by a turn, each would wait for all others.
+	queueTurn  = 5 * time.Millisecond
+	queueRound = 12 * time.Millisecond
 	// queueLate is how often one is told in vain that the place may be free: whoever has
 	// it then comes back at once. After that it looks for itself, at intervals that
 	// double. Telling it costs more than what the other one writes, and on a disk the
@@ -79,15 +83,29 @@ func (q *writerQueue) tell() {
 		q.state.Store(placeFree)
 		return
 	}
+	now := time.Now()
+	w.has = q.turnIn(w, now) <= 0
 	q.remove(w)
-	w.has = time.Since(w.since) >= queueTurn
 	switch {
 	case !w.has:
 		q.state.Store(placeFree)
 	case q.first == nil:
 		q.state.Store(placeTaken)
 	}
+	if w.has {
+		q.turn = now
+	}
 	w.told <- struct{}{}
+}
+
+// turnIn returns after how long it is the turn of w, the first that waits. The caller holds
+// mu.
+func (q *writerQueue) turnIn(w *queued, now time.Time) time.Duration {
+	since := w.since
+	if q.turn.After(since) {
+		since = q.turn
+	}
+	return min(queueTurn, queueRound/time.Duration(max(q.count, 1))) - now.Sub(since)
 }
 
 // enter waits for the place for up to patience; false if it did not get it.
@@ -99,8 +117,8 @@ func (q *writerQueue) enter(ctx context.Context, w *queued, patience time.Durati
 	}
 	defer w.timer.Stop()
 	for waited := time.Duration(0); ; waited = time.Since(w.since) {
-		look := w.looksAfter(waited)
-		if q.takeOrWait(w, look == 0) {
+		took, look := q.takeOrWait(w)
+		if took {
 			return true, nil
 		}
 		if left := patience - waited; look == 0 || look > left {
@@ -126,36 +144,36 @@ func (q *writerQueue) enter(ctx context.Context, w *queued, patience time.Durati
 	}
 }
 
-// looksAfter returns how long w waits before it looks for itself whether the place is
-// free, at its turn at the latest; 0 if it is to be told.
-func (w *queued) looksAfter(waited time.Duration) time.Duration {
-	if w.late < queueLate || waited >= queueTurn {
-		return 0
-	}
-	return min(firstLook<<min(w.late-queueLate, 8), lastLook, queueTurn-waited)
-}
-
-// takeOrWait takes the place, or has w wait for it: in front, if it has waited before.
-func (q *writerQueue) takeOrWait(w *queued, tell bool) (took bool) {
+// takeOrWait takes the place, or has w wait for it: in front, if it has waited before. It
+// returns after how long w is to look for itself whether the place is free; 0 if it will be
+// told.
+func (q *writerQueue) takeOrWait(w *queued) (took bool, look time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	select {
 	case <-w.told: // while it was about to look
 		if w.has {
-			return true
+			return true, 0
 		}
 	default:
 	}
-	if q.try() || tell && q.take() {
-		if w.waits {
-			q.remove(w)
-		}
-		q.tellNext()
-		return true
+	if !w.waits {
+		q.add(w)
 	}
+	took = q.try()
+	if !took && w.late >= queueLate {
+		look = max(0, min(firstLook<<min(w.late-queueLate, 8), lastLook, q.turnIn(w, time.Now())))
+	}
+	if took || look == 0 && q.take() {
+		q.remove(w)
+		q.tellNext()
+		return true, 0
+	}
+	return false, look
+}
+
+func (q *writerQueue) add(w *queued) {
 	switch {
-	case w.waits:
-		return false
 	case q.first == nil:
 		q.first, q.last = w, w
 	case w.late > 0:
@@ -164,7 +182,7 @@ func (q *writerQueue) takeOrWait(w *queued, tell bool) (took bool) {
 		w.prev, q.last.next, q.last = q.last, w, w
 	}
 	w.waits = true
-	return false
+	q.count++
 }
 
 // take takes the place, or has whoever has it tell the first that waits. The caller holds
@@ -219,4 +237,5 @@ func (q *writerQueue) remove(w *queued) {
 		q.last = w.prev
 	}
 	w.prev, w.next, w.waits = nil, nil, false
+	q.count--
 }
