@@ -17,8 +17,8 @@ import (
 //
 //   - Nobody writes through the connection while they are read. SQLite leaves it undefined
 //     whether a reader sees that (https://www.sqlite.org/isolation.html), but programs go
-//     by what they see. Rows within a transaction are not stepped ahead, and of a connection
-//     that its user keeps (sql.Conn) none but those of its first call.
+//     by what they see. Rows within a transaction, or of a connection that its user keeps
+//     (sql.Conn), are not stepped ahead.
 //   - The read transaction lasts as long as it would: the keeper, another statement that
 //     reads, is active until the reader is at the end, too.
 //   - Nothing of the program is called for a row: connections with a connect hook, with
@@ -126,10 +126,12 @@ func (c *conn) runAhead(r *rows) {
 	c.ahead.taken = c.ahead.taken || r.ahead
 }
 
-// onlyQuery reports whether the call that runs is the only one that its user has made of
-// the connection so far: unless the user keeps that (sql.Conn, sql.Tx), nobody uses it while
-// the call's Rows are open. The caller owns c, in that call.
-func (c *conn) onlyQuery() bool { return c.holds == 1 && c.state.load().sameCall(c.ahead.handedOut) }
+// onlyQuery reports whether the query that runs is the only call for which its user has the
+// connection: nobody uses it while the query's Rows are open. The caller owns c, in that
+// call.
+func (c *conn) onlyQuery() bool {
+	return c.holds == 1 && c.state.load().sameCall(c.ahead.handedOut) && calledOnPool()
+}
 
 // endAhead lets the read transaction end that r has kept. The caller owns c.
 func (c *conn) endAhead(r *rows) {

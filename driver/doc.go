@@ -73,15 +73,10 @@
 // which keeps others from being compiled. An Exec whose context has
 // already ended does not run; in go-sqlite3 it may or may not.
 //
-// And in this: a scan is stepped some rows ahead of its reader, where nobody can tell. (It
-// reads the main database's tables, finds each row without a search, calls nothing but some
-// of SQLite's own functions, and is not in a transaction; see internal/cursor.) The one who
-// could is whoever takes a connection from the pool ([sql.DB.Conn]), begins with such a
-// query, and while its Rows are open changes through the same connection what they read.
-// SQLite leaves it undefined whether they show that
-// (https://www.sqlite.org/isolation.html). Of a connection's later queries, and of those
-// in a transaction, each row is stepped when it is asked for, and shows it as with
-// go-sqlite3.
+// A scan is stepped some rows ahead of its reader, where nobody can tell: it reads the main
+// database's tables, finds each row without a search, calls nothing but some of SQLite's
+// own functions (see internal/cursor), and is neither in a transaction nor of a
+// [database/sql.Conn].
 //
 // # Files that something else puts at the path
 //
@@ -111,7 +106,7 @@ package driver
 //	               what a program sets, and what it is told
 //	a connection   conn (also rows, stmt, stmtcache, ahead and database, whose types it
 //	               has), rows (also stmt, standin, fetch, unscanned and ahead), standin, stmt
-//	               (also ahead), stmtcache, ahead, fetch, unscanned, scan, claim
+//	               (also ahead), stmtcache, pooled, ahead, fetch, unscanned, scan, claim
 //	a database     filter, watch (also rest), database, sightings, swapped; shut: the gate of
 //	               all its connections; descriptors
 //	the registry   registry, names (also rest): which database has which path; rest (also

@@ -52,10 +52,21 @@ func (r *rows) fetchNext(dest []driver.Value) error {
 			return nil
 		}
 	}
-	if f.err != nil {
-		return f.err
+	if err := r.stepError(); err != nil {
+		return err
 	}
 	return io.EOF
+}
+
+// stepError is the error that ended the steps, which the reset that this makes returns
+// again. It comes after the rows before it were read: until then inner is asked for the
+// types of the columns.
+func (r *rows) stepError() error {
+	f := &r.fetcher
+	if f.err == nil && f.cursor.Failed() {
+		f.err = r.inner.Close()
+	}
+	return f.err
 }
 
 // take is the next row of those that were fetched.
@@ -99,14 +110,12 @@ func (r *rows) fetch() error {
 	} else {
 		f.cursor.Fetch(0)
 	}
-	if f.cursor.Failed() {
-		f.err = r.inner.Close() // it resets the statement, which returns the step's error again
-	}
 	if err := f.ctx.Err(); err != nil {
+		r.stepError()
 		return err
 	}
 	if f.cursor.Interrupted() {
-		return f.err
+		return r.stepError()
 	}
 	return nil
 }
@@ -114,6 +123,9 @@ func (r *rows) fetch() error {
 // endFetch comes before the statement is reset.
 func (r *rows) endFetch() {
 	f := &r.fetcher
+	if f.begun {
+		r.stepError() // its reader did not get so far, and is not to get it from Close
+	}
 	if r.stmt != nil && f.begun && f.cursor.Read() >= manyRows {
 		r.stmt.study.many = true
 	}

@@ -224,6 +224,45 @@ func TestRowsAreReadAtAnyPace(t *testing.T) {
 			}
 			rows.Close()
 		}
+		for range 4 { // the second RawBytes of each row, and the first of all, are empty
+			for _, text := range []string{"SELECT '', '', id FROM t", "SELECT id, '', '' FROM t", "SELECT name, '', id FROM t", "SELECT x'01', '', id FROM t"} {
+				rows := query(t, db, text)
+				for n := 0; rows.Next() && n < 40; n++ {
+					var raw [3]sql.RawBytes
+					if err := rows.Scan(&raw[0], &raw[1], &raw[2]); err != nil {
+						t.Fatal(err)
+					}
+					fmt.Fprintf(&seen, "%#v ", raw)
+				}
+				rows.Close()
+			}
+		}
 		return seen.String()
+	})
+}
+
+// TestAnErrorComesAfterTheRowsBeforeIt: until then Rows are as they were, and who closes
+// them has not met it.
+func TestAnErrorComesAfterTheRowsBeforeIt(t *testing.T) {
+	onBoth(t, "_journal=WAL", func(t *testing.T, db *sql.DB, _ func() *sql.DB) (seen string) {
+		mustExec(t, db, "UPDATE t SET n = -9223372036854775808 WHERE id = 300")
+		for i := range 4 {
+			rows := query(t, db, "SELECT n, abs(n) FROM t")
+			for n := 0; n < 100*i+50 && rows.Next(); n++ {
+				types, err := rows.ColumnTypes()
+				if err != nil {
+					t.Fatal(err)
+				}
+				seen += types[0].DatabaseTypeName() + types[1].DatabaseTypeName()
+			}
+			seen += fmt.Sprint(rows.Close(), rows.Err())
+		}
+		for n := 260; n < 305; n++ {
+			rows := query(t, db, "SELECT n, abs(n) FROM t")
+			for i := 0; i < n && rows.Next(); i++ {
+			}
+			seen += fmt.Sprint(n, rows.Close(), rows.Err(), " ")
+		}
+		return seen
 	})
 }

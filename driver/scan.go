@@ -12,8 +12,8 @@ var _ driver.RowsColumnScanner = (*scanner)(nil)
 // scanner is Rows of which database/sql has each column put where the program wants it,
 // rather than ask for all values. It holds a lock of its own on the connection meanwhile,
 // also while a program's sql.Scanner runs, which could for ever wait for that lock if it
-// used the same transaction. So these are only Rows that have their connection to
-// themselves.
+// used the same transaction, or the same sql.Conn. So these are only Rows that have their
+// connection to themselves.
 type scanner struct {
 	*rows
 	first []driver.Value // of the first row, if go-sqlite3 has read it
@@ -22,7 +22,7 @@ type scanner struct {
 // forReader returns what database/sql gets of r. The caller owns the connection, in the
 // call that opened r.
 func (r *rows) forReader() driver.Rows {
-	if !r.fetches() || !r.conn.onlyQuery() {
+	if !r.fetches() || !r.ahead && !r.conn.onlyQuery() {
 		return r
 	}
 	r.scanner = scanner{rows: r}

@@ -67,12 +67,13 @@ type Cursor struct {
 	row     unsafe.Pointer // the current one, in buffer; nil for none
 	left    int            // rows in the buffer after it
 	digits  []byte         // of the current row's integers, where RawBytes are wanted
+	raw     bool           // RawBytes were made of something other than bytes
 }
 
 // Begin places the cursor on the statement's first row, which somebody else has read, or
 // Reread reads.
 func (c *Cursor) Begin(s Statement, columns int) {
-	c.stmt, c.columns, c.read, c.row, c.left = s, columns, 1, nil, 0
+	c.stmt, c.columns, c.read, c.row, c.left, c.raw = s, columns, 1, nil, 0, false
 	size := max(room, int(unsafe.Sizeof(C.struct_hotswap_fetched{}))+8+columns*int(unsafe.Sizeof(C.struct_hotswap_cell{}))) / 8
 	if len(c.buffer) < size {
 		c.buffer = make([]int64, size)

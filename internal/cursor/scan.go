@@ -47,11 +47,17 @@ func (c *Cursor) Scan(i int, declared string, loc *time.Location, dest any) bool
 			from := len(c.digits)
 			c.digits = strconv.AppendInt(c.digits, *(*int64)(unsafe.Pointer(&cell.v)), 10)
 			*d = c.digits[from:len(c.digits):len(c.digits)]
+			c.raw = true
+			break
+		}
+		if d != nil && cell.n == 0 && cell._type == text && !special && c.raw {
+			*d = sql.RawBytes{} // from database/sql nil, like NULL, until it has a buffer for RawBytes
 			break
 		}
 		if d == nil || cell.n == 0 || cell._type != blob && (cell._type != text || special) {
 			return false
 		}
+		c.raw = c.raw || cell._type == text
 		if c.Direct() { // SQLite may free it while the program has it
 			*d = []byte(c.view(cell))
 			break
