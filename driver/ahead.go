@@ -37,10 +37,15 @@ const keeperQuery = "SELECT 1 FROM main.sqlite_schema"
 // manyRows is how many rows a statement has had before it is studied.
 const manyRows = 16
 
+// largeValue is how many bytes a value has of which no copy more should be made than is
+// needed.
+const largeValue = 4 << 10
+
 // study is what is known of a statement.
 type study struct {
 	sought   bool // its handle
 	many     bool // it has had many rows
+	large    bool // it has had a large value in its first row
 	done     bool
 	mayRun   bool // ahead
 	compiled int  // how often SQLite had compiled it anew

@@ -19,10 +19,11 @@ type scanner struct {
 	first []driver.Value // of the first row, if go-sqlite3 has read it
 }
 
-// forReader returns what database/sql gets of r. The caller owns the connection, in the
-// call that opened r.
+// forReader returns what database/sql gets of r: for a row of small values it is quicker to
+// have those than to find out whether anybody else can use the connection. The caller owns
+// that, in the call that opened r.
 func (r *rows) forReader() driver.Rows {
-	if !r.fetches() || !r.ahead && !r.conn.onlyQuery() {
+	if !r.fetches() || !r.stmt.study.many && !r.stmt.study.large || !r.ahead && !r.conn.onlyQuery() {
 		return r
 	}
 	r.scanner = scanner{rows: r}

@@ -37,10 +37,19 @@ func (r *rows) advance(dest []driver.Value) error {
 	for err != nil && err != io.EOF && !r.begun && !r.killed.Load() && r.conn.awaitRetry(context.Background(), r.query, err, r) {
 		err = r.step(dest)
 	}
-	if err == nil {
+	if err == nil && !r.begun {
 		r.begun = true
+		r.noteLarge(dest)
 	}
 	return err
+}
+
+func (r *rows) noteLarge(row []driver.Value) {
+	for _, v := range row {
+		if b, ok := v.([]byte); ok && len(b) >= largeValue && r.stmt != nil {
+			r.stmt.study.large = true
+		}
+	}
 }
 
 func (r *rows) step(dest []driver.Value) (err error) {

@@ -64,7 +64,7 @@ func (s *stmt) Close() error {
 
 func (s *stmt) setInner(inner driver.Stmt) {
 	s.inner = inner.(*sqlite3.SQLiteStmt)
-	s.study = study{many: s.study.many}
+	s.study = study{many: s.study.many, large: s.study.large}
 }
 
 func (s *stmt) closeInner() error {
