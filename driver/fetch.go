@@ -37,8 +37,8 @@ func (r *rows) fetchNext(dest []driver.Value) error {
 	}
 	s.mu.Lock() // also while values are taken, which may still be SQLite's own
 	defer s.mu.Unlock()
-	if s.inner == nil {
-		return io.EOF // killed
+	if s.inner == nil || r.killed.Load() { // it may have been prepared again
+		return io.EOF
 	}
 	if !f.begun {
 		r.beginFetch()

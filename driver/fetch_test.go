@@ -1,6 +1,7 @@
 package driver_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"database/sql"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"hotswap/internal/testenv"
+
+	"hotswap/driver"
 )
 
 // TestRowsHaveTheValuesOfRaw reads the same random rows on go-sqlite3 and on this driver:
@@ -265,4 +268,29 @@ func TestAnErrorComesAfterTheRowsBeforeIt(t *testing.T) {
 		}
 		return seen
 	})
+}
+
+// TestRowsAreTakenWhileTheyAreRead: for the race detector.
+func TestRowsAreTakenWhileTheyAreRead(t *testing.T) {
+	t.Parallel()
+	db, d := open(t, "", 1000)
+	ended := make(chan struct{})
+	defer func() { <-ended }()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			if rows, err := db.Query("SELECT id FROM t"); err == nil {
+				for rows.Next() {
+				}
+				rows.Close()
+			}
+		}
+	}()
+	for range 100 {
+		if frozen, err := d.Freeze(ctx, driver.FreezeOptions{Timeout: time.Microsecond, Force: true}); err == nil {
+			frozen.Thaw()
+		}
+	}
 }

@@ -34,6 +34,7 @@ type rows struct {
 
 	attaches bool    // a step may open a file
 	place    bool    // its connection has its place in the writers' queue until Close
+	handled  bool    // stmt had a handle when it was run
 	begun    bool    // Next has returned a row
 	fetcher  fetcher // after that
 	ahead    bool    // of its reader; see ahead
@@ -62,6 +63,7 @@ func (c *conn) openRows(ctx context.Context, inner driver.Rows, s *stmt, query s
 	c.rows = r
 	c.holds++
 	r.fetcher.ctx = ctx
+	r.handled = s != nil && s.handle != 0
 	if s != nil {
 		c.runAhead(r)
 	}

@@ -56,8 +56,8 @@ func (s *scanner) nextRow() error {
 func (r *rows) reread() bool {
 	r.stmt.mu.Lock()
 	defer r.stmt.mu.Unlock()
-	if r.stmt.inner == nil {
-		return false // killed
+	if r.stmt.inner == nil || r.killed.Load() {
+		return false
 	}
 	r.beginFetch()
 	r.begun = r.fetcher.cursor.Reread()
@@ -85,7 +85,7 @@ func (s *scanner) column(i int, dest any) (value driver.Value, done bool, err er
 		mu := &s.stmt.mu
 		mu.Lock()
 		defer mu.Unlock()
-		if s.stmt.inner == nil {
+		if s.stmt.inner == nil || s.killed.Load() {
 			return nil, false, ErrForced
 		}
 	}

@@ -68,7 +68,7 @@ func (r *rows) step(dest []driver.Value) (err error) {
 }
 
 // fetches reports whether the steps after the first are the fetcher's.
-func (r *rows) fetches() bool { return !r.attaches && r.stmt != nil && r.stmt.handle != 0 }
+func (r *rows) fetches() bool { return !r.attaches && r.stmt != nil && r.handled }
 
 // Close never waits at the gate.
 func (r *rows) Close() error {
