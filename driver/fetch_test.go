@@ -11,9 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"hotswap/internal/testenv"
-
 	"hotswap/driver"
+	"hotswap/internal/testenv"
 )
 
 // TestRowsHaveTheValuesOfRaw reads the same random rows on go-sqlite3 and on this driver:
