@@ -218,13 +218,14 @@ func (p *program) content() string {
 
 func (p *program) status() DatabaseStatus { return p.node.Status().Databases["catalog"] }
 
-// eventually waits until something is so.
+// eventually waits until something is so. What a node has missed it is told when its watches
+// begin anew, and that is waited for, too.
 func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(2 * resync)
 	for !so() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within a minute: %s", what)
+			t.Fatalf("not within %v: %s", 2*resync, what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
