@@ -70,8 +70,8 @@
 // so SQLITE_BUSY comes that much later.
 //
 // With cache=shared a kept statement may run while another connection changes the schema,
-// which keeps others from being compiled. An Exec whose context has
-// already ended does not run; in go-sqlite3 it may or may not.
+// which keeps others from being compiled. An Exec whose context has already ended does not
+// run; in go-sqlite3 it may or may not.
 //
 // A scan is stepped some rows ahead of its reader, where nobody can tell: it reads the main
 // database's tables, finds each row without a search, calls nothing but some of SQLite's
