@@ -30,9 +30,13 @@ var idleDatabases = flag.Int("idle", 1000, "of `databases` that BenchmarkIdle op
 // nothing with them, and says how.
 const idleEnv = "HOTSWAP_BENCH_IDLE"
 
-// idleProgram is one with a pool of one connection for each database.
+// idleProgram is one with a pool of one connection for each database, or of some on which
+// it has run texts.
 type idleProgram struct {
+	Texts, Bytes, Connections int
+
 	Driver string
+	Params string
 	Dir    string
 	Own    bool // a directory for each database
 	N      int
@@ -79,6 +83,15 @@ func beIdle(text string) error {
 		}
 		defer server.Close()
 	}
+	if p.Connections > 0 {
+		db, err := sql.Open(p.Driver, "file:"+p.path(0)+p.Params)
+		if err != nil {
+			return err
+		}
+		if err := p.runTexts(db); err != nil {
+			return err
+		}
+	}
 	fmt.Println("ready")
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
@@ -90,7 +103,7 @@ func beIdle(text string) error {
 			if err != nil {
 				return err
 			}
-			says = float64(after-before) / float64(p.N)
+			says = float64(after-before) / float64(max(p.N, p.Connections))
 		case "time":
 			says = processorTime().Seconds()
 		case "swapped":
@@ -189,7 +202,8 @@ const (
 	idleFor     = 5 * time.Second
 )
 
-func (w *idleWay) round(b *testing.B) {
+// start starts the program, and returns how it is asked.
+func (w *idleWay) start(b *testing.B) (child *testenv.Child, ask func(what string) float64) {
 	b.Helper()
 	text, err := json.Marshal(w.program)
 	if err != nil {
@@ -199,8 +213,8 @@ func (w *idleWay) round(b *testing.B) {
 	// Each question of another process for a file, whether this one has it open, too, takes time.
 	cmd.Env = append(os.Environ(), idleEnv+"="+string(text), "HOTSWAP_PEERS=off")
 	cmd.Stderr = os.Stderr
-	child := testenv.Start(b, cmd)
-	ask := func(what string) (says float64) {
+	child = testenv.Start(b, cmd)
+	ask = func(what string) (says float64) {
 		fmt.Fprintln(child.In, what)
 		if _, err := fmt.Sscan(child.Line(), &says); err != nil {
 			b.Fatal(err)
@@ -208,6 +222,12 @@ func (w *idleWay) round(b *testing.B) {
 		return says
 	}
 	child.Line() // ready
+	return child, ask
+}
+
+func (w *idleWay) round(b *testing.B) {
+	b.Helper()
+	child, ask := w.start(b)
 	w.memory = append(w.memory, ask("memory"))
 	time.Sleep(idleSettles)
 	used, began := ask("time"), time.Now()

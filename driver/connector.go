@@ -127,6 +127,11 @@ func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	dsn, db, gone := b.database()
 	c := &conn{drv: b.drv, dsn: dsn, db: db, gone: gone}
 	c.cache.size = dsn.CacheSize
+	if db != nil {
+		c.cache.seen = &db.recent
+	} else {
+		c.cache.seen = &recentTexts{}
+	}
 	c.control = newControl(dsn.Begin)
 	c.noteQuery(0, "connect")
 	c.state.store(firstWord)

@@ -36,6 +36,7 @@ type Database struct {
 	alone atomic.Bool
 
 	writers writerQueue
+	recent  recentTexts
 	several atomic.Bool // there was more than one connection: a writer may meet another
 	damages damages     // that calls have met
 

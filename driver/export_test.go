@@ -115,6 +115,16 @@ func KeptStatements(d *Database) (texts []string) {
 	return texts
 }
 
+// KeptBytes is how much memory those statements take.
+func KeptBytes(d *Database) (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for c := range d.conns {
+		n += c.cache.bytes
+	}
+	return n
+}
+
 // InterruptByForce interrupts what runs on the database's connections, as a forced
 // freeze does.
 func InterruptByForce(d *Database) {

@@ -3,6 +3,7 @@ package driver
 import (
 	"database/sql/driver"
 	"sync"
+	"unique"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
@@ -27,9 +28,11 @@ type stmt struct {
 	mu       sync.Mutex          // held by steps of our own, and to finalize inner
 	numInput int
 
-	session bool          // the text may change what is replayed on a reopened connection
-	class   sqltext.Class // of conn.cache
-	out     bool          // handed out by Prepare, and not closed yet
+	session bool                  // the text may change what is replayed on a reopened connection
+	class   sqltext.Class         // of conn.cache
+	bytes   int                   // of SQLite's memory for it; of conn.cache, once it was there
+	shared  unique.Handle[string] // keeps query shared; of conn.cache
+	out     bool                  // handed out by Prepare, and not closed yet
 
 	prev, next *stmt // in conn.stmts, while out; next alone in conn.freeStmts
 }
@@ -76,6 +79,14 @@ func (s *stmt) closeInner() error {
 	inner := s.inner
 	s.inner, s.handle = nil, 0
 	return inner.Close()
+}
+
+// memory is about how many bytes the statement takes. The caller owns its connection.
+func (s *stmt) memory() int {
+	if s.handle == 0 {
+		return 8 * len(s.query)
+	}
+	return s.handle.Memory()
 }
 
 func (s *stmt) NumInput() int { return s.numInput }

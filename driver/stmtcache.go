@@ -4,7 +4,10 @@ import (
 	"database/sql/driver"
 	"hash/maphash"
 	"slices"
+	"sync"
+	"unique"
 
+	"hotswap/internal/dsn"
 	"hotswap/internal/sqltext"
 )
 
@@ -12,15 +15,32 @@ import (
 // go-sqlite3's own cache, which hides its statements: we must be able to finalize those
 // that are open.
 //
-// A text is kept from its second use on: otherwise a program that puts its values into
-// the text would pay for statements that never recur.
+// A text is kept from its second use on, on whichever connection of the database the first
+// was: otherwise a program that puts its values into the text would pay for statements that
+// never recur. What SQLite compiles belongs to one connection; the texts are shared by all.
 type stmtCache struct {
 	stmts []*stmt
 	size  int
-	taken *stmt       // the latest that was taken out, whether or not it is back
-	seen  [128]uint64 // hashes of the latest texts that were seen once or more
-	next  int         // the place in seen of the next
+	bytes int          // of SQLite's memory for stmts
+	taken *stmt        // the latest that was taken out, whether or not it is back
+	seen  *recentTexts // of the database
 }
+
+// maxKept bounds the memory of the statements that a connection keeps: for so many bytes
+// each, on average, if their number is the default or more.
+const maxKept = 16 << 10
+
+func (sc *stmtCache) room() int { return max(sc.size, dsn.DefaultCacheSize) * maxKept }
+
+// recentTexts remembers hashes of the latest texts that were not found in the cache of the
+// connection that they were for.
+type recentTexts struct {
+	mu     sync.Mutex // guards what follows; a leaf
+	hashes []uint64
+	next   int // the place in hashes of the next, once there are mostHashes
+}
+
+const mostHashes = 128
 
 // maxBound bounds the bytes of the arguments that a kept statement is run with, since
 // SQLite keeps its copies of them for as long: next to 64 KiB of those, compiling is
@@ -45,16 +65,22 @@ const maxCachedText = 16 << 10
 
 var hashSeed = maphash.MakeSeed()
 
-// seenBefore reports whether the text was seen before, as far as the cache remembers: a
-// ring, since in a hash table two texts of one place that are run in turn would forget
-// each other for ever.
-func (sc *stmtCache) seenBefore(query string) bool {
+// seenBefore reports whether the text was seen before, as far as is remembered: a ring,
+// since in a hash table two texts of one place that are run in turn would forget each
+// other for ever.
+func (r *recentTexts) seenBefore(query string) bool {
 	h := maphash.String(hashSeed, query)
-	if slices.Contains(sc.seen[:], h) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case slices.Contains(r.hashes, h):
 		return true
+	case len(r.hashes) < mostHashes:
+		r.hashes = append(r.hashes, h)
+	default:
+		r.hashes[r.next] = h
+		r.next = (r.next + 1) % mostHashes
 	}
-	sc.seen[sc.next] = h
-	sc.next = (sc.next + 1) % len(sc.seen)
 	return false
 }
 
@@ -74,7 +100,7 @@ func (c *conn) cachedStmt(query string, args []driver.NamedValue, exec bool) *st
 	}
 	s := c.cache.take(query)
 	if s == nil {
-		if len(query) > maxCachedText || !c.cache.seenBefore(query) {
+		if len(query) > maxCachedText || !c.cache.seen.seenBefore(query) {
 			return nil
 		}
 		class := sqltext.Classify(query)
@@ -85,7 +111,8 @@ func (c *conn) cachedStmt(query string, args []driver.NamedValue, exec bool) *st
 		if err != nil {
 			return nil // go-sqlite3 says why
 		}
-		s = &stmt{conn: c, query: query, class: class}
+		shared := unique.Make(query)
+		s = &stmt{conn: c, query: shared.Value(), shared: shared, class: class}
 		s.setInner(inner)
 		s.numInput = s.inner.NumInput()
 	}
@@ -107,6 +134,7 @@ func (sc *stmtCache) take(query string) *stmt {
 		if s := sc.stmts[i]; s.query == query {
 			copy(sc.stmts[i:], sc.stmts[i+1:])
 			sc.stmts = sc.stmts[:len(sc.stmts)-1]
+			sc.bytes -= s.bytes
 			return s
 		}
 	}
@@ -119,10 +147,16 @@ func (sc *stmtCache) put(s *stmt, keep bool) {
 		s.closeInner()
 		return
 	}
-	if len(sc.stmts) == sc.size {
-		sc.stmts[0].closeInner()
+	if s.bytes == 0 {
+		s.bytes = s.memory()
+	}
+	sc.bytes += s.bytes
+	for n := len(sc.stmts); n > 0 && (n == sc.size || sc.bytes > sc.room()); n = len(sc.stmts) {
+		oldest := sc.stmts[0]
+		oldest.closeInner()
+		sc.bytes -= oldest.bytes
 		copy(sc.stmts, sc.stmts[1:])
-		sc.stmts = sc.stmts[:len(sc.stmts)-1]
+		sc.stmts = sc.stmts[:n-1]
 	}
 	sc.stmts = append(sc.stmts, s)
 }
@@ -132,5 +166,5 @@ func (sc *stmtCache) close() {
 		s.closeInner()
 	}
 	clear(sc.stmts)
-	sc.stmts = sc.stmts[:0]
+	sc.stmts, sc.bytes = sc.stmts[:0], 0
 }

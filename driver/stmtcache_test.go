@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"hotswap/driver"
 )
@@ -77,5 +78,52 @@ func TestStatementsThatAreRunInTurnAreAllKept(t *testing.T) {
 		if !slices.Contains(kept, text) {
 			t.Errorf("%s is not kept, of %d that were run in turn", text, len(texts))
 		}
+	}
+}
+
+// TestTheMemoryOfKeptStatementsIsBounded: of large ones fewer are kept, the latest.
+func TestTheMemoryOfKeptStatementsIsBounded(t *testing.T) {
+	db, d := open(t, "", 1)
+	db.SetMaxOpenConns(1)
+	text := func(i int) string {
+		return fmt.Sprintf("SELECT count(*) FROM t WHERE id = %d", i) + strings.Repeat(" OR id + 1 > id * 2 AND v > 'x'", 500)
+	}
+	const run = 40
+	for i := range run {
+		for range 2 {
+			var n int
+			if err := db.QueryRow(text(i)).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	kept := driver.KeptStatements(d)
+	if len(kept) == 0 || len(kept) == run || kept[len(kept)-1] != text(run-1) {
+		t.Errorf("%d are kept", len(kept))
+	}
+	const most = 1 << 20
+	if bytes := driver.KeptBytes(d); bytes > most || bytes < most/2 {
+		t.Errorf("they take %d bytes", bytes)
+	}
+}
+
+// TestATextIsKnownToAllConnections: one that was run on another is kept from its first use,
+// and is the same string in memory.
+func TestATextIsKnownToAllConnections(t *testing.T) {
+	db, d := open(t, "", 1)
+	for _, times := range []int{2, 1} {
+		conn := connect(t, db)
+		for range times {
+			if _, err := conn.ExecContext(t.Context(), strings.Clone("DELETE FROM t WHERE id = 1")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	kept := driver.KeptStatements(d)
+	if len(kept) != 2 {
+		t.Fatalf("kept: %q", kept)
+	}
+	if unsafe.StringData(kept[0]) != unsafe.StringData(kept[1]) {
+		t.Error("each connection has its own copy")
 	}
 }

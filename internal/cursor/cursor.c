@@ -30,7 +30,7 @@ extern const void *sqlite3_value_blob(sqlite3_value *) WEAK;
 extern const unsigned char *sqlite3_value_text(sqlite3_value *) WEAK;
 extern int sqlite3_value_bytes(sqlite3_value *) WEAK;
 
-enum { OK = 0, ROW = 100, INTEGER = 1, FLOAT = 2, TEXT = 3, BLOB = 4, STATUS_REPREPARE = 5 };
+enum { OK = 0, ROW = 100, INTEGER = 1, FLOAT = 2, TEXT = 3, BLOB = 4, STATUS_REPREPARE = 5, STATUS_MEMUSED = 99 };
 
 // SQLite keeps of a text what it has compiled: not what is blank after a semicolon.
 static int same(const char *sql, const char *text, size_t n) {
@@ -159,6 +159,10 @@ int hotswap_cursor_reset(uintptr_t stmt) { return sqlite3_reset((sqlite3_stmt *)
 
 int hotswap_cursor_compiled(uintptr_t stmt) {
 	return sqlite3_stmt_status((sqlite3_stmt *)stmt, STATUS_REPREPARE, 0);
+}
+
+int hotswap_cursor_memory(uintptr_t stmt) {
+	return sqlite3_stmt_status((sqlite3_stmt *)stmt, STATUS_MEMUSED, 0);
 }
 
 // Whether sqlite3_step would have to be followed by sqlite3_unlock_notify, as go-sqlite3

@@ -44,6 +44,9 @@ func Of(h interrupt.Handle, text string) Statement {
 // schema has changed, or what was bound to a parameter.
 func (s Statement) Compiled() int { return int(C.hotswap_cursor_compiled(C.uintptr_t(s))) }
 
+// Memory is how many bytes SQLite has allocated for the statement.
+func (s Statement) Memory() int { return int(C.hotswap_cursor_memory(C.uintptr_t(s))) }
+
 // Reset ends what the statement has begun.
 func (s Statement) Reset() { C.hotswap_cursor_reset(C.uintptr_t(s)) }
 

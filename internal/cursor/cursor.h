@@ -25,4 +25,5 @@ void hotswap_cursor_fetch(uintptr_t stmt, uintptr_t keeper, int max, int columns
 void hotswap_cursor_reread(uintptr_t stmt, int columns, void *buffer);
 int hotswap_cursor_reset(uintptr_t stmt);
 int hotswap_cursor_compiled(uintptr_t stmt);
+int hotswap_cursor_memory(uintptr_t stmt);
 int hotswap_cursor_blocking(void);
