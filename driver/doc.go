@@ -63,12 +63,11 @@
 // lock, whose waiters sleep up to 100 ms at a time. In the queue are transactions that
 // begin with the write lock (_txlock=immediate); those that don't, from a first statement
 // that writes; and INSERT, REPLACE, UPDATE and DELETE outside of one. Whoever comes while
-// nobody writes goes first; but each that waits has its turn, after 5 ms or, of many,
-// sooner, so that all have had theirs in 12 ms or as long as one write of each takes. Who
-// has read in its transaction, or does not wait for locks (_busy_timeout=0), does not
-// queue, nor a connection with temporary tables or attached files, unless it begins with
-// the lock. After 100 ms, or the busy timeout if that is less, SQLite's own wait begins:
-// so SQLITE_BUSY comes that much later.
+// nobody writes goes first; but whoever has waited for 10 ms is next, after those that have
+// waited for longer. Who has read in its transaction, or does not wait for locks
+// (_busy_timeout=0), does not queue, nor a connection with temporary tables or attached
+// files, unless it begins with the lock. After 100 ms, or the busy timeout if that is less,
+// SQLite's own wait begins: so SQLITE_BUSY comes that much later.
 //
 // With cache=shared a kept statement may run while another connection changes the schema,
 // which keeps others from being compiled. An Exec whose context has already ended does not

@@ -78,52 +78,41 @@ func TestAFreePlaceIsForWhoeverComesFirst(t *testing.T) {
 	}
 }
 
-func TestAPlaceIsHandedOverToOneWhoseTurnItIs(t *testing.T) {
+func TestAPlaceIsHandedOverToWhoeverHasWaited(t *testing.T) {
 	var q writerQueue
 	q.try()
-	first, second := newQueued(), newQueued()
-	first.since = first.since.Add(-queueTurn)
+	first, second, third := newQueued(), newQueued(), newQueued()
+	first.since = first.since.Add(-queueWait)
 	second.since = first.since
-	line(t, &q, first)
-	line(t, &q, second)
-	q.leave()
-	if told, has := told(first); !told || !has {
-		t.Errorf("the first was told %t, and has the place: %t", told, has)
+	for _, w := range []*queued{first, second, third} {
+		line(t, &q, w)
 	}
-	if q.try() {
-		t.Fatal("a place that was handed over was free")
+	for _, w := range []*queued{first, second} {
+		q.leave()
+		if told, has := told(w); !told || !has {
+			t.Errorf("was told %t, and has the place: %t", told, has)
+		}
+		if q.try() {
+			t.Fatal("a place that was handed over was free")
+		}
 	}
 	q.leave()
-	if told, has := told(second); !told || has {
-		t.Errorf("straight after it the second was told %t, and has the place: %t", told, has)
+	if told, has := told(third); !told || has {
+		t.Errorf("one that has just come was told %t, and has the place: %t", told, has)
 	}
 	if !q.try() {
-		t.Fatal("the first does not come first")
+		t.Fatal("it does not go to whoever asks first")
 	}
-	second.late++
-	line(t, &q, second)
-	q.turn = q.turn.Add(-queueTurn)
+	third.late++
+	line(t, &q, third)
+	third.since = third.since.Add(-queueWait)
 	q.leave()
-	if told, has := told(second); !told || !has {
-		t.Errorf("later the second was told %t, and has the place: %t", told, has)
+	if told, has := told(third); !told || !has {
+		t.Errorf("later it was told %t, and has the place: %t", told, has)
 	}
 	q.leave()
-	if q.taken() || q.count != 0 {
-		t.Errorf("the place is taken: %t, and %d wait", q.taken(), q.count)
-	}
-}
-
-func TestManyThatWaitHaveShorterTurns(t *testing.T) {
-	for count, want := range map[int]time.Duration{1: queueTurn, 8: 1500 * time.Microsecond, 100: 120 * time.Microsecond} {
-		w := newQueued()
-		q := writerQueue{count: count}
-		if in := q.turnIn(w, w.since); in != want {
-			t.Errorf("of %d the first waits %v", count, in)
-		}
-		q.turn = w.since.Add(time.Second)
-		if in := q.turnIn(w, q.turn); in != want {
-			t.Errorf("of %d each waits %v", count, in)
-		}
+	if q.taken() || q.first != nil {
+		t.Errorf("the place is taken: %t, or somebody waits", q.taken())
 	}
 }
 
@@ -135,7 +124,7 @@ func TestOneThatIsToldAsItLooks(t *testing.T) {
 		q.try()
 		line(t, &q, w)
 		if due {
-			w.since = w.since.Add(-queueTurn)
+			w.since = w.since.Add(-queueWait)
 		}
 		q.leave()
 		if took, _ := q.takeOrWait(w); !took || w.waits {
@@ -155,7 +144,7 @@ func TestOneThatGivesUpSeesToTheOthers(t *testing.T) {
 		"told":             func(q *writerQueue, w *queued) { q.leave() },
 		"told, and late":   func(q *writerQueue, w *queued) { q.leave(); q.try() },
 		"told, and behind": func(q *writerQueue, w *queued) { q.leave(); q.try(); line(t, q, newQueued()) },
-		"handed over":      func(q *writerQueue, w *queued) { w.since = w.since.Add(-queueTurn); q.leave() },
+		"handed over":      func(q *writerQueue, w *queued) { w.since = w.since.Add(-queueWait); q.leave() },
 		"looks": func(q *writerQueue, w *queued) {
 			q.leave()
 			q.try()
@@ -249,7 +238,7 @@ func TestThePlaceIsOneOnes(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if q.taken() || q.first != nil || q.last != nil || q.count != 0 {
+	if q.taken() || q.first != nil || q.last != nil {
 		t.Errorf("at the end the state is %d, the list %v to %v", q.state.Load(), q.first, q.last)
 	}
 	if got.Load() == 0 || gaveUp.Load() == 0 || ended.Load() == 0 {

@@ -13,7 +13,7 @@ import (
 //
 // A free place goes to whoever asks for it first. That mostly is the one that has just
 // left it, and best so: its goroutine runs, and its connection has the pages in its cache.
-// But in turn each one that waits gets it handed over, and comes first for a while.
+// But whoever has waited for queueWait gets it handed over.
 //
 // It is an aid, not a lock: transactions that are begun by SQL text and other processes are
 // not in it, and one that has waited for queuePatience goes on to wait for SQLite's lock
@@ -25,8 +25,6 @@ type writerQueue struct {
 	mu    sync.Mutex    // guards what follows, and the setting of placeWanted; a leaf
 	first *queued
 	last  *queued
-	count int       // of those that wait
-	turn  time.Time // when the place was handed over last
 }
 
 const (
@@ -37,11 +35,10 @@ const (
 
 const (
 	queuePatience = 100 * time.Millisecond
-	// queueTurn is after how long the place is handed over, or queueRound for all that
-	// wait. It is longer than it takes to write to a disk a few times: if each write were
-	// followed by a turn, each would wait for all others.
-	queueTurn  = 5 * time.Millisecond
-	queueRound = 12 * time.Millisecond
+	// queueWait is after how long the place is handed over to one that waits. It is longer
+	// than it takes to write to a quick disk many times: if each write were followed by a
+	// turn, each would wait for all others.
+	queueWait = 10 * time.Millisecond
 	// queueLate is how often one is told in vain that the place may be free: whoever has
 	// it then comes back at once. After that it looks for itself, at intervals that
 	// double. Telling it costs more than what the other one writes, and on a disk the
@@ -83,8 +80,7 @@ func (q *writerQueue) tell() {
 		q.state.Store(placeFree)
 		return
 	}
-	now := time.Now()
-	w.has = q.turnIn(w, now) <= 0
+	w.has = w.turnIn(time.Now()) <= 0
 	q.remove(w)
 	switch {
 	case !w.has:
@@ -92,21 +88,11 @@ func (q *writerQueue) tell() {
 	case q.first == nil:
 		q.state.Store(placeTaken)
 	}
-	if w.has {
-		q.turn = now
-	}
 	w.told <- struct{}{}
 }
 
-// turnIn returns after how long it is the turn of w, the first that waits. The caller holds
-// mu.
-func (q *writerQueue) turnIn(w *queued, now time.Time) time.Duration {
-	since := w.since
-	if q.turn.After(since) {
-		since = q.turn
-	}
-	return min(queueTurn, queueRound/time.Duration(max(q.count, 1))) - now.Sub(since)
-}
+// turnIn returns after how long the place is handed over to w.
+func (w *queued) turnIn(now time.Time) time.Duration { return queueWait - now.Sub(w.since) }
 
 // enter waits for the place for up to patience; false if it did not get it.
 func (q *writerQueue) enter(ctx context.Context, w *queued, patience time.Duration) (bool, error) {
@@ -162,7 +148,7 @@ func (q *writerQueue) takeOrWait(w *queued) (took bool, look time.Duration) {
 	}
 	took = q.try()
 	if !took && w.late >= queueLate {
-		look = max(0, min(firstLook<<min(w.late-queueLate, 8), lastLook, q.turnIn(w, time.Now())))
+		look = max(0, min(firstLook<<min(w.late-queueLate, 8), lastLook, w.turnIn(time.Now())))
 	}
 	if took || look == 0 && q.take() {
 		q.remove(w)
@@ -182,7 +168,6 @@ func (q *writerQueue) add(w *queued) {
 		w.prev, q.last.next, q.last = q.last, w, w
 	}
 	w.waits = true
-	q.count++
 }
 
 // take takes the place, or has whoever has it tell the first that waits. The caller holds
@@ -237,5 +222,4 @@ func (q *writerQueue) remove(w *queued) {
 		q.last = w.prev
 	}
 	w.prev, w.next, w.waits = nil, nil, false
-	q.count--
 }
