@@ -29,8 +29,11 @@ type database struct {
 	// known is set once it was found out what is live, until something else swaps.
 	known    bool
 	swapping bool // by the node itself
-	stuck    task // the one that has failed last
-	beyond   bool // it has failed to follow because it has a newer version
+	// doubted is the tag for which it was looked whether the live version is the one that is
+	// named, and ready that of the version that is prepared.
+	doubted, ready string
+	stuck          task // the one that has failed last
+	beyond         bool // it has failed to follow because it has a newer version
 	// asked is when Health was asked last, failedAt when the latest failure was, and sick
 	// is set if that was one of Health's.
 	asked, failedAt time.Time

@@ -21,7 +21,6 @@ import (
 // signing is a world whose nodes trust one key, on an engine with the users of the guide.
 type signing struct {
 	*world
-	key  ed25519.PrivateKey
 	nats *nats.Conn // of a hostile client, which has the rights of a node
 }
 
@@ -44,21 +43,16 @@ func newSigning(t *testing.T) *signing {
 	if err := os.WriteFile(s.users, []byte(users), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.startEngine()
-	s.open(s.url("admin"))
 	if _, s.key, err = ed25519.GenerateKey(nil); err != nil {
 		t.Fatal(err)
 	}
-	s.recs = s.recs.SignedWith(s.key)
+	s.startEngine()
+	s.open(s.operator())
 	if s.nats, err = nats.Connect(s.url("node")); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.nats.Close)
 	return s
-}
-
-func (s *signing) url(user string) string {
-	return strings.Replace(s.server.ClientURL(), "nats://", "nats://"+user+":pw@", 1)
 }
 
 // trusting has a node trust the key.

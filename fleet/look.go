@@ -18,7 +18,7 @@ import (
 func (d *database) look(ctx context.Context) error {
 	d.phase(records.Looking)
 	d.discard()
-	d.before = nil
+	d.before, d.unsaid = nil, nil
 	held, tag, err := d.snapshot(ctx)
 	if err != nil {
 		return fmt.Errorf("look at the live database: %w", err)
@@ -27,7 +27,7 @@ func (d *database) look(ctx context.Context) error {
 	if held != nil {
 		held.Release()
 	}
-	have, content := uint64(0), ""
+	have, content := records.Having{}, ""
 	switch {
 	case held == nil:
 		content = "there is no database yet"
@@ -43,49 +43,51 @@ func (d *database) look(ctx context.Context) error {
 	d.known = true
 	d.mu.Unlock()
 	d.change(func(s *records.Database) {
-		if s.Have != have {
+		if s.Have != have.Version || s.Tag != have.Tag {
 			s.Healthy = 0
 		}
-		s.Have, s.Content = have, content
+		s.Have, s.Tag, s.Content = have.Version, have.Tag, content
 	})
-	d.log.Info().Uint64("have", have).Str("content", content).Msg("looked at the live database")
+	d.log.Info().Uint64("have", have.Version).Str("content", content).Msg("looked at the live database")
 	return nil
 }
 
 // identify tells which version has a tag, and what is to be said of the content.
-func (d *database) identify(ctx context.Context, tag string) (have uint64, content string, err error) {
+func (d *database) identify(ctx context.Context, tag string) (have records.Having, content string, err error) {
 	plane, store := d.node.planeNow(), d.node.storeNow()
 	last, err := plane.GetHaving(ctx, d.node.cfg.Node, d.channel)
 	if err != nil {
-		return 0, "", err
+		return have, "", err
+	}
+	if last != nil {
+		// The number may be another version's by now, of an engine that counts anew.
+		if p, err := store.Manifest(ctx, d.version(last.Version).internal()); err == nil && p.Tag != last.Tag {
+			last = nil
+		}
 	}
 	if last != nil && last.Tag == tag {
-		// Unless the number is another version's by now, of an engine that counts anew.
-		if p, err := store.Manifest(ctx, d.version(last.Version).internal()); err != nil || p.Tag == tag {
-			return last.Version, "", nil
-		}
-		last = nil
+		return *last, "", nil
 	}
 	all, err := store.Versions(ctx, d.channel)
 	if err != nil && len(all) == 0 {
-		return 0, "", err
+		return have, "", err
 	}
 	d.mu.Lock()
 	order := d.view.order
 	d.mu.Unlock()
 	for _, p := range all { // the older ones first; several may have one content
-		if p.Tag == tag && (have == 0 || order == nil || p.Number <= order.Version) {
-			have = p.Number
+		if p.Tag == tag && (have.Version == 0 || order == nil || p.Number <= order.Version) {
+			have = records.Having{Version: p.Number, Tag: tag}
 		}
 	}
 	switch {
-	case have != 0:
-		d.writeDown(ctx, records.Having{Version: have, Tag: tag})
+	case have.Version != 0:
+		d.writeDown(ctx, have)
 		return have, "", nil
 	case last != nil:
-		return last.Version, d.writtenSince(last.Version), nil
+		return *last, d.writtenSince(last.Version), nil
 	}
-	return 0, "the live database is not a version of " + d.channel, nil
+	return have, "the live database is not a version of " + d.channel, nil
 }
 
 // writtenSince says of the live database that it is not that version any more.

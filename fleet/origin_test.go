@@ -25,7 +25,7 @@ func (w *world) another(from string) {
 	}
 	w.startEngine()
 	w.engine.Close()
-	w.open(w.server.ClientURL())
+	w.open(w.operator())
 }
 
 // live publishes what a program has live.
@@ -102,5 +102,35 @@ func TestAnEngineFromAnOlderCopyIsNotTakenForTheOneBefore(t *testing.T) {
 	w.phase(rollout.Done, 10)
 	if s := a.status(); s.Version != 10 || s.Swaps != 1 || a.content() != "catalog@9" {
 		t.Errorf("%+v", s)
+	}
+}
+
+// What an engine that was emptied has under a number is not what was ordered by it: not by the
+// order that the node keeps because it was signed, and not by its pin.
+func TestAVersionOfAnotherEngineIsNotTheOneThatWasOrdered(t *testing.T) {
+	t.Parallel()
+	s := newSigning(t)
+	one := s.publishSigned("catalog@1")
+	replacing := func(cfg *Config) { s.trusting(cfg); cfg.Diverged = Replace }
+	a, b := s.program("a", one, replacing), s.program("b", one, replacing)
+	s.publishSigned("catalog@2")
+	s.publishSigned("catalog@3")
+	s.rollout(1, rollout.Plan{})
+	s.phase(rollout.Done, 1)
+	s.rollout(3, rollout.Plan{}) // catalog@1 is its base
+	s.phase(rollout.Done, 3)
+	s.pin("b", 2)
+	b.has(2)
+	s.another("")
+	for range 3 {
+		s.publishSigned("another")
+	}
+	for p, serves := range map[*program]string{a: "catalog@3", b: "catalog@2"} {
+		eventually(t, p.cfg.Node+" has tried", func() bool {
+			return p.content() != serves || strings.Contains(p.status().Error, "is not what was ordered")
+		})
+		if got := p.content(); got != serves {
+			t.Errorf("%s serves %s, which nobody has ordered", p.cfg.Node, got)
+		}
 	}
 }

@@ -29,10 +29,10 @@ func (d *database) discard() {
 	d.change(func(s *records.Database) { s.Prepared = 0 })
 }
 
-// prepare fetches and checks a version, so that it can be swapped in. Of one that turns out
-// to be live already, nothing is staged.
-func (d *database) prepare(ctx context.Context, number uint64) (err error) {
-	if d.staged != nil && d.staged.version == number {
+// prepare fetches and checks a version, so that it can be swapped in; tag is what it was named
+// with. Of one that turns out to be live already, nothing is staged.
+func (d *database) prepare(ctx context.Context, number uint64, tag string) (err error) {
+	if s := d.staged; s != nil && s.version == number && (tag == "" || s.tag == tag) {
 		return nil
 	}
 	d.discard()
@@ -47,19 +47,22 @@ func (d *database) prepare(ctx context.Context, number uint64) (err error) {
 	if err != nil {
 		return err
 	}
-	file, tag, err := d.fetch(ctx, published)
+	if tag != "" && tag != published.Tag {
+		return fmt.Errorf("what the engine has under that number %w by it: it was emptied, or is from an older copy; order a version anew", errAnother)
+	}
+	file, live, err := d.fetch(ctx, published)
 	if err != nil || file == nil {
 		return err
 	}
 	defer file.Close()
 	d.phase(records.Checking)
-	opts := d.node.cfg.push(v, published.Size, tag)
+	opts := d.node.cfg.push(v, published.Size, live)
 	ready, report, err := swapper.Stage(ctx, d.db, sourceOf(file, published.Size), opts)
 	if err != nil {
 		return err
 	}
 	d.staged = &staged{number, published.Tag, ready}
-	d.change(func(s *records.Database) { s.Prepared, s.Phase = number, records.Prepared })
+	d.change(func(s *records.Database) { s.Prepared, s.Phase, d.ready = number, records.Prepared, published.Tag })
 	d.log.Info().Stringer("version", v).Int64("bytes", report.Bytes).Msg("prepared")
 	return nil
 }
@@ -138,7 +141,7 @@ func (d *database) compare(ctx context.Context, tag string, empty bool) (string,
 	if err != nil {
 		return "", err
 	}
-	d.change(func(s *records.Database) { s.Have, s.Content = have, content })
+	d.change(func(s *records.Database) { s.Have, s.Tag, s.Content = have.Version, have.Tag, content })
 	if content != "" {
 		return "", fmt.Errorf("%w: %s (push a published version by hand, or let the node join with Diverged: Replace)", errDiverged, content)
 	}

@@ -20,8 +20,8 @@ type before struct {
 	path    string
 }
 
-// bring makes a version live.
-func (d *database) bring(ctx context.Context, number uint64) error {
+// bring makes a version live, which was named with that tag.
+func (d *database) bring(ctx context.Context, number uint64, tag string) error {
 	have := d.current().Have
 	if err := d.keep(); err != nil {
 		return err
@@ -31,7 +31,7 @@ func (d *database) bring(ctx context.Context, number uint64) error {
 			return err
 		}
 	}
-	if err := d.prepare(ctx, number); err != nil {
+	if err := d.prepare(ctx, number, tag); err != nil {
 		return err
 	}
 	ready := d.staged
@@ -130,7 +130,7 @@ func (d *database) live(ctx context.Context, number uint64, tag string, last *be
 	d.asked = time.Time{} // known stays as it is: something may have come since
 	d.mu.Unlock()
 	d.change(func(s *records.Database) {
-		s.Have, s.Content, s.Healthy, s.Prepared = number, "", 0, 0
+		s.Have, s.Tag, s.Content, s.Healthy, s.Prepared = number, tag, "", 0, 0
 		s.Phase = records.Idle // in the same record: who reads that it has it does not read that it is at it
 		s.Fetched, s.Size = 0, 0
 		s.Swapped, s.Pause = time.Now(), report.Pause
@@ -171,14 +171,14 @@ func (d *database) lastBefore(ctx context.Context, live uint64) (*before, error)
 		if err != nil {
 			return nil, err
 		}
-		version, content, err := d.identify(ctx, tag)
+		was, content, err := d.identify(ctx, tag)
 		if err != nil {
 			return nil, err
 		}
 		if content != "" {
-			version = 0
+			was.Version = 0
 		}
-		return &before{version, tag, b.Path}, nil
+		return &before{was.Version, tag, b.Path}, nil
 	}
 	return nil, fmt.Errorf("what was live before %s is not kept", d.version(live))
 }

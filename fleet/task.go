@@ -19,6 +19,7 @@ import (
 type task struct {
 	do      what
 	version uint64
+	tag     string // of the version, "" if whoever wants it does not say
 	order   string
 	attempt int
 }
@@ -49,6 +50,11 @@ func (d *database) next() (t task, in time.Duration) {
 	case !v.caught:
 		return task{}, idle
 	case !d.known:
+		return task{do: look}, idle
+	}
+	named := func(number uint64) string { return rollout.Tag(o, v.pin, number) }
+	if d.another(named(d.state.Have)) {
+		d.known = false
 		return task{do: look}, idle
 	}
 	pinned := uint64(0)
@@ -90,9 +96,9 @@ func (d *database) next() (t task, in time.Duration) {
 	}
 	switch have := d.state.Have; {
 	case want != 0 && want != have && !(ahead != 0 && d.givenUp(t, want)):
-		t.do, t.version = bring, want
-	case ahead != 0 && d.state.Prepared != ahead:
-		t.do, t.version = prepare, ahead
+		t.do, t.version, t.tag = bring, want, named(want)
+	case ahead != 0 && (d.state.Prepared != ahead || named(ahead) != "" && named(ahead) != d.ready):
+		t.do, t.version, t.tag = prepare, ahead, named(ahead)
 	case d.state.Prepared != 0 && (d.state.Prepared == have || o == nil || o.Kind != rollout.Rollout || d.state.Prepared != o.Version):
 		t.do, t.version = drop, d.state.Prepared
 	case have != 0 && d.state.Healthy != have:
@@ -115,11 +121,22 @@ func (d *database) staysBeyond(ordered uint64) string {
 		d.version(d.state.Have), d.node.cfg.Node, d.version(ordered))
 }
 
+// another reports whether what is live was found to be another version of that number than is
+// named now. That is looked at anew, once: the engine may count anew, and the node not have
+// noticed. d.mu is held.
+func (d *database) another(tag string) bool {
+	if tag == "" || d.state.Tag == "" || tag == d.state.Tag || tag == d.doubted {
+		return false
+	}
+	d.doubted = tag
+	return true
+}
+
 // givenUp reports whether a version that the node should have until its wave opens could not be
 // had: that must not keep it from preparing the one that is ordered, or a fleet whose nodes
 // have all lost what they had could never get another.
 func (d *database) givenUp(t task, version uint64) bool {
-	t.do, t.version = bring, version
+	t.do, t.version, t.tag = bring, version, rollout.Tag(d.view.order, d.view.pin, version)
 	return d.stuck == t && version != d.view.order.Version
 }
 
@@ -133,16 +150,16 @@ func (d *database) soaks() bool {
 
 // do does a task.
 func (d *database) do(ctx context.Context, t task) error {
-	if d.unsaid != nil {
+	if d.unsaid != nil && t.do != look {
 		d.writeDown(ctx, *d.unsaid)
 	}
 	switch t.do {
 	case look:
 		return d.look(ctx)
 	case prepare:
-		return d.prepare(ctx, t.version)
+		return d.prepare(ctx, t.version, t.tag)
 	case bring:
-		return d.bring(ctx, t.version)
+		return d.bring(ctx, t.version, t.tag)
 	case drop:
 		d.discard()
 	case ask:
@@ -160,9 +177,12 @@ var refusals = []error{errDiverged, errSick,
 	swapper.ErrBadDatabase, swapper.ErrSchema, swapper.ErrConstraint, swapper.ErrChanged, swapper.ErrNotPermitted, swapper.ErrNoSpace, swapper.ErrTarget,
 	trust.ErrUntrusted, repository.ErrManifest, repository.ErrNotPublished, repository.ErrNoObjects, repository.ErrObjectsForbidden}
 
+// errAnother: the engine has something else under a number than what was ordered by it.
+var errAnother = errors.New("is not what was ordered")
+
 // damages are refusals of one version: whoever is still to have another one may have the one
 // that is ordered.
-var damages = []error{repository.ErrChunk, repository.ErrIndex, repository.ErrPack}
+var damages = []error{errAnother, repository.ErrChunk, repository.ErrIndex, repository.ErrPack}
 
 // refused reports whether a task has failed in such a way that the node can't follow the order.
 func refused(t task, err error, o *rollout.Order) bool {

@@ -1,7 +1,7 @@
 package fleet
 
 import (
-	"context"
+	"crypto/ed25519"
 	"database/sql"
 	"fmt"
 	"os"
@@ -14,7 +14,6 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
-	"hotswap/driver"
 	"hotswap/internal/engine"
 	"hotswap/internal/engine/embedded"
 	"hotswap/internal/records"
@@ -47,6 +46,7 @@ type world struct {
 	repo   *repository.Repository
 	recs   *records.Records
 	orders int
+	key    ed25519.PrivateKey // that signs what is ordered
 }
 
 func init() { zerolog.TimeFieldFormat = "05.000" }
@@ -54,8 +54,21 @@ func init() { zerolog.TimeFieldFormat = "05.000" }
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, dir: filepath.Join(t.TempDir(), "engine"), port: -1}
 	w.startEngine()
-	w.open(w.server.ClientURL())
+	w.open(w.operator())
 	return w
+}
+
+// operator is the address of who orders.
+func (w *world) operator() string {
+	if w.users != "" {
+		return w.url("admin")
+	}
+	return w.server.ClientURL()
+}
+
+// url is the address of a user.
+func (w *world) url(user string) string {
+	return strings.Replace(w.server.ClientURL(), "nats://", "nats://"+user+":pw@", 1)
 }
 
 // open connects the operator.
@@ -72,6 +85,7 @@ func (w *world) open(url string) {
 	if w.recs, err = records.Open(w.t.Context(), w.engine); err != nil {
 		w.t.Fatal(err)
 	}
+	w.recs = w.recs.SignedWith(w.key)
 }
 
 func (w *world) startEngine() {
@@ -129,12 +143,25 @@ func (w *world) order(channel string, next func(before *rollout.Order, done bool
 	}
 	done := before != nil && progress != nil && progress.Of(*before) && progress.Phase == rollout.Done
 	o, err := next(before, done)
+	if err == nil && (before == nil || o.ID != before.ID) {
+		o = o.Tagged(o.Version, w.tag(o.Version))
+	}
 	if err == nil {
 		_, err = w.recs.SetOrder(w.t.Context(), o, entry)
 	}
 	if err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// tag is that of a version.
+func (w *world) tag(version uint64) string {
+	w.t.Helper()
+	p, err := w.repo.Manifest(w.t.Context(), repository.Version{Channel: "catalog", Number: version})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p.Tag
 }
 
 func (w *world) rollout(version uint64, plan rollout.Plan) {
@@ -151,73 +178,6 @@ func (w *world) rollback() {
 	})
 }
 
-// program is a program that has a database of the channel catalog, and is a node.
-type program struct {
-	t    *testing.T
-	dir  string
-	path string
-	db   *sql.DB
-	node *Node
-	cfg  Config
-}
-
-// program starts one, with a database that is a copy of from, or with none.
-func (w *world) program(name, from string, adjust func(*Config)) *program {
-	w.t.Helper()
-	p := &program{t: w.t, dir: w.t.TempDir()}
-	p.path = filepath.Join(p.dir, "catalog.sqlite3")
-	if from != "" {
-		data, err := os.ReadFile(from)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		if err := os.WriteFile(p.path, data, 0o600); err != nil {
-			w.t.Fatal(err)
-		}
-	}
-	p.cfg = Config{Engine: w.server.ClientURL(), Node: name, Databases: map[string]string{"catalog": p.path}, HealthInterval: 50 * time.Millisecond,
-		settle: 200 * time.Millisecond, doubt: 100 * time.Millisecond}
-	if testing.Verbose() {
-		p.cfg.Logger = zerolog.New(zerolog.NewTestWriter(w.t)).With().Timestamp().Logger()
-	}
-	if adjust != nil {
-		adjust(&p.cfg)
-	}
-	w.t.Cleanup(p.stop)
-	p.start()
-	return p
-}
-
-func (p *program) start() {
-	p.t.Helper()
-	var err error
-	if p.db, err = sql.Open(driver.Name, "file:"+p.path); err != nil {
-		p.t.Fatal(err)
-	}
-	if p.node, err = Join(context.Background(), p.cfg); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-func (p *program) stop() {
-	if p.node != nil {
-		p.node.Close()
-		p.db.Close()
-		p.node = nil
-	}
-}
-
-// content is what the program reads.
-func (p *program) content() string {
-	var text string
-	if err := p.db.QueryRow("SELECT content FROM catalog").Scan(&text); err != nil {
-		return err.Error()
-	}
-	return text
-}
-
-func (p *program) status() DatabaseStatus { return p.node.Status().Databases["catalog"] }
-
 // eventually waits until something is so. What a node has missed it is told when its watches
 // begin anew, and that is waited for, too.
 func eventually(t *testing.T, what string, so func() bool) {
@@ -229,13 +189,6 @@ func eventually(t *testing.T, what string, so func() bool) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-}
-
-// has waits until the program has a version.
-func (p *program) has(version uint64) {
-	p.t.Helper()
-	want := fmt.Sprintf("catalog@%d", version)
-	eventually(p.t, p.cfg.Node+" has "+want, func() bool { return p.status().Version == version && p.content() == want })
 }
 
 // phase waits for a phase of the rollout.
@@ -262,7 +215,9 @@ func (w *world) pin(node string, version uint64) {
 	w.t.Helper()
 	before, entry, err := w.recs.Pin(w.t.Context(), "catalog", node)
 	pin := rollout.Pin{Version: version}
-	if version == 0 && before != nil {
+	if version != 0 {
+		pin.Tag = w.tag(version)
+	} else if before != nil {
 		pin.From = before.Version
 	}
 	if err == nil {
@@ -271,18 +226,4 @@ func (w *world) pin(node string, version uint64) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-}
-
-// rows counts those of a file to which nothing writes.
-func rows(t *testing.T, path string) (n int) {
-	t.Helper()
-	db, err := sql.Open("sqlite3", "file:"+path+"?mode=ro&immutable=1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if err := db.QueryRow("SELECT count(*) FROM catalog").Scan(&n); err != nil {
-		t.Fatal(err)
-	}
-	return n
 }

@@ -39,10 +39,11 @@ func (c *fleetPinCmd) Run(ctx context.Context, stdio *streams) error {
 		return err
 	}
 	defer f.close()
-	if _, err := f.repo.Manifest(ctx, v); err != nil {
+	p, err := f.repo.Manifest(ctx, v)
+	if err != nil {
 		return fleetFailure(err)
 	}
-	at, err := f.pin(ctx, v.Channel, c.Node, rollout.Pin{Version: v.Number, By: whoami(), Message: c.Message}, false)
+	at, err := f.pin(ctx, v.Channel, c.Node, rollout.Pin{Version: v.Number, Tag: p.Tag, By: whoami(), Message: c.Message}, false)
 	if err != nil {
 		return err
 	}

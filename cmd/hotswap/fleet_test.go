@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -24,6 +25,22 @@ func startEngine(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Defer(server.Stop)
 	ts.Setenv(engine.EnvURL, server.ClientURL())
+}
+
+// printRecord is the script command record: "record KEY" prints what the engine has under a key
+// of the bucket that decides.
+func printRecord(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: record KEY")
+	}
+	e, err := engine.Connect(context.Background(), engine.Config{URL: ts.Getenv(engine.EnvURL)})
+	ts.Check(err)
+	defer e.Close()
+	kv, err := e.Fleet(context.Background())
+	ts.Check(err)
+	entry, err := kv.Get(context.Background(), args[0])
+	ts.Check(err)
+	fmt.Fprintf(ts.Stdout(), "%s\n", entry.Value())
 }
 
 // readEnv is the script command readenv: "readenv NAME FILE" makes the file's first line the

@@ -68,6 +68,7 @@ func TestScripts(t *testing.T) {
 			"exits":   exits,
 			"engine":  startEngine,
 			"node":    startNode,
+			"record":  printRecord,
 			"readenv": readEnv,
 			"sql":     onDatabase(runSQL),
 			"digest":  onDatabase(printDigest),

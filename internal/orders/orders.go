@@ -83,12 +83,19 @@ func (d Desk) Change(ctx context.Context, channel string, afresh bool, next func
 	if o, err = next(before, done); err != nil {
 		return o, err
 	}
+	v := repository.Version{Channel: channel, Number: o.Version}
+	if before == nil || o.ID != before.ID {
+		p, err := d.Versions.Manifest(ctx, v)
+		if err != nil {
+			return o, err
+		}
+		o = o.Tagged(o.Version, p.Tag)
+	}
 	at, err := d.Records.SetOrder(ctx, o, entry)
 	if err != nil {
 		return o, err
 	}
 	// A collection that has not seen the order may be removing the version.
-	v := repository.Version{Channel: channel, Number: o.Version}
 	if _, err := d.Versions.Confirm(ctx, v, records.OrderKey(channel), at.Revision); err != nil {
 		_, undone := d.Records.SetOrder(ctx, o.Halt(), at)
 		return o, errors.Join(fmt.Errorf("the order is halted: %w", err), undone)
@@ -123,7 +130,6 @@ func (d Desk) Rollback(ctx context.Context, channel, id string, version uint64, 
 		if adjust != nil {
 			adjust(&o)
 		}
-		_, err = d.Versions.Manifest(ctx, repository.Version{Channel: channel, Number: o.Version})
-		return o, err
+		return o, nil
 	})
 }

@@ -13,6 +13,20 @@ func Desired(o Order, progress *Progress, pin *Pin, node Node) uint64 {
 	return want
 }
 
+// Tag returns the tag of a version that an order, which may be nil, or a pin names for a node; "" if neither
+// says it.
+func Tag(o *Order, pin *Pin, number uint64) string {
+	switch {
+	case pin.held():
+		if pin.Version == number {
+			return pin.Tag
+		}
+	case o != nil:
+		return o.Tags[number]
+	}
+	return ""
+}
+
 // Beyond reports whether a node that the order means has a newer version, which no order has
 // brought it: one that was pushed by hand. It stays with that.
 func Beyond(o Order, pin *Pin, node Node) bool {

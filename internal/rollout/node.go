@@ -15,6 +15,8 @@ type State struct {
 	// Have is the version that is live: 0 if there is none, or if it is none that was
 	// published.
 	Have uint64 `json:"have,omitempty"`
+	// Tag names the content of that version.
+	Tag string `json:"tag,omitempty"`
 	// Healthy is the version that the program has found to be in order since it was
 	// swapped in, and Prepared the one that is ready to be.
 	Healthy  uint64 `json:"healthy,omitempty"`
@@ -52,8 +54,14 @@ func (s State) failed(o Order) (why string, ok bool) {
 	return "", false
 }
 
-// there reports whether the node has the version and is in order with it.
-func (s State) there(version uint64) bool { return s.Have == version && s.Healthy == version }
+// has reports whether the node has the order's version, and not another one of that number.
+func (s State) has(o Order) bool {
+	tag := o.Tags[o.Version]
+	return s.Have == o.Version && (tag == "" || s.Tag == "" || s.Tag == tag)
+}
 
-// ready reports whether the node can swap the version in at once, or has it.
-func (s State) ready(version uint64) bool { return s.Have == version || s.Prepared == version }
+// there reports whether the node has the order's version and is in order with it.
+func (s State) there(o Order) bool { return s.has(o) && s.Healthy == o.Version }
+
+// ready reports whether the node can swap the order's version in at once, or has it.
+func (s State) ready(o Order) bool { return s.has(o) || s.Prepared == o.Version }

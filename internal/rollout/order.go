@@ -31,6 +31,9 @@ type Order struct {
 	// Back is what a rollback goes to unless it names a version, and which all nodes that are
 	// selected were to have once; 0 if there is none.
 	Back uint64 `json:"back,omitempty"`
+	// Tags name the content of the versions above, by number: an engine that was emptied, or is
+	// from an older copy, gives the numbers again to others.
+	Tags map[uint64]string `json:"tags,omitempty"`
 	// Withdrawn are the versions that rollbacks have taken away, from those whom they were for.
 	Withdrawn Withdrawn `json:"withdrawn,omitempty"`
 
@@ -104,7 +107,7 @@ func NewRollout(id, channel string, version uint64, plan Plan, before *Order, do
 		o.Back = before.Version
 	}
 	o.Withdrawn = before.Withdrawn.without(version, plan.Select)
-	return o, nil
+	return o.tagged(before.Tags), nil
 }
 
 // NewRollback returns the order to go back to a version, or with 0 to the one before that
@@ -127,7 +130,27 @@ func NewRollback(id string, version uint64, before Order) (Order, error) {
 		o.Base = o.Version
 	}
 	o.Withdrawn = before.Withdrawn.with(o.Version+1, before.newest(), o.Select)
-	return o, nil
+	return o.tagged(before.Tags), nil
+}
+
+// tagged returns the order with those of the tags that are of versions that it names.
+func (o Order) tagged(tags map[uint64]string) Order {
+	for _, number := range []uint64{o.Version, o.Base, o.Back} {
+		if tag := tags[number]; tag != "" {
+			o = o.Tagged(number, tag)
+		}
+	}
+	return o
+}
+
+// Tagged returns the order with the tag of a version.
+func (o Order) Tagged(number uint64, tag string) Order {
+	o.Tags = maps.Clone(o.Tags)
+	if o.Tags == nil {
+		o.Tags = map[uint64]string{}
+	}
+	o.Tags[number] = tag
+	return o
 }
 
 // newest is the newest version that a node may have by this order or those before it.
@@ -163,6 +186,7 @@ type Pin struct {
 	Channel string `json:"channel"`
 	Node    string `json:"node"`
 	Version uint64 `json:"version,omitempty"`
+	Tag     string `json:"tag,omitempty"`  // of Version, as in an Order
 	From    uint64 `json:"from,omitempty"` // at which it was held
 	By      string `json:"by,omitempty"`
 	Message string `json:"message,omitempty"`

@@ -151,7 +151,7 @@ func (s *stepper) prepare() {
 	switch {
 	case s.o.Kind == Rollback:
 		s.advance(len(s.p.Waves))
-	case s.waitFor(all, all, "prepare", s.in(s.o.timeout()), func(n Node) bool { return n.ready(s.o.Version) }):
+	case s.waitFor(all, all, "prepare", s.in(s.o.timeout()), func(n Node) bool { return n.ready(s.o) }):
 		// Resumed, it goes on where it was, without those that don't answer now.
 		open := max(s.p.Open, 1)
 		s.p.Open, s.p.Skipped = 0, nil
@@ -201,7 +201,7 @@ func (s *stepper) approved() bool { return !s.o.Approve || s.o.Approvals >= s.p.
 func (s *stepper) reached(what string, late bool) bool {
 	names := slices.Concat(s.p.Waves[:s.p.Open]...)
 	return s.waitFor(names, s.p.Skipped, what, late, func(n Node) bool {
-		return n.there(s.o.Version) || s.o.Kind == Rollback && n.Have == s.o.Version
+		return n.there(s.o) || s.o.Kind == Rollback && n.has(s.o)
 	})
 }
 

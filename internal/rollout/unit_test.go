@@ -286,3 +286,30 @@ func TestANodeIsSilentIfItWasThereWhenTheWavesWereFixed(t *testing.T) {
 		}
 	}
 }
+
+// What a version's number means goes along with it from order to order, for as long as it is
+// named.
+func TestATagStaysWithItsVersion(t *testing.T) {
+	six, _ := NewRollout("a", "catalog", 6, Plan{}, nil, false)
+	six = six.Tagged(6, "six")
+	seven, _ := NewRollout("b", "catalog", 7, Plan{}, &six, true)
+	seven = seven.Tagged(7, "seven")
+	if Tag(&seven, nil, 7) != "seven" || Tag(&seven, nil, seven.Base) != "six" || len(six.Tags) != 1 {
+		t.Errorf("%v, %v", six.Tags, seven.Tags)
+	}
+	back, _ := NewRollback("c", 0, seven)
+	if Tag(&back, nil, back.Version) != "six" || len(back.Tags) != 1 {
+		t.Errorf("%v", back.Tags)
+	}
+	pin := &Pin{Version: 7, Tag: "pinned"}
+	if Tag(&seven, pin, 7) != "pinned" || Tag(&seven, pin, 6) != "" || Tag(nil, nil, 6) != "" {
+		t.Error("a pin goes before the order")
+	}
+	p := Progress{Order: "b", Phase: Swapping, Waves: [][]string{{"n"}}, Open: 1}
+	for tag, phase := range map[string]Phase{"another": Swapping, "seven": Done} {
+		view := View{Nodes: map[string]Node{"n": {Name: "n", State: State{Have: 7, Healthy: 7, Tag: tag}}}, Settled: true}
+		if next, _ := Step(&p, seven, view); next.Phase != phase {
+			t.Errorf("with a node that has %s it is %s", tag, next.Phase)
+		}
+	}
+}
