@@ -26,8 +26,10 @@ type database struct {
 	mu    sync.Mutex // guards what follows
 	view  view
 	state records.Database
-	// known is set once it was found out what is live, until something else swaps.
+	// known is set once it was found out what is live, until something else swaps, and doubts
+	// counts how often it was unset.
 	known    bool
+	doubts   int
 	swapping bool // by the node itself
 	// doubted is the tag for which it was looked whether the live version is the one that is
 	// named, and ready that of the version that is prepared.
@@ -139,10 +141,16 @@ func (d *database) run() {
 func (d *database) swapped(driver.Swap) {
 	d.mu.Lock()
 	if !d.swapping {
-		d.known = false
+		d.doubt()
 	}
 	d.mu.Unlock()
 	d.rouse()
+}
+
+// doubt has the node look anew at what is live, also if it is looking now. d.mu is held.
+func (d *database) doubt() {
+	d.known = false
+	d.doubts++
 }
 
 // running is a task at work.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"hotswap/internal/engine/enginetest"
 	"hotswap/internal/fleetview"
 	"hotswap/internal/repository"
 	"hotswap/internal/rollout"
@@ -38,7 +39,7 @@ func newSigning(t *testing.T) *signing {
 	for _, user := range []string{"ADMIN", "PUBLISHER", "NODE", "ONLOOKER"} {
 		users = strings.ReplaceAll(users, "$"+user+"_PASSWORD", "pw")
 	}
-	s := &signing{world: &world{t: t, dir: filepath.Join(t.TempDir(), "engine"), port: -1}}
+	s := &signing{world: &world{t: t, dir: filepath.Join(t.TempDir(), "engine"), port: enginetest.Port(t)}}
 	s.users = filepath.Join(t.TempDir(), "users.conf")
 	if err := os.WriteFile(s.users, []byte(users), 0o600); err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"hotswap/internal/records"
+	"hotswap/internal/repository"
 	"hotswap/internal/statetag"
 	"hotswap/internal/transfer"
 	"hotswap/swapper"
@@ -16,6 +17,9 @@ import (
 // look finds out which version is live, by its content. What was prepared was to follow what
 // was live before.
 func (d *database) look(ctx context.Context) error {
+	d.mu.Lock()
+	doubts := d.doubts
+	d.mu.Unlock()
 	d.phase(records.Looking)
 	d.discard()
 	d.before, d.unsaid = nil, nil
@@ -40,7 +44,7 @@ func (d *database) look(ctx context.Context) error {
 	}
 	d.tag = tag
 	d.mu.Lock()
-	d.known = true
+	d.known = d.doubts == doubts
 	d.mu.Unlock()
 	d.change(func(s *records.Database) {
 		if s.Have != have.Version || s.Tag != have.Tag {
@@ -54,21 +58,14 @@ func (d *database) look(ctx context.Context) error {
 
 // identify tells which version has a tag, and what is to be said of the content.
 func (d *database) identify(ctx context.Context, tag string) (have records.Having, content string, err error) {
-	plane, store := d.node.planeNow(), d.node.storeNow()
-	last, err := plane.GetHaving(ctx, d.node.cfg.Node, d.channel)
+	last, err := d.lastSaid(ctx)
 	if err != nil {
 		return have, "", err
-	}
-	if last != nil {
-		// The number may be another version's by now, of an engine that counts anew.
-		if p, err := store.Manifest(ctx, d.version(last.Version).internal()); err == nil && p.Tag != last.Tag {
-			last = nil
-		}
 	}
 	if last != nil && last.Tag == tag {
 		return *last, "", nil
 	}
-	all, err := store.Versions(ctx, d.channel)
+	all, err := d.node.storeNow().Versions(ctx, d.channel)
 	if err != nil && len(all) == 0 {
 		return have, "", err
 	}
@@ -88,6 +85,27 @@ func (d *database) identify(ctx context.Context, tag string) (have records.Havin
 		return *last, d.writtenSince(last.Version), nil
 	}
 	return have, "the live database is not a version of " + d.channel, nil
+}
+
+// lastSaid is what the node has written down last, if that is of this engine. One that was
+// emptied, or is from an older copy, may have been told of a version of the engine before,
+// which was on its way; its number is another version's now, or will be.
+func (d *database) lastSaid(ctx context.Context) (*records.Having, error) {
+	last, err := d.node.planeNow().GetHaving(ctx, d.node.cfg.Node, d.channel)
+	if last == nil || err != nil {
+		return nil, err
+	}
+	p, err := d.node.storeNow().Manifest(ctx, d.version(last.Version).internal())
+	switch {
+	case err == nil && p.Tag != last.Tag:
+		return nil, nil
+	case errors.Is(err, repository.ErrNotPublished):
+		// A version that was removed leaves a newer one.
+		if all, _ := d.node.storeNow().Versions(ctx, d.channel); len(all) == 0 || all[len(all)-1].Number < last.Version {
+			return nil, nil
+		}
+	}
+	return last, nil
 }
 
 // writtenSince says of the live database that it is not that version any more.

@@ -61,7 +61,7 @@ func (d *database) forget() {
 // unknown has the node look anew at what is live.
 func (d *database) unknown() {
 	d.mu.Lock()
-	d.known = false
+	d.doubt()
 	d.mu.Unlock()
 	d.change(func(s *records.Database) { s.Have, s.Healthy, s.Phase = 0, 0, records.Looking })
 	d.rouse()

@@ -1,9 +1,12 @@
 package fleet
 
 import (
+	"context"
 	"os"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"hotswap/internal/records"
 	"hotswap/internal/repository"
@@ -132,5 +135,70 @@ func TestAVersionOfAnotherEngineIsNotTheOneThatWasOrdered(t *testing.T) {
 		if got := p.content(); got != serves {
 			t.Errorf("%s serves %s, which nobody has ordered", p.cfg.Node, got)
 		}
+	}
+}
+
+// What a node writes down while the engine is lost may be on its way, and the next engine gets it.
+func TestWhatWasSaidToTheEngineBeforeIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	a := w.program("a", one, nil)
+	w.publish("catalog")
+	w.publish("catalog")
+	w.rollout(3, rollout.Plan{})
+	a.has(3)
+	late := records.Having{Version: 3, Tag: w.tag(3)}
+	a.stop()
+	w.another("")
+	if err := w.recs.PutHaving(t.Context(), "a", "catalog", late); err != nil {
+		t.Fatal(err)
+	}
+	w.live(a) // as catalog@1
+	w.rollout(1, rollout.Plan{})
+	a.start()
+	if done := w.phase(rollout.Done, 1); len(done.Failed) > 0 {
+		t.Errorf("%+v", done)
+	}
+}
+
+// interposed is a store that does something once, before it is asked.
+type interposed struct {
+	store
+	once sync.Once
+	do   func()
+}
+
+func (i *interposed) Manifest(ctx context.Context, v repository.Version) (repository.Published, error) {
+	i.once.Do(i.do)
+	return i.store.Manifest(ctx, v)
+}
+
+func TestWhatIsSwappedInWhileANodeLooksIsSeen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	a := w.program("a", one, nil)
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+	two := w.publish("catalog")
+	n := a.node
+	n.mu.Lock()
+	n.store = &interposed{store: n.store, do: func() { a.push(two) }}
+	n.mu.Unlock()
+	n.databases["catalog"].unknown()
+	a.has(2)
+}
+
+func TestANodeLeavesAtOnceWithoutTheEngine(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.program("a", w.publish("catalog"), nil)
+	eventually(t, "it controls", func() bool { return a.node.Status().Controller })
+	w.server.Stop()
+	began := time.Now()
+	a.stop()
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("it took %v", took)
 	}
 }

@@ -104,7 +104,7 @@ func (d *database) notSwapped(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, swapper.ErrOutcomeUnknown):
 		d.mu.Lock()
-		d.known = false
+		d.doubt()
 		d.mu.Unlock()
 		d.discard()
 	case errors.Is(err, swapper.ErrChanged):
@@ -206,7 +206,7 @@ func (d *database) goBack(ctx context.Context) error {
 	switch {
 	case errors.Is(err, swapper.ErrOutcomeUnknown):
 		d.mu.Lock()
-		d.known = false
+		d.doubt()
 		d.mu.Unlock()
 		return err
 	case !report.Swapped && errors.Is(err, swapper.ErrChanged):
@@ -217,7 +217,7 @@ func (d *database) goBack(ctx context.Context) error {
 	d.live(ctx, last.version, last.tag, nil, report)
 	if last.version == 0 {
 		d.mu.Lock()
-		d.known = false // whatever it was
+		d.doubt() // whatever it was
 		d.mu.Unlock()
 	}
 	d.change(func(s *records.Database) { s.Healthy = last.version })

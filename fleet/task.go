@@ -54,7 +54,7 @@ func (d *database) next() (t task, in time.Duration) {
 	}
 	named := func(number uint64) string { return rollout.Tag(o, v.pin, number) }
 	if d.another(named(d.state.Have)) {
-		d.known = false
+		d.doubt()
 		return task{do: look}, idle
 	}
 	pinned := uint64(0)

@@ -16,6 +16,7 @@ import (
 
 	"hotswap/internal/engine"
 	"hotswap/internal/engine/embedded"
+	"hotswap/internal/engine/enginetest"
 	"hotswap/internal/records"
 	"hotswap/internal/repository"
 	"hotswap/internal/rollout"
@@ -52,7 +53,7 @@ type world struct {
 func init() { zerolog.TimeFieldFormat = "05.000" }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, dir: filepath.Join(t.TempDir(), "engine"), port: -1}
+	w := &world{t: t, dir: filepath.Join(t.TempDir(), "engine"), port: enginetest.Port(t)}
 	w.startEngine()
 	w.open(w.operator())
 	return w
@@ -95,7 +96,6 @@ func (w *world) startEngine() {
 		w.t.Fatal(err)
 	}
 	w.server = server
-	fmt.Sscanf(server.ClientURL()[strings.LastIndexByte(server.ClientURL(), ':')+1:], "%d", &w.port)
 	w.t.Cleanup(server.Stop)
 }
 
@@ -178,14 +178,17 @@ func (w *world) rollback() {
 	})
 }
 
-// eventually waits until something is so. What a node has missed it is told when its watches
-// begin anew, and that is waited for, too.
+// patience is how long a test waits: less than until a watch begins anew, since a node is to
+// know without that.
+const patience = resync / 2
+
+// eventually waits until something is so.
 func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(2 * resync)
+	deadline := time.Now().Add(patience)
 	for !so() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", 2*resync, what)
+			t.Fatalf("not within %v: %s", patience, what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

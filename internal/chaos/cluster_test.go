@@ -4,7 +4,6 @@ package chaos
 
 import (
 	"fmt"
-	"net"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"hotswap/internal/engine/embedded"
+	"hotswap/internal/engine/enginetest"
 )
 
 // cluster is the engine: three servers, of which one may be gone.
@@ -52,16 +52,10 @@ func startCluster(t *testing.T) *cluster {
 	return c
 }
 
-// freePorts returns ports that nobody has at this moment.
 func freePorts(t *testing.T, n int) (ports []int) {
 	t.Helper()
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		ports = append(ports, enginetest.Port(t))
 	}
 	return ports
 }

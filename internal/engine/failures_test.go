@@ -3,7 +3,9 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"hotswap/internal/engine"
+	"hotswap/internal/engine/embedded"
 	"hotswap/internal/engine/enginetest"
 )
 
@@ -95,6 +98,16 @@ func TestEachFailureHasItsWords(t *testing.T) {
 				t.Errorf("a password is in %q", err)
 			}
 		})
+	}
+}
+
+// TestAPortThatIsTakenIsSaidAtOnce, and not after a minute in which the engine might have begun.
+func TestAPortThatIsTakenIsSaidAtOnce(t *testing.T) {
+	s := enginetest.Start(t)
+	began := time.Now()
+	_, err := embedded.Start(embedded.Config{Dir: t.TempDir(), Port: s.Addr().(*net.TCPAddr).Port})
+	if !errors.Is(err, syscall.EADDRINUSE) || time.Since(began) > 10*time.Second {
+		t.Errorf("after %v: %v", time.Since(began), err)
 	}
 }
 

@@ -6,8 +6,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -68,6 +70,14 @@ func Start(c Config) (*Server, error) {
 	if c.Adjust != nil {
 		c.Adjust(opts)
 	}
+	if opts.Port > 0 {
+		// The server itself would say it in its log, and be waited for in vain.
+		l, err := net.Listen("tcp", net.JoinHostPort(opts.Host, strconv.Itoa(opts.Port)))
+		if err != nil {
+			return nil, fmt.Errorf("start the engine: %w", err)
+		}
+		l.Close()
+	}
 	s, err := server.NewServer(opts)
 	if err != nil {
 		return nil, fmt.Errorf("start the engine: %w", err)
@@ -78,7 +88,7 @@ func Start(c Config) (*Server, error) {
 	s.Start()
 	if !s.ReadyForConnections(readyPatience) {
 		s.Shutdown()
-		return nil, fmt.Errorf("start the engine: it takes no connections at %s:%d; is another one there?", opts.Host, opts.Port)
+		return nil, fmt.Errorf("start the engine: it takes no connections at %s:%d; see its log", opts.Host, opts.Port)
 	}
 	if !s.JetStreamEnabled() {
 		s.Shutdown()

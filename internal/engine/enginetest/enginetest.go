@@ -4,6 +4,7 @@ package enginetest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -57,8 +58,8 @@ func StartCluster(t testing.TB) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t, dir: t.TempDir(), Servers: make([]*embedded.Server, 3)}
 	for range c.Servers {
-		c.clients = append(c.clients, freePort(t))
-		route, err := url.Parse(fmt.Sprintf("nats://127.0.0.1:%d", freePort(t)))
+		c.clients = append(c.clients, Port(t))
+		route, err := url.Parse(fmt.Sprintf("nats://127.0.0.1:%d", Port(t)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,12 +130,18 @@ func (c *Cluster) URL() string {
 	return strings.Join(all, ",")
 }
 
-func freePort(t testing.TB) int {
+// Port finds a port for a server that is stopped and started again. It is below those that the
+// kernel gives to whoever connects, who would have it in between.
+func Port(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, last = 15000, 32000
+	for range 100 {
+		port := first + rand.N(last-first)
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
