@@ -38,8 +38,12 @@ type Node struct {
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 
-	dirty  chan struct{}  // something is to be said
-	origin records.Origin // of what the engine has told; that of watchOrders alone
+	dirty chan struct{} // something is to be said
+
+	// Of watchOrders alone: when what the engine tells was made, and whether it has told less
+	// than it had told before.
+	made  time.Time
+	doubt bool
 
 	mu         sync.Mutex // guards what follows
 	plane      plane      // nil until the engine was reached

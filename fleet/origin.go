@@ -11,23 +11,27 @@ import (
 // node has seen of the one before would have it ignore new orders, and take one version for
 // another of the same number.
 func (n *Node) recognise(ctx context.Context) error {
-	was := n.origin
-	now, err := n.planeNow().Origin(ctx)
+	made, err := n.planeNow().Made(ctx)
 	if err != nil {
 		return err
 	}
-	if !was.Made.IsZero() && now.Made.Equal(was.Made) && now.Last < n.seen() {
+	another := !n.made.IsZero() && !made.Equal(n.made)
+	if n.doubt && !another {
 		// It may be a server of the cluster that is cut off, and does not know it yet.
 		for _, d := range n.databases {
 			d.unknown()
 		}
 		sleep(ctx, n.cfg.doubt)
-		if now, err = n.planeNow().Origin(ctx); err != nil {
-			return err
+		for _, d := range n.databases {
+			behind, err := d.behind(ctx)
+			if err != nil {
+				return err
+			}
+			another = another || behind
 		}
 	}
-	n.origin = now
-	if was.Made.IsZero() || now.Made.Equal(was.Made) && now.Last >= n.seen() {
+	n.made = made
+	if !another {
 		return nil
 	}
 	n.log.Warn().Msg("the engine is another one, or was restored from an older copy: the node finds out anew what it has")
@@ -38,16 +42,29 @@ func (n *Node) recognise(ctx context.Context) error {
 	return nil
 }
 
-// seen is the newest revision that the node has been told of.
-func (n *Node) seen() (last uint64) {
-	for _, d := range n.databases {
-		d.mu.Lock()
-		for _, revision := range d.view.seen {
-			last = max(last, revision)
+// behind reports whether the engine's leader has an older record than the node was told of.
+func (d *database) behind(ctx context.Context) (bool, error) {
+	plane := d.node.planeNow()
+	for i, read := range []func() (records.Entry, error){
+		func() (records.Entry, error) { _, at, err := plane.Order(ctx, d.channel); return at, err },
+		func() (records.Entry, error) { _, at, err := plane.Progress(ctx, d.channel); return at, err },
+		func() (records.Entry, error) {
+			_, at, err := plane.Pin(ctx, d.channel, d.node.cfg.Node)
+			return at, err
+		},
+	} {
+		now, err := read()
+		if err != nil && now.Revision == 0 { // else it is there, and damaged
+			return false, err
 		}
+		d.mu.Lock()
+		older := d.view.seen[i].older(now)
 		d.mu.Unlock()
+		if older {
+			return true, nil
+		}
 	}
-	return last
+	return false, nil
 }
 
 // forget forgets what the engine has told, but for what was signed.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"hotswap/internal/engine/enginetest"
 	"hotswap/internal/records"
 	"hotswap/internal/repository"
 	"hotswap/internal/rollout"
@@ -18,10 +19,12 @@ import (
 func (w *world) another(from string) {
 	w.t.Helper()
 	w.server.Stop()
-	if err := os.RemoveAll(w.dir); err != nil {
-		w.t.Fatal(err)
+	if from != w.dir {
+		if err := os.RemoveAll(w.dir); err != nil {
+			w.t.Fatal(err)
+		}
 	}
-	if from != "" {
+	if from != w.dir && from != "" {
 		if err := os.CopyFS(w.dir, os.DirFS(from)); err != nil {
 			w.t.Fatal(err)
 		}
@@ -68,43 +71,73 @@ func TestAnEngineThatWasEmptiedIsNotTakenForTheOneBefore(t *testing.T) {
 	w.phase(rollout.Done, 2)
 }
 
+// The node is cut off for as long as it may take, in which the engine may count further than it
+// had before.
 func TestAnEngineFromAnOlderCopyIsNotTakenForTheOneBefore(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	one := w.publish("catalog")
-	a := w.program("a", one, nil)
-	w.rollout(1, rollout.Plan{})
-	w.phase(rollout.Done, 1)
-	w.server.Stop()
-	old := t.TempDir()
-	if err := os.CopyFS(old, os.DirFS(w.dir)); err != nil {
-		t.Fatal(err)
-	}
-	w.startEngine()
-	for range 8 {
-		w.publish("catalog") // numbers that come again
-	}
-	w.rollout(9, rollout.Plan{})
-	a.has(9)
-	w.phase(rollout.Done, 9)
-	w.another(old)
-	// What the program has is none of this engine's versions.
-	eventually(t, "the node knows", func() bool { s := a.status(); return s.Content != "" && s.Phase == string(records.Idle) })
-	if got := a.content(); got != "catalog@9" {
-		t.Errorf("it has %s", got)
-	}
-	for range 8 {
-		w.publish("catalog")
-	}
-	w.rollout(9, rollout.Plan{})
-	if halted := w.phase(rollout.Halted, 9); len(halted.Failed) != 1 || !strings.Contains(halted.Failed[0].Why, "diverged") {
-		t.Errorf("%+v", halted)
-	}
-	w.live(a) // as catalog@10
-	w.rollout(10, rollout.Plan{})
-	w.phase(rollout.Done, 10)
-	if s := a.status(); s.Version != 10 || s.Swaps != 1 || a.content() != "catalog@9" {
-		t.Errorf("%+v", s)
+	for name, meanwhile := range map[string]func(*world){
+		"at once": func(*world) {},
+		"counting further": func(w *world) {
+			for range 20 {
+				w.publish("catalog")
+			}
+		},
+		"ordering the number": func(w *world) {
+			for range 20 {
+				w.publish("catalog")
+			}
+			w.rollout(9, rollout.Plan{})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			one := w.publish("catalog")
+			a := w.program("a", one, nil)
+			w.rollout(1, rollout.Plan{})
+			w.phase(rollout.Done, 1)
+			w.server.Stop()
+			old := t.TempDir()
+			if err := os.CopyFS(old, os.DirFS(w.dir)); err != nil {
+				t.Fatal(err)
+			}
+			w.startEngine()
+			for range 8 {
+				w.publish("catalog") // numbers that come again
+			}
+			w.rollout(9, rollout.Plan{})
+			a.has(9)
+			w.phase(rollout.Done, 9)
+			here := w.port
+			w.port = enginetest.Port(t) // where the node does not look
+			w.another(old)
+			meanwhile(w)
+			w.port = here
+			w.another(w.dir)
+			// What the program has is none of this engine's versions.
+			eventually(t, "the node knows", func() bool { s := a.status(); return s.Content != "" && s.Phase == string(records.Idle) })
+			if got := a.content(); got != "catalog@9" {
+				t.Errorf("it has %s", got)
+			}
+			newest, err := w.repo.Versions(t.Context(), "catalog")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 9 - min(len(newest), 9) {
+				w.publish("catalog")
+			}
+			w.rollout(9, rollout.Plan{})
+			if halted := w.phase(rollout.Halted, 9); len(halted.Failed) != 1 || !strings.Contains(halted.Failed[0].Why, "diverged") {
+				t.Errorf("%+v", halted)
+			}
+			w.live(a)
+			next := max(uint64(len(newest)), 9) + 1
+			w.rollout(next, rollout.Plan{})
+			w.phase(rollout.Done, next)
+			if s := a.status(); s.Version != next || s.Swaps != 1 || a.content() != "catalog@9" {
+				t.Errorf("%+v", s)
+			}
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"os"
+	"time"
 
 	"hotswap/internal/records"
 	"hotswap/internal/repository"
@@ -11,7 +12,7 @@ import (
 
 // plane is where orders come from, and where a node says how it is: *records.Records.
 type plane interface {
-	Origin(ctx context.Context) (records.Origin, error)
+	Made(ctx context.Context) (time.Time, error)
 	Forget()
 	WatchChannels(ctx context.Context, channels []string, node string, tell func(records.Change)) error
 	WatchNodes(ctx context.Context, tell func(records.Change)) error

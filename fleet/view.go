@@ -25,8 +25,9 @@ type view struct {
 	order    *rollout.Order
 	progress *rollout.Progress
 	pin      *rollout.Pin
-	seen     [3]uint64 // the revisions of the three
-	obeyed   obeyed    // order and pin, as they were signed
+	seen     [3]seen // of the three
+	older    bool    // something older than that was told by this watch
+	obeyed   obeyed  // order and pin, as they were signed
 
 	// refused is the order that there is and that the node does not obey, and refusedPin says
 	// that of a pin.
@@ -34,14 +35,28 @@ type view struct {
 	refusedPin string
 }
 
+// seen is which of a record was told last.
+type seen struct {
+	revision uint64
+	at       time.Time
+}
+
+// older reports whether a record is older than what was seen, or is another one of the same revision:
+// they are counted anew.
+func (s seen) older(now records.Entry) bool {
+	return now.Revision < s.revision || now.Revision == s.revision && !now.At.Equal(s.at)
+}
+
 // take takes a change of a record. A revision that is older than what was seen is ignored.
 func (v *view) take(c records.Change) {
 	newer := func(i int) bool {
-		if c.Revision <= v.seen[i] {
+		if v.seen[i].older(c.Entry) {
+			v.older = true
 			return false
 		}
-		v.seen[i] = c.Revision
-		return true
+		is := c.Revision > v.seen[i].revision
+		v.seen[i] = seen{c.Revision, c.At}
+		return is
 	}
 	switch c.Kind {
 	case records.Caught:
@@ -71,7 +86,7 @@ func (v *view) take(c records.Change) {
 
 // forget forgets what was told, but for what is obeyed because it is signed.
 func (v *view) forget() {
-	v.caught, v.progress, v.seen = false, nil, [3]uint64{}
+	v.caught, v.progress, v.seen = false, nil, [3]seen{}
 	if len(v.keys) == 0 {
 		v.order, v.pin = nil, nil
 	}
@@ -120,6 +135,15 @@ func follows(serial, obeyed uint64, text, before *records.Sealed) error {
 
 // moment says when something of that serial was ordered, for people.
 func moment(serial uint64) string { return time.UnixMilli(int64(serial)).UTC().Format(time.RFC3339) }
+
+// toldOlder reports whether something older was told than the node has seen, since it was asked last.
+func (d *database) toldOlder() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	told := d.view.older
+	d.view.older = false
+	return told
+}
 
 // tell takes a change of a record.
 func (d *database) tell(c records.Change) {

@@ -19,12 +19,12 @@ func TestAPinThatWasTakenAwayIsNothingToRefuse(t *testing.T) {
 	}
 	v := view{keys: trust.Keys{public}, channel: "catalog", node: "a"}
 	pin := func(version uint64, key ed25519.PrivateKey) string {
-		p := rollout.Pin{Channel: "catalog", Node: "a", Version: version, Serial: v.seen[2] + 1}
+		p := rollout.Pin{Channel: "catalog", Node: "a", Version: version, Serial: v.seen[2].revision + 1}
 		text, err := json.Marshal(p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		v.take(records.Change{Kind: records.APin, Entry: records.Entry{Revision: v.seen[2] + 1,
+		v.take(records.Change{Kind: records.APin, Entry: records.Entry{Revision: v.seen[2].revision + 1,
 			Sealed: &records.Sealed{Text: text, Seal: trust.Sign(key, "pin", text)}}, Pin: &p})
 		return v.refusedPin
 	}

@@ -23,10 +23,15 @@ func (n *Node) watchOrders(ctx context.Context) error {
 		return n.watchEnded(ctx, err)
 	}
 	channels := slices.Sorted(maps.Keys(n.databases))
+	sure := n.doubt // the leader has just been asked
+	n.doubt = false
 	err := n.planeNow().WatchChannels(ctx, channels, n.cfg.Node, func(c records.Change) {
 		n.setAway(nil)
 		for _, d := range n.databases {
-			d.tell(c)
+			if d.tell(c); d.toldOlder() && !sure {
+				n.doubt = true
+				cancel()
+			}
 		}
 	})
 	return n.watchEnded(ctx, err)

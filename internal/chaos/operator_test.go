@@ -118,6 +118,11 @@ func (o *operator) order(next func(before *rollout.Order, done bool) (rollout.Or
 	if err != nil {
 		return err
 	}
+	p, err := w.repo.Manifest(ctx, repository.Version{Channel: fleetapp.Channel, Number: order.Version})
+	if err != nil {
+		return err // it may have been collected
+	}
+	order = order.Tagged(order.Version, p.Tag)
 	w.mu.Lock()
 	w.ordered = append(w.ordered, order)
 	w.mu.Unlock()
@@ -169,13 +174,7 @@ func (o *operator) work() {
 			if before == nil {
 				return rollout.Order{}, errors.New("nothing to go back from")
 			}
-			back, err := rollout.NewRollback(fmt.Sprint("order-", o.orders), 0, *before)
-			if err == nil { // it may have been collected
-				ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Second)
-				defer cancel()
-				_, err = w.repo.Manifest(ctx, repository.Version{Channel: fleetapp.Channel, Number: back.Version})
-			}
-			return back, err
+			return rollout.NewRollback(fmt.Sprint("order-", o.orders), 0, *before)
 		})
 		if err == nil {
 			w.did("rolled back")

@@ -5,22 +5,14 @@ import (
 	"time"
 )
 
-// Origin tells the records from others that have taken their place: those of an engine that
-// was emptied were made later, and those from an older copy of its directory have counted
-// less far. Both number anew what was numbered already.
-type Origin struct {
-	Made time.Time
-	Last uint64 // the newest revision
-}
-
-// Origin reads it from the leader of the bucket that decides.
-func (r *Records) Origin(ctx context.Context) (Origin, error) {
+// Made is when the bucket that decides was made: those of an engine that was emptied were made
+// later.
+func (r *Records) Made(ctx context.Context) (time.Time, error) {
 	stream, err := r.engine.JetStream().Stream(ctx, "KV_"+r.fleet.Bucket())
 	if err != nil {
-		return Origin{}, r.engine.Explain("look at the bucket "+r.fleet.Bucket(), ended(ctx, err))
+		return time.Time{}, r.engine.Explain("look at the bucket "+r.fleet.Bucket(), ended(ctx, err))
 	}
-	info := stream.CachedInfo() // which has just been read
-	return Origin{info.Created, info.State.LastSeq}, nil
+	return stream.CachedInfo().Created, nil // which has just been read
 }
 
 // Forget forgets what these records were found to have.

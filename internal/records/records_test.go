@@ -42,6 +42,13 @@ func TestOfTwoWhoHaveReadTheSameOnlyOneWrites(t *testing.T) {
 	if err != nil || read.Version != 1 || entry.At.IsZero() {
 		t.Fatalf("%+v, %+v: %v", read, entry, err)
 	}
+	told, cancel := context.WithCancel(t.Context())
+	r.WatchChannels(told, []string{"catalog"}, "", func(c Change) {
+		if c.Order != nil && (c.Revision != entry.Revision || !c.At.Equal(entry.At)) {
+			t.Errorf("told is %+v, and read %+v", c.Entry, entry)
+		}
+		cancel()
+	})
 	if _, err := r.SetOrder(t.Context(), o.Halt(), entry); err != nil {
 		t.Fatal(err)
 	}
