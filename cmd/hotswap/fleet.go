@@ -121,6 +121,7 @@ func fleetFailure(err error) error {
 		{swapper.ErrBusy, exitTryAgain},
 		{engine.ErrUnreachable, exitNoServer},
 		{engine.ErrSilent, exitNoServer},
+		{repository.ErrObjectsSilent, exitNoServer},
 		{engine.ErrNoJetStream, exitNoServer},
 	} {
 		if errors.Is(err, kind.err) {

@@ -27,7 +27,10 @@ import (
 func init() { repository.OpenObjects = open }
 
 // bucket is one of gocloud.dev/blob.
-type bucket struct{ *blob.Bucket }
+type bucket struct {
+	*blob.Bucket
+	calls chan struct{} // those that run
+}
 
 func open(ctx context.Context, at string) (repository.Objects, error) {
 	u, err := url.Parse(at)
@@ -37,8 +40,8 @@ func open(ctx context.Context, at string) (repository.Objects, error) {
 	if !blob.DefaultURLMux().ValidBucketScheme(u.Scheme) {
 		return nil, fmt.Errorf("%w: it has to import %s", repository.ErrNoObjects, repository.Driver(at))
 	}
-	b, err := blob.OpenBucket(ctx, at)
-	return bucket{b}, told(err)
+	b, err := call(ctx, opens, "open it", func(ctx context.Context, _ func()) (*blob.Bucket, error) { return blob.OpenBucket(ctx, at) })
+	return bucket{b, make(chan struct{}, mostCalls)}, err
 }
 
 // told gives an error its kind.
@@ -54,33 +57,37 @@ func told(err error) error {
 
 // Write writes an object, which is there as a whole or not at all.
 func (b bucket) Write(ctx context.Context, key string, data []byte) error {
-	return told(b.WriteAll(ctx, key, data, &blob.WriterOptions{ContentType: "application/octet-stream"}))
+	_, err := call(ctx, b.calls, "write "+key, func(ctx context.Context, _ func()) (struct{}, error) {
+		return struct{}{}, b.WriteAll(ctx, key, data, &blob.WriterOptions{ContentType: "application/octet-stream"})
+	})
+	return err
 }
 
 // Read reads an object.
 func (b bucket) Read(ctx context.Context, key string, most int64) ([]byte, error) {
-	r, err := b.NewReader(ctx, key, nil)
-	if err != nil {
-		return nil, told(err)
-	}
-	defer r.Close()
-	if r.Size() > most {
-		return nil, fmt.Errorf("%w: %s has %d bytes, which are too many", repository.ErrChunk, key, r.Size())
-	}
-	data, err := io.ReadAll(io.LimitReader(r, most))
-	return data, told(err)
+	return call(ctx, b.calls, "read "+key, func(ctx context.Context, moves func()) ([]byte, error) {
+		r, err := b.NewReader(ctx, key, nil)
+		if err != nil {
+			return nil, err
+		}
+		defer r.Close()
+		if r.Size() > most {
+			return nil, fmt.Errorf("%w: %s has %d bytes, which are too many", repository.ErrChunk, key, r.Size())
+		}
+		return io.ReadAll(moving{io.LimitReader(r, most), moves})
+	})
 }
 
 // List lists the objects whose keys begin with a prefix.
 func (b bucket) List(ctx context.Context, prefix string, each func(key string, size int64)) error {
 	all := b.Bucket.List(&blob.ListOptions{Prefix: prefix})
 	for {
-		o, err := all.Next(ctx)
+		o, err := call(ctx, b.calls, "list "+prefix, func(ctx context.Context, _ func()) (*blob.ListObject, error) { return all.Next(ctx) })
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
-			return told(err)
+			return err
 		}
 		each(o.Key, o.Size)
 	}
@@ -88,8 +95,9 @@ func (b bucket) List(ctx context.Context, prefix string, each func(key string, s
 
 // Remove removes an object, if it is there.
 func (b bucket) Remove(ctx context.Context, key string) error {
-	if err := told(b.Delete(ctx, key)); err != nil && !errors.Is(err, repository.ErrNoObject) {
-		return err
+	_, err := call(ctx, b.calls, "remove "+key, func(ctx context.Context, _ func()) (struct{}, error) { return struct{}{}, b.Delete(ctx, key) })
+	if errors.Is(err, repository.ErrNoObject) {
+		return nil
 	}
-	return nil
+	return err
 }

@@ -42,6 +42,8 @@ var (
 	ErrNoObjects = errors.New("this program is built without that storage")
 	// ErrObjectsForbidden: the object storage does not permit it.
 	ErrObjectsForbidden = errors.New("the object storage does not permit it")
+	// ErrObjectsSilent: it has not answered in time.
+	ErrObjectsSilent = errors.New("the object storage does not answer")
 )
 
 // Driver is the package that a program imports for the storage that a URL names.
