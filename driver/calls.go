@@ -165,8 +165,8 @@ func (c *conn) beginTx(ctx context.Context) (driver.Tx, error) {
 	}
 	c.tx.conn = c
 	c.begun = true
-	if c.place == placeCall {
-		c.place = placeHold
+	if c.place == placeInDoubt {
+		c.place = placeHeld
 	}
 	c.holds++
 	return &c.tx, nil

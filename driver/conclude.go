@@ -16,6 +16,7 @@ func (c *conn) conclude(err error) error {
 		return nil
 	}
 	c.noteDamage(err)
+	c.doubtPlace() // SQLite may have rolled back
 	if !c.wasForced(err) {
 		return err
 	}

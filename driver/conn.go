@@ -52,7 +52,7 @@ type conn struct {
 	cancel         canceller
 	freeStmts      *stmt            // closed ones, for reuse by Prepare; guarded as stmts
 	rows           *rows            // open Rows; owned
-	freeRows       *rows            // closed ones, for reuse by a query; owned
+	freeFetcher    *fetcher         // of closed Rows, for reuse by a query; owned
 	cache          stmtCache        // owned
 	ahead          ahead            // owned
 	location       *time.Location   // of _loc; owned
@@ -132,33 +132,35 @@ func (c *conn) inTransaction() bool {
 // isForced reports whether err comes from a call that a forced freeze interrupted.
 func (c *conn) isForced(err error) bool { return isInterrupt(err) && c.interrupted.Load() }
 
-// place says until when a connection has the place in the writers' queue.
+// place says whether a connection has the place in the writers' queue, which it keeps for
+// as long as it has SQLite's write lock.
 type place uint8
 
 const (
-	placeNone place = iota
-	placeCall       // until its call ends
-	placeHold       // until its Tx ends, or Rows of what it writes are closed
+	placeNone    place = iota
+	placeHeld          // until something ends its transaction, or may have
+	placeInDoubt       // until its call ends, and then as long as it has the lock
 )
 
-// hasPlace notes that the call of c, or its Tx, has the place.
-func (c *conn) hasPlace() {
-	c.place = placeCall
-	if c.begun {
-		c.place = placeHold
+// doubtPlace is for whatever may have released SQLite's lock.
+func (c *conn) doubtPlace() {
+	if c.place == placeHeld {
+		c.place = placeInDoubt
 	}
+}
+
+// settlePlace is for the end of a call. The caller owns c.
+func (c *conn) settlePlace() {
+	if (c.begun || c.raw || c.rows != nil) && c.writes() {
+		c.place = placeHeld
+		return
+	}
+	c.leavePlace()
 }
 
 func (c *conn) leavePlace() {
 	c.place = placeNone
 	c.db.writers.leave()
-}
-
-// endPlace is the end of r.
-func (c *conn) endPlace(r *rows) {
-	if r.place && c.place != placeNone {
-		c.leavePlace()
-	}
 }
 
 // endWriting is the end of a transaction, however it ended.
@@ -167,6 +169,12 @@ func (c *conn) endWriting() {
 	if c.place != placeNone {
 		c.leavePlace()
 	}
+}
+
+// writes reports whether c has SQLite's write lock, or may have. The caller owns c.
+func (c *conn) writes() bool {
+	writes, known := c.cancel.interrupter.writes()
+	return writes || !known
 }
 
 // transacts reports whether c has read or written in a transaction that is open, its own

@@ -20,12 +20,13 @@ type fetcher struct {
 	loc    *time.Location // of times; see dsn.Name.Location
 	cancel *stepCanceller // nil if ctx can't end
 	err    error          // what comes after the rows that were fetched
+	names  []string       // room for copies of column names, for many queries
 }
 
 // fetchNext makes the next row the current one, and puts its values into dest, unless that
 // is nil.
 func (r *rows) fetchNext(dest []driver.Value) error {
-	f, s := &r.fetcher, r.stmt
+	f, s := r.fetcher, r.stmt
 	switch err := f.ctx.Err(); {
 	case err != nil:
 		return err
@@ -62,7 +63,7 @@ func (r *rows) fetchNext(dest []driver.Value) error {
 // again. It comes after the rows before it were read: until then inner is asked for the
 // types of the columns.
 func (r *rows) stepError() error {
-	f := &r.fetcher
+	f := r.fetcher
 	if f.err == nil && f.cursor.Failed() {
 		f.err = r.inner.Close()
 	}
@@ -71,7 +72,7 @@ func (r *rows) stepError() error {
 
 // take is the next row of those that were fetched.
 func (r *rows) take(dest []driver.Value) {
-	f := &r.fetcher
+	f := r.fetcher
 	f.cursor.Next()
 	for i := range dest {
 		dest[i] = f.cursor.Value(i, f.types[i], f.loc)
@@ -80,7 +81,7 @@ func (r *rows) take(dest []driver.Value) {
 
 // beginFetch, like fetch, is for whoever holds the statement's mu.
 func (r *rows) beginFetch() {
-	f, s, c := &r.fetcher, r.stmt, r.conn
+	f, s, c := r.fetcher, r.stmt, r.conn
 	f.begun = true
 	f.types, f.loc = r.inner.DeclTypes(), c.location
 	f.cursor.Begin(s.handle, len(f.types))
@@ -91,7 +92,7 @@ func (r *rows) beginFetch() {
 }
 
 func (r *rows) fetch() error {
-	f, c := &r.fetcher, r.conn
+	f, c := r.fetcher, r.conn
 	if c.dsn.NoMutex {
 		c.cancel.interrupter.step.Lock()
 		defer c.cancel.interrupter.step.Unlock()
@@ -122,7 +123,7 @@ func (r *rows) fetch() error {
 
 // endFetch comes before the statement is reset.
 func (r *rows) endFetch() {
-	f := &r.fetcher
+	f := r.fetcher
 	if f.begun {
 		r.stepError() // its reader did not get so far, and is not to get it from Close
 	}
@@ -130,7 +131,20 @@ func (r *rows) endFetch() {
 		r.stmt.study.many = true
 	}
 	f.stop()
-	f.ctx, f.begun, f.types, f.loc, f.cancel, f.err = nil, false, nil, nil, nil, nil
+	*f = fetcher{cursor: f.cursor, names: f.names}
+	r.fetcher, r.conn.freeFetcher = nil, f
+}
+
+// copyNames returns a copy of column names.
+func (f *fetcher) copyNames(columns []string) []string {
+	n := len(columns)
+	if n > len(f.names) {
+		f.names = make([]string, max(n, 64))
+	}
+	names := f.names[:n:n]
+	f.names = f.names[n:]
+	copy(names, columns)
+	return names
 }
 
 func (f *fetcher) stop() {

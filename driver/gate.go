@@ -31,8 +31,8 @@ func (c *conn) exit() {
 		c.exitPanicking()
 		panic(p)
 	}
-	if c.place == placeCall {
-		c.leavePlace()
+	if c.place == placeInDoubt {
+		c.settlePlace()
 	}
 	w := c.state.load()
 	if w.wanted() || !c.state.swap(w, w.ended(c.holds > 0)) {

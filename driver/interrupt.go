@@ -83,6 +83,15 @@ func (i *interrupter) transacts() (began, known bool) {
 	return i.handle.Transacts()
 }
 
+// writes reports whether the connection has SQLite's write lock; known and its caller are
+// as of transacts.
+func (i *interrupter) writes() (writes, known bool) {
+	if !i.known {
+		return false, false
+	}
+	return i.handle.Writes()
+}
+
 func (i *interrupter) unshield() {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -58,13 +58,15 @@ func (c *conn) takeLeaked() (leaked *rows) {
 func (c *conn) end(leaked *rows) {
 	for r := leaked; r != nil; r = r.next {
 		err := r.inner.Close()
-		c.endPlace(r)
 		if r.stmt != nil {
 			c.cache.put(r.stmt, err == nil)
 		}
 		if r.attaches {
 			c.noteAttached()
 		}
+	}
+	if c.place != placeNone {
+		c.leavePlace()
 	}
 	if c.ahead.taken { // by one of them: its stand-in does not know, since a step may decide that
 		c.ahead.taken = false

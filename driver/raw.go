@@ -55,6 +55,7 @@ func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 		base.ahead.registered = true
 		door.As(base, func() { err = fn(base.inner) })
 		base.raw = base.inTransaction()
+		base.doubtPlace()
 		base.control.begin.close() // fn may have attached a file
 		base.watchAttached()
 		return err

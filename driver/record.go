@@ -21,6 +21,7 @@ func (c *conn) recordSession(query string, args []driver.NamedValue, in bool, er
 		return
 	}
 	c.raw = c.inTransaction()
+	c.doubtPlace()
 	if does&(sqltext.Begins|sqltext.Savepoint) != 0 {
 		c.noteSavepoints(query, in, err)
 	}

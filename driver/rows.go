@@ -25,50 +25,46 @@ var (
 // it runs. If the statement is ours, closing it is safe: go-sqlite3 takes the
 // statement's mutex in both. If not (several statements in one text), Next
 // takes mu.
+//
+// They are never used for a second query: a driver around this one may still have them
+// when they are closed.
 type rows struct {
 	conn  *conn
 	inner *sqlite3.SQLiteRows
 	stmt  *stmt // nil if go-sqlite3 owns the statement
 	query string
-	names []string // room for copies of column names, for many queries
 
-	attaches bool    // a step may open a file
-	place    bool    // its connection has its place in the writers' queue until Close
-	handled  bool    // stmt had a handle when it was run
-	begun    bool    // Next has returned a row
-	fetcher  fetcher // after that
-	ahead    bool    // of its reader; see ahead
+	attaches bool     // a step may open a file
+	handled  bool     // stmt had a handle when it was run
+	begun    bool     // Next has returned a row
+	closed   bool     // by its reader
+	fetcher  *fetcher // after the first row; nil once closed
+	ahead    bool     // of its reader; see ahead
 	//lint:ignore U1000 it is for Go 1.27
 	scanner    scanner     // what the reader has of it; see scan.go
 	killed     atomic.Bool // by a forced freeze
 	mu         sync.Mutex  // only if stmt is nil: Next against killRows
-	prev, next *rows       // in conn.rows; next alone in conn.freeRows
+	prev, next *rows       // in conn.rows
 
 	user weak.Pointer[rows] // only of a stand-in: the rows that it stands for
 }
 
 // openRows makes rows a hold of c, which the caller owns.
 func (c *conn) openRows(ctx context.Context, inner driver.Rows, s *stmt, query string) *rows {
-	r := c.freeRows
-	if r != nil {
-		c.freeRows = r.next
-	} else {
-		r = &rows{conn: c}
+	f := c.freeFetcher
+	if f == nil {
+		f = &fetcher{}
 	}
-	r.inner, r.stmt, r.query, r.begun, r.attaches = inner.(*sqlite3.SQLiteRows), s, query, false, false
-	r.prev, r.next = nil, c.rows
+	c.freeFetcher, f.ctx = nil, ctx
+	r := &rows{conn: c, inner: inner.(*sqlite3.SQLiteRows), stmt: s, query: query, fetcher: f, next: c.rows}
 	if r.next != nil {
 		r.next.prev = r
 	}
 	c.rows = r
 	c.holds++
-	r.fetcher.ctx = ctx
 	r.handled = s != nil && s.handle != 0
 	if s != nil {
 		c.runAhead(r)
-	}
-	if r.place = c.place == placeCall; r.place {
-		c.place = placeHold
 	}
 	return r
 }
@@ -85,7 +81,7 @@ func (c *conn) unlinkRows(r *rows) {
 	r.prev, r.next = nil, nil
 	c.holds--
 	c.endAhead(r)
-	c.endPlace(r)
+	c.doubtPlace()
 }
 
 // killRows closes r for its owner; the caller owns c and has interrupted what runs on
@@ -107,17 +103,10 @@ func (c *conn) killRows(r *rows) {
 // of a statement, and a caller that prepared no statement may write to it.
 func (r *rows) Columns() []string {
 	columns := r.inner.Columns()
-	if r.stmt == nil || r.stmt.out {
+	if r.closed || r.stmt == nil || r.stmt.out {
 		return columns
 	}
-	n := len(columns)
-	if n > len(r.names) {
-		r.names = make([]string, max(n, 64))
-	}
-	names := r.names[:n:n]
-	r.names = r.names[n:]
-	copy(names, columns)
-	return names
+	return r.fetcher.copyNames(columns)
 }
 
 // DeclTypes returns the declared types of the columns, in lower case.
@@ -147,7 +136,7 @@ func (r *rows) ColumnTypeScanType(i int) reflect.Type {
 // without checking that the statement still exists.
 func (r *rows) lockAlive() bool {
 	r.conn.mu.Lock()
-	if r.killed.Load() {
+	if r.killed.Load() || r.closed {
 		r.conn.mu.Unlock()
 		return false
 	}

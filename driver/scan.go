@@ -80,7 +80,7 @@ func (s *scanner) ScanColumn(ctx driver.ScanContext, i int, dest any) error {
 }
 
 func (s *scanner) column(i int, dest any) (value driver.Value, done bool, err error) {
-	f := &s.fetcher
+	f := s.fetcher
 	if f.cursor.Direct() {
 		mu := &s.stmt.mu
 		mu.Lock()

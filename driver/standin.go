@@ -13,7 +13,7 @@ func (c *conn) standIn(r *rows) *rows {
 	if r.isStandIn() {
 		return r
 	}
-	s := &rows{conn: c, inner: r.inner, stmt: r.stmt, query: r.query, attaches: r.attaches, place: r.place, user: weak.Make(r)}
+	s := &rows{conn: c, inner: r.inner, stmt: r.stmt, query: r.query, attaches: r.attaches, user: weak.Make(r)}
 	c.replaceRows(r, s)
 	r.prev, r.next = r, s
 	return s

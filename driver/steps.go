@@ -9,6 +9,9 @@ import (
 )
 
 func (r *rows) Next(dest []driver.Value) error {
+	if r.closed {
+		return io.EOF
+	}
 	defer r.conn.endStep()
 	return r.conclude(r.advance(dest))
 }
@@ -72,6 +75,10 @@ func (r *rows) fetches() bool { return !r.attaches && r.stmt != nil && r.handled
 
 // Close never waits at the gate.
 func (r *rows) Close() error {
+	if r.closed {
+		return nil
+	}
+	r.closed = true
 	c := r.conn
 	if r.killed.Load() || !c.enterHold(r.query) {
 		r.fetcher.stop()
@@ -95,7 +102,5 @@ func (r *rows) Close() error {
 	if r.attaches {
 		c.noteAttached()
 	}
-	r.inner, r.stmt, r.query = nil, nil, ""
-	r.next, c.freeRows = c.freeRows, r
 	return err
 }

@@ -15,9 +15,11 @@ import (
 // left it, and best so: its goroutine runs, and its connection has the pages in its cache.
 // But whoever has waited for queueWait gets it handed over.
 //
-// It is an aid, not a lock: transactions that are begun by SQL text and other processes are
-// not in it, and one that has waited for queuePatience goes on to wait for SQLite's lock
-// as usual, for the whole busy timeout.
+// It is an aid, not a lock: other processes are not in it, nor all of this one (see queue),
+// and one that has waited for queuePatience goes on to wait for SQLite's lock as usual, for
+// the whole busy timeout. Whoever waits so looks for the lock only now and then, and would
+// never find it free if the place were always handed on at once. So between two writers
+// there is a gap, unless somebody comes who would have taken the lock in any case.
 type writerQueue struct {
 	patience time.Duration // queuePatience, except in tests
 
@@ -25,6 +27,8 @@ type writerQueue struct {
 	mu    sync.Mutex    // guards what follows, and the setting of placeWanted; a leaf
 	first *queued
 	last  *queued
+	began atomic.Int64 // when the place was taken last, in nanoseconds since epoch
+	rests *queued      // has the place, and leaves a gap
 }
 
 const (
@@ -39,6 +43,12 @@ const (
 	// than it takes to write to a quick disk many times: if each write were followed by a
 	// turn, each would wait for all others.
 	queueWait = 10 * time.Millisecond
+	// A gap is a part of the time for which the place was taken before. The part is about
+	// that for which go-sqlite3's writers leave the lock free, where many write a while and
+	// then rest a while.
+	gapPart  = 4
+	leastGap = 50 * time.Microsecond
+	mostGap  = 25 * time.Millisecond
 	// queueLate is how often one is told in vain that the place may be free: whoever has
 	// it then comes back at once. After that it looks for itself, at intervals that
 	// double. Telling it costs more than what the other one writes, and on a disk the
@@ -62,7 +72,17 @@ type queued struct {
 func (q *writerQueue) taken() bool { return q.state.Load() != placeFree }
 
 // try takes the place if it is free.
-func (q *writerQueue) try() bool { return q.state.CompareAndSwap(placeFree, placeTaken) }
+func (q *writerQueue) try() bool {
+	if !q.state.CompareAndSwap(placeFree, placeTaken) {
+		return false
+	}
+	q.begin()
+	return true
+}
+
+func (q *writerQueue) begin() { q.began.Store(int64(time.Since(epoch))) }
+
+var epoch = time.Now()
 
 func (q *writerQueue) leave() {
 	if !q.state.CompareAndSwap(placeTaken, placeFree) {
@@ -105,7 +125,7 @@ func (q *writerQueue) enter(ctx context.Context, w *queued, patience time.Durati
 	for waited := time.Duration(0); ; waited = time.Since(w.since) {
 		took, look := q.takeOrWait(w)
 		if took {
-			return true, nil
+			return q.rest(ctx, w)
 		}
 		if left := patience - waited; look == 0 || look > left {
 			look = left
@@ -114,7 +134,7 @@ func (q *writerQueue) enter(ctx context.Context, w *queued, patience time.Durati
 		select {
 		case <-w.told:
 			if w.has {
-				return true, nil
+				return q.rest(ctx, w)
 			}
 		case <-w.timer.C:
 			if time.Since(w.since) >= patience {
@@ -128,6 +148,37 @@ func (q *writerQueue) enter(ctx context.Context, w *queued, patience time.Durati
 		}
 		w.late++
 	}
+}
+
+// rest leaves a gap before w, which has the place, writes.
+func (q *writerQueue) rest(ctx context.Context, w *queued) (bool, error) {
+	gap := min((time.Since(epoch)-time.Duration(q.began.Load()))/gapPart, mostGap)
+	if gap < leastGap {
+		q.begin()
+		return true, nil
+	}
+	q.mu.Lock()
+	q.rests = w
+	q.mu.Unlock()
+	w.timer.Reset(gap)
+	select {
+	case <-w.told: // that somebody has come
+	case <-w.timer.C:
+	case <-ctx.Done():
+	}
+	q.mu.Lock()
+	q.rests = nil
+	select {
+	case <-w.told:
+	default:
+	}
+	q.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		q.leave()
+		return false, err
+	}
+	q.begin()
+	return true, nil
 }
 
 // takeOrWait takes the place, or has w wait for it: in front, if it has waited before. It
@@ -146,7 +197,7 @@ func (q *writerQueue) takeOrWait(w *queued) (took bool, look time.Duration) {
 	if !w.waits {
 		q.add(w)
 	}
-	took = q.try()
+	took = q.state.CompareAndSwap(placeFree, placeTaken)
 	if !took && w.late >= queueLate {
 		look = max(0, min(firstLook<<min(w.late-queueLate, 8), lastLook, w.turnIn(time.Now())))
 	}
@@ -159,6 +210,10 @@ func (q *writerQueue) takeOrWait(w *queued) (took bool, look time.Duration) {
 }
 
 func (q *writerQueue) add(w *queued) {
+	if q.rests != nil && w.late == 0 {
+		q.rests.told <- struct{}{}
+		q.rests = nil
+	}
 	switch {
 	case q.first == nil:
 		q.first, q.last = w, w
@@ -176,7 +231,7 @@ func (q *writerQueue) take() bool {
 	for {
 		switch s := q.state.Load(); {
 		case s == placeFree:
-			if q.try() {
+			if q.state.CompareAndSwap(s, placeTaken) {
 				return true
 			}
 		case s&placeWanted != 0, q.state.CompareAndSwap(s, s|placeWanted):

@@ -14,8 +14,8 @@ func (c *conn) queues() bool {
 	return c.db != nil && c.place == placeNone && (c.begun || c.db.several.Load())
 }
 
-// queue takes the place for a text, if that writes: until the end of the call or, in a
-// transaction, of that. An error ends the call.
+// queue takes the place for a text, if that writes or gets the write lock. An error ends
+// the call.
 //
 // A transaction that begins without the write lock gets it with its first write; so that
 // is when it queues, and only if it has read nothing before. Nothing that has waits for
@@ -29,14 +29,14 @@ func (c *conn) queue(ctx context.Context, query string) error {
 }
 
 func (c *conn) writesMain(query string) bool {
-	return sqltext.BeginsChange(query, c.executes) && !c.dsn.Shared && !c.session.Temp && !c.session.Attached && len(c.hooked) == 0
+	return sqltext.BeginsWriting(query, c.executes) && !c.dsn.Shared && !c.session.Temp && !c.session.Attached && len(c.hooked) == 0
 }
 
 // takePlace takes the place for the call of c that has begun. If it has to wait for it,
 // the call ends, so that no freeze waits for it, and begins again.
 func (c *conn) takePlace(ctx context.Context, query string) error {
 	if c.db.writers.try() {
-		c.hasPlace()
+		c.place = placeInDoubt
 		return nil
 	}
 	if c.transacts() {
@@ -53,7 +53,7 @@ func (c *conn) takePlace(ctx context.Context, query string) error {
 		case err != nil:
 			return err
 		case queued && c.enterNow(query):
-			c.hasPlace()
+			c.place = placeInDoubt
 			return nil
 		case queued:
 			c.db.writers.leave() // it is to wait at the gate, or to be opened
@@ -62,7 +62,7 @@ func (c *conn) takePlace(ctx context.Context, query string) error {
 			return err
 		}
 		if c.db.writers.try() {
-			c.hasPlace()
+			c.place = placeInDoubt
 			return nil
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -141,7 +142,7 @@ func TestAWriterQueuesBeforeItsCall(t *testing.T) {
 
 // TestThePlaceLastsAsLongAsTheLock, as far as that is known.
 func TestThePlaceLastsAsLongAsTheLock(t *testing.T) {
-	_, db, d := openTwo(t)
+	immediately, db, d := openTwo(t)
 	ctx := context.Background()
 	taken := func(when string, want int) {
 		t.Helper()
@@ -172,10 +173,20 @@ func TestThePlaceLastsAsLongAsTheLock(t *testing.T) {
 	mustExec(t, conn, insert)
 	taken("after a write within those", 0)
 	rows.Close()
-	mustExec(t, conn, "BEGIN")
-	mustExec(t, conn, insert)
-	taken("in a transaction by SQL text", 0)
-	mustExec(t, conn, "COMMIT")
+	if rows, err = conn.QueryContext(ctx, insert); err != nil {
+		t.Fatal(err)
+	}
+	taken("while the rows of an INSERT are open that returns none", 0)
+	rows.Close()
+	for _, begin := range []string{"BEGIN", "BEGIN IMMEDIATE"} {
+		mustExec(t, conn, begin)
+		mustExec(t, conn, insert)
+		taken("in a transaction by SQL text", 1)
+		mustExec(t, conn, "COMMIT")
+		taken("after its COMMIT", 0)
+	}
+	mustExec(t, conn, "CREATE TABLE made (x)")
+	taken("after CREATE", 0)
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -188,8 +199,34 @@ func TestThePlaceLastsAsLongAsTheLock(t *testing.T) {
 	}
 	rows.Close()
 	taken("after RETURNING in it", 1)
+	mustExec(t, tx, "SAVEPOINT s; DELETE FROM t; ROLLBACK TO s")
+	taken("after it was rolled back in part", 1)
 	tx.Commit()
 	taken("after it", 0)
+	for name, ends := range map[string]string{
+		"has no such table":        "INSERT INTO nothing VALUES (1)",
+		"lacks an argument":        "INSERT INTO t (v) VALUES (?)",
+		"only reads":               "WITH a(x) AS (SELECT 1) SELECT x FROM a",
+		"is rolled back by itself": insert + "; INSERT OR ROLLBACK INTO t VALUES (1, 'again')",
+		"is committed":             insert + "; COMMIT",
+		"is rolled back":           insert + "; ROLLBACK",
+	} {
+		if tx, err = conn.BeginTx(ctx, nil); err != nil {
+			t.Fatal(err)
+		}
+		tx.Exec(ends)
+		taken("in one that "+name, 0)
+		tx.Rollback()
+		taken("after one that "+name, 0)
+	}
+	immediate := hold(t, immediately)
+	taken("in one that begins with the lock", 1)
+	if _, err := immediate.Exec("INSERT OR ROLLBACK INTO t VALUES (1, 'again')"); err == nil {
+		t.Error("a constraint does not hold")
+	}
+	taken("in it, rolled back", 0)
+	mustExec(t, conn, insert)
+	immediate.Rollback()
 
 	// Which file is written is unknown.
 	mustExec(t, conn, "ATTACH ? AS other", filepath.Join(t.TempDir(), "other.sqlite3"))
@@ -215,7 +252,13 @@ func TestWhoHasReadOrWrittenDoesNotQueue(t *testing.T) {
 	t.Run("written", func(t *testing.T) {
 		immediate, deferred, d := openTwo(t)
 		conn := connect(t, deferred)
-		mustExec(t, conn, "BEGIN IMMEDIATE")
+		err := driver.Raw(conn, func(c *sqlite3.SQLiteConn) error { // which is in no queue
+			_, err := c.Exec("BEGIN IMMEDIATE", nil)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 		other := start(func() error {
 			tx, err := immediate.Begin()
 			if err == nil {
@@ -224,7 +267,7 @@ func TestWhoHasReadOrWrittenDoesNotQueue(t *testing.T) {
 			return err
 		})
 		testenv.Until(t, "another has the place", func() bool { return driver.QueuedWriters(d) == 1 })
-		err := soon(t, "the one with the lock", start(func() error {
+		err = soon(t, "the one with the lock", start(func() error {
 			if _, err := conn.ExecContext(ctx, insert); err != nil {
 				return err
 			}
@@ -321,5 +364,50 @@ func TestAQueuedWritersContextEnds(t *testing.T) {
 	tx.Commit()
 	if err := soon(t, "the second", second); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestWritersDoNotKeepTheLockFromOthers, which look for it now and then.
+func TestWritersDoNotKeepTheLockFromOthers(t *testing.T) {
+	db, d := open(t, "", 1)
+	outside, err := sql.Open("sqlite3", d.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer outside.Close()
+	temporary := connect(t, db)
+	mustExec(t, temporary, "CREATE TEMP TABLE o (v)")
+	over, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop()
+	for range 6 {
+		wg.Go(func() {
+			for over.Err() == nil {
+				tx, err := db.Begin()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := tx.Exec(insert); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(5 * time.Millisecond) // the transaction's work
+				if err := tx.Commit(); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(5 * time.Millisecond) // and what comes between two
+			}
+		})
+	}
+	testenv.Until(t, "they queue", func() bool { return driver.WaitingWriters(d) > 1 })
+	for name, other := range map[string]interface {
+		ExecContext(context.Context, string, ...any) (sql.Result, error)
+	}{"go-sqlite3": outside, "a connection with a temporary table": temporary} {
+		for range 3 {
+			if _, err := other.ExecContext(t.Context(), insert); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
 	}
 }

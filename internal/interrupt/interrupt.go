@@ -28,6 +28,11 @@ static void hotswap_await_step(void *db) {
 static int hotswap_interrupted(void *db) { return sqlite3_is_interrupted ? sqlite3_is_interrupted(db) != 0 : -1; }
 
 static int hotswap_transacts(void *db) { return sqlite3_txn_state ? sqlite3_txn_state(db, 0) != 0 : -1; }
+
+static int hotswap_writes(void *db) {
+	const int write = 2; // SQLITE_TXN_WRITE
+	return sqlite3_txn_state ? sqlite3_txn_state(db, "main") == write : -1;
+}
 */
 import "C"
 
@@ -75,6 +80,12 @@ func (h Handle) Changes() int { return int(C.sqlite3_total_changes((*C.sqlite3)(
 // false.
 func (h Handle) Transacts() (began, known bool) {
 	is := C.hotswap_transacts(h.db)
+	return is == 1, is >= 0
+}
+
+// Writes reports whether the connection has main's write lock; known is as of Transacts.
+func (h Handle) Writes() (writes, known bool) {
+	is := C.hotswap_writes(h.db)
 	return is == 1, is >= 0
 }
 

@@ -1,34 +1,65 @@
 package sqltext
 
-// BeginsChange reports whether the text begins with INSERT, REPLACE, UPDATE or DELETE; if it
+// BeginsWriting reports whether the text begins with a statement that needs the write lock
+// of main, as far as its first words tell: INSERT, REPLACE, UPDATE, DELETE, CREATE of what
+// is not temporary, ALTER, DROP, ANALYZE, REINDEX, and BEGIN IMMEDIATE or EXCLUSIVE. If it
 // begins with WITH, which may go on either way, the answer is with. Unlike Classify it
 // reads no further than that.
-func BeginsChange(text string, with bool) bool {
-	for i := 0; i < len(text); {
-		switch text[i] {
+func BeginsWriting(text string, with bool) bool {
+	text = text[skip(text):]
+	if text == "" {
+		return false
+	}
+	switch text[0] {
+	case 'i', 'I':
+		return isFirst(text, "INSERT")
+	case 'u', 'U':
+		return isFirst(text, "UPDATE")
+	case 'd', 'D':
+		return isFirst(text, "DELETE") || isFirst(text, "DROP")
+	case 'r', 'R':
+		return isFirst(text, "REPLACE") || isFirst(text, "REINDEX")
+	case 'w', 'W':
+		return with && isFirst(text, "WITH")
+	case 'a', 'A':
+		return isFirst(text, "ALTER") || isFirst(text, "ANALYZE")
+	case 'c', 'C':
+		what, ok := after(text, "CREATE")
+		return ok && !isFirst(what, "TEMP") && !isFirst(what, "TEMPORARY")
+	case 'b', 'B':
+		how, ok := after(text, "BEGIN")
+		return ok && (isFirst(how, "IMMEDIATE") || isFirst(how, "EXCLUSIVE"))
+	default:
+		return false
+	}
+}
+
+// skip is how many bytes come before the first word: space, comments, a byte order mark.
+func skip(text string) (n int) {
+	for n < len(text) {
+		switch text[n] {
 		case ' ', '\t', '\n', '\f', '\r':
-			i++
-		case 'i', 'I':
-			return isFirst(text[i:], "INSERT")
-		case 'u', 'U':
-			return isFirst(text[i:], "UPDATE")
-		case 'd', 'D':
-			return isFirst(text[i:], "DELETE")
-		case 'r', 'R':
-			return isFirst(text[i:], "REPLACE")
-		case 'w', 'W':
-			return with && isFirst(text[i:], "WITH")
-		case '-', '/', 0xEF: // a comment, a byte order mark
-			kind, n := next(text[i:])
+			n++
+		case '-', '/', 0xEF:
+			kind, bytes := next(text[n:])
 			if kind != Comment && kind != Space {
-				return false
+				return n
 			}
-			i += n
+			n += bytes
 		default:
-			return false
+			return n
 		}
 	}
-	return false
+	return n
+}
+
+// after returns the text from the word after the keyword on, if it begins with that.
+func after(text, keyword string) (rest string, ok bool) {
+	if !isFirst(text, keyword) {
+		return "", false
+	}
+	text = text[len(keyword):]
+	return text[skip(text):], true
 }
 
 func isFirst(text, keyword string) bool {
