@@ -61,13 +61,16 @@
 // for each), BEGIN, COMMIT and ROLLBACK are prepared, a call whose context can end runs
 // on its caller's goroutine, and writers queue in the program before they meet SQLite's
 // lock, whose waiters sleep up to 100 ms at a time. In the queue are transactions that
-// begin with the write lock (_txlock=immediate); those that don't, from a first statement
-// that writes; and INSERT, REPLACE, UPDATE and DELETE outside of one. Whoever comes while
-// nobody writes goes first; but whoever has waited for 10 ms is next, after those that have
-// waited for longer. Who has read in its transaction, or does not wait for locks
-// (_busy_timeout=0), does not queue, nor a connection with temporary tables or attached
-// files, unless it begins with the lock. After 100 ms, or the busy timeout if that is less,
-// SQLite's own wait begins: so SQLITE_BUSY comes that much later.
+// begin with the write lock (_txlock=immediate, or by text); those that don't, from a first
+// statement that writes; and outside of one INSERT, REPLACE, UPDATE and DELETE, and changes
+// of the schema. Whoever comes while nobody writes goes first; but whoever has waited for
+// 10 ms is next, after those that have waited for longer. Who has read in its transaction,
+// or does not wait for locks (_busy_timeout=0), does not queue, nor a connection with
+// temporary tables or attached files, unless it begins with the lock. For these, and for
+// other processes, whoever has waited in the queue leaves the lock free for a quarter of
+// the time for which the one before had it, 25 ms at most, unless another writer comes.
+// After 100 ms in the queue, or the busy timeout if that is less, SQLite's own wait begins:
+// so SQLITE_BUSY comes that much later.
 //
 // With cache=shared a kept statement may run while another connection changes the schema,
 // which keeps others from being compiled. An Exec whose context has already ended does not
@@ -76,7 +79,10 @@
 // A scan is stepped some rows ahead of its reader, where nobody can tell: it reads the main
 // database's tables, finds each row without a search, calls nothing but some of SQLite's
 // own functions (see internal/cursor), and is neither in a transaction nor of a
-// [database/sql.Conn].
+// [database/sql.Conn]. From Go 1.27 on, database/sql holds a lock while the driver puts the
+// columns of such a scan, and of one with large values, where the program wants them. A
+// [database/sql.Scanner] that calls ColumnTypes, Next or NextResultSet of the very Rows
+// that it is scanned from waits for that lock for ever.
 //
 // # Files that something else puts at the path
 //
@@ -104,7 +110,7 @@ package driver
 //	               writers, panics, leftwal, silent: small things that need nothing else here
 //	told           replaced, driver, options, querylog, holder, errors, onswap, stats, turn:
 //	               what a program sets, and what it is told
-//	a connection   conn (also rows, stmt, stmtcache, ahead and database, whose types it
+//	a connection   conn (also rows, stmt, stmtcache, fetch, ahead and database, whose types it
 //	               has), rows (also stmt, standin, fetch, unscanned and ahead), standin, stmt
 //	               (also ahead), stmtcache, pooled, ahead, fetch, unscanned, scan, claim
 //	a database     filter, watch (also rest), database, sightings, swapped; shut: the gate of
