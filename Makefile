@@ -12,7 +12,7 @@ build: ## everything, and the command as ./hotswap
 	go build ./...
 	go build -o hotswap ./cmd/hotswap
 
-test: ## the tests, in two to three minutes on two processors
+test: ## the tests, in under two minutes on two processors
 	go test -count=1 ./...
 
 # The victims of the sweeps are processes of their own, whose races nobody would see. What

@@ -91,6 +91,7 @@ func TestTheOldFileServesUntilAWholeOneIsThere(t *testing.T) {
 
 // TestABrokenFileIsKeptOut, and the next whole one is adopted.
 func TestABrokenFileIsKeptOut(t *testing.T) {
+	t.Parallel()
 	for name, spoil := range map[string]func([]byte) []byte{
 		"empty":   func([]byte) []byte { return nil },
 		"cut":     func(b []byte) []byte { return b[:len(b)-4096] },

@@ -71,6 +71,7 @@ func query(t *testing.T, q interface {
 }
 
 func TestWhatIsReadAheadDoesNotShow(t *testing.T) {
+	t.Parallel()
 	const all = "SELECT id FROM t"
 	for name, look := range map[string]func(t *testing.T, db *sql.DB, open func() *sql.DB) string{
 		"rows that their reader deletes, in a transaction": func(t *testing.T, db *sql.DB, _ func() *sql.DB) (seen string) {

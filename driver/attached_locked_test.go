@@ -59,6 +59,7 @@ func TestALockedMainDatabaseIsNoReasonToWait(t *testing.T) {
 // TestALockedAttachmentIsGivenUpAfterASwapThatDidNotRehearse, once the busy timeout is
 // over: whoever swapped it asked for that.
 func TestALockedAttachmentIsGivenUpAfterASwapThatDidNotRehearse(t *testing.T) {
+	t.Parallel()
 	conn, d := impatient(t)
 	file := filepath.Join(t.TempDir(), "side.db")
 	mustExec(t, conn, "ATTACH ? AS side; PRAGMA side.cache_size = 5", file)

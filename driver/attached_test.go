@@ -91,6 +91,7 @@ func makeStamped(t *testing.T, path, stamp string) {
 // TestAFileThatOnlyConnectionsOfOthersHaveOpenIsWatched: they move to the one that
 // takes its place, and the database's own can be opened.
 func TestAFileThatOnlyConnectionsOfOthersHaveOpenIsWatched(t *testing.T) {
+	t.Parallel()
 	for how, attach := range map[string]func(at *attachedOnly){
 		"in a hook": func(at *attachedOnly) {
 			at.manage()

@@ -16,6 +16,7 @@ import (
 // the same random PRAGMA, ATTACH and DETACH statements, has ours reopened by a swap, and
 // compares all that can be asked of either. It reports the seed and the statements.
 func TestRandomPragmasCannotTellTheDrivers(t *testing.T) {
+	t.Parallel()
 	for n := range 5 * uint64(*seeds) { // each is quick
 		for _, mode := range []string{"DELETE", "WAL"} {
 			t.Run(fmt.Sprint("seed=", *seed+n, " ", mode), func(t *testing.T) {

@@ -31,6 +31,7 @@ var (
 // between the steps. For a difference it reports the seed and the fewest steps it could
 // find that show it.
 func TestRandomProgramsCannotTellTheDrivers(t *testing.T) {
+	t.Parallel()
 	for n := range uint64(*seeds) {
 		t.Run(fmt.Sprint("seed=", *seed+n), func(t *testing.T) {
 			t.Parallel()

@@ -20,8 +20,9 @@ import (
 // get here: of a text that is new, and of one that is kept; within a transaction, and ahead
 // of the reader; sorted, filtered and joined.
 func TestRowsHaveTheValuesOfRaw(t *testing.T) {
+	t.Parallel()
 	for _, params := range []string{"_journal=WAL", "_journal=WAL&_loc=America/New_York&_mutex=no", "_journal=DELETE&_loc=auto"} {
-		for seed := range uint64(testenv.Sample(2, 20)) {
+		for seed := range uint64(testenv.Sample(1, 20)) {
 			onBoth(t, params, func(t *testing.T, db *sql.DB, _ func() *sql.DB) string {
 				db.SetMaxOpenConns(1)
 				rnd := rand.New(rand.NewPCG(1, seed))
@@ -133,6 +134,7 @@ type named string
 // TestAScanIsThatOfRaw scans each kind of value, of each kind of column, into each kind of
 // place.
 func TestAScanIsThatOfRaw(t *testing.T) {
+	t.Parallel()
 	places := []func() any{
 		func() any { return new(int64) }, func() any { return new(int) }, func() any { return new(int8) }, func() any { return new(uint) },
 		func() any { return new(float64) }, func() any { return new(string) }, func() any { return new(named) }, func() any { return new([]byte) },

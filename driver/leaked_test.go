@@ -108,6 +108,7 @@ func openDelete(t *testing.T) (ours *sql.DB, d *driver.Database, other *sql.DB) 
 }
 
 func TestLeakedRowsKeepNeitherWritersNorASwap(t *testing.T) {
+	t.Parallel()
 	for what, query := range leaks {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 			os.Exit(0)
 		}
 	}
-	testenv.Parallel(6)
+	testenv.Parallel(12)
 	testenv.NoPeers()
 	os.Exit(m.Run())
 }

@@ -189,6 +189,7 @@ func TestOneThatGivesUpSeesToTheOthers(t *testing.T) {
 
 // TestThePlaceIsOneOnes: however many come and go.
 func TestThePlaceIsOneOnes(t *testing.T) {
+	t.Parallel()
 	var q writerQueue
 	var inside atomic.Int32
 	var wg sync.WaitGroup

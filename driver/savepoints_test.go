@@ -15,6 +15,7 @@ import (
 // rather than be committed by itself. Each step is a text and what is expected of it:
 // "!" for ErrForced.
 func TestTheEndOfALostTransactionEndsTheLoss(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ begins, steps, rows string }{
 		{"SAVEPOINT a", "INSERT!, RELEASE a!, INSERT", "new"},
 		{"SAVEPOINT a", "RELEASE SAVEPOINT A!, SAVEPOINT a, INSERT, RELEASE a", "new"},
@@ -113,6 +114,7 @@ func texts(t *testing.T, db *sql.DB, conn *sql.Conn) string {
 // TestATextThatDoesNotRunBeginsNothingAnew: it is only prepared, or its Rows are closed
 // before their first step. What comes after it still belongs to what is lost.
 func TestATextThatDoesNotRunBeginsNothingAnew(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ begins, text string }{
 		{"SAVEPOINT a", "ROLLBACK TO a"},
 		{"BEGIN", "ROLLBACK; BEGIN"},

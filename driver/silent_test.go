@@ -99,6 +99,7 @@ func TestThoseWhoDoNotAnswerAreWaitedForOnce(t *testing.T) {
 func TestOneWhoDoesNotAnswerIsToldOfWhatIsWrittenInPlace(t *testing.T) {
 	_, d := open(t, "", 1)
 	child := startSilent(t, d)
+	defer driver.SetInvitePatience(100 * time.Millisecond)()
 	for range 2 { // known to be silent, or not
 		f := mustFreeze(t, d, inside.Extend(driver.FreezeOptions{Peers: true}, inside.FreezeOptions{WritesOnly: true, InPlace: true}))
 		f.Replaced()

@@ -19,6 +19,7 @@ import (
 // TestASymlinkThatIsTurnedIsAReplacement: of the file, or of a directory on the way to
 // it, as releases (current) and Kubernetes (..data) have them.
 func TestASymlinkThatIsTurnedIsAReplacement(t *testing.T) {
+	t.Parallel()
 	for _, idle := range []bool{false, true} {
 		for _, link := range []string{"current", "current/live.db"} {
 			t.Run(fmt.Sprintf("%s,idle=%v", filepath.Base(link), idle), func(t *testing.T) {

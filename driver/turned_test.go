@@ -59,6 +59,7 @@ func (r *releases) turn(release string) {
 // TestAnAttachByATurnedNameGoesWithItsDatabase: nobody opens what the name leads to now
 // before the database has moved there, and never while it is incomplete.
 func TestAnAttachByATurnedNameGoesWithItsDatabase(t *testing.T) {
+	t.Parallel()
 	attach := func(name string) string { return "ATTACH '" + name + "' AS live" }
 	for how, open := range map[string]func(t *testing.T, name string) *sql.DB{
 		"text": func(t *testing.T, name string) *sql.DB {

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	testenv.NoPeers()
-	testenv.Parallel(8)
+	testenv.Parallel(16)
 	goleak.VerifyTestMain(m)
 }
 

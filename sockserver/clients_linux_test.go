@@ -22,6 +22,7 @@ import (
 // TestIdleClientsTakeNoDescriptorThatTheProgramNeeds: the program is another process,
 // which may have 64 of them.
 func TestIdleClientsTakeNoDescriptorThatTheProgramNeeds(t *testing.T) {
+	t.Parallel()
 	if dir := os.Getenv("HOTSWAP_TEST_FEW_DESCRIPTORS"); dir != "" {
 		openInTurns(dir)
 		return

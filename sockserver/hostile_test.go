@@ -52,6 +52,7 @@ func serves(t testing.TB, s *Server, live *sql.DB) {
 }
 
 func TestAThousandConnectionsUseUpNothingButTheirOwnRoom(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	live := openDatabase(t, dir+"/db", 100)
 	s := startServer(t, dir, Config{DatabasePaths: []string{dir + "/db"}}, nil)

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	if code, ran := testenv.OwnProcesses(); ran {
 		os.Exit(code)
 	}
-	testenv.Parallel(4)
+	testenv.Parallel(8)
 	goleak.VerifyTestMain(m)
 }
 

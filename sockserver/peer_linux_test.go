@@ -123,6 +123,7 @@ func versionOver(t *testing.T, conn net.Conn) error {
 }
 
 func TestUsersWhoMayNotComeInTakeNobodysPlace(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -149,6 +150,7 @@ func TestUsersWhoMayNotComeInTakeNobodysPlace(t *testing.T) {
 }
 
 func TestUserWhoIsLetInLeavesRoomForTheProgramsOwn(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)

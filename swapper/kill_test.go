@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	if code, ran := testenv.OwnProcesses(); ran {
 		os.Exit(code)
 	}
-	testenv.Parallel(4)
+	testenv.Parallel(10)
 	os.Exit(m.Run())
 }
 

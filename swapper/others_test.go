@@ -49,6 +49,7 @@ func TestAnotherProcessAndAPushKeepTheirOrder(t *testing.T) {
 			for name, program := range programs {
 				for _, use := range uses {
 					t.Run(fmt.Sprintf("%s/%s/%s/%s", mode, method, name, use.name), func(t *testing.T) {
+						t.Parallel()
 						s, tr := aloneIn(t, mode)
 						o := program(t, s.path)
 						use.use(o, tr)

@@ -85,7 +85,7 @@ func TestABackupOfARemovedFileOutlastsItsProcess(t *testing.T) {
 	}
 	dir := t.TempDir()
 	child := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$")
-	child.Env = append(os.Environ(), role+"="+dir)
+	child.Env = append(os.Environ(), role+"="+dir, "TMPDIR="+t.TempDir()) // it removes nothing
 	out, err := child.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

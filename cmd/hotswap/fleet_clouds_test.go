@@ -9,6 +9,7 @@ import (
 // TestTheTagNocloudLeavesOutTheClouds, and nothing but them; without it the command has what
 // the guide says.
 func TestTheTagNocloudLeavesOutTheClouds(t *testing.T) {
+	t.Parallel()
 	for tags, linked := range map[string]bool{"": true, "nocloud": false} {
 		out, err := exec.Command("go", "list", "-deps", "-tags", tags, ".").Output()
 		if err != nil {

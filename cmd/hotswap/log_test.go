@@ -42,6 +42,7 @@ func TestLogOfOneCommandEndsWithIt(t *testing.T) {
 }
 
 func TestLogOfACommandThatIsSilentWaitsForIt(t *testing.T) {
+	t.Parallel()
 	dir, _ := program(t, "-stop-in-validate")
 	socket := filepath.Join(dir, "tmp/sockets/hotswap.sock")
 	client := sockserver.NewClient(sockserver.ClientConfig{SocketPath: socket})

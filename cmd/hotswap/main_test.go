@@ -37,7 +37,7 @@ func (m ownProcesses) Run() int {
 	if code, ran := testenv.OwnProcesses(); ran {
 		return code
 	}
-	testenv.Parallel(4)
+	testenv.Parallel(8)
 	return m.M.Run()
 }
 
@@ -49,6 +49,7 @@ func exitOn(err error) {
 }
 
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	root, err := os.MkdirTemp("", "hs")
 	if err != nil {
 		t.Fatal(err)

@@ -23,6 +23,7 @@ func withoutFigures(text, dir string) string {
 }
 
 func TestProgressOfAPushIsShownAndLeavesTheScreenClean(t *testing.T) {
+	t.Parallel()
 	dir, _ := program(t, "-stop-in-validate")
 	content, err := os.ReadFile(filepath.Join(dir, "new.db"))
 	if err != nil {
@@ -75,6 +76,7 @@ OK
 }
 
 func TestProgressShowsWhatAPushWaitsFor(t *testing.T) {
+	t.Parallel()
 	dir, _ := program(t, "-hold")
 	term := inTerminal(t, dir, nil, "cp", "--timeout=20s", "new.db", "live.db")
 	term.waitFor(t, `(?m)^waiting for an open transaction \(INSERT INTO t VALUES \(1000, 'held'\)\) \d+s$`)
@@ -97,6 +99,7 @@ func TestATransferWithoutARateYetShowsNone(t *testing.T) {
 }
 
 func TestProgressOfAPullIsShownAndLeavesTheScreenClean(t *testing.T) {
+	t.Parallel()
 	dir, _ := program(t)
 	live, err := sql.Open("sqlite3", filepath.Join(dir, "live.db"))
 	if err != nil {
@@ -128,6 +131,7 @@ func TestProgressOfAPullIsShownAndLeavesTheScreenClean(t *testing.T) {
 }
 
 func TestCtrlCInATerminalSaysWhatBecameOfTheDatabase(t *testing.T) {
+	t.Parallel()
 	t.Run("before the swap", func(t *testing.T) {
 		dir, _ := program(t, "-stop-in-validate")
 		term := inTerminal(t, dir, nil, "cp", "new.db", "live.db")
@@ -192,6 +196,7 @@ func TestProgressIsDrawnOnlyWhereItIsWanted(t *testing.T) {
 }
 
 func TestAWatchedStatusIsRedrawnInPlace(t *testing.T) {
+	t.Parallel()
 	dir, stop := program(t, "-hold")
 	term := inTerminal(t, dir, nil, "status", "--watch=20ms")
 	term.waitFor(t, `(?s)^hotswap status, every 20ms; Ctrl-C ends it\n\n/.*/live\.db\n.*held by +an open transaction for at least \d+\.`)

@@ -12,6 +12,7 @@ import (
 )
 
 func TestAFileThatAProgramOpensByAnotherDriverIsSaidToBe(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "app.db")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -8,9 +8,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"hotswap/internal/testenv"
 )
 
 func TestAFileThatIsReplacedAllTheTimeIsFoundAndCanBeKept(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "copy.db")
 	put := func(name string) {
@@ -48,11 +51,12 @@ func TestAFileThatIsReplacedAllTheTimeIsFoundAndCanBeKept(t *testing.T) {
 // TestPullsToOneFile at the same time each put a whole copy there, and none removes what
 // another is about to put.
 func TestPullsToOneFileAtTheSameTime(t *testing.T) {
+	t.Parallel()
 	dir, _ := program(t)
 	var group sync.WaitGroup
 	for range 4 {
 		group.Go(func() {
-			for range 10 {
+			for range testenv.Sample(4, 10) {
 				cmd := exec.Command("hotswap", "cp", "-q", "--backup=numbered", "--keep=3", "live.db", "copy.db")
 				cmd.Dir = dir
 				if out, err := cmd.CombinedOutput(); err != nil {

@@ -16,6 +16,7 @@ import (
 // TestWhatIsForbiddenIsSaidAtOnce: the server answers nothing to a request that it does not
 // permit, and a command would wait for ten seconds.
 func TestWhatIsForbiddenIsSaidAtOnce(t *testing.T) {
+	t.Parallel()
 	url := plain(t, func(o *server.Options) {
 		o.Users = []*server.User{{Username: "reader", Password: "pw", Permissions: &server.Permissions{
 			Publish: &server.SubjectPermission{Deny: []string{"$JS.API.STREAM.CREATE.>", "aside"}}}}}

@@ -38,6 +38,7 @@ func TestTheDriverLinksNothingOfIt(t *testing.T) {
 }
 
 func TestAKeyWithATTLThatIsRenewedStays(t *testing.T) {
+	t.Parallel()
 	s := enginetest.Start(t)
 	e := enginetest.Connect(t, engine.Config{URL: s.ClientURL()})
 	fleet, err := e.Fleet(t.Context())
@@ -106,6 +107,7 @@ func TestAContextOfTheNATSCommand(t *testing.T) {
 }
 
 func TestAPatientConnectionIsThereWhenTheEngineIs(t *testing.T) {
+	t.Parallel()
 	first := enginetest.Start(t)
 	dir, port := t.TempDir(), first.Addr()
 	first.Stop()

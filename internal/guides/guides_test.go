@@ -33,6 +33,7 @@ func (b building) Run() int {
 		return 1
 	}
 	hotswapDir = dir
+	testenv.Parallel(4)
 	return b.M.Run()
 }
 
@@ -74,6 +75,7 @@ func TestMain(m *testing.M) {
 const socket = "tmp/sockets/hotswap.sock"
 
 func TestCommandsOfTheSSHGuideDoWhatItSays(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	app := w.machine(t, "prod", "app/db") + "/app"
 	laptop := w.machine(t, "laptop")
@@ -101,6 +103,7 @@ func TestCommandsOfTheGuideToOtherMachinesDoWhatItSays(t *testing.T) {
 }
 
 func TestCommandsOfTheRollbackGuideDoWhatItSays(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	app := w.machine(t, "host", "db")
 	live := filepath.Join(app, "db/production.sqlite3")
@@ -122,6 +125,7 @@ func TestCommandsOfTheRollbackGuideDoWhatItSays(t *testing.T) {
 }
 
 func TestCommandsOfTheGuideForArrivingDoWhatItSays(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	app := w.machine(t, "host", "db")
 	live := filepath.Join(app, "db/production.sqlite3")
@@ -136,6 +140,7 @@ func TestCommandsOfTheGuideForArrivingDoWhatItSays(t *testing.T) {
 }
 
 func TestCommandsOfTheGuideOnSeveralDatabasesDoWhatItSays(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	app := w.machine(t, "host", "db")
 	for _, name := range []string{"db/production", "db/cache", "db/queue", "new"} {
@@ -163,6 +168,7 @@ func TestCommandsOfTheGuideOnSeveralDatabasesDoWhatItSays(t *testing.T) {
 }
 
 func TestCommandsOfTheLitestreamGuideDoWhatItSays(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	app := w.machine(t, "host", "db")
 	live := filepath.Join(app, "db/production.sqlite3")
@@ -207,6 +213,7 @@ func isStatic(t *testing.T) {
 }
 
 func TestCommandsOfTheGuideToThePageDoWhatItSays(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	app := w.machine(t, "host", "db")
 	live := filepath.Join(app, "db/production.sqlite3")
@@ -217,6 +224,7 @@ func TestCommandsOfTheGuideToThePageDoWhatItSays(t *testing.T) {
 }
 
 func TestCommandsOfTheSystemdGuideDoWhatItSays(t *testing.T) {
+	t.Parallel()
 	for _, tool := range []string{"systemd-analyze", "systemd-socket-activate"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			testenv.Skip(t, "the guide's units need %v", err)

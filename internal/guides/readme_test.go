@@ -8,6 +8,7 @@ import (
 )
 
 func TestTheFirstCommandsOfTheREADMEDoWhatItSays(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	app := w.machine(t, "prod", "app/db") + "/app"
 	makeDatabase(t, filepath.Join(app, "db/production.sqlite3"), "old")
@@ -23,6 +24,7 @@ func TestTheFirstCommandsOfTheREADMEDoWhatItSays(t *testing.T) {
 // TestTheFiveMinutesOfTheREADMEDoWhatTheySay: the program is built and started, and
 // meets the commands below it.
 func TestTheFiveMinutesOfTheREADMEDoWhatTheySay(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	app := w.machine(t, "prod", "app/db") + "/app"
 	free, err := net.Listen("tcp", "127.0.0.1:0")

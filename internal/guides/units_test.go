@@ -14,6 +14,7 @@ import (
 )
 
 func TestCommandsOfTheGuideOnSeveralProcessesDoWhatItSays(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	host := w.machine(t, "host", "srv/app/db", "srv/app/next", "run")
 	makeDatabase(t, filepath.Join(host, "srv/app/db/production.sqlite3"), "old")

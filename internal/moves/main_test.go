@@ -23,6 +23,6 @@ func TestMain(m *testing.M) {
 	if code, ran := testenv.OwnProcesses(); ran {
 		os.Exit(code)
 	}
-	testenv.Parallel(3)
+	testenv.Parallel(4)
 	os.Exit(m.Run())
 }

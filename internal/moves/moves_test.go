@@ -25,6 +25,7 @@ var (
 // TestMoves does things of all sorts to the path of a live database from outside,
 // and holds what the program was told against the files that were there.
 func TestMoves(t *testing.T) {
+	t.Parallel()
 	if *seed == 0 {
 		*seed = rand.Uint64()
 	}

@@ -119,6 +119,7 @@ func (r recording) without(m mutant) recording {
 }
 
 func TestTheModelFindsWhatALeftOutStepMayDo(t *testing.T) {
+	t.Parallel()
 	l, records := newLooker(t), map[string]recording{}
 	for i, m := range mutants {
 		t.Run(strings.ReplaceAll(m.name, " ", "_"), func(t *testing.T) {

@@ -181,6 +181,7 @@ func layOut(dir string, left map[string]leftFile) error {
 }
 
 func TestNoStateThatAPowerLossMayLeaveIsAMixture(t *testing.T) {
+	t.Parallel()
 	for _, s := range theirTurn() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -205,6 +206,7 @@ func TestNoStateThatAPowerLossMayLeaveIsAMixture(t *testing.T) {
 // TestTheModelKnowsEveryByteThatTheProcessLeft: with every change kept the model
 // must be the directory.
 func TestTheModelKnowsEveryByteThatTheProcessLeft(t *testing.T) {
+	t.Parallel()
 	for _, s := range theirTurn() {
 		t.Run(s.name, func(t *testing.T) {
 			r := record(t, s)

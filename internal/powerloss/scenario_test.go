@@ -105,6 +105,7 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	debug.SetGCPercent(400) // the states are many, and short-lived
+	testenv.Parallel(4)
 	os.Exit(m.Run())
 }
 

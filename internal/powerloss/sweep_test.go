@@ -240,6 +240,7 @@ func (w *sweeper) sweep(t *testing.T, log logFate) *tally {
 }
 
 func TestAPowerLossOnARealFileSystemLeavesTheOldOrTheNewDatabase(t *testing.T) {
+	t.Parallel()
 	for _, fs := range fileSystems {
 		t.Run(fs.name, func(t *testing.T) {
 			t.Parallel()

@@ -15,6 +15,7 @@ func (w *world) gc(keep int) Collected {
 }
 
 func TestACollectionRemovesWhatNoVersionNames(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		path := w.database(4096, 2<<20)
 		var all []Publication

@@ -55,6 +55,7 @@ func (w *world) collecting(p *paused, keep int) chan error {
 }
 
 func TestAPublisherWhoseIntentHasExpiredFails(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		path := w.database(4096, 1<<20)
 		w.publish("catalog", path, PublishOptions{})
@@ -150,6 +151,7 @@ func TestNothingIsRemovedWhileSomebodyPublishes(t *testing.T) {
 // TestAPausedCollectionRemovesNothingThatIsNewer: what it wanted to remove is published
 // again while it sleeps.
 func TestAPausedCollectionRemovesNothingThatIsNewer(t *testing.T) {
+	t.Parallel()
 	for _, step := range []string{"retired", "noted", "read", "decided", "listed"} {
 		t.Run(step, func(t *testing.T) {
 			onEach(t, func(t *testing.T, w *world) {
@@ -204,6 +206,7 @@ func TestWhatIsOrderedMeanwhileStays(t *testing.T) {
 }
 
 func TestCollectionsAtOnce(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		path := w.database(4096, 300<<10)
 		for range 4 {

@@ -23,6 +23,7 @@ import (
 func TestMain(m *testing.M) {
 	testenv.NoPeers()
 	OpenObjects = openMemory
+	testenv.Parallel(8)
 	os.Exit(m.Run())
 }
 

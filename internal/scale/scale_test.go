@@ -24,8 +24,10 @@ import (
 	"hotswap/internal/testenv"
 )
 
+const fewNodes = 3
+
 var (
-	nodes   = flag.Int("nodes", 3, "how many programs there are, each in a process of its own")
+	nodes   = flag.Int("nodes", fewNodes, "how many programs there are, each in a process of its own")
 	size    = flag.Int64("megabytes", 4, "how large the database of each is")
 	where   = flag.String("databases", "", "the directory for the databases; by default a temporary one")
 	byRsync = flag.Bool("rsync", false, "bring the same change to as many files with rsync")
@@ -195,6 +197,9 @@ func (f *fleet) used() (engine Usage, all []Usage) {
 // program of a fleet, and says what that took. It asks for what must be so in any case: that
 // each has it, that no call failed, and that little more travelled than is new.
 func TestAFleetWithDatabases(t *testing.T) {
+	if *nodes == fewNodes {
+		testenv.Long(t) // of few, package fleet asks more
+	}
 	dir := *where
 	if dir == "" {
 		dir = t.TempDir()

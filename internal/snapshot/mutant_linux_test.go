@@ -60,6 +60,7 @@ func (x *walIndex) readOn(path string) {
 
 // TestWrongSnapshotsAreFoundToBe: the checker sees each of what a snapshot must not do.
 func TestWrongSnapshotsAreFoundToBe(t *testing.T) {
+	t.Parallel()
 	for name, broken := range mutants {
 		if name == rare && *mutantTries == 0 {
 			continue // TestALogThatIsStartedOverInTheMidst makes what it needs happen

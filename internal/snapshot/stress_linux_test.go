@@ -192,6 +192,7 @@ const perWorld = 100
 // and checkpoint it in all ways. Each is compared with its own history, and with what
 // SQLite reads if nothing was committed in between.
 func TestSnapshotsAreOneMomentOfTheDatabase(t *testing.T) {
+	t.Parallel()
 	worlds, each := 4, 8
 	if *snapshots > 0 {
 		worlds = max(1, (*snapshots+perWorld-1)/perWorld)

@@ -144,6 +144,7 @@ func (q sequence) sync(path string) error {
 }
 
 func TestTheSweepFindsWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	for i, b := range broken {
 		t.Run(b.name, func(t *testing.T) {
 			testenv.Every(t, i, 3)
@@ -184,6 +185,7 @@ func (f *fixture) rank(point int) int {
 
 // TestTheSweepFindsNothingWrongWhereNothingIs: else the one above proves nothing.
 func TestTheSweepFindsNothingWrongWhereNothingIs(t *testing.T) {
+	t.Parallel()
 	f := prepare(t, careful)
 	errors := failures
 	if *extent == "short" {
@@ -208,6 +210,7 @@ func TestTheSweepFindsNothingWrongWhereNothingIs(t *testing.T) {
 // TestARunThatEndsBeforeItsPointIsNotJudgedAsIfTheFaultHadHappened: nor is it a
 // finding, if only some of the last calls did not come.
 func TestARunThatEndsBeforeItsPointIsNotJudgedAsIfTheFaultHadHappened(t *testing.T) {
+	t.Parallel()
 	made := prepare(t, careful)
 	last := made.record[len(made.record)-1]
 	for _, more := range []int{1, 2 * tail} {

@@ -33,11 +33,15 @@ var failures = []fault{
 // TestKill: a process that is killed before any one system call of its push or
 // pull leaves the whole old or the whole new database, and nothing in the way
 // of the next push.
-func TestKill(t *testing.T) { sweepAll(t, slices.Concat(scenarios, adoptions, removals), kills, 0) }
+func TestKill(t *testing.T) {
+	t.Parallel()
+	sweepAll(t, slices.Concat(scenarios, adoptions, removals), kills, 0)
+}
 
 // TestError: when any one system call of a push or pull fails, the database is
 // wholly the old or the new one, the program is told which, and goes on with it.
 func TestError(t *testing.T) {
+	t.Parallel()
 	if *extent == "short" {
 		sweepAll(t, scenarios, []fault{{errno: unix.EIO}}, 1)
 		return
@@ -48,6 +52,7 @@ func TestError(t *testing.T) {
 // TestMove: a file that somebody puts in the live one's place, once it was proven
 // that nobody has that open, is not overwritten, nor is it replaced.
 func TestMove(t *testing.T) {
+	t.Parallel()
 	for i, s := range scenarios {
 		if !strings.HasPrefix(s.name, "rename-") || s.missing {
 			continue

@@ -49,6 +49,7 @@ func TestMain(m *testing.M) {
 	if code, ran := testenv.OwnProcesses(); ran {
 		os.Exit(code)
 	}
+	testenv.Parallel(4) // they wait for one process after another
 	if err := makeRunsRoot(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

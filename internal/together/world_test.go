@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	testenv.Parallel(2)
+	testenv.Parallel(6)
 	os.Exit(m.Run())
 }
 
