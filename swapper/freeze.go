@@ -13,10 +13,15 @@ import (
 	"hotswap/internal/fileid"
 	"hotswap/internal/inside"
 	"hotswap/internal/openers"
+	"hotswap/internal/printable"
 )
 
 // freezingPatience bounds the wait for another freeze of the database.
 const freezingPatience = time.Second
+
+// peerPatience bounds the wait for a peer that has not ended its part in another swap, within
+// the push's timeout.
+const peerPatience = 5 * time.Second
 
 // freeze drains and closes the program's connections.
 func (p *push) freeze(ctx context.Context) (*driver.Frozen, error) {
@@ -101,21 +106,30 @@ func (p *push) freezePatiently(ctx context.Context, opts driver.FreezeOptions, t
 
 func (p *push) freezeWithin(ctx context.Context, opts driver.FreezeOptions, timeout time.Duration) (*driver.Frozen, error) {
 	began, pause := time.Now(), freezingEvery
-	patience := min(timeout, freezingPatience)
-	if opts.Force && opts.Peers {
-		patience = freezingPatience // for peers that are still at the end of the one before
+	own, peers := min(timeout, freezingPatience), min(p.attempt(), peerPatience)
+	if opts.Force && opts.Peers { // which comes when the timeout is over
+		own, peers = freezingPatience, max(peers, freezingPatience)
 	}
-	for {
+	for announced := false; ; {
 		opts.Timeout = max(timeout-time.Since(began), time.Millisecond)
 		frozen, err := p.db.Freeze(ctx, opts)
+		patience := own
+		var peer *driver.PeerError
+		if errors.As(err, &peer) {
+			patience = peers
+		}
 		if !errors.Is(err, driver.ErrFreezing) || time.Since(began) >= patience {
 			return frozen, err
+		}
+		if peer != nil && !announced {
+			announced = true
+			p.events.step(StepWaiting, "waiting for "+peer.Peer.String()+", which "+printable.Line(peer.Peer.Problem), nil)
 		}
 		if err := sleep(ctx, pause); err != nil {
 			return nil, err
 		}
-		if errors.As(err, new(*driver.PeerError)) { // each time calls have waited for its answer
-			pause *= 2
+		if peer != nil { // each time calls have waited for its answer
+			pause = min(2*pause, peerPatience/10)
 		}
 	}
 }

@@ -100,6 +100,47 @@ func TestASecondPushIsRefusedByThePidOfTheFirst(t *testing.T) {
 	b.mustPush(order{Method: swapper.MethodRename})
 }
 
+// TestAPushWaitsForAPeerThatEndsItsPartInAnotherSwap, whose program has frozen the database
+// here, and says so.
+func TestAPushWaitsForAPeerThatEndsItsPartInAnotherSwap(t *testing.T) {
+	t.Parallel()
+	for _, o := range []order{{Method: swapper.MethodRename}, {Method: swapper.MethodInPlace}, {Method: swapper.MethodRename, Force: true}} {
+		o.Log = true
+		t.Run(fmt.Sprintf("%s,force=%t", o.Method, o.Force), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "WAL")
+			a := w.add(settings{Idle: true})
+			logged := filepath.Join(w.dir, "stderr")
+			f, err := os.Create(logged)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			cmd := exec.Command(os.Args[0])
+			cmd.Stderr = f
+			b := w.startAs(settings{Idle: true}, cmd)
+			w.all = append(w.all, b)
+			if err := a.tell("freeze"); err != "<nil>" {
+				t.Fatal(err)
+			}
+			stamp := b.begin(o)
+			testenv.Eventually(t, func() error {
+				text, err := os.ReadFile(logged)
+				if err == nil && !strings.Contains(string(text), "waiting for "+a.process()) {
+					err = fmt.Errorf("the log: %s", text)
+				}
+				return err
+			})
+			a.tell("thaw")
+			if out := b.ends(stamp); out.Err != "" || string(o.Method) != string(out.Report.Method) {
+				t.Errorf("%s, %+v", out.Err, out.Report)
+			}
+			w.agree()
+			w.end()
+		})
+	}
+}
+
 func TestAFileThatIsMountedByItselfIsNotLeftBehind(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

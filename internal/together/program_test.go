@@ -14,6 +14,7 @@ import (
 	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
+	"github.com/rs/zerolog"
 
 	"hotswap/driver"
 	"hotswap/swapper"
@@ -55,6 +56,7 @@ type program struct {
 	held    *sql.Tx
 	rows    *sql.Rows
 	pinned  *sql.Conn
+	frozen  *driver.Frozen
 }
 
 func runProgram(text string) error {
@@ -167,6 +169,13 @@ func (p *program) obey(line string) string {
 			}
 		}
 		return fmt.Sprint(driver.Raw(p.pinned, func(c *sqlite3.SQLiteConn) error { _, err := c.Exec(arg, nil); return err }))
+	case "freeze":
+		frozen, err := p.db.Freeze(context.Background(), driver.FreezeOptions{})
+		p.frozen = frozen
+		return fmt.Sprint(err)
+	case "thaw":
+		p.frozen.Thaw()
+		return "<nil>"
 	case "idle": // has no connection open any more
 		p.pool.SetMaxIdleConns(-1)
 		return "<nil>"
@@ -193,6 +202,7 @@ type order struct {
 	DryRun   bool
 	Migrate  bool // a table more
 	NoBackup bool
+	Log      bool // to stderr
 }
 
 // outcome is what it says.
@@ -213,6 +223,9 @@ func (p *program) push(text string) string {
 	}
 	defer f.Close()
 	opts := swapper.PushOptions{Source: o.Source, Method: o.Method, Timeout: o.Timeout, MaxPause: o.MaxPause, Force: o.Force, DryRun: o.DryRun, Backup: !o.NoBackup, Quick: true}
+	if o.Log {
+		opts.Logger = zerolog.New(os.Stderr)
+	}
 	if o.Migrate {
 		opts.SkipSchemaCheck = true
 		opts.Prepare = func(ctx context.Context, db *sql.DB) error {

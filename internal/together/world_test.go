@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -199,10 +198,6 @@ func (w *world) keep() {
 func (c *child) mustPush(o order) outcome {
 	c.w.t.Helper()
 	out, stamp := c.push(o)
-	// A peer may still be about to end its part in the push before, and the next is refused.
-	for deadline := time.Now().Add(10 * time.Second); out.Busy && strings.Contains(out.Err, "another swap of this database is in progress") && time.Now().Before(deadline); {
-		out, stamp = c.push(o)
-	}
 	if out.Err != "" {
 		c.w.t.Fatalf("the push of %s: %s", stamp, out.Err)
 	}
