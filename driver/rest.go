@@ -14,7 +14,8 @@ import (
 // each twice a second would cost more than all that the program does with them, so of a
 // file whose database rests the kernel tells when another one may be at its path, where
 // it can tell; the next tick comes at once then. It also comes with the next use, and
-// after a minute in any case, for what nobody has thought of.
+// after a minute in any case, for what nobody has thought of. By then the connections give
+// back the memory that they do not need to stay open.
 
 const (
 	// fewDatabases cost next to nothing, and so nothing is watched for them: the user may
@@ -98,6 +99,30 @@ func (d *Database) namesAmong() (names []string, few bool) {
 	registry.Lock()
 	defer registry.Unlock()
 	return slices.Sorted(maps.Keys(d.names)), registry.managed <= fewDatabases
+}
+
+func (d *Database) releaseMemory() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for c := range d.conns {
+		c.releaseMemory()
+	}
+	d.signal() // to a freeze that has just marked one of them
+}
+
+// releaseMemory finalizes the statements that c keeps, and gives back SQLite's copies of
+// pages, if c is idle.
+func (c *conn) releaseMemory() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state.load().state() != stateIdle || !c.claim() {
+		return
+	}
+	c.cache.close()
+	if i := &c.cancel.interrupter; i.known {
+		i.handle.ReleaseMemory()
+	}
+	c.unclaim(stateIdle)
 }
 
 // pathChanged has the file looked at.

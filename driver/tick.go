@@ -14,6 +14,7 @@ func (d *Database) tick() {
 	d.ticks.Add(1)
 	now := fileid.Of(d.Path())
 	w.mu.Lock()
+	rested := w.rest.resting
 	w.timer, w.rest.resting = nil, false
 	used := d.usedLocked()
 	goOn := used || w.refused
@@ -37,7 +38,11 @@ func (d *Database) tick() {
 			<-d.adopt().ended
 		}
 	}
-	rests := d.unused() && settled && d.mayRest(now)
+	unused := d.unused()
+	if rested && unused {
+		d.releaseMemory()
+	}
+	rests := unused && settled && d.mayRest(now)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {

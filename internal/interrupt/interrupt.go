@@ -15,6 +15,7 @@ extern void sqlite3_interrupt(sqlite3 *) __attribute__((weak));
 extern int sqlite3_is_interrupted(sqlite3 *) __attribute__((weak)); // since 3.41.0
 extern int sqlite3_total_changes(sqlite3 *) __attribute__((weak));
 extern int sqlite3_txn_state(sqlite3 *, const char *) __attribute__((weak)); // since 3.34.0
+extern int sqlite3_db_release_memory(sqlite3 *) __attribute__((weak));
 extern sqlite3_mutex *sqlite3_db_mutex(sqlite3 *) __attribute__((weak));
 extern void sqlite3_mutex_enter(sqlite3_mutex *) __attribute__((weak));
 extern void sqlite3_mutex_leave(sqlite3_mutex *) __attribute__((weak));
@@ -88,6 +89,10 @@ func (h Handle) Writes() (writes, known bool) {
 	is := C.hotswap_writes(h.db)
 	return is == 1, is >= 0
 }
+
+// ReleaseMemory gives back what the connection keeps of its files' pages
+// (https://www.sqlite.org/c3ref/db_release_memory.html).
+func (h Handle) ReleaseMemory() { C.sqlite3_db_release_memory((*C.sqlite3)(h.db)) }
 
 // AwaitStep returns when the step that runs on the connection has ended, which a user's
 // SQL function may delay for ever. For a connection that was opened without a mutex
