@@ -26,7 +26,7 @@ func (c *conn) execContext(ctx context.Context, query string, args []driver.Name
 	c.executes = true
 	err := c.enter(ctx, query)
 	if err == nil && c.queues() {
-		err = c.queue(ctx, query)
+		err = c.queue(ctx, query, false)
 	}
 	c.executes = false
 	if err != nil {
@@ -69,7 +69,7 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 func (c *conn) queryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	err := c.enter(ctx, query)
 	if err == nil && c.queues() {
-		err = c.queue(ctx, query)
+		err = c.queue(ctx, query, false)
 	}
 	if err != nil {
 		c.endsLost(err, query)
@@ -279,7 +279,7 @@ func (s *stmt) queryContext(ctx context.Context, args []driver.NamedValue) (driv
 func (s *stmt) enter(ctx context.Context) error {
 	err := s.conn.enter(ctx, s.query)
 	if err == nil && s.conn.queues() {
-		err = s.conn.queue(ctx, s.query)
+		err = s.conn.queue(ctx, s.query, s.inner != nil)
 	}
 	if err != nil {
 		return err

@@ -117,6 +117,44 @@ func TestThePlaceLastsAsLongAsTheLock(t *testing.T) {
 	rows.Close()
 }
 
+// TestAWriteThatFailsAnywayDoesNotQueue.
+func TestAWriteThatFailsAnywayDoesNotQueue(t *testing.T) {
+	immediate, deferred, d := openTwo(t)
+	readOnly, err := sql.Open(driver.Name, "file:"+d.Path()+"?mode=ro&"+writersWait)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer readOnly.Close()
+	queryOnly, err := sql.Open(driver.Name, "file:"+d.Path()+"?_query_only=1&"+writersWait)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer queryOnly.Close()
+	reading := connect(t, deferred)
+	mustExec(t, reading, "PRAGMA query_only = 1")
+	exec := func(db interface {
+		ExecContext(context.Context, string, ...any) (sql.Result, error)
+	}, query string) func() error {
+		return func() error { _, err := db.ExecContext(t.Context(), query); return err }
+	}
+	hold(t, immediate)
+	for name, write := range map[string]func() error{
+		"no such table":              exec(deferred, "INSERT INTO nothing VALUES (1)"),
+		"no such syntax":             exec(deferred, "INSERT t"),
+		"read-only":                  exec(readOnly, insert),
+		"query-only":                 exec(queryOnly, insert),
+		"query-only, by SQL text":    exec(reading, insert),
+		"a statement, no such table": func() error { _, err := deferred.Query("DELETE FROM nothing RETURNING *"); return err },
+	} {
+		if err := soon(t, name, start(write)); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	if err := soon(t, "a transaction that only reads", start(exec(readOnly, "BEGIN IMMEDIATE"))); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestWritersDoNotKeepTheLockFromOthers, which look for it now and then.
 func TestWritersDoNotKeepTheLockFromOthers(t *testing.T) {
 	db, d := open(t, "", 1)

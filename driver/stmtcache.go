@@ -141,6 +141,10 @@ func (sc *stmtCache) take(query string) *stmt {
 	return nil
 }
 
+func (sc *stmtCache) has(query string) bool {
+	return slices.ContainsFunc(sc.stmts, func(s *stmt) bool { return s.query == query })
+}
+
 // put gives s back; a statement that failed is finalized rather than kept.
 func (sc *stmtCache) put(s *stmt, keep bool) {
 	if !keep || s.inner == nil {

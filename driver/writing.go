@@ -21,15 +21,44 @@ func (c *conn) queues() bool {
 // is when it queues, and only if it has read nothing before. Nothing that has waits for
 // another writer, whose commit could be what makes it fail. Which file a text writes is
 // known only of a connection without temporary tables and attached files.
-func (c *conn) queue(ctx context.Context, query string) error {
-	if !c.writesMain(query) {
+func (c *conn) queue(ctx context.Context, query string, compiled bool) error {
+	switch {
+	case !c.writesMain(query):
 		return nil
+	case c.db.writers.taken() && !compiled && !c.compiles(query):
+		return nil // it fails, and not only when it has waited
 	}
 	return c.takePlace(ctx, query)
 }
 
 func (c *conn) writesMain(query string) bool {
 	return sqltext.BeginsWriting(query, c.executes) && !c.dsn.Shared && !c.session.Temp && !c.session.Attached && len(c.hooked) == 0
+}
+
+// mayNotWrite reports whether each write of c fails. The caller owns c.
+func (c *conn) mayNotWrite() bool {
+	i := &c.cancel.interrupter
+	if i.known && i.handle.ReadOnly() {
+		return true
+	}
+	if !c.dsn.QueryOnly && !c.session.HasPragma("query_only") {
+		return false
+	}
+	only, ok := session.Pragma(c.inner, "query_only")
+	return ok && only != int64(0)
+}
+
+// compiles reports whether the first statement of a text does, or may. The caller owns c.
+func (c *conn) compiles(query string) bool {
+	if c.drv.sqlite.ConnectHook != nil || c.ahead.registered || c.cache.has(query) {
+		return true // the program may have functions called that see what is compiled
+	}
+	s, err := c.inner.Prepare(query)
+	if err != nil {
+		return false
+	}
+	s.Close()
+	return true
 }
 
 // takePlace takes the place for the call of c that has begun. If it has to wait for it,
@@ -39,8 +68,8 @@ func (c *conn) takePlace(ctx context.Context, query string) error {
 		c.place = placeInDoubt
 		return nil
 	}
-	if c.transacts() {
-		return nil // or it would wait with SQLite's lock
+	if c.transacts() || c.mayNotWrite() {
+		return nil // it would wait with SQLite's lock, or in vain
 	}
 	patience := min(c.db.writers.patience, c.busyTimeout())
 	if patience <= 0 {

@@ -29,6 +29,7 @@ type Name struct {
 	BusyTimeout time.Duration // _busy_timeout; 5 s by default
 	NoMutex     bool          // _mutex=no
 	SetsJournal bool          // _journal_mode
+	QueryOnly   bool          // _query_only, maybe off
 	Shared      bool          // cache=shared
 	Unlocked    bool          // immutable or nolock
 
@@ -99,6 +100,7 @@ func Parse(name string) *Name {
 	}
 	sqlites := sqliteParams(base, query)
 	d.SetsJournal = params.Get("_journal") != "" || params.Get("_journal_mode") != ""
+	d.QueryOnly = params.Get("_query_only") != ""
 	d.location = params.Get("_loc")
 	d.NoMutex = strings.EqualFold(params.Get("_mutex"), "no")
 	for _, vfs := range []string{last(params["vfs"]), last(sqlites["vfs"])} {

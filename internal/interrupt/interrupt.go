@@ -16,6 +16,7 @@ extern int sqlite3_is_interrupted(sqlite3 *) __attribute__((weak)); // since 3.4
 extern int sqlite3_total_changes(sqlite3 *) __attribute__((weak));
 extern int sqlite3_txn_state(sqlite3 *, const char *) __attribute__((weak)); // since 3.34.0
 extern int sqlite3_db_release_memory(sqlite3 *) __attribute__((weak));
+extern int sqlite3_db_readonly(sqlite3 *, const char *) __attribute__((weak));
 extern sqlite3_mutex *sqlite3_db_mutex(sqlite3 *) __attribute__((weak));
 extern void sqlite3_mutex_enter(sqlite3_mutex *) __attribute__((weak));
 extern void sqlite3_mutex_leave(sqlite3_mutex *) __attribute__((weak));
@@ -34,6 +35,8 @@ static int hotswap_writes(void *db) {
 	const int write = 2; // SQLITE_TXN_WRITE
 	return sqlite3_txn_state ? sqlite3_txn_state(db, "main") == write : -1;
 }
+
+static int hotswap_readonly(void *db) { return sqlite3_db_readonly(db, "main") == 1; }
 */
 import "C"
 
@@ -89,6 +92,10 @@ func (h Handle) Writes() (writes, known bool) {
 	is := C.hotswap_writes(h.db)
 	return is == 1, is >= 0
 }
+
+// ReadOnly reports whether main was opened only to be read
+// (https://www.sqlite.org/c3ref/db_readonly.html).
+func (h Handle) ReadOnly() bool { return C.hotswap_readonly(h.db) == 1 }
 
 // ReleaseMemory gives back what the connection keeps of its files' pages
 // (https://www.sqlite.org/c3ref/db_release_memory.html).
