@@ -121,6 +121,7 @@ func fleetFailure(err error) error {
 		{swapper.ErrBusy, exitTryAgain},
 		{engine.ErrUnreachable, exitNoServer},
 		{engine.ErrSilent, exitNoServer},
+		{engine.ErrNotKept, exitNoServer},
 		{repository.ErrObjectsSilent, exitNoServer},
 		{engine.ErrNoJetStream, exitNoServer},
 	} {

@@ -18,6 +18,8 @@ var (
 	ErrUnreachable = errors.New("no engine answers")
 	// ErrSilent: a server is connected, but does not answer a request: it has no leader, say.
 	ErrSilent = errors.New("the engine does not answer")
+	// ErrNotKept: it answers, but not to what is written: its disk is full, or fails.
+	ErrNotKept = errors.New("the engine does not keep what is written")
 	// ErrCredentials: the server refuses who connects.
 	ErrCredentials = errors.New("the engine refuses the credentials")
 	// ErrNotPermitted: the credentials lack a right.
@@ -74,6 +76,17 @@ func (e *Engine) Explain(op string, err error) error {
 	return &Error{Op: op, Where: e.where, Err: err, Hint: hint}
 }
 
+// ExplainWrite is Explain for a write: a server whose disk is full does not answer one, and
+// answers everything else.
+func (e *Engine) ExplainWrite(op string, err error) error {
+	err = e.Explain(op, err)
+	if errors.Is(err, ErrSilent) && e.answers() {
+		return &Error{Op: op, Where: e.where, Err: ErrNotKept,
+			Hint: "its disk may be full, as its log then says: make room, and restart it; or the connection is too slow"}
+	}
+	return err
+}
+
 // kind sorts an error.
 func (e *Engine) kind(err error) (hint string, kind error) {
 	text := strings.ToLower(err.Error())
@@ -91,9 +104,11 @@ func (e *Engine) kind(err error) (hint string, kind error) {
 		return "start it with JetStream: `hotswap fleet serve`, or nats-server -js; and enable it for the account", ErrNoJetStream
 	case strings.Contains(text, "maximum consumers limit"): // whichever of nats.go's two ways it took
 		return "raise the limit of consumers of the stream, or of the account", ErrTooMany
-	case code(err) == codeStorage, code(err) == codeResources, strings.Contains(text, "maximum bytes exceeded"), strings.Contains(text, "no space left"),
+	case strings.Contains(text, "maximum bytes exceeded"):
+		return "remove old versions with `hotswap fleet gc --keep N`, or raise the limit of the stream", ErrFull
+	case code(err) == codeStorage, code(err) == codeResources, strings.Contains(text, "no space left"),
 		strings.Contains(text, "resource limits exceeded"), strings.Contains(text, "insufficient storage"):
-		return "remove old versions with `hotswap fleet gc --keep N`, or raise its limit", ErrFull
+		return "make room on its disk, or raise its limit, and restart it; then `hotswap fleet gc --keep N` removes old versions", ErrFull
 	case errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrDisconnected),
 		errors.Is(err, nats.ErrConnectionReconnecting):
 		return "is it running, as with `hotswap fleet serve`? Name it with --engine or $" + EnvURL, ErrUnreachable
@@ -116,4 +131,17 @@ func (e *Engine) silence() (hint string, kind error) {
 		return "the connection is lost", ErrUnreachable
 	}
 	return "of a cluster more than half of the servers must run", ErrSilent
+}
+
+// answers reports whether the engine answers what is written nowhere: whoever leads its streams is
+// there.
+func (e *Engine) answers() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	for _, name := range []string{ChunkStream, "KV_" + FleetBucket} {
+		if _, err := e.js.Stream(ctx, name); err != nil {
+			return false
+		}
+	}
+	return true
 }

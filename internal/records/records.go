@@ -178,7 +178,7 @@ func (r *Records) set(ctx context.Context, key string, value any, over Entry) (E
 	case changed(err):
 		return Entry{}, fmt.Errorf("%s %w", key, ErrChanged)
 	case err != nil:
-		return Entry{}, r.engine.Explain("write "+key, ended(ctx, err))
+		return Entry{}, r.engine.ExplainWrite("write "+key, ended(ctx, err))
 	}
 	sealed, _ := value.(*Sealed)
 	return Entry{Revision: revision, Sealed: sealed}, nil
@@ -213,7 +213,7 @@ func (r *Records) PutNode(ctx context.Context, n Node, over Entry) (Entry, error
 	case changed(err):
 		return Entry{}, fmt.Errorf("%s %w", nodeKey(n.Node), ErrChanged)
 	case err != nil:
-		return Entry{}, r.engine.Explain("write "+nodeKey(n.Node), ended(ctx, err))
+		return Entry{}, r.engine.ExplainWrite("write "+nodeKey(n.Node), ended(ctx, err))
 	}
 	return Entry{Revision: revision}, nil
 }
@@ -242,7 +242,7 @@ func (r *Records) PutHaving(ctx context.Context, node, channel string, h Having)
 		return err
 	}
 	_, err = r.has.Put(ctx, havingKey(node, channel), text)
-	return r.engine.Explain("write "+havingKey(node, channel), err)
+	return r.engine.ExplainWrite("write "+havingKey(node, channel), err)
 }
 
 // GetHaving reads what a node has swapped in last; nil if that is not known. Only the node
@@ -288,7 +288,7 @@ func (r *Records) leased(revision uint64, err error) (Entry, error) {
 	case changed(err):
 		return Entry{}, fmt.Errorf("the lease %w", ErrChanged)
 	case err != nil:
-		return Entry{}, r.engine.Explain("take the lease", err)
+		return Entry{}, r.engine.ExplainWrite("take the lease", err)
 	}
 	return Entry{Revision: revision}, nil
 }

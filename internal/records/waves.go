@@ -67,7 +67,7 @@ func (r *Records) storeWaves(ctx context.Context, channel string, p rollout.Prog
 	if _, known := r.knownWaves(channel, name); !known {
 		_, err := r.fleet.Create(ctx, wavesKey(channel, name), packWaves(text))
 		if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
-			return storedProgress{}, r.engine.Explain("write "+wavesKey(channel, name), ended(ctx, err))
+			return storedProgress{}, r.engine.ExplainWrite("write "+wavesKey(channel, name), ended(ctx, err))
 		}
 		r.learnWaves(channel, name, p.Waves)
 	}

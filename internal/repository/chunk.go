@@ -35,7 +35,7 @@ func (r streamed) put(ctx context.Context, _ string, n name, chunk []byte) error
 		_, err := r.engine.JetStream().Publish(ctx, engine.ChunkSubject(n.String()), chunk)
 		return err
 	})
-	return r.engine.Explain("publish", ended(ctx, err))
+	return r.engine.ExplainWrite("publish", ended(ctx, err))
 }
 
 // get asks any server, and one that is behind may not have it yet, or have it damaged: then

@@ -181,7 +181,7 @@ func (g *collection) mark(ctx context.Context, entries engine.Entries) (engine.E
 		return err
 	})
 	if err != nil {
-		return nil, g.r.engine.Explain("mark the bucket", err)
+		return nil, g.r.engine.ExplainWrite("mark the bucket", err)
 	}
 	return g.r.engine.ReadUpTo(ctx, g.r.fleet, revision, ">")
 }

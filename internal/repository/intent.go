@@ -49,7 +49,7 @@ func (r *Repository) declare(ctx context.Context, channel string, opts PublishOp
 			return err
 		})
 		if err != nil {
-			return nil, nil, r.engine.Explain("take a number", ended(ctx, err))
+			return nil, nil, r.engine.ExplainWrite("take a number", ended(ctx, err))
 		}
 		v := Version{channel, number}
 		opts.at("declare")
@@ -62,7 +62,7 @@ func (r *Repository) declare(ctx context.Context, channel string, opts PublishOp
 			continue // it is ours, maybe, and we were not told: then it expires
 		}
 		if err != nil {
-			return nil, nil, r.engine.Explain("declare "+v.String(), ended(ctx, err))
+			return nil, nil, r.engine.ExplainWrite("declare "+v.String(), ended(ctx, err))
 		}
 		i := &intent{r: r, v: v, first: revision, revision: revision, value: value, ttl: opts.ttl(), stopped: make(chan struct{})}
 		renewing, stop := context.WithCancel(ctx)
@@ -199,7 +199,7 @@ func (i *intent) commit(ctx context.Context, rec record) (revision uint64, err e
 	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
 		return 0, i.lost()
 	}
-	return revision, i.r.engine.Explain("publish "+i.v.String(), ended(ctx, err))
+	return revision, i.r.engine.ExplainWrite("publish "+i.v.String(), ended(ctx, err))
 }
 
 // withdraw removes the intent of a publishing that has failed. If it can't, the intent
