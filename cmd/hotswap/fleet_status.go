@@ -65,6 +65,13 @@ func (c *fleetStatusCmd) block(ctx context.Context, f *control, width int) ([]by
 		return nil, fleetFailure(err)
 	}
 	s := fleetview.Of(all, c.Channel)
+	if c.Channel != "" && s.Channels[0].Order == nil && len(s.Channels[0].Nodes) == 0 {
+		// Nobody has it: is it one at all?
+		if versions, err := f.repo.Versions(ctx, c.Channel); err == nil && len(versions) == 0 {
+			return nil, failf(exitFailed, "there is no channel %s: it has no versions, and no node has it", c.Channel).
+				withHint("`hotswap fleet status` shows all channels")
+		}
+	}
 	var b bytes.Buffer
 	if c.JSON {
 		err = printJSON(&b, s)

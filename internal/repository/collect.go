@@ -50,6 +50,11 @@ func (r *Repository) GC(ctx context.Context, opts GCOptions) (done Collected, er
 	if opts.Keep < 1 {
 		return done, errors.New("keep at least one version of each channel")
 	}
+	if opts.Channel != "" {
+		if err := engine.CheckName("channel", opts.Channel); err != nil {
+			return done, err
+		}
+	}
 	g := &collection{r: r, opts: opts}
 	if err := g.run(ctx); err != nil {
 		return g.done, fmt.Errorf("gc: %w", ended(ctx, err))
@@ -74,6 +79,9 @@ func (g *collection) run(ctx context.Context) error {
 	entries, err := g.r.engine.ReadUpTo(ctx, g.r.fleet, 0, ">")
 	if err != nil {
 		return err
+	}
+	if c := g.opts.Channel; c != "" && len(versionsIn(entries)[c]) == 0 {
+		return fmt.Errorf("the channel %s has no versions", c)
 	}
 	if err := g.retire(ctx, entries); err != nil {
 		return err
