@@ -131,6 +131,9 @@ func haltedFailure(o rollout.Order, p rollout.Progress) error {
 		withHint("`hotswap fleet resume %s` tries again, and `hotswap fleet rollback %[1]s` goes back", o.Channel)
 }
 
+// haltRest is how long it is waited, once a rollout is halted, for who else has failed.
+const haltRest = 500 * time.Millisecond
+
 // wait shows how an order proceeds, until it is done or halted.
 func (f *control) wait(ctx context.Context, stdio *streams, o rollout.Order, quiet bool) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -165,14 +168,16 @@ func (f *control) wait(ctx context.Context, stdio *streams, o rollout.Order, qui
 					fmt.Fprintf(stdio.err, "hotswap: %s failed: see `hotswap fleet status %s`\n", plural(n, "node"), o.Channel)
 				}
 			case rollout.Halted:
-				over, ended = true, haltedFailure(o, *c.Progress)
+				// Others may have failed at the same time, and are counted yet.
+				ended = haltedFailure(o, *c.Progress)
+				time.AfterFunc(haltRest, cancel)
 			}
 		}
 		if over {
 			cancel()
 		}
 	})
-	if over {
+	if over || ended != nil {
 		return ended
 	}
 	return fleetFailure(err)

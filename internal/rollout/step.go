@@ -45,6 +45,9 @@ type stepper struct {
 }
 
 func (s *stepper) step() {
+	if s.p.Phase == Halted {
+		s.countMore()
+	}
 	if s.p.Phase == Done || s.p.Phase == Halted {
 		return
 	}
@@ -120,6 +123,20 @@ func (s *stepper) count() {
 	}
 	if s.view.Settled {
 		s.p.Silent = silent
+	}
+}
+
+// countMore adds those that have failed at the same time as the one at which it was halted.
+func (s *stepper) countMore() {
+	tooMany := s.p.Reason == s.tooMany()
+	s.p.Failed = slices.Clone(s.p.Failed)
+	for _, name := range slices.Concat(s.p.Waves...) {
+		if why, failed := s.view.Nodes[name].failed(s.o); failed {
+			s.fail(name, why)
+		}
+	}
+	if tooMany {
+		s.p.Reason = s.tooMany()
 	}
 }
 

@@ -313,3 +313,23 @@ func TestATagStaysWithItsVersion(t *testing.T) {
 		}
 	}
 }
+
+// Of two nodes that fail at once, the second is counted although the first has halted it.
+func TestAHaltNamesAllThatHaveFailed(t *testing.T) {
+	o, _ := NewRollout("a", "catalog", 7, Plan{}, nil, false)
+	o = o.Resume()
+	p := Progress{Order: "a", Attempt: 1, Phase: Preparing, Waves: [][]string{{"m", "n"}}}
+	failed := func(name string) Node {
+		return Node{Name: name, State: State{Failed: &Failure{Order: "a", Attempt: 1, Version: 7, Why: "no room"}}}
+	}
+	view := View{Nodes: map[string]Node{"m": {Name: "m"}, "n": failed("n")}, Settled: true}
+	p, _ = Step(&p, o, view)
+	view.Nodes["m"] = failed("m")
+	p, changed := Step(&p, o, view)
+	if !changed || p.Phase != Halted || len(p.Failed) != 2 || !strings.HasPrefix(p.Reason, "2 nodes failed") {
+		t.Errorf("%+v", p)
+	}
+	if _, again := Step(&p, o, view); again {
+		t.Error("it is counted again")
+	}
+}
