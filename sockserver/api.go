@@ -193,21 +193,24 @@ func answerJSON(w http.ResponseWriter, value any) error {
 // errAnswerLost is the error of a client that left before its answer.
 var errAnswerLost = errors.New("the client left before its answer")
 
-// removeOrphans removes what a killed push left beside a database, once per
-// database; first reports whether this was the time.
-func (a *api) removeOrphans(path string) (first bool) {
+// removeOrphans removes what a killed push left beside databases, once per
+// database; first are those for which this was the time.
+func (a *api) removeOrphans(paths []string) (first []string) {
 	a.orphansMu.Lock()
 	defer a.orphansMu.Unlock()
-	if a.orphansSeen[path] {
-		return false
+	for _, path := range paths {
+		if !a.orphansSeen[path] {
+			a.orphansSeen[path] = true
+			first = append(first, path)
+		}
 	}
-	a.orphansSeen[path] = true
-	orphans, err := swapper.RemoveOrphans(path)
-	orphans.Log(a.cfg.Logger, path)
-	if err != nil {
-		lognote.Send(a.cfg.Logger.Warn().Err(err).Str(fieldPath, path), "could not remove what a killed push left behind")
-	}
-	return true
+	swapper.RemoveOrphansOf(first, func(path string, orphans swapper.Orphans, err error) {
+		orphans.Log(a.cfg.Logger, path)
+		if err != nil {
+			lognote.Send(a.cfg.Logger.Warn().Err(err).Str(fieldPath, path), "could not remove what a killed push left behind")
+		}
+	})
+	return first
 }
 
 // responseWriter knows whether the answer has begun.

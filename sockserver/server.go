@@ -70,9 +70,11 @@ func (a *api) start() (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range list {
-		a.meet(m.path)
+	paths := make([]string, len(list))
+	for i, m := range list {
+		paths[i] = m.path
 	}
+	a.meet(paths...)
 	commands, err := listenOn(inheritedSocket, cfg.SocketPath, open)
 	if err != nil {
 		return nil, err

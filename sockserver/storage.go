@@ -33,11 +33,10 @@ func warnings(path string) []string {
 
 // meet does what is due once for a database, the first time that the server
 // meets it: at its start for those that are open by then.
-func (a *api) meet(path string) {
-	if !a.removeOrphans(path) {
-		return
-	}
-	for _, text := range warnings(path) {
-		lognote.Send(a.cfg.Logger.Warn().Str(fieldPath, path), "the database may not last: "+text)
+func (a *api) meet(paths ...string) {
+	for _, path := range a.removeOrphans(paths) {
+		for _, text := range warnings(path) {
+			lognote.Send(a.cfg.Logger.Warn().Str(fieldPath, path), "the database may not last: "+text)
+		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"hotswap/internal/backups"
@@ -101,22 +100,21 @@ func shorten(name string, n int) string {
 	return name[:n]
 }
 
-var besideEnd = regexp.MustCompile(`^([A-Z2-7]{12})\.(?:(stage|pull|undo)|(undo|backup|number|copy|ncopy)-([0-9a-f]{1,16})-([0-9a-f]{1,16}))$`)
+var besideName = regexp.MustCompile(`(?s)^(\..+\.hotswap[-_])([A-Z2-7]{12})\.(?:(stage|pull|undo)|(undo|backup|number|copy|ncopy)-([0-9a-f]{1,16})-([0-9a-f]{1,16}))$`)
 
-// parseBeside parses the name of a file beside the database called base; false if it
-// is not of that database. An undo without numbers is an earlier version's.
-func parseBeside(name, base string) (b beside, ok bool) {
-	end, ok := strings.CutPrefix(name, besidePrefix(base))
-	m := besideEnd.FindStringSubmatch(end)
-	if !ok || m == nil {
-		return b, false
+// parseBeside parses the name of an operation's file; false if it is none. The prefix is
+// besidePrefix of its database. An undo without numbers is an earlier version's.
+func parseBeside(name string) (prefix string, b beside, ok bool) {
+	m := besideName.FindStringSubmatch(name)
+	if m == nil {
+		return "", b, false
 	}
-	b.id, b.kind = m[1], m[2]+m[3]
-	if m[3] != "" {
-		b.a, _ = strconv.ParseUint(m[4], 16, 64)
-		b.b, _ = strconv.ParseUint(m[5], 16, 64)
+	b.id, b.kind = m[2], m[3]+m[4]
+	if m[4] != "" {
+		b.a, _ = strconv.ParseUint(m[5], 16, 64)
+		b.b, _ = strconv.ParseUint(m[6], 16, 64)
 	}
-	return b, true
+	return m[1], b, true
 }
 
 func syncPath(dir string) error {

@@ -56,21 +56,57 @@ func (o Orphans) Log(log zerolog.Logger, path string) {
 // It touches only regular files that have no other name and that this process does not
 // have open, since anyone who can write to the directory can give any file such a name.
 func RemoveOrphans(path string) (done Orphans, err error) {
-	dir := filepath.Dir(path)
+	RemoveOrphansOf([]string{path}, func(_ string, found Orphans, failed error) { done, err = found, failed })
+	return done, err
+}
+
+// RemoveOrphansOf is [RemoveOrphans] for many databases, and tells of each what it found
+// and did. It reads a directory once, however many of them are in it.
+func RemoveOrphansOf(paths []string, tell func(path string, done Orphans, err error)) {
+	read := make(map[string]leftovers)
+	for _, path := range paths {
+		dir := filepath.Dir(path)
+		there, ok := read[dir]
+		if !ok {
+			there = leftIn(dir)
+			read[dir] = there
+		}
+		var done Orphans
+		err := there.err
+		for _, l := range there.of[besidePrefix(filepath.Base(path))] {
+			err = errors.Join(err, done.settle(filepath.Join(dir, l.name), l.beside, path))
+		}
+		slices.Sort(done.Removed)
+		tell(path, done, err)
+	}
+}
+
+// leftovers are the operations' files in a directory, by the prefix of their database's.
+type leftovers struct {
+	of  map[string][]leftover
+	err error
+}
+
+type leftover struct {
+	beside
+	name string
+}
+
+func leftIn(dir string) leftovers {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return done, nil
+		return leftovers{}
 	}
 	if err != nil {
-		return done, err
+		return leftovers{err: err}
 	}
+	all := leftovers{of: make(map[string][]leftover)}
 	for _, e := range entries {
-		if b, ok := parseBeside(e.Name(), filepath.Base(path)); ok {
-			err = errors.Join(err, done.settle(filepath.Join(dir, e.Name()), b, path))
+		if prefix, b, ok := parseBeside(e.Name()); ok {
+			all.of[prefix] = append(all.of[prefix], leftover{b, e.Name()})
 		}
 	}
-	slices.Sort(done.Removed)
-	return done, err
+	return all
 }
 
 // settle does what is to be done with one file.
