@@ -91,6 +91,9 @@ func renameToBackup(undo, live string, as backups.Kind) (path string, err error)
 	if isManaged(path) {
 		return "", fmt.Errorf("%s is a database of the program's by now", path)
 	}
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s is %s by now", path, sqlitefile.KindOf(info.Mode()))
+	}
 	// An older backup that somebody opened may have left a WAL, which would be
 	// replayed into this one.
 	removed, err := sqlitefile.RemoveSidecars(path)

@@ -62,6 +62,29 @@ func TestADatabaseThatIsNamedLikeABackupIsNone(t *testing.T) {
 	}
 }
 
+// TestALinkThatIsPutAtTheNameOfABackupStays, and the old database is kept beside it.
+func TestALinkThatIsPutAtTheNameOfABackupStays(t *testing.T) {
+	t.Parallel()
+	for _, method := range []swapper.Method{swapper.MethodRename, swapper.MethodInPlace} {
+		t.Run(string(method), func(t *testing.T) {
+			t.Parallel()
+			s := start(t, t.TempDir(), "&_journal=WAL")
+			opts := swapper.PushOptions{Method: method, Backup: true, BeforeSwap: func() { os.Symlink("elsewhere", s.path+"~") }}
+			r, err := swapper.Push(context.Background(), s.db, bytes.NewReader(source(t, "new")), opts)
+			if err == nil || !r.Swapped || stampIn(t, r.BackupPath) != "live" {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			orphans, err := swapper.RemoveOrphans(s.path)
+			if err != nil || len(orphans.Aside) != 1 || stampIn(t, orphans.Aside[0]) != "live" {
+				t.Fatalf("%+v, %v", orphans, err)
+			}
+			if to, err := os.Readlink(s.path + "~"); to != "elsewhere" {
+				t.Errorf("the link leads to %s, %v", to, err)
+			}
+		})
+	}
+}
+
 // TestADatabaseIsOpenedUnderTheNameOfABackup while a push is under way.
 func TestADatabaseIsOpenedUnderTheNameOfABackup(t *testing.T) {
 	t.Parallel()

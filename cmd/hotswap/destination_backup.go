@@ -17,8 +17,9 @@ import (
 	"hotswap/internal/unix"
 )
 
-// refuseOpenedBackup refuses to replace an older backup that another program has open.
-func (d *fileDestination) refuseOpenedBackup() error {
+// refuseBackup refuses to replace an older backup that another program has open, and
+// what is no file.
+func (d *fileDestination) refuseBackup() error {
 	if d.old == nil {
 		return nil
 	}
@@ -30,6 +31,10 @@ func (d *fileDestination) refuseOpenedBackup() error {
 		return nil
 	}
 	path := backups.SimplePath(d.path)
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return failf(exitFailed, "%s, where the backup goes, is %s", printable.Line(path), sqlitefile.KindOf(info.Mode())).
+			withHint("move it away, or copy without --backup")
+	}
 	if opener, open := openedElsewhere(path); open {
 		return failf(exitTryAgain, "%s, where the backup goes, is open in %s, which would keep using the replaced file", printable.Line(path), opener).
 			withHint("end that process, or keep this backup beside that one: --backup=numbered")

@@ -86,7 +86,7 @@ func (d *fileDestination) dryRun() (destination, error) {
 // refuse says why nothing may be put there, if so. It is asked before the copy, and again
 // once that is complete.
 func (d *fileDestination) refuse() error {
-	return cmp.Or(d.refuseSidecars(), d.refuseOpened(), d.refuseOpenedBackup())
+	return cmp.Or(d.refuseSidecars(), d.refuseOpened(), d.refuseBackup())
 }
 
 // refuseToBeSidecar refuses the name of a database's sidecar: whoever has that
