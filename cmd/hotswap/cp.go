@@ -109,6 +109,12 @@ func (c *cpCmd) copy(ctx context.Context, out *output) (err error) {
 	if err != nil {
 		return err
 	}
+	asked := src
+	if dst.managed {
+		asked = dst
+	}
+	status := asked.statusCommand()
+	out.status.Store(&status)
 	if out.host = dst.host(); out.host != "" {
 		out.far = dst.program
 	}

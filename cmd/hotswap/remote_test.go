@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,23 @@ func TestCtrlCInATerminalDoesNotEndTheSSHBeforeTheResultIsKnown(t *testing.T) {
 	leave(t, dir)
 	code, text := term.end()
 	if code != 0 || !strings.HasSuffix(text, "\nhotswap: interrupted, but too late: the swap was done\nOK\n") {
+		t.Errorf("exit %d, and the screen is:\n%s", code, text)
+	}
+}
+
+// TestASecondCtrlCSaysOnWhichMachineTheResultIsShown: the first one waits for it.
+func TestASecondCtrlCSaysOnWhichMachineTheResultIsShown(t *testing.T) {
+	dir, _ := program(t, "-stop-after-swap")
+	sshThat(t, dir, "")
+	term := inTerminal(t, dir, nil, "cp", "new.db", "prod:live.db")
+	entered(t, dir)
+	testenv.Until(t, "it is interrupted twice, by more than the echo of one", func() bool {
+		term.interrupt()
+		return strings.Contains(term.text(), "interrupted twice")
+	})
+	leave(t, dir)
+	code, text := term.end()
+	if code != exitFailed || !regexp.MustCompile("(?m)^hotswap: interrupted twice: the outcome is unknown; `hotswap status prod:.*live.db` shows it$").MatchString(text) {
 		t.Errorf("exit %d, and the screen is:\n%s", code, text)
 	}
 }

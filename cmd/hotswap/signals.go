@@ -38,7 +38,11 @@ func interruptible(parent context.Context, stdio *streams) (ctx context.Context,
 			if isatty.IsTerminal(stdio.err.Fd()) {
 				fmt.Fprint(stdio.err, "\r\x1b[J") // the live line
 			}
-			fmt.Fprintln(stdio.err, "hotswap: interrupted twice: the outcome is unknown; `hotswap status` shows it")
+			status := "hotswap status"
+			if known := stdio.status.Load(); known != nil {
+				status = *known
+			}
+			fmt.Fprintf(stdio.err, "hotswap: interrupted twice: the outcome is unknown; `%s` shows it\n", status)
 			os.Exit(exitFailed)
 		}
 	}()

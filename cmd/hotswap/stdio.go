@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"os"
+	"sync/atomic"
 	"syscall"
 
 	"hotswap/internal/unix"
@@ -14,6 +15,10 @@ import (
 type streams struct {
 	in, out, err *os.File
 	closed       [3]bool // those that the process was started without
+
+	// status is the command that shows what became of this one, once it is known which
+	// program it asks.
+	status atomic.Pointer[string]
 }
 
 // standardStreams returns the process's. Go's runtime opens /dev/null for one
