@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -111,6 +112,9 @@ func patience(ctx context.Context) time.Duration {
 
 // Conn returns the connection.
 func (e *Engine) Conn() *nats.Conn { return e.conn }
+
+// Patience is how long one attempt of Retry waits for an answer.
+func (e *Engine) Patience() time.Duration { return cmp.Or(e.config.Patience, attemptPatience) }
 
 // JetStream returns the connection's JetStream.
 func (e *Engine) JetStream() jetstream.JetStream { return e.js }

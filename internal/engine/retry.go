@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -29,7 +28,7 @@ func (e *Engine) Retry(ctx context.Context, do func(context.Context) error) erro
 	began, pause := time.Now(), retryPause
 	for {
 		tried := time.Now()
-		attempt, cancel := context.WithTimeout(ctx, cmp.Or(e.config.Patience, attemptPatience))
+		attempt, cancel := context.WithTimeout(ctx, e.Patience())
 		attempt, end := e.UntilDenied(attempt)
 		err := do(attempt)
 		if denied := context.Cause(attempt); err != nil && errors.Is(denied, ErrNotPermitted) {

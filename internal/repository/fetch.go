@@ -29,7 +29,7 @@ type Fetched struct {
 	Bytes int64
 }
 
-// atOnce is how many packs are fetched at a time: less than 16 MiB with what is made of them.
+// atOnce is how many packs are fetched at a time at most: less than 16 MiB with what is made of them.
 const atOnce = 16
 
 // Fetch writes a version into dst, which it reads again at the end: what it leaves there
@@ -37,7 +37,7 @@ const atOnce = 16
 // progress may be nil; it is called by one goroutine at a time, at last with all.
 func (r *Repository) Fetch(ctx context.Context, p Published, dst *os.File, have []Local, progress func(Fetched)) error {
 	from, err := r.chunksOf(ctx, p.Manifest)
-	f := &fetching{from: from, m: p.Manifest, dst: dst, progress: progress}
+	f := &fetching{from: from, m: p.Manifest, dst: dst, progress: progress, flight: newFlight(atOnce, r.engine.Patience())}
 	if err == nil {
 		err = f.run(ctx, have)
 	}
@@ -52,6 +52,7 @@ type fetching struct {
 	m        Manifest
 	dst      *os.File
 	progress func(Fetched)
+	flight   *flight
 
 	index   index
 	digests []digest // of the version, as far as they were needed
@@ -210,7 +211,11 @@ func (f *fetching) fetch(ctx context.Context) error {
 // place fetches a pack, and writes the extents that are wanted.
 func (f *fetching) place(ctx context.Context, w *wanted, buf []byte) error {
 	pack := f.index.packs[w.pack]
-	chunk, err := f.from.get(ctx, f.index.in(pack.ref), pack.name)
+	var chunk []byte
+	err := f.flight.fly(ctx, func() (err error) {
+		chunk, err = f.from.get(ctx, f.index.in(pack.ref), pack.name)
+		return err
+	})
 	if err != nil {
 		return err
 	}

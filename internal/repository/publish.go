@@ -97,7 +97,7 @@ func (r *Repository) Publish(ctx context.Context, channel, path string, opts Pub
 	failed := func(err error) (Publication, error) {
 		return done, fmt.Errorf("publish %s: %w", intent.v, ended(working, err))
 	}
-	w := &writing{opts: opts, layout: layout, src: src, content: content}
+	w := &writing{opts: opts, layout: layout, src: src, content: content, patience: r.engine.Patience()}
 	if w.to, w.dir, err = r.destination(working, intent, before, &w.opts); err != nil {
 		return failed(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -20,6 +21,8 @@ type writing struct {
 	src     *source
 	content contents
 	base    base
+	// patience is how long the engine is waited for.
+	patience time.Duration
 
 	index  index
 	inHand []int // the extents that are written, in their order
@@ -29,7 +32,7 @@ type writing struct {
 	done   atomic.Int64 // bytes of the file
 }
 
-// inFlight is how many chunks are written at a time: of packs less than 16 MiB.
+// inFlight is how many chunks are written at a time at most: of packs less than 16 MiB.
 const inFlight = 32
 
 // write writes what the base does not have, and returns the names of the index.
@@ -132,6 +135,7 @@ func (w *writing) writePacks(ctx context.Context) error {
 	buffers := sync.Pool{New: func() any { return new([packBytes]byte) }}
 	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(inFlight)
+	flight := newFlight(inFlight, w.patience)
 	at := 0
 	for part := range slices.Chunk(w.inHand, most) {
 		into := &packs[at]
@@ -148,7 +152,7 @@ func (w *writing) writePacks(ctx context.Context) error {
 			}
 			chunk := encoder.EncodeAll(data, nil)
 			into.name = nameOf(chunk)
-			if err := w.put(working, into.name, chunk); err != nil {
+			if err := flight.fly(working, func() error { return w.put(working, into.name, chunk) }); err != nil {
 				return err
 			}
 			done := w.done.Add(int64(len(data)))
