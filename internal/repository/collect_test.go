@@ -46,3 +46,18 @@ func TestACollectionRemovesWhatNoVersionNames(t *testing.T) {
 		}
 	})
 }
+
+// What an order may send a node to stays: by a rollback, or after one.
+func TestWhatARollbackGoesToStays(t *testing.T) {
+	w := newWorld(t)
+	path := w.database(4096, 100<<10)
+	for range 6 {
+		w.publish("catalog", path, PublishOptions{})
+	}
+	if _, err := w.repo.fleet.PutString(t.Context(), "order.catalog", `{"text":{"version":5,"base":4,"back":2,"withdrawn":[{"first":2,"last":4}]}}`); err != nil {
+		t.Fatal(err)
+	}
+	if done := w.gc(1); len(done.Retired) != 1 || done.Retired[0].Number != 3 {
+		t.Errorf("collected %+v", done)
+	}
+}

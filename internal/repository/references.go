@@ -52,14 +52,21 @@ func references(entries engine.Entries) (map[Version]bool, error) {
 		channel, _, _ := strings.Cut(rest, ".")
 		var names struct {
 			Text struct {
-				Version uint64 `json:"version"`
-				Base    uint64 `json:"base"`
+				Version   uint64 `json:"version"`
+				Base      uint64 `json:"base"`
+				Back      uint64 `json:"back"`
+				Withdrawn []struct {
+					First uint64 `json:"first"`
+				} `json:"withdrawn"`
 			} `json:"text"`
 		}
 		if err := json.Unmarshal(entry.Value(), &names); err != nil {
 			return nil, fmt.Errorf("the key %s can't be read, and may name a version: %w", key, err)
 		}
-		all[Version{channel, names.Text.Version}], all[Version{channel, names.Text.Base}] = true, true
+		all[Version{channel, names.Text.Version}], all[Version{channel, names.Text.Base}], all[Version{channel, names.Text.Back}] = true, true, true
+		for _, w := range names.Text.Withdrawn {
+			all[Version{channel, w.First - 1}] = true // to which a rollback went
+		}
 	}
 	return all, nil
 }

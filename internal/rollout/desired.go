@@ -44,8 +44,8 @@ func ordered(o Order, progress *Progress, node Node) uint64 {
 	}
 	// Not its turn: a node that has something keeps it, unless that was withdrawn, or is
 	// older than what the fleet had before.
-	if node.Have == 0 || o.withdrawn(node) || selected && node.Have < o.Base {
-		return o.Base
+	if base := o.base(node.Labels); node.Have == 0 || o.withdrawn(node) || selected && node.Have < base {
+		return base
 	}
 	return 0
 }

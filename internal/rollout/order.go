@@ -26,7 +26,8 @@ type Order struct {
 	Kind    Kind   `json:"kind"`
 	Version uint64 `json:"version"`
 	// Base is for nodes that have nothing and whose wave is not open, or that are not
-	// selected; 0 if there is none.
+	// selected; 0 if there is none. For those from whom a rollback has withdrawn it, it is what
+	// that went back to.
 	Base uint64 `json:"base,omitempty"`
 	// Back is what a rollback goes to unless it names a version, and which all nodes that are
 	// selected were to have once; 0 if there is none.
@@ -125,7 +126,7 @@ func NewRollback(id string, version uint64, before Order) (Order, error) {
 			o.Channel, o.Version, before.newest())
 	}
 	o.Select = maps.Clone(before.Select)
-	o.Base = min(before.Base, o.Version)
+	o.Base = before.Base
 	if len(o.Select) == 0 {
 		o.Base = o.Version
 	}
@@ -135,7 +136,11 @@ func NewRollback(id string, version uint64, before Order) (Order, error) {
 
 // tagged returns the order with those of the tags that are of versions that it names.
 func (o Order) tagged(tags map[uint64]string) Order {
-	for _, number := range []uint64{o.Version, o.Base, o.Back} {
+	named := []uint64{o.Version, o.Base, o.Back}
+	for _, r := range o.Withdrawn {
+		named = append(named, r.before())
+	}
+	for _, number := range named {
 		if tag := tags[number]; tag != "" {
 			o = o.Tagged(number, tag)
 		}
@@ -167,6 +172,17 @@ func (o Order) Allow(open int) Order { o.Approvals = max(o.Approvals, open); ret
 
 // Selects reports whether the order means a node of these labels.
 func (o Order) Selects(labels map[string]string) bool { return selects(o.Select, labels) }
+
+// base is the order's base for a node of these labels.
+func (o Order) base(labels map[string]string) uint64 {
+	version := o.Base
+	for i := 0; i < len(o.Withdrawn); i++ {
+		if r := o.Withdrawn[i]; r.has(version, labels) {
+			version, i = r.before(), -1 // and that may have been withdrawn later
+		}
+	}
+	return version
+}
 
 // withdrawn reports whether what a node has was taken away from it by a rollback.
 func (o Order) withdrawn(node Node) bool { return o.Withdrawn.Has(node.Have, node.Labels) }

@@ -73,6 +73,35 @@ func TestARollbackOfSomeNodesGoesToWhatTheyHadAndLeavesTheOthersAlone(t *testing
 	}
 }
 
+// A node that has nothing gets what those like it have: one that a rollback was not for, what it
+// would have got without that.
+func TestWhatANodeWithoutADatabaseGetsAfterARollbackOfSomeNodes(t *testing.T) {
+	web, db := map[string]string{"role": "web"}, map[string]string{"role": "db"}
+	one, _ := NewRollout("a", "catalog", 1, Plan{Select: web}, nil, false)
+	two, _ := NewRollout("b", "catalog", 2, Plan{}, &one, true)
+	three, _ := NewRollout("c", "catalog", 3, Plan{Select: web}, &two, true)
+	back, err := NewRollback("d", 1, three.Tagged(1, "one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	back = back.Tagged(1, "one")
+	four, _ := NewRollout("e", "catalog", 4, Plan{}, &back, true)
+	for _, o := range []Order{back, back.Halt(), four} {
+		if want := Desired(o, nil, nil, Node{Labels: db}); want != 2 {
+			t.Errorf("%s: one that was not meant gets %d, which was for others", o.ID, want)
+		}
+		if want := Desired(o, nil, nil, Node{Labels: web}); want != 1 {
+			t.Errorf("%s: one that was meant gets %d", o.ID, want)
+		}
+	}
+	if want := Desired(four, nil, nil, Node{Labels: web, State: State{Have: 1}}); want != 0 {
+		t.Errorf("one that has gone back is sent to %d", want)
+	}
+	if four.Tags[1] != "one" {
+		t.Error("what those have who have gone back is not known any more")
+	}
+}
+
 func TestOrdersThatLeadBackAreRefused(t *testing.T) {
 	six, err := NewRollout("a", "catalog", 6, Plan{}, nil, false)
 	if err != nil {

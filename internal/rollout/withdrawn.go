@@ -1,6 +1,9 @@
 package rollout
 
-import "maps"
+import (
+	"maps"
+	"slices"
+)
 
 // Withdrawn are ranges of versions, in no order.
 type Withdrawn []Range
@@ -15,13 +18,15 @@ type Range struct {
 
 // Has reports whether a version is withdrawn for a node of these labels.
 func (w Withdrawn) Has(version uint64, labels map[string]string) bool {
-	for _, r := range w {
-		if r.First <= version && version <= r.Last && selects(r.Select, labels) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(w, func(r Range) bool { return r.has(version, labels) })
 }
+
+func (r Range) has(version uint64, labels map[string]string) bool {
+	return r.First <= version && version <= r.Last && selects(r.Select, labels)
+}
+
+// before is the version that a rollback has gone back to.
+func (r Range) before() uint64 { return r.First - 1 }
 
 func (w Withdrawn) newest() (last uint64) {
 	for _, r := range w {

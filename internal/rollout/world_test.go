@@ -21,9 +21,9 @@ type world struct {
 	written  time.Time // of the progress
 	revision int       // of the progress
 	orders   int
-	newest   uint64 // version that was ordered
-	named    map[uint64]bool
-	soaking  time.Time // when the phase was written
+	newest   uint64             // version that was ordered
+	named    map[uint64][]Order // that were of the version
+	soaking  time.Time          // when the phase was written
 
 	nodes       []*member
 	controllers []*controller
@@ -53,7 +53,7 @@ type controller struct {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1e9, 0), named: map[uint64]bool{}}
+	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1e9, 0), named: map[uint64][]Order{}}
 	w.controllers = []*controller{{}, {}}
 	for i := range 1 + w.rng.IntN(8) {
 		m := &member{up: true, Node: Node{Name: fmt.Sprintf("web-%d", i), Labels: map[string]string{"half": fmt.Sprint(i % 2)}}}
@@ -101,7 +101,11 @@ func (w *world) operate() {
 	}
 	switch w.rng.IntN(7) {
 	case 0:
-		if o, err := NewRollback(fmt.Sprint("order-", w.orders), 0, *w.order); err == nil {
+		to := uint64(0)
+		if w.chance(50) { // or further
+			to = 2 * (1 + uint64(w.rng.IntN(int(w.newest/2))))
+		}
+		if o, err := NewRollback(fmt.Sprint("order-", w.orders), to, *w.order); err == nil {
 			w.put(o)
 		}
 	case 1:
@@ -127,7 +131,7 @@ func (w *world) operate() {
 func (w *world) put(o Order) {
 	w.orders++
 	w.order, w.newest = &o, max(w.newest, o.Version)
-	w.named[o.Version], w.named[o.Base] = true, true
+	w.named[o.Version] = append(w.named[o.Version], o)
 }
 
 // live is a node at work.
