@@ -3,6 +3,7 @@ package swapper
 import (
 	"fmt"
 
+	"hotswap/internal/disk"
 	"hotswap/internal/inside"
 	"hotswap/internal/printable"
 )
@@ -62,7 +63,7 @@ func (o *overwrite) room(pages, pageSize int64) error {
 	if o.push.opts.Backup {
 		need += pages * pageSize
 	}
-	free, headroom, err := space(o.target.dir)
+	free, headroom, err := disk.Space(o.target.dir)
 	if err != nil {
 		return failed("ask for the free disk space", err)
 	}

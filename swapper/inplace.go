@@ -10,6 +10,7 @@ import (
 
 	"hotswap/driver"
 	"hotswap/internal/dbpath"
+	"hotswap/internal/disk"
 	"hotswap/internal/door"
 	"hotswap/internal/gather"
 	"hotswap/internal/inside"
@@ -233,7 +234,7 @@ func (o *overwrite) write(ctx context.Context) error {
 			return err
 		}
 		copied := o.stage.size - int64(o.copy.Remaining())*pageSize
-		if free, headroom, err := space(o.target.dir); err == nil && free-o.cached(copied, state.size) < headroom/2 {
+		if free, headroom, err := disk.Space(o.target.dir); err == nil && free-o.cached(copied, state.size) < headroom/2 {
 			return &failure{text: "the disk is filling up", kinds: []error{ErrNoSpace}, hint: "make room on the disk and try again"}
 		}
 		pages := max(1, stepBytes/int(max(1, pageSize)))

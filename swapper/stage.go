@@ -8,9 +8,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"hotswap/internal/disk"
 	"hotswap/internal/printable"
 	"hotswap/internal/sqlitefile"
-	"hotswap/internal/unix"
 	"hotswap/internal/workfile"
 )
 
@@ -141,7 +141,7 @@ func (s *stage) reserve(off, n int64) error {
 // room demands that the file system of dir has n bytes, and need with all that comes
 // after, and keeps headroom for the live database.
 func room(dir string, n, need int64) error {
-	free, headroom, err := space(dir)
+	free, headroom, err := disk.Space(dir)
 	if err != nil {
 		return failed("ask for the free disk space", err)
 	}
@@ -154,17 +154,6 @@ func room(dir string, n, need int64) error {
 		}
 	}
 	return nil
-}
-
-// space returns the free bytes of dir's file system and how many of them are
-// to stay free: a sixteenth of it, 64 MiB at most.
-func space(dir string) (free, headroom int64, err error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return 0, 0, err
-	}
-	block := int64(st.Bsize)
-	return int64(st.Bavail) * block, min(int64(st.Blocks)*block/16, 64<<20), nil
 }
 
 const (

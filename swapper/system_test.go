@@ -32,6 +32,11 @@ func again(t *testing.T, attr *syscall.SysProcAttr) bool {
 // namespace of its own.
 func tmpfs(t *testing.T, size string) string {
 	t.Helper()
+	return mounted(t, "tmpfs", "size="+size)
+}
+
+func mounted(t *testing.T, kind, options string) string {
+	t.Helper()
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +44,7 @@ func tmpfs(t *testing.T, size string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
+	if err := unix.Mount(kind, dir, kind, 0, options); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -47,6 +52,29 @@ func tmpfs(t *testing.T, size string) string {
 		os.Remove(dir)
 	})
 	return dir
+}
+
+// TestAFileSystemThatDoesNotSayHowLargeItIsIsNotFull: statfs reports no blocks.
+func TestAFileSystemThatDoesNotSayHowLargeItIsIsNotFull(t *testing.T) {
+	t.Parallel()
+	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
+		return
+	}
+	for kind, options := range map[string]string{"ramfs": "", "tmpfs": "size=0"} {
+		dir := mounted(t, kind, options)
+		var st unix.Statfs_t
+		if err := unix.Statfs(dir, &st); err != nil || st.Blocks != 0 {
+			t.Fatalf("%s has %d blocks: %v", kind, st.Blocks, err)
+		}
+		s := start(t, dir, "&_journal=WAL")
+		for _, method := range []swapper.Method{swapper.MethodRename, swapper.MethodInPlace} {
+			s.mustPush(source(t, "new"), swapper.PushOptions{Method: method, Backup: true})
+		}
+		if got, _, err := s.pulled(); got != "new" || err != nil {
+			t.Errorf("the copy from %s has %s, %v", kind, got, err)
+		}
+		s.pool.Close()
+	}
 }
 
 func TestAMountedFileIsRefused(t *testing.T) {

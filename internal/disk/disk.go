@@ -1,4 +1,4 @@
-// Package disk tells how long the disk takes for a sync.
+// Package disk tells how long the disk takes for a sync, and how much room there is.
 package disk
 
 import "time"
