@@ -18,12 +18,19 @@ type controller struct {
 	wake  chan struct{}
 	mu    sync.Mutex // guards what follows
 	all   map[string]*channelView
-	nodes map[string]records.Node
+	nodes map[string]heard
 	// caught says that all orders, and all nodes, that there were have been told; since is
 	// when that was so of the nodes.
 	caught struct{ orders, nodes bool }
 	since  time.Time
 	now    time.Time // the engine's
+}
+
+// heard is what a node has said of itself, and when that was told, by this machine's clock: the
+// engine's may have been set back since it took what came before.
+type heard struct {
+	records.Node
+	at time.Time
 }
 
 // channelView is an order and its progress, as they were last read.
@@ -36,7 +43,7 @@ type channelView struct {
 }
 
 func newController(n *Node) *controller {
-	return &controller{node: n, wake: make(chan struct{}, 1), all: map[string]*channelView{}, nodes: map[string]records.Node{}}
+	return &controller{node: n, wake: make(chan struct{}, 1), all: map[string]*channelView{}, nodes: map[string]heard{}}
 }
 
 // stepRest is the least time between two looks, in which many nodes may have told something.
@@ -114,7 +121,7 @@ func (c *controller) tellNode(change records.Change) {
 	case change.Gone:
 		delete(c.nodes, change.Node)
 	default:
-		c.nodes[change.Node] = *change.Record
+		c.nodes[change.Node] = heard{*change.Record, time.Now()}
 	}
 	c.node.peers.Store(int64(len(c.nodes)))
 	c.rouse()
@@ -188,8 +195,8 @@ func (c *controller) steps() map[string]nextStep {
 func (c *controller) view(channel string) rollout.View {
 	v := rollout.View{Nodes: map[string]rollout.Node{}, Settled: time.Since(c.since) > c.node.cfg.settle, Now: c.now}
 	for name, record := range c.nodes {
-		// The engine tells when one expires; should that be missed, the time of its record does.
-		if c.now.Sub(record.At) > 2*records.NodeTTL {
+		// The engine tells when one expires; that may be missed.
+		if time.Since(record.at) > 2*records.NodeTTL {
 			continue
 		}
 		if n, ok := record.Rollout(channel); ok {

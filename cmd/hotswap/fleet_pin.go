@@ -70,6 +70,10 @@ func (f *control) pin(ctx context.Context, channel, node string, pin rollout.Pin
 	if err != nil {
 		return entry, fleetFailure(err)
 	}
+	if f.keys != nil && entry.Sealed != nil {
+		_, err := entry.Sealed.Pin(f.keys, channel, node)
+		entry.Trusted = err == nil
+	}
 	if f.keys == nil {
 		// As for an order: what nobody has signed would end, or hide, what is obeyed.
 		_, order, err := f.recs.Order(ctx, channel)

@@ -62,6 +62,7 @@ func (d Desk) Change(ctx context.Context, channel string, afresh bool, next func
 	if err == nil && before != nil {
 		// What is made from it is signed: it must be what somebody who may has ordered.
 		before, err = entry.Sealed.Order(d.Keys, channel)
+		entry.Trusted = err == nil && len(d.Keys) > 0
 	}
 	if err == nil && !afresh && len(d.Keys) == 0 && entry.Sealed != nil && entry.Sealed.Signed() {
 		return o, ErrUnsigned

@@ -62,6 +62,8 @@ type Entry struct {
 	At       time.Time
 	// Sealed is an order, or a pin, as it was signed.
 	Sealed *Sealed
+	// Trusted says that whoever writes over it trusts who has signed it.
+	Trusted bool
 	// Afresh says that nothing of the order is in the one that is written over it.
 	Afresh bool
 }

@@ -62,11 +62,11 @@ const mostAhead = time.Hour
 
 // next is the serial of what is written over a record: the time in milliseconds, so that it is
 // above those that nodes have obeyed even if somebody has put back an older record; or one
-// more than the record's. A record from a far future is no measure: whoever may write it could
-// exhaust the numbers.
+// more than the record's. One from a far future is no measure, unless it is signed by whom one
+// trusts, whose clock was wrong: whoever may write it could exhaust the numbers.
 func (e Entry) next() uint64 {
 	now, before := uint64(time.Now().UnixMilli()), e.serial()
-	if before < now || before > now+uint64(mostAhead.Milliseconds()) {
+	if before < now || before > now+uint64(mostAhead.Milliseconds()) && !e.Trusted {
 		return now
 	}
 	return before + 1

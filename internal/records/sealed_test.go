@@ -84,6 +84,11 @@ func TestASerialIsAboveThoseBefore(t *testing.T) {
 			t.Errorf("after %d comes %d", test.before, got)
 		}
 	}
+	trusted := at(now + day) // of a clock that was wrong
+	trusted.Trusted = true
+	if got := trusted.next(); got != now+day+1 {
+		t.Errorf("after a trusted %d comes %d", now+day, got)
+	}
 	entry, err := r.SetOrder(t.Context(), rollout.Order{ID: "a", Channel: "catalog", Version: 1}, Entry{})
 	if err != nil {
 		t.Fatal(err)
