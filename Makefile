@@ -89,7 +89,7 @@ full-disk: ## a push of a large database to a full disk
 	go test -count=1 -run FillsUp ./swapper -large 300
 
 tags: ## go-sqlite3's build tags, and the system's SQLite; the command without the clouds
-	go test -count=1 -tags sqlite_fts5,sqlite_stat4 ./driver
+	go test -count=1 -tags sqlite_fts5,sqlite_stat4,sqlite_unlock_notify ./driver
 	go test -count=1 -tags libsqlite3 ./driver ./internal/door ./internal/gather ./internal/snapshot
 	go vet -tags nocloud ./cmd/hotswap
 

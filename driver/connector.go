@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"io"
 	"runtime"
 	"sync"
@@ -125,6 +126,9 @@ func (b *baseConnector) Driver() driver.Driver { return b.drv }
 // Connect waits at the gate like a call.
 func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	dsn, db, gone := b.database()
+	if unlockNotify && dsn.Shared {
+		return nil, errUnlockNotify
+	}
 	c := &conn{drv: b.drv, dsn: dsn, db: db, gone: gone}
 	c.cache.size = dsn.CacheSize
 	if db != nil {
@@ -164,6 +168,8 @@ func (b *baseConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	connected = true
 	return c, nil
 }
+
+var errUnlockNotify = errors.New("open a database with cache=shared: not supported in a program that is built with the tag sqlite_unlock_notify, by which calls wait for its locks without end: build it without the tag, or leave cache=shared out")
 
 // database resolves again a path that led nowhere when the pool was made: a program may
 // create the directory later.

@@ -82,6 +82,10 @@ var dsns = []string{
 
 func newProgram(seed uint64) *program {
 	rng := rand.New(rand.NewPCG(seed, 0))
+	dsns := dsns
+	if driver.UnlockNotify {
+		dsns = slices.DeleteFunc(slices.Clone(dsns), func(dsn string) bool { return strings.Contains(dsn, "cache=shared") })
+	}
 	p := &program{
 		seed:    seed,
 		dsn:     dsns[rng.IntN(len(dsns))],

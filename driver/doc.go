@@ -72,6 +72,9 @@
 // After 100 ms in the queue, or the busy timeout if that is less, SQLite's own wait begins:
 // so SQLITE_BUSY comes that much later.
 //
+// In a program that is built with the tag sqlite_unlock_notify a database can't be opened
+// with cache=shared.
+//
 // With cache=shared a kept statement may run while another connection changes the schema,
 // which keeps others from being compiled. An Exec whose context has already ended does not
 // run; in go-sqlite3 it may or may not.
@@ -131,7 +134,7 @@ package driver
 //	other files    adopt, tick: the connections move to a file that something else put there
 //	the calls      retry, reopen, calls, values, steps, tx: what database/sql calls
 //	a guest        guest_place (also guest), guest, answerer: in the freeze of another process
-//	the doors      manage, connector: how a database comes to be managed, and a connection
+//	the doors      manage, unlocknotify and unlocknotify_not, connector: how a database comes to be managed, and a connection
 //	               to be; rehearse, openfile, inside: for package swapper
 //
 // The locks, in order: whoever holds one takes only those below it. While any but the

@@ -222,6 +222,9 @@ func TestEverythingAnswersAsRawDoes(t *testing.T) {
 		},
 	}
 	dsns := map[string]string{"plain": "%s", "uri": "file:%s?_loc=auto&_txlock=immediate&_busy_timeout=100", "no cache": "file:%s?_stmt_cache_size=0&cache=shared", "memory": "file:%.0s:memory:?mode=memory"}
+	if driver.UnlockNotify {
+		dsns["no cache"] = "file:%s?_stmt_cache_size=0"
+	}
 	for dsnName, dsn := range dsns {
 		for name, step := range steps {
 			t.Run(dsnName+"/"+name, func(t *testing.T) {

@@ -154,5 +154,9 @@ func SetOnSwapPatience(d time.Duration) (restore func()) {
 	return func() { onSwapPatience = was }
 }
 
+// UnlockNotify is whether the build tag sqlite_unlock_notify is set: then no shared cache
+// can be opened.
+const UnlockNotify = unlockNotify
+
 // LeaveWaiting counts calls as waiting that are not.
 func LeaveWaiting(d *Database, n int64) { d.waiting.Add(n) }

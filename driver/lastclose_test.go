@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -276,9 +277,34 @@ func TestALastCloseTakesNothingFromConnectionsThatAreBeingOpened(t *testing.T) {
 	}
 }
 
+func needsSharedCache(t *testing.T) {
+	if driver.UnlockNotify {
+		t.Skip("see TestASharedCacheIsRefusedWithUnlockNotify")
+	}
+}
+
+// TestASharedCacheIsRefusedWithUnlockNotify, managed or not; nothing else is.
+func TestASharedCacheIsRefusedWithUnlockNotify(t *testing.T) {
+	for name, shared := range map[string]bool{
+		"file:" + filepath.Join(t.TempDir(), "a.db") + "?cache=shared": true, "file:x?mode=memory&cache=shared": true,
+		"file:" + filepath.Join(t.TempDir(), "a.db") + "?cache=private": false, ":memory:": false,
+	} {
+		pool, err := sql.Open(driver.Name, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer pool.Close()
+		err = pool.Ping()
+		if refused := err != nil && strings.Contains(err.Error(), "sqlite_unlock_notify"); refused != (driver.UnlockNotify && shared) || err != nil && !refused {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestConnectionsWithASharedCacheComeAndGo: none is refused because another one is just
 // being closed.
 func TestConnectionsWithASharedCacheComeAndGo(t *testing.T) {
+	needsSharedCache(t)
 	path := filepath.Join(t.TempDir(), "a.db")
 	makeStamped(t, path, "a")
 	pool := openAt(t, "file:"+path+"?cache=shared")

@@ -160,6 +160,7 @@ func TestLeakedRowsKeepNeitherWritersNorASwap(t *testing.T) {
 // from its table.
 func TestLeakedRowsOfADatabaseThatIsNotManagedEnd(t *testing.T) {
 	t.Parallel()
+	needsSharedCache(t)
 	pool := func() *sql.DB {
 		db, err := sql.Open(driver.Name, "file:"+t.Name()+"?mode=memory&cache=shared")
 		if err != nil {

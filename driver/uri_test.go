@@ -3,6 +3,7 @@ package driver
 import (
 	"database/sql"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -14,6 +15,9 @@ func TestAURIIsReadAsSQLiteReadsIt(t *testing.T) {
 		"a.db?mode=memory&mode=rwc", "a.db?vfs=none&vfs=unix", "a.db#b.db", "a+b.db",
 		"a.db#f?mode=memory", "a.db#f?vfs=unix&cache=shared&nolock=1", "a.db?cache=shared#f",
 	} {
+		if unlockNotify && strings.HasSuffix(name, "?cache=shared#f") {
+			continue // refused
+		}
 		made := func(driver string) (string, string) {
 			t.Helper()
 			dir := t.TempDir()

@@ -103,6 +103,7 @@ func Parse(name string) *Name {
 	d.QueryOnly = params.Get("_query_only") != ""
 	d.location = params.Get("_loc")
 	d.NoMutex = strings.EqualFold(params.Get("_mutex"), "no")
+	d.Shared = strings.HasPrefix(base, "file:") && last(sqlites["cache"]) == "shared"
 	for _, vfs := range []string{last(params["vfs"]), last(sqlites["vfs"])} {
 		if vfs != "" && vfs != "unix" {
 			return d
@@ -137,7 +138,6 @@ func Parse(name string) *Name {
 		d.Given = real // the name alone does not tell what ".." after a symlink is
 	}
 	d.uri = isURI
-	d.Shared = isURI && last(sqlites["cache"]) == "shared"
 	d.Unlocked = isURI && (isTrue(sqlites.Get("immutable")) || isTrue(sqlites.Get("nolock")))
 	if _, fragment, ok := strings.Cut(base, "#"); ok && isURI {
 		d.tail = "#" + fragment

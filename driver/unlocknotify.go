@@ -1,0 +1,5 @@
+//go:build sqlite_unlock_notify
+
+package driver
+
+const unlockNotify = true
