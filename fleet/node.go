@@ -48,7 +48,8 @@ type Node struct {
 	mu         sync.Mutex // guards what follows
 	plane      plane      // nil until the engine was reached
 	store      store
-	away       string // why the engine is not reached, "" if it is
+	away       string // why the engine tells nothing, "" if it does
+	mute       string // why the engine takes nothing, "" if it does
 	twin       string // another program of this name
 	controller bool
 	page       *fleetpage.Fleet // once somebody has looked
@@ -221,6 +222,15 @@ func (n *Node) setAway(err error) {
 	n.away = ""
 	if err != nil {
 		n.away = err.Error()
+	}
+}
+
+func (n *Node) setMute(err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.mute = ""
+	if err != nil {
+		n.mute = err.Error()
 	}
 }
 

@@ -29,6 +29,7 @@ func (n *Node) report() {
 			if ctx.Err() != nil {
 				return nil
 			}
+			n.setMute(err)
 			if err != nil {
 				return err
 			}

@@ -1,14 +1,15 @@
 package fleet
 
 import (
+	"cmp"
 	"time"
 )
 
 // Status is how a node is.
 type Status struct {
 	Node string `json:"node"`
-	// Connected says whether the engine is connected and tells of orders, and Away, if not,
-	// what is wrong.
+	// Connected says whether the engine is connected, tells of orders, and takes what the node
+	// says, and Away, if not, what is wrong.
 	Connected bool   `json:"connected"`
 	Away      string `json:"away,omitempty"`
 	// Twin names another program that has joined under the same name.
@@ -54,7 +55,7 @@ type DatabaseStatus struct {
 // Status returns how the node is now.
 func (n *Node) Status() Status {
 	n.mu.Lock()
-	s := Status{Node: n.cfg.Node, Away: n.away, Twin: n.twin, Controller: n.controller,
+	s := Status{Node: n.cfg.Node, Away: cmp.Or(n.away, n.mute), Twin: n.twin, Controller: n.controller,
 		Databases: map[string]DatabaseStatus{}}
 	reached := n.plane != nil
 	n.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	_ "github.com/mattn/go-sqlite3"
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
@@ -43,6 +44,7 @@ type world struct {
 	dir    string // of the engine
 	port   int
 	users  string // a configuration with users
+	adjust func(*server.Options)
 	engine *engine.Engine
 	repo   *repository.Repository
 	recs   *records.Records
@@ -91,12 +93,12 @@ func (w *world) open(url string) {
 
 func (w *world) startEngine() {
 	w.t.Helper()
-	server, err := embedded.Start(embedded.Config{Dir: w.dir, Port: w.port, File: w.users, Lax: true})
+	started, err := embedded.Start(embedded.Config{Dir: w.dir, Port: w.port, File: w.users, Lax: true, Adjust: w.adjust})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.server = server
-	w.t.Cleanup(server.Stop)
+	w.server = started
+	w.t.Cleanup(started.Stop)
 }
 
 // content makes a database of a version's content, and returns its path.
