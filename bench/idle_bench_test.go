@@ -24,7 +24,10 @@ import (
 	"hotswap/sockserver"
 )
 
-var idleDatabases = flag.Int("idle", 1000, "of `databases` that BenchmarkIdle opens; each takes a descriptor")
+var (
+	idleDatabases = flag.Int("idle", 1000, "of `databases` that BenchmarkIdle opens; each takes a descriptor")
+	idleRests     = flag.Bool("rest", false, "have BenchmarkIdle look for a minute, within which each database is looked at")
+)
 
 // idleEnv is the variable that makes a child a program with many databases that does
 // nothing with them, and says how.
@@ -135,6 +138,7 @@ type idleWay struct {
 	name     string
 	program  idleProgram
 	memory   []float64 // bytes a database
+	rested   []float64 // the same, later
 	share    []float64 // of a core, in percent
 	noticing []time.Duration
 }
@@ -160,6 +164,7 @@ func BenchmarkIdle(b *testing.B) {
 			}
 			for _, w := range ways {
 				b.ReportMetric(middle(w.memory)/1e3, w.name+"-kB/database")
+				b.ReportMetric(middle(w.rested)/1e3, w.name+"-rested-kB/database")
 				b.ReportMetric(middle(w.share), w.name+"-%core")
 				if len(w.noticing) > 0 {
 					b.ReportMetric(milliseconds(middle(w.noticing)), w.name+"-notice-p50-ms")
@@ -231,8 +236,13 @@ func (w *idleWay) round(b *testing.B) {
 	w.memory = append(w.memory, ask("memory"))
 	time.Sleep(idleSettles)
 	used, began := ask("time"), time.Now()
-	time.Sleep(idleFor)
+	if *idleRests {
+		time.Sleep(time.Minute + idleSettles)
+	} else {
+		time.Sleep(idleFor)
+	}
 	w.share = append(w.share, (ask("time")-used)/time.Since(began).Seconds()*100)
+	w.rested = append(w.rested, ask("memory"))
 	for i := 0; i < 10 && w.program.Driver != "sqlite3"; i++ {
 		live := w.program.path(i * w.program.N / 10)
 		if err := copyFile(filepath.Join(w.program.Dir, "first"), live+".new"); err != nil {
