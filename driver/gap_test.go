@@ -53,6 +53,20 @@ func TestAGapEndsWhenAnotherWriterComes(t *testing.T) {
 	})
 }
 
+// TestThereIsNoGapAfterAnotherHasCome, which would have taken the lock in it.
+func TestThereIsNoGapAfterAnotherHasCome(t *testing.T) {
+	testenv.Until(t, "there is none", func() bool {
+		var q writerQueue
+		w := gap(&q, time.Hour)
+		line(t, &q, newQueued())
+		began := time.Now()
+		if has, err := q.rest(t.Context(), w); !has || err != nil {
+			t.Fatal(has, err)
+		}
+		return time.Since(began) < mostGap/2
+	})
+}
+
 func TestAGapEndsWithItsContext(t *testing.T) {
 	var q writerQueue
 	ctx, cancel := context.WithCancel(t.Context())

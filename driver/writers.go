@@ -28,6 +28,7 @@ type writerQueue struct {
 	first *queued
 	last  *queued
 	began atomic.Int64 // when the place was taken last, in nanoseconds since epoch
+	came  uint64       // how many have come while the place was taken
 	rests *queued      // has the place, and leaves a gap
 }
 
@@ -65,6 +66,7 @@ type queued struct {
 	timer      *time.Timer   // for the next look, or the end of its patience
 	told       chan struct{} // has room for one
 	has        bool          // was told that it has the place; else that it may be free
+	came       uint64        // queue.came when it got the place
 	waits      bool          // is in the list; guarded by writerQueue.mu
 	prev, next *queued
 }
@@ -100,7 +102,7 @@ func (q *writerQueue) tell() {
 		q.state.Store(placeFree)
 		return
 	}
-	w.has = w.turnIn(time.Now()) <= 0
+	w.has, w.came = w.turnIn(time.Now()) <= 0, q.came
 	q.remove(w)
 	switch {
 	case !w.has:
@@ -153,11 +155,12 @@ func (q *writerQueue) enter(ctx context.Context, w *queued, patience time.Durati
 // rest leaves a gap before w, which has the place, writes.
 func (q *writerQueue) rest(ctx context.Context, w *queued) (bool, error) {
 	gap := min((time.Since(epoch)-time.Duration(q.began.Load()))/gapPart, mostGap)
-	if gap < leastGap {
+	q.mu.Lock()
+	if gap < leastGap || q.came != w.came {
+		q.mu.Unlock()
 		q.begin()
 		return true, nil
 	}
-	q.mu.Lock()
 	q.rests = w
 	q.mu.Unlock()
 	w.timer.Reset(gap)
@@ -202,6 +205,7 @@ func (q *writerQueue) takeOrWait(w *queued) (took bool, look time.Duration) {
 		look = max(0, min(firstLook<<min(w.late-queueLate, 8), lastLook, w.turnIn(time.Now())))
 	}
 	if took || look == 0 && q.take() {
+		w.came = q.came
 		q.remove(w)
 		q.tellNext()
 		return true, 0
@@ -210,9 +214,12 @@ func (q *writerQueue) takeOrWait(w *queued) (took bool, look time.Duration) {
 }
 
 func (q *writerQueue) add(w *queued) {
-	if q.rests != nil && w.late == 0 {
-		q.rests.told <- struct{}{}
-		q.rests = nil
+	if w.late == 0 {
+		q.came++
+		if q.rests != nil {
+			q.rests.told <- struct{}{}
+			q.rests = nil
+		}
 	}
 	switch {
 	case q.first == nil:
