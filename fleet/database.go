@@ -56,6 +56,7 @@ type database struct {
 	// the node from going back.
 	witnessed bool
 	unsaid    *records.Having // what could not be written down yet
+	asking    chan error      // the answer of a Health that has not returned
 }
 
 func newDatabase(n *Node, channel, path string) *database {

@@ -3,6 +3,8 @@ package fleet
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -153,4 +155,39 @@ func TestHealthIsAskedAllThroughARolloutAfterAFailedOne(t *testing.T) {
 		eventually(t, "its status has no failure any more", func() bool { return a.status().Failed == "" })
 	}
 	b.has(1)
+}
+
+func TestAHealthThatHangsIsNotCalledAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	var calls atomic.Uint64
+	hang := make(chan struct{})
+	a := w.program("a", one, func(c *Config) {
+		c.HealthTimeout = 10 * time.Millisecond
+		c.Health = func(context.Context, Version) error {
+			calls.Add(1)
+			<-hang
+			return nil
+		}
+	})
+	w.rollout(1, rollout.Plan{})
+	eventually(t, "it was asked for again and again", func() bool { return a.status().Failures > 2 })
+	if n := calls.Load(); n != 1 {
+		t.Errorf("it was called %d times", n)
+	}
+	close(hang)
+	eventually(t, "it answers", func() bool { return a.node.databases["catalog"].current().Healthy == 1 })
+}
+
+func TestTwoChannelsDoNotHaveOneDatabase(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(dir, "link.sqlite3")
+	if err := os.Symlink("catalog.sqlite3", link); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Join(t.Context(), Config{Node: "a", Databases: map[string]string{"catalog": filepath.Join(dir, "catalog.sqlite3"), "prices": link}})
+	if !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), "has it already") {
+		t.Error(err)
+	}
 }

@@ -96,6 +96,12 @@ func (n *Node) manage(channel, path string) error {
 	if err != nil {
 		return err
 	}
+	for other, d := range n.databases {
+		if d.db == db { // by another path
+			release()
+			return fmt.Errorf("%w: the channel %s has it already", ErrConfig, other)
+		}
+	}
 	orphans, err := swapper.RemoveOrphans(db.Path())
 	if err != nil {
 		n.log.Warn().Err(err).Str("database", db.Path()).Msg("what a killed program has left can't be removed")

@@ -182,7 +182,7 @@ func (w *world) rollback() {
 
 // patience is how long a test waits: less than until a watch begins anew, since a node is to
 // know without that.
-const patience = resync / 2
+const patience = resync * 3 / 4
 
 // eventually waits until something is so.
 func eventually(t *testing.T, what string, so func() bool) {

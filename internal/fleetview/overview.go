@@ -96,7 +96,7 @@ func (c Channel) overview() OverviewOfOne {
 		versions[shown.Has]++
 		if c.Order != nil && 0 < n.Wave && n.Wave <= len(o.Waves) {
 			wave := &o.Waves[n.Wave-1]
-			there := n.Have == c.Order.Version
+			there := n.Database.State.Has(*c.Order)
 			if there {
 				wave.There++
 			}

@@ -54,14 +54,14 @@ func (s State) failed(o Order) (why string, ok bool) {
 	return "", false
 }
 
-// has reports whether the node has the order's version, and not another one of that number.
-func (s State) has(o Order) bool {
+// Has reports whether the node has the order's version, and not another one of that number.
+func (s State) Has(o Order) bool {
 	tag := o.Tags[o.Version]
 	return s.Have == o.Version && (tag == "" || s.Tag == "" || s.Tag == tag)
 }
 
 // there reports whether the node has the order's version and is in order with it.
-func (s State) there(o Order) bool { return s.has(o) && s.Healthy == o.Version }
+func (s State) there(o Order) bool { return s.Has(o) && s.Healthy == o.Version }
 
 // ready reports whether the node can swap the order's version in at once, or has it.
-func (s State) ready(o Order) bool { return s.has(o) || s.Prepared == o.Version }
+func (s State) ready(o Order) bool { return s.Has(o) || s.Prepared == o.Version }

@@ -218,7 +218,7 @@ func (s *stepper) approved() bool { return !s.o.Approve || s.o.Approvals >= s.p.
 func (s *stepper) reached(what string, late bool) bool {
 	names := slices.Concat(s.p.Waves[:s.p.Open]...)
 	return s.waitFor(names, s.p.Skipped, what, late, func(n Node) bool {
-		return n.there(s.o) || s.o.Kind == Rollback && n.has(s.o)
+		return n.there(s.o) || s.o.Kind == Rollback && n.Has(s.o)
 	})
 }
 
