@@ -51,10 +51,9 @@ func (i *interrupter) interrupt(mark *atomic.Bool) {
 	}
 }
 
-// shield keeps interrupts from the connection until unshield. It reports whether one
-// that came before is still to take effect, as it will for as long as a statement is
-// active; if SQLite can't say, that is what may be.
-func (i *interrupter) shield(maybe bool) (pending bool) {
+// shield keeps interrupts from the connection until unshield. It reports whether one that
+// came before is still to take effect, or may be if SQLite can't say. Its user calls it.
+func (i *interrupter) shield() (pending bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.shut = true
@@ -62,7 +61,7 @@ func (i *interrupter) shield(maybe bool) (pending bool) {
 		return false
 	}
 	pending, known := i.handle.Interrupted()
-	return pending || !known && maybe
+	return pending || !known
 }
 
 // changes is how many rows the connection has changed; ok is false if that can't be told.

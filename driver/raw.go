@@ -47,7 +47,7 @@ func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 		}
 		defer base.exit()
 		defer base.cancel.interrupter.unshield()
-		if base.cancel.interrupter.shield(base.interrupted.Load() && base.rows != nil) {
+		if base.cancel.interrupter.shield() && base.interrupted.Load() { // and not by a context that has ended
 			base.cancel.interrupter.unshield()
 			return base.conclude(sqlite3.Error{Code: sqlite3.ErrInterrupt})
 		}

@@ -69,6 +69,55 @@ func TestAPanicInRawThatSQLiteHadNoPartInClosesTheConnection(t *testing.T) {
 	}
 }
 
+// TestRawAfterACallWhoseContextHasEnded: SQLite says that it is interrupted until another
+// statement begins; and with Rows open it is, which a function may not mind.
+func TestRawAfterACallWhoseContextHasEnded(t *testing.T) {
+	const endless = "WITH RECURSIVE n(i) AS (SELECT running() UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i < 0"
+	insert := func(ctx context.Context, conn *sql.Conn) error {
+		_, err := conn.ExecContext(ctx, "INSERT INTO t (v) "+endless)
+		return err
+	}
+	for name, call := range map[string]func(context.Context, *sql.Conn) error{
+		"exec": insert,
+		"query": func(ctx context.Context, conn *sql.Conn) error {
+			return conn.QueryRowContext(ctx, endless).Scan(new(int))
+		},
+		"exec, with Rows open": func(ctx context.Context, conn *sql.Conn) error {
+			rows, err := conn.QueryContext(context.Background(), "SELECT 1 UNION ALL SELECT 2")
+			if err != nil {
+				return err
+			}
+			t.Cleanup(func() { rows.Close() })
+			rows.Next()
+			return insert(ctx, conn)
+		},
+	} {
+		for _, params := range []string{"", "&_mutex=no"} {
+			ctx, cancel := context.WithCancel(t.Context())
+			drv := register(t, driver.WithConnectHook(func(c *sqlite3.SQLiteConn) error {
+				return c.RegisterFunc("running", func() int { cancel(); return 1 }, false)
+			}))
+			db, err := sql.Open(drv, "file:"+filepath.Join(t.TempDir(), "x.sqlite3")+"?_journal=WAL"+params)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			mustExec(t, db, "CREATE TABLE t (v)")
+			conn := connect(t, db)
+			if err := call(ctx, conn); !errors.Is(err, context.Canceled) {
+				t.Errorf("%s%s: %v", name, params, err)
+			}
+			for range 2 {
+				called := false
+				err := driver.Raw(conn, func(*sqlite3.SQLiteConn) error { called = true; return nil })
+				if err != nil || !called {
+					t.Errorf("%s%s: Raw: %v, called: %t", name, params, err, called)
+				}
+			}
+		}
+	}
+}
+
 // TestATransactionLocksWhatRawHasAttached, like one whose BEGIN is compiled after it.
 func TestATransactionLocksWhatRawHasAttached(t *testing.T) {
 	db, _ := open(t, "", 1)

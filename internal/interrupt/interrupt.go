@@ -11,6 +11,7 @@ package interrupt
 // header; and weak, as this package is first linked by itself.
 typedef struct sqlite3 sqlite3;
 typedef struct sqlite3_mutex sqlite3_mutex;
+typedef struct sqlite3_stmt sqlite3_stmt;
 extern void sqlite3_interrupt(sqlite3 *) __attribute__((weak));
 extern int sqlite3_is_interrupted(sqlite3 *) __attribute__((weak)); // since 3.41.0
 extern int sqlite3_total_changes(sqlite3 *) __attribute__((weak));
@@ -20,6 +21,8 @@ extern int sqlite3_db_readonly(sqlite3 *, const char *) __attribute__((weak));
 extern sqlite3_mutex *sqlite3_db_mutex(sqlite3 *) __attribute__((weak));
 extern void sqlite3_mutex_enter(sqlite3_mutex *) __attribute__((weak));
 extern void sqlite3_mutex_leave(sqlite3_mutex *) __attribute__((weak));
+extern sqlite3_stmt *sqlite3_next_stmt(sqlite3 *, sqlite3_stmt *) __attribute__((weak));
+extern int sqlite3_stmt_busy(sqlite3_stmt *) __attribute__((weak));
 
 static void hotswap_await_step(void *db) {
 	sqlite3_mutex *m = sqlite3_db_mutex(db);
@@ -27,7 +30,22 @@ static void hotswap_await_step(void *db) {
 	sqlite3_mutex_leave(m);
 }
 
-static int hotswap_interrupted(void *db) { return sqlite3_is_interrupted ? sqlite3_is_interrupted(db) != 0 : -1; }
+static int hotswap_active(void *db) {
+	sqlite3_mutex *m = sqlite3_db_mutex(db);
+	sqlite3_mutex_enter(m);
+	sqlite3_stmt *s = 0;
+	do
+		s = sqlite3_next_stmt(db, s);
+	while (s != 0 && !sqlite3_stmt_busy(s));
+	sqlite3_mutex_leave(m);
+	return s != 0;
+}
+
+static int hotswap_interrupted(void *db) {
+	if ((sqlite3_is_interrupted && !sqlite3_is_interrupted(db)) || !hotswap_active(db))
+		return 0;
+	return sqlite3_is_interrupted ? 1 : -1;
+}
 
 static int hotswap_transacts(void *db) { return sqlite3_txn_state ? sqlite3_txn_state(db, 0) != 0 : -1; }
 
@@ -68,8 +86,9 @@ func Of(c *sqlite3.SQLiteConn) (h Handle, ok bool) {
 func (h Handle) Interrupt() { C.sqlite3_interrupt((*C.sqlite3)(h.db)) }
 
 // Interrupted reports whether an interrupt is to take effect that came while a statement
-// was active (https://www.sqlite.org/c3ref/interrupt.html). SQLite before 3.41.0 can't say:
-// then known is false.
+// was active, and one still is (https://www.sqlite.org/c3ref/interrupt.html): SQLite says
+// so beyond that, until the next statement begins. SQLite before 3.41.0 does not say at
+// all: known is then false while a statement is active. The connection's user calls it.
 func (h Handle) Interrupted() (pending, known bool) {
 	is := C.hotswap_interrupted(h.db)
 	return is == 1, is >= 0

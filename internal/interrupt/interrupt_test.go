@@ -1,6 +1,7 @@
 package interrupt_test
 
 import (
+	"database/sql/driver"
 	"errors"
 	"testing"
 
@@ -73,4 +74,33 @@ func TestATransactionIsKnownOnceItReads(t *testing.T) {
 			t.Errorf("after %s: %t, known: %t", step.text, began, known)
 		}
 	}
+}
+
+// TestAnInterruptIsPendingWhileAStatementIsActive, and no longer.
+func TestAnInterruptIsPendingWhileAStatementIsActive(t *testing.T) {
+	opened, err := (&sqlite3.SQLiteDriver{}).Open(":memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	c := opened.(*sqlite3.SQLiteConn)
+	h, _ := interrupt.Of(c)
+	is := func(when string, want bool) {
+		t.Helper()
+		if pending, known := h.Interrupted(); pending != want || !known {
+			t.Errorf("%s: pending: %t, known: %t", when, pending, known)
+		}
+	}
+	rows, err := c.Query("SELECT 1 UNION ALL SELECT 2", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rows.Next(make([]driver.Value, 1)); err != nil {
+		t.Fatal(err)
+	}
+	is("while rows are read", false)
+	h.Interrupt()
+	is("interrupted", true)
+	rows.Close()
+	is("once they are closed", false)
 }
