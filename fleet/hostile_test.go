@@ -162,7 +162,7 @@ func TestWhatAHostileClientPutsUnderTheKeysOfOrdersMovesNobody(t *testing.T) {
 	refused("an old rollback, after a restart,", "is obeyed already")
 
 	forged, err := json.Marshal(map[string]any{"text": rollout.Order{ID: "x", Channel: "catalog", Kind: rollout.Rollback, Version: 1,
-		Withdrawn: rollout.Withdrawn{{First: 2, Last: 9}}, Serial: 1 << 60}})
+		Newest: 9, Serial: 1 << 60}})
 	if err != nil {
 		t.Fatal(err)
 	}

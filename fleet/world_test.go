@@ -222,11 +222,9 @@ func (w *world) pin(node string, version uint64) {
 	pin := rollout.Pin{Version: version}
 	if version != 0 {
 		pin.Tag = w.tag(version)
-	} else if before != nil {
-		pin.From = before.Version
 	}
 	if err == nil {
-		_, err = w.recs.SetPin(w.t.Context(), "catalog", node, pin, entry)
+		_, err = w.recs.SetPin(w.t.Context(), "catalog", node, pin.After(before), entry)
 	}
 	if err != nil {
 		w.t.Fatal(err)

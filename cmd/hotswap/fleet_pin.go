@@ -89,10 +89,7 @@ func (f *control) pin(ctx context.Context, channel, node string, pin rollout.Pin
 	if mustBe && (before == nil || before.Version == 0) {
 		return entry, failf(exitFailed, "%s is not pinned to a version of %s", node, channel)
 	}
-	if mustBe {
-		pin.From = before.Version
-	}
-	at, err := f.recs.SetPin(ctx, channel, node, pin, entry)
+	at, err := f.recs.SetPin(ctx, channel, node, pin.After(before), entry)
 	if errors.Is(err, records.ErrChanged) {
 		return at, failf(exitTryAgain, "somebody else has changed the pin of %s at this moment", node)
 	}

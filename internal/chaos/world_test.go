@@ -114,8 +114,8 @@ func (w *world) moved(node string, before, content uint64) {
 	w.moves = append(w.moves, move{time.Now(), node, content})
 	number, published := w.numbers[content]
 	from := w.numbers[before]
-	named := slices.ContainsFunc(w.ordered, func(o rollout.Order) bool { return o.Version == number || o.Base == number })
-	back := w.bad[before] || slices.ContainsFunc(w.ordered, func(o rollout.Order) bool { return o.Withdrawn.Has(from, nil) })
+	named := slices.ContainsFunc(w.ordered, func(o rollout.Order) bool { return slices.Contains(o.Names(), number) })
+	back := w.bad[before] || slices.ContainsFunc(w.ordered, func(o rollout.Order) bool { return o.Withdrawn(from, nil) })
 	w.mu.Unlock()
 	switch {
 	case !published || !named:
@@ -173,7 +173,8 @@ func (w *world) early() {
 	for _, m := range w.moves {
 		number := w.numbers[m.content]
 		free := slices.ContainsFunc(w.ordered, func(o rollout.Order) bool {
-			return o.Base == number || o.Kind == rollout.Rollback && o.Version == number
+			return slices.ContainsFunc(o.Before, func(b rollout.Before) bool { return b.Ended && b.Version == number }) ||
+				o.Kind == rollout.Rollback && o.Version == number
 		})
 		blind := slices.ContainsFunc(w.blind, func(at time.Time) bool { return at.Sub(m.at).Abs() < 5*time.Second })
 		if !free && !blind && !w.opened[fmt.Sprint(m.node, " ", number)] && !w.opened[fmt.Sprint("all ", number)] {

@@ -78,7 +78,7 @@ func (c Channel) overview() OverviewOfOne {
 	}
 	if c.Order != nil {
 		o.MayHalt = !c.Order.Halted && o.Phase != string(rollout.Done) && o.Phase != string(rollout.Halted)
-		o.MayGoBack = c.Order.Kind == rollout.Rollout && c.Order.Back != 0
+		o.MayGoBack = c.Order.Kind == rollout.Rollout && c.Order.Back() != 0
 	}
 	versions := map[string]int{}
 	for _, n := range c.Nodes {

@@ -54,7 +54,7 @@ func TestWhatARollbackGoesToStays(t *testing.T) {
 	for range 6 {
 		w.publish("catalog", path, PublishOptions{})
 	}
-	if _, err := w.repo.fleet.PutString(t.Context(), "order.catalog", `{"text":{"version":5,"base":4,"back":2,"withdrawn":[{"first":2,"last":4}]}}`); err != nil {
+	if _, err := w.repo.fleet.PutString(t.Context(), "order.catalog", `{"text":{"version":5,"before":[{"version":4},{"version":2},{"version":1}]}}`); err != nil {
 		t.Fatal(err)
 	}
 	if done := w.gc(1); len(done.Retired) != 1 || done.Retired[0].Number != 3 {

@@ -52,20 +52,18 @@ func references(entries engine.Entries) (map[Version]bool, error) {
 		channel, _, _ := strings.Cut(rest, ".")
 		var names struct {
 			Text struct {
-				Version   uint64 `json:"version"`
-				Base      uint64 `json:"base"`
-				Back      uint64 `json:"back"`
-				Withdrawn []struct {
-					First uint64 `json:"first"`
-				} `json:"withdrawn"`
+				Version uint64 `json:"version"`
+				Before  []struct {
+					Version uint64 `json:"version"`
+				} `json:"before"`
 			} `json:"text"`
 		}
 		if err := json.Unmarshal(entry.Value(), &names); err != nil {
 			return nil, fmt.Errorf("the key %s can't be read, and may name a version: %w", key, err)
 		}
-		all[Version{channel, names.Text.Version}], all[Version{channel, names.Text.Base}], all[Version{channel, names.Text.Back}] = true, true, true
-		for _, w := range names.Text.Withdrawn {
-			all[Version{channel, w.First - 1}] = true // to which a rollback went
+		all[Version{channel, names.Text.Version}] = true
+		for _, before := range names.Text.Before {
+			all[Version{channel, before.Version}] = true
 		}
 	}
 	return all, nil

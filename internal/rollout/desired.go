@@ -7,7 +7,7 @@ func Desired(o Order, progress *Progress, pin *Pin, node Node) uint64 {
 		return pin.Version
 	}
 	want := ordered(o, progress, node)
-	if want < node.Have && !pin.released(node.Have) && !o.withdrawn(node) {
+	if want < node.Have && !pin.released(node.Have) && !o.Withdrawn(node.Have, node.Labels) {
 		return 0
 	}
 	return want
@@ -30,24 +30,19 @@ func Tag(o *Order, pin *Pin, number uint64) string {
 // Beyond reports whether a node that the order means has a newer version, which no order has
 // brought it: one that was pushed by hand. It stays with that.
 func Beyond(o Order, pin *Pin, node Node) bool {
-	return !pin.held() && !pin.released(node.Have) && o.Selects(node.Labels) && o.Version < node.Have && !o.withdrawn(node)
+	return !pin.held() && !pin.released(node.Have) && o.Selects(node.Labels) && o.Version < node.Have && !o.Withdrawn(node.Have, node.Labels)
 }
 
-// ordered returns what the order says for a node, whatever it has.
+// ordered returns what the order says for a node, or else those before it, whatever it has.
 func ordered(o Order, progress *Progress, node Node) uint64 {
 	selected := o.Selects(node.Labels)
-	if selected && o.Kind == Rollback && !o.Halted {
+	switch {
+	case selected && o.Kind == Rollback && (!o.Halted || node.Have == 0 || node.Have == o.Version):
+		return o.Version // halted, for those that have gone back, or have nothing to stay with
+	case selected && opened(o, progress, node):
 		return o.Version
 	}
-	if selected && opened(o, progress, node) {
-		return o.Version
-	}
-	// Not its turn: a node that has something keeps it, unless that was withdrawn, or is
-	// older than what the fleet had before.
-	if base := o.base(node.Labels); node.Have == 0 || o.withdrawn(node) || selected && node.Have < base {
-		return base
-	}
-	return 0
+	return o.before(node)
 }
 
 // opened reports whether the node may swap the order's version in.
@@ -76,7 +71,7 @@ func Ahead(o Order, progress *Progress, pin *Pin, node Node) uint64 {
 	if progress != nil && progress.Of(o) && (progress.Phase == Halted || progress.HasFailed(node.Name)) {
 		return 0
 	}
-	if node.Have >= o.Version && !o.withdrawn(node) {
+	if node.Have >= o.Version && !o.Withdrawn(node.Have, node.Labels) {
 		return 0
 	}
 	return o.Version

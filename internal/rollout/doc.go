@@ -7,13 +7,14 @@
 // order and its progress are each one record that is changed by compare-and-swap; so two
 // nodes may believe themselves controller, and only one of them writes each step.
 //
-//	order:    version 7, base 6, canary 1, waves 50% and 100%
+//	order:    version 7 after 6, canary 1, waves 50% and 100%
 //	progress: preparing -> swapping -> soaking -> swapping -> soaking -> done
 //	                \__________\____________\________________> halted -> preparing
 //
 // What holds, whatever fails:
 //
-//   - A node is sent to no version but the order's, its base, or that of a pin.
+//   - A node is sent to no version but the order's, that of the latest order before which
+//     meant it, or that of a pin.
 //   - No wave opens before every node of the rollout that answers has the version prepared
 //     or has failed, and the waves before it have swapped and soaked.
 //   - Once more nodes have failed than the order allows, no wave opens.

@@ -31,15 +31,15 @@ func (w *world) swapped(m *member, o Order, version uint64) {
 	if !pinned && !meant {
 		w.t.Fatalf("%s swaps in %d, which no order had it have: %+v", m.Name, version, o)
 	}
-	if !pinned && version != o.Version && version != o.base(m.Labels) {
+	if !pinned && !slices.Contains(o.Names(), version) {
 		w.t.Fatalf("%s swaps in %d, which %+v does not name", m.Name, version, o)
 	}
 	released := m.pin.released(m.Have)
-	withdrawn := o.withdrawn(m.Node)
+	withdrawn := o.Withdrawn(m.Have, m.Labels)
 	if version < m.Have && !pinned && !released && !withdrawn {
 		w.t.Fatalf("%s goes back from %d to %d by %+v", m.Name, m.Have, version, o)
 	}
-	if pinned || o.Kind == Rollback || version != o.Version || version == o.base(m.Labels) {
+	if pinned || o.Kind == Rollback || version != o.Version || version == o.before(m.Node) {
 		return
 	}
 	p := m.progress

@@ -3,6 +3,7 @@ package rollout
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -25,19 +26,14 @@ type Order struct {
 	Channel string `json:"channel"`
 	Kind    Kind   `json:"kind"`
 	Version uint64 `json:"version"`
-	// Base is for nodes that have nothing and whose wave is not open, or that are not
-	// selected; 0 if there is none. For those from whom a rollback has withdrawn it, it is what
-	// that went back to.
-	Base uint64 `json:"base,omitempty"`
-	// Back is what a rollback goes to unless it names a version, and which all nodes that are
-	// selected were to have once; 0 if there is none.
-	Back uint64 `json:"back,omitempty"`
+	// Newest is the newest version that was ordered, of a rollback when it was ordered: what is
+	// newer than its Version is withdrawn up to that.
+	Newest uint64 `json:"newest"`
+	// Before are the orders before this one that still count for some node, the latest first.
+	Before []Before `json:"before,omitempty"`
 	// Tags name the content of the versions above, by number: an engine that was emptied, or is
 	// from an older copy, gives the numbers again to others.
 	Tags map[uint64]string `json:"tags,omitempty"`
-	// Withdrawn are the versions that rollbacks have taken away, from those whom they were for.
-	Withdrawn Withdrawn `json:"withdrawn,omitempty"`
-
 	Plan
 
 	// Halted is set by an operator, and Attempt counts how often the order was resumed.
@@ -88,7 +84,7 @@ func (p Plan) Check() error {
 // NewRollout returns the order to roll out a version, which follows before: nil if there
 // is none yet. done says whether that one's progress is done.
 func NewRollout(id, channel string, version uint64, plan Plan, before *Order, done bool) (Order, error) {
-	o := Order{ID: id, Channel: channel, Kind: Rollout, Version: version, Plan: plan}
+	o := Order{ID: id, Channel: channel, Kind: Rollout, Version: version, Newest: version, Plan: plan}
 	if err := plan.Check(); err != nil || before == nil {
 		return o, err
 	}
@@ -96,51 +92,60 @@ func NewRollout(id, channel string, version uint64, plan Plan, before *Order, do
 		return o, fmt.Errorf("%s@%d is older than %[1]s@%[3]d, which was ordered before: to go back, use rollback %[1]s@%[2]d",
 			channel, version, before.Version)
 	}
-	o.Base, o.Back = before.Base, before.Back
-	done = (done || before.Kind == Rollback) && before.Version != version
-	if done && len(before.Select) == 0 {
-		o.Base = before.Version
-	}
-	switch {
-	case !selects(before.Select, plan.Select): // not all of these nodes were meant then
-		o.Back = before.Base
-	case done:
-		o.Back = before.Version
-	}
-	o.Withdrawn = before.Withdrawn.without(version, plan.Select)
-	return o.tagged(before.Tags), nil
+	return o.after(*before, done), nil
 }
 
 // NewRollback returns the order to go back to a version, or with 0 to the one before that
 // of the order before.
 func NewRollback(id string, version uint64, before Order) (Order, error) {
 	o := Order{ID: id, Channel: before.Channel, Kind: Rollback, Version: version}
+	o.Select = maps.Clone(before.Select)
 	if version == 0 {
-		o.Version = before.Back
+		o.Version = before.Back()
 	}
 	switch {
 	case o.Version == 0:
 		return o, fmt.Errorf("no version is known that %s had before %[1]s@%[2]d: name one, as in rollback %[1]s@N", o.Channel, before.Version)
-	case o.Version >= before.newest():
+	case o.Version >= before.Newest:
 		return o, fmt.Errorf("%s@%d is not older than %[1]s@%[3]d, which was ordered before: use rollout %[1]s@%[2]d",
-			o.Channel, o.Version, before.newest())
+			o.Channel, o.Version, before.Newest)
 	}
-	o.Select = maps.Clone(before.Select)
-	o.Base = before.Base
-	if len(o.Select) == 0 {
-		o.Base = o.Version
+	return o.after(before, false), nil // whom it meant goes back
+}
+
+// after returns the order as one that follows before.
+func (o Order) after(before Order, done bool) Order {
+	o.Newest = max(o.Newest, before.Newest)
+	o.Before = before.left(done)
+	return o.tagged(before.Tags)
+}
+
+// Back is the version that a rollback goes to unless it names one: the latest before this
+// order that all nodes that it selects were to have; 0 if none is known.
+func (o Order) Back() uint64 {
+	if o.Kind == Rollback {
+		return 0
 	}
-	o.Withdrawn = before.Withdrawn.with(o.Version+1, before.newest(), o.Select)
-	return o.tagged(before.Tags), nil
+	for _, b := range o.Before {
+		if b.Ended && b.Version < o.Version && selects(b.Select, o.Select) {
+			return b.Version
+		}
+	}
+	return 0
+}
+
+// Names returns the versions that a node may be sent to by the order.
+func (o Order) Names() []uint64 {
+	named := []uint64{o.Version}
+	for _, b := range o.Before {
+		named = append(named, b.Version)
+	}
+	return named
 }
 
 // tagged returns the order with those of the tags that are of versions that it names.
 func (o Order) tagged(tags map[uint64]string) Order {
-	named := []uint64{o.Version, o.Base, o.Back}
-	for _, r := range o.Withdrawn {
-		named = append(named, r.before())
-	}
-	for _, number := range named {
+	for _, number := range o.Names() {
 		if tag := tags[number]; tag != "" {
 			o = o.Tagged(number, tag)
 		}
@@ -158,9 +163,6 @@ func (o Order) Tagged(number uint64, tag string) Order {
 	return o
 }
 
-// newest is the newest version that a node may have by this order or those before it.
-func (o Order) newest() uint64 { return max(o.Version, o.Withdrawn.newest()) }
-
 // Halt returns the order with no further swaps.
 func (o Order) Halt() Order { o.Halted = true; return o }
 
@@ -173,20 +175,6 @@ func (o Order) Allow(open int) Order { o.Approvals = max(o.Approvals, open); ret
 // Selects reports whether the order means a node of these labels.
 func (o Order) Selects(labels map[string]string) bool { return selects(o.Select, labels) }
 
-// base is the order's base for a node of these labels.
-func (o Order) base(labels map[string]string) uint64 {
-	version := o.Base
-	for i := 0; i < len(o.Withdrawn); i++ {
-		if r := o.Withdrawn[i]; r.has(version, labels) {
-			version, i = r.before(), -1 // and that may have been withdrawn later
-		}
-	}
-	return version
-}
-
-// withdrawn reports whether what a node has was taken away from it by a rollback.
-func (o Order) withdrawn(node Node) bool { return o.Withdrawn.Has(node.Have, node.Labels) }
-
 func (o Order) timeout() time.Duration {
 	if o.Timeout == 0 {
 		return time.Hour
@@ -195,21 +183,41 @@ func (o Order) timeout() time.Duration {
 }
 
 // Pin holds one node at a version. One without a version is a pin that was taken away: from
-// the version at which it was held, the node may then go back to what the order says.
+// a version at which it was held, the node may then go back to what the order says.
 type Pin struct {
 	// Serial grows with each pin of the node for the channel.
 	Serial  uint64 `json:"serial"`
 	Channel string `json:"channel"`
 	Node    string `json:"node"`
 	Version uint64 `json:"version,omitempty"`
-	Tag     string `json:"tag,omitempty"`  // of Version, as in an Order
-	From    uint64 `json:"from,omitempty"` // at which it was held
-	By      string `json:"by,omitempty"`
-	Message string `json:"message,omitempty"`
+	Tag     string `json:"tag,omitempty"` // of Version, as in an Order
+	// From are the versions at which it was held by the pins before: it may have been away
+	// since any of them.
+	From    []uint64 `json:"from,omitempty"`
+	By      string   `json:"by,omitempty"`
+	Message string   `json:"message,omitempty"`
+}
+
+// mostFrom is how many a pin remembers.
+const mostFrom = 100
+
+// After returns the pin as one that follows before, which may be nil.
+func (p Pin) After(before *Pin) Pin {
+	if before == nil {
+		return p
+	}
+	p.From = slices.Clone(before.From)
+	if before.Version != 0 && !slices.Contains(p.From, before.Version) {
+		p.From = append(p.From, before.Version)
+	}
+	p.From = p.From[max(0, len(p.From)-mostFrom):]
+	return p
 }
 
 // held reports whether a node with this pin is held at a version.
 func (p *Pin) held() bool { return p != nil && p.Version != 0 }
 
 // released reports whether it was, at the version that it has.
-func (p *Pin) released(have uint64) bool { return p != nil && p.Version == 0 && p.From == have }
+func (p *Pin) released(have uint64) bool {
+	return p != nil && p.Version == 0 && slices.Contains(p.From, have)
+}

@@ -120,7 +120,8 @@ func (w *world) operate() {
 		w.nodes[w.rng.IntN(len(w.nodes))].pin = &Pin{Version: 2 * (1 + uint64(w.rng.IntN(int(w.newest/2))))}
 	case 5:
 		if m := w.nodes[w.rng.IntN(len(w.nodes))]; m.pin != nil {
-			m.pin = &Pin{From: max(m.pin.Version, m.pin.From)}
+			p := Pin{}.After(m.pin)
+			m.pin = &p
 		}
 	case 6: // somebody pushes a version that was published, and never ordered
 		m := w.nodes[w.rng.IntN(len(w.nodes))]
