@@ -36,6 +36,9 @@ type Config struct {
 // Server is a server that runs.
 type Server struct{ *server.Server }
 
+// ErrTaken: another server listens where one is to.
+var ErrTaken = errors.New("another server listens there already")
+
 // readyPatience is how long it may take to serve, after a crash with a large store, too.
 const readyPatience = 60 * time.Second
 
@@ -72,11 +75,11 @@ func Start(c Config) (*Server, error) {
 	}
 	if opts.Port > 0 {
 		// The server itself would say it in its log, and be waited for in vain.
-		l, err := net.Listen("tcp", net.JoinHostPort(opts.Host, strconv.Itoa(opts.Port)))
-		if err != nil {
-			return nil, fmt.Errorf("start the engine: %w", err)
+		address := net.JoinHostPort(opts.Host, strconv.Itoa(opts.Port))
+		if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {
+			conn.Close()
+			return nil, fmt.Errorf("start the engine: %w: %s", ErrTaken, address)
 		}
-		l.Close()
 	}
 	s, err := server.NewServer(opts)
 	if err != nil {

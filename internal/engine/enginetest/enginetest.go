@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
@@ -137,10 +138,12 @@ func Port(t testing.TB) int {
 	const first, last = 15000, 32000
 	for range 100 {
 		port := first + rand.N(last-first)
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			l.Close()
+		// To listen there would take it: a child that is forked at that moment has it until it has its program.
+		conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
+		if err != nil {
 			return port
 		}
+		conn.Close()
 	}
 	t.Fatal("no port is free")
 	return 0
