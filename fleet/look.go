@@ -8,7 +8,6 @@ import (
 	"os"
 
 	"hotswap/internal/records"
-	"hotswap/internal/repository"
 	"hotswap/internal/statetag"
 	"hotswap/internal/transfer"
 	"hotswap/swapper"
@@ -95,15 +94,8 @@ func (d *database) lastSaid(ctx context.Context) (*records.Having, error) {
 	if last == nil || err != nil {
 		return nil, err
 	}
-	p, err := d.node.storeNow().Manifest(ctx, d.version(last.Version).internal())
-	switch {
-	case err == nil && p.Tag != last.Tag:
-		return nil, nil
-	case errors.Is(err, repository.ErrNotPublished):
-		// A version that was removed leaves a newer one.
-		if all, _ := d.node.storeNow().Versions(ctx, d.channel); len(all) == 0 || all[len(all)-1].Number < last.Version {
-			return nil, nil
-		}
+	if ours, err := d.ours(ctx, *last); !ours || err != nil {
+		return nil, err
 	}
 	return last, nil
 }

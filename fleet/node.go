@@ -40,10 +40,11 @@ type Node struct {
 
 	dirty chan struct{} // something is to be said
 
-	// Of watchOrders alone: when what the engine tells was made, and whether it has told less
-	// than it had told before.
+	// Of watchOrders alone: when what the engine tells was made; whether it has told less than it
+	// had told before; and while it is doubted, what the node had when that began.
 	made  time.Time
 	doubt bool
+	had   map[*database]records.Having
 
 	mu         sync.Mutex // guards what follows
 	plane      plane      // nil until the engine was reached

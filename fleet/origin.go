@@ -2,35 +2,30 @@ package fleet
 
 import (
 	"context"
+	"errors"
 
+	"hotswap/internal/engine"
 	"hotswap/internal/records"
+	"hotswap/internal/repository"
 )
 
 // recognise finds out whether the engine is the one that it was. One that was emptied, or
 // restored from an older copy of its directory, numbers revisions and versions anew: what the
 // node has seen of the one before would have it ignore new orders, and take one version for
-// another of the same number.
+// another of the same number. However far it has counted by now, it has not published what
+// the node has under that number.
 func (n *Node) recognise(ctx context.Context) error {
 	made, err := n.planeNow().Made(ctx)
 	if err != nil {
 		return err
 	}
 	another := !n.made.IsZero() && !made.Equal(n.made)
-	if n.doubt && !another {
-		// It may be a server of the cluster that is cut off, and does not know it yet.
-		for _, d := range n.databases {
-			d.unknown()
-		}
-		sleep(ctx, n.cfg.doubt)
-		for _, d := range n.databases {
-			behind, err := d.behind(ctx)
-			if err != nil {
-				return err
-			}
-			another = another || behind
+	if !another {
+		if another, err = n.doubted(ctx); err != nil {
+			return err
 		}
 	}
-	n.made = made
+	n.made, n.had = made, nil
 	if !another {
 		return nil
 	}
@@ -40,6 +35,74 @@ func (n *Node) recognise(ctx context.Context) error {
 		d.forget()
 	}
 	return nil
+}
+
+// doubted reports whether the engine is another one although its streams are as old.
+func (n *Node) doubted(ctx context.Context) (another bool, err error) {
+	if n.had == nil {
+		had, doubt := map[*database]records.Having{}, n.doubt
+		for _, d := range n.databases {
+			s := d.current()
+			had[d] = records.Having{Version: s.Have, Tag: s.Tag}
+			ours, err := d.ours(ctx, had[d])
+			if err != nil {
+				return false, err
+			}
+			doubt = doubt || !ours
+		}
+		if !doubt {
+			return false, nil
+		}
+		n.had = had
+		for _, d := range n.databases {
+			d.pause()
+			d.unknown()
+		}
+	}
+	// It may be a server of the cluster that is cut off, and does not know it yet.
+	sleep(ctx, n.cfg.doubt)
+	for d, having := range n.had {
+		behind, err := d.behind(ctx)
+		if err != nil {
+			return false, err
+		}
+		ours, err := d.ours(ctx, having)
+		if err != nil {
+			return false, err
+		}
+		another = another || behind || !ours
+	}
+	return another, nil
+}
+
+// pause has the node do nothing for the database until the engine has told everything again.
+func (d *database) pause() {
+	d.mu.Lock()
+	d.view.caught = false
+	d.mu.Unlock()
+}
+
+// ours reports whether the engine can have given the node a version: it is published there with
+// that content, or was removed since, which leaves a newer one.
+func (d *database) ours(ctx context.Context, h records.Having) (bool, error) {
+	if h.Version == 0 {
+		return true, nil
+	}
+	store := d.node.storeNow()
+	p, err := store.Manifest(ctx, d.version(h.Version).internal())
+	if err == nil {
+		return p.Tag == h.Tag, nil
+	}
+	var all []repository.Published
+	if errors.Is(err, repository.ErrNotPublished) {
+		if all, err = store.Versions(ctx, d.channel); err == nil {
+			return len(all) > 0 && all[len(all)-1].Number >= h.Version, nil
+		}
+	}
+	if _, ok := errors.AsType[*engine.Error](err); ok {
+		return false, err // it was not found out
+	}
+	return true, nil // there is something that can't be read, or is not trusted
 }
 
 // behind reports whether the engine's leader has an older record than the node was told of.
