@@ -11,7 +11,6 @@ import (
 	"hotswap/driver"
 	"hotswap/internal/records"
 	"hotswap/internal/rollout"
-	"hotswap/swapper"
 )
 
 // database is one that follows a channel.
@@ -51,9 +50,7 @@ type database struct {
 	staged *staged
 	tag    string // of the live database when it was swapped in, or last looked at
 	before *before
-	report swapper.Report // of the last swap of the node's own
-	// witnessed is set once Health has succeeded since then: what is written after that keeps
-	// the node from going back.
+	// witnessed is set once Health has succeeded since then.
 	witnessed bool
 	unsaid    *records.Having // what could not be written down yet
 	asking    chan error      // the answer of a Health that has not returned

@@ -24,18 +24,6 @@ func (d *database) ask(ctx context.Context, number uint64) error {
 	order := d.view.order
 	d.mu.Unlock()
 	if err == nil {
-		if !d.witnessed && d.node.cfg.Health != nil && d.node.cfg.Diverged == Refuse && d.current().Content == "" && !d.report.Unwritten(d.db.Path()) {
-			// A hook, or PRAGMA optimize, may have written when the program opened it: that is
-			// no reason not to go back later.
-			held, tag, err := d.snapshot(ctx)
-			if err != nil {
-				return err
-			}
-			if held != nil {
-				held.Release()
-			}
-			d.tag = tag
-		}
 		d.witnessed = true
 		d.change(func(s *records.Database) { s.Healthy = number })
 		return nil

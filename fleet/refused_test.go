@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rs/zerolog"
 
@@ -40,21 +39,51 @@ func TestAVersionWithAnotherSchemaIsRefusedInWords(t *testing.T) {
 	}
 }
 
-// A connect hook, or PRAGMA optimize, may write when the program opens a new version.
-func TestWhatAProgramWritesBeforeItIsAskedDoesNotKeepItFromGoingBack(t *testing.T) {
+// What a program writes while its Health is at work was acknowledged like any other write.
+func TestWhatIsWrittenBeforeHealthAnswersIsNotOverwritten(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	one := w.publish("catalog")
-	asked := 0
+	writes := true
 	var a *program
 	a = w.program("a", one, func(c *Config) {
 		c.Health = func(_ context.Context, v Version) error {
-			if v.Number != 2 {
+			if v.Number != 2 || !writes {
 				return nil
 			}
-			if asked++; asked == 1 {
-				_, err := a.db.Exec("INSERT INTO catalog VALUES ('by a hook', NULL)")
-				return err
+			writes = false
+			_, err := a.db.Exec("INSERT INTO catalog VALUES ('written', NULL)")
+			return err
+		}
+	})
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+	w.publish("catalog")
+	w.rollout(2, rollout.Plan{})
+	w.phase(rollout.Done, 2)
+	w.publish("catalog")
+	w.rollout(3, rollout.Plan{})
+	if why := fleetview.Failures(w.phase(rollout.Halted, 3).Failed); !strings.Contains(why, "written to since catalog@2") {
+		t.Error(why)
+	}
+	a.has(2)
+}
+
+// A version that was followed by the next before anybody had found it in order is none to go
+// back to.
+func TestANodeGoesBackToWhatWasInOrder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	asked := make(chan struct{}, 1)
+	a := w.program("a", one, func(c *Config) {
+		c.Health = func(ctx context.Context, v Version) error {
+			switch v.Number {
+			case 1:
+				return nil
+			case 2:
+				asked <- struct{}{}
+				<-ctx.Done()
 			}
 			return errors.New("prices are gone")
 		}
@@ -62,8 +91,11 @@ func TestWhatAProgramWritesBeforeItIsAskedDoesNotKeepItFromGoingBack(t *testing.
 	w.rollout(1, rollout.Plan{})
 	w.phase(rollout.Done, 1)
 	w.publish("catalog")
-	w.rollout(2, rollout.Plan{Soak: time.Hour})
-	w.phase(rollout.Halted, 2)
+	w.rollout(2, rollout.Plan{})
+	<-asked
+	w.publish("catalog")
+	w.rollout(3, rollout.Plan{})
+	w.phase(rollout.Halted, 3)
 	a.has(1)
 }
 

@@ -18,6 +18,7 @@ type before struct {
 	version uint64 // 0 if it is not one
 	tag     string
 	path    string
+	inOrder bool // Health has said so
 }
 
 // bring makes a version live, which was named with that tag.
@@ -46,10 +47,13 @@ func (d *database) bring(ctx context.Context, number uint64, tag string) error {
 	d.staged = nil
 	var last *before
 	if report.BackupPath != "" {
-		last = &before{have, d.tag, report.BackupPath}
+		last = &before{have, d.tag, report.BackupPath, d.witnessed}
 	}
 	if d.current().Content != "" && last != nil {
 		last.version = 0
+	}
+	if d.node.cfg.Health != nil && !d.witnessed && d.before != nil && exists(d.before.path) {
+		last = d.before // nobody has found what was live since in order
 	}
 	d.live(ctx, number, ready.tag, last, report)
 	if err != nil {
@@ -124,7 +128,7 @@ func (d *database) notSwapped(ctx context.Context, err error) error {
 
 // live takes down what is live now.
 func (d *database) live(ctx context.Context, number uint64, tag string, last *before, report swapper.Report) {
-	d.tag, d.before, d.report, d.witnessed = tag, last, report, false
+	d.tag, d.before, d.witnessed = tag, last, false
 	d.mu.Lock()
 	d.swaps++
 	d.asked = time.Time{} // known stays as it is: something may have come since
@@ -178,9 +182,14 @@ func (d *database) lastBefore(ctx context.Context, live uint64) (*before, error)
 		if content != "" {
 			was.Version = 0
 		}
-		return &before{was.Version, tag, b.Path}, nil
+		return &before{version: was.Version, tag: tag, path: b.Path}, nil
 	}
 	return nil, fmt.Errorf("what was live before %s is not kept", d.version(live))
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // goBack makes the version before live again.
@@ -220,7 +229,10 @@ func (d *database) goBack(ctx context.Context) error {
 		d.doubt() // whatever it was
 		d.mu.Unlock()
 	}
-	d.change(func(s *records.Database) { s.Healthy = last.version })
+	if last.inOrder {
+		d.witnessed = true
+		d.change(func(s *records.Database) { s.Healthy = last.version })
+	}
 	d.log.Warn().Stringer("from", d.version(from.Have)).Stringer("version", d.version(last.version)).Msg("went back")
 	return nil
 }
