@@ -236,13 +236,15 @@ func (s *stepper) heard() bool {
 // it was started again, is not meant any more. Once it is late, those that are not so far
 // fail. With nobody there it waits: a wave that nobody has seen proves nothing.
 func (s *stepper) waitFor(names, skip []string, what string, late bool, far func(Node) bool) bool {
-	waiting, counted := 0, 0
+	waiting, counted, pinned := 0, 0, 0
 	for _, name := range names {
 		node, answers := s.view.Nodes[name]
 		switch {
 		case s.p.HasFailed(name):
 			counted++
-		case !answers && s.view.Settled && slices.Contains(skip, name), node.Pinned != 0, answers && !s.o.Selects(node.Labels):
+		case node.Pinned != 0:
+			pinned++
+		case !answers && s.view.Settled && slices.Contains(skip, name), answers && !s.o.Selects(node.Labels):
 		case answers && far(node):
 			counted++
 		default:
@@ -257,6 +259,9 @@ func (s *stepper) waitFor(names, skip []string, what string, late bool, far func
 	s.p.Reason = ""
 	if waiting == 0 && counted == 0 {
 		s.p.Reason = fmt.Sprintf("no node answers that is to %s", what)
+		if pinned > 0 {
+			s.p.Reason = fmt.Sprintf("every node that is to %s is pinned", what)
+		}
 		if late {
 			s.p = s.p.enter(Halted, s.p.Reason)
 		}
