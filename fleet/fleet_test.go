@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"errors"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -54,6 +55,33 @@ func TestANodeServesWithoutTheEngineAndCatchesUp(t *testing.T) {
 	w.publish("catalog")
 	w.rollout(3, rollout.Plan{})
 	a.has(3)
+}
+
+// TestAnEngineThatIsAHoleHoldsNothingUp: who connects there hears nothing, and is not refused.
+func TestAnEngineThatIsAHoleHoldsNothingUp(t *testing.T) {
+	t.Parallel()
+	hole, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { hole.Close() })
+	quick := func(what string, do func()) {
+		t.Helper()
+		began := time.Now()
+		do()
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("%s took %v", what, took)
+		}
+	}
+	p := &program{t: t, path: content(t, "catalog@1")}
+	p.cfg = Config{Engine: "nats://" + hole.Addr().String(), Node: "a", Databases: map[string]string{"catalog": p.path}}
+	quick("to join", p.start)
+	quick("its status", func() {
+		if s := p.node.Status(); s.Connected || s.Away == "" {
+			t.Errorf("%+v", s)
+		}
+	})
+	quick("to leave", p.stop)
 }
 
 func TestADatabaseThatWasWrittenToIsLeftAloneOrReplacedWithABackup(t *testing.T) {

@@ -35,6 +35,18 @@ func (c Config) options() (options []nats.Option, url string, err error) {
 	return append(options, nats.Name(cmp.Or(c.Name, "hotswap"))), url, nil
 }
 
+// speaksFirst reports whether the server says something before it is told anything.
+func (c Config) speaksFirst(url string) bool {
+	if strings.Contains(url, "ws://") || strings.Contains(url, "wss://") {
+		return false
+	}
+	if c.Context == "" {
+		return true
+	}
+	known, err := readContext(c.Context)
+	return err == nil && !known.TLSFirst
+}
+
 // natsContext is what a file of the nats command has that says how to connect. Only
 // what says so is read; how the command shows things is its own matter.
 type natsContext struct {

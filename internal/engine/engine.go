@@ -52,6 +52,7 @@ type Engine struct {
 	js     jetstream.JetStream
 	where  string // the servers, for messages
 
+	dialer  *dialer // of a patient connection, else nil
 	denials denials
 
 	mu     sync.Mutex // guards what follows
@@ -78,7 +79,8 @@ func Connect(ctx context.Context, config Config) (*Engine, error) {
 			nats.RetryOnFailedConnect(config.Patient), nats.MaxReconnects(-1), nats.ReconnectWait(time.Second))
 		if config.Patient {
 			// A server that refuses the credentials twice may know them later: their file is read anew.
-			options = append(options, nats.IgnoreAuthErrorAbort())
+			e.dialer = newDialer(e.config.speaksFirst(url))
+			options = append(options, nats.IgnoreAuthErrorAbort(), nats.SetCustomDialer(e.dialer), nats.SkipHostLookup())
 		}
 		if changed := config.Changed; changed != nil {
 			options = append(options,
@@ -126,6 +128,9 @@ func (e *Engine) Where() string { return e.where }
 func (e *Engine) Close() {
 	if e.config.Conn == nil && e.conn != nil {
 		e.conn.Close()
+		if e.dialer != nil {
+			e.dialer.close()
+		}
 	}
 }
 
