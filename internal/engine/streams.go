@@ -173,7 +173,7 @@ func readUpTo(ctx context.Context, kv jetstream.KeyValue, revision uint64, keys 
 	if err != nil {
 		return nil, err
 	}
-	defer watch.Stop()
+	defer StopWatch(watch)
 	all, seen := Entries{}, uint64(0)
 	for initial := false; !initial || seen < revision; {
 		select {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"hotswap/internal/engine"
 	"hotswap/internal/rollout"
 )
 
@@ -69,7 +70,7 @@ func (r *Records) watch(ctx context.Context, kv jetstream.KeyValue, keys []strin
 	if err != nil {
 		return r.engine.Explain("watch the bucket "+kv.Bucket(), ended(ctx, err))
 	}
-	defer stop(w)
+	defer engine.StopWatch(w)
 	for {
 		select {
 		case entry, ok := <-w.Updates():
@@ -86,27 +87,6 @@ func (r *Records) watch(ctx context.Context, kv jetstream.KeyValue, keys []strin
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-	}
-}
-
-// stopPatience is how long the end of a watch waits for the engine, which is told of it.
-const stopPatience = 200 * time.Millisecond
-
-// stop ends a watch. The engine may be away, and what comes still has to go somewhere, or the
-// watch would hang.
-func stop(w jetstream.KeyWatcher) {
-	stopped := make(chan struct{})
-	go func() {
-		w.Stop()
-		close(stopped)
-	}()
-	go func() {
-		for range w.Updates() {
-		}
-	}()
-	select {
-	case <-stopped:
-	case <-time.After(stopPatience):
 	}
 }
 
