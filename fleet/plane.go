@@ -37,6 +37,7 @@ type plane interface {
 // store is where versions come from: *repository.Repository.
 type store interface {
 	Manifest(ctx context.Context, v repository.Version) (repository.Published, error)
+	Claim(ctx context.Context, v repository.Version) (repository.Published, error)
 	Confirm(ctx context.Context, v repository.Version, key string, revision uint64) (repository.Published, error)
 	Versions(ctx context.Context, channel string) ([]repository.Published, error)
 	Fetch(ctx context.Context, p repository.Published, dst *os.File, have []repository.Local, progress func(repository.Fetched)) error

@@ -39,7 +39,7 @@ func (c *fleetPinCmd) Run(ctx context.Context, stdio *streams) error {
 		return err
 	}
 	defer f.close()
-	p, err := f.repo.Manifest(ctx, v)
+	p, err := f.repo.Claim(ctx, v)
 	if err != nil {
 		return fleetFailure(err)
 	}

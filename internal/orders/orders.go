@@ -22,7 +22,7 @@ type Records interface {
 
 // Versions says what is published: *repository.Repository.
 type Versions interface {
-	Manifest(ctx context.Context, v repository.Version) (repository.Published, error)
+	Claim(ctx context.Context, v repository.Version) (repository.Published, error)
 	Confirm(ctx context.Context, v repository.Version, key string, revision uint64) (repository.Published, error)
 }
 
@@ -85,21 +85,31 @@ func (d Desk) Change(ctx context.Context, channel string, afresh bool, next func
 		return o, err
 	}
 	v := repository.Version{Channel: channel, Number: o.Version}
+	undo := o.Halt()
 	if before == nil || o.ID != before.ID {
-		p, err := d.Versions.Manifest(ctx, v)
+		p, err := d.Versions.Claim(ctx, v)
 		if err != nil {
 			return o, err
 		}
 		o = o.Tagged(o.Version, p.Tag)
+		if undo = o.Halt(); before != nil {
+			undo = *before
+		}
 	}
 	at, err := d.Records.SetOrder(ctx, o, entry)
 	if err != nil {
 		return o, err
 	}
-	// A collection that has not seen the order may be removing the version.
+	// A collection that has not seen the order may have removed the version.
 	if _, err := d.Versions.Confirm(ctx, v, records.OrderKey(channel), at.Revision); err != nil {
-		_, undone := d.Records.SetOrder(ctx, o.Halt(), at)
-		return o, errors.Join(fmt.Errorf("the order is halted: %w", err), undone)
+		at.Trusted = entry.Trusted
+		if _, undone := d.Records.SetOrder(ctx, undo, at); undone != nil {
+			return o, errors.Join(err, fmt.Errorf("and the order can't be taken back: %w", undone))
+		}
+		if undo.ID == o.ID {
+			return o, fmt.Errorf("the order is halted: %w", err)
+		}
+		return o, fmt.Errorf("the order before stands again: %w", err)
 	}
 	return o, nil
 }

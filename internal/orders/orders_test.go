@@ -4,6 +4,9 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,15 +18,18 @@ import (
 	"hotswap/internal/trust"
 )
 
-// versions has every version.
-type versions struct{}
+// versions has every version; with gone, none is there any more once it was ordered.
+type versions struct{ gone bool }
 
-func (versions) Manifest(_ context.Context, v repository.Version) (repository.Published, error) {
+func (versions) Claim(_ context.Context, v repository.Version) (repository.Published, error) {
 	return repository.Published{Manifest: repository.Manifest{Version: v, Tag: "of " + v.String()}}, nil
 }
 
 func (v versions) Confirm(ctx context.Context, of repository.Version, _ string, _ uint64) (repository.Published, error) {
-	return v.Manifest(ctx, of)
+	if v.gone {
+		return repository.Published{}, repository.ErrNotPublished
+	}
+	return v.Claim(ctx, of)
 }
 
 // TestAnOrderCountsOnFromAClockThatWasWrong, and names the content of its version.
@@ -67,5 +73,37 @@ func TestAnOrderCountsOnFromAClockThatWasWrong(t *testing.T) {
 	halted, err := desk.Halt(t.Context(), "catalog")
 	if err != nil || halted.Tags[2] != "of catalog@2" {
 		t.Errorf("%+v: %v", halted, err)
+	}
+}
+
+// TestAnOrderThatIsRefusedHasChangedNothing: its version was removed at that moment.
+func TestAnOrderThatIsRefusedHasChangedNothing(t *testing.T) {
+	t.Parallel()
+	recs, err := records.Open(t.Context(), enginetest.Connect(t, engine.Config{URL: enginetest.Start(t).ClientURL()}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rolling := func(version uint64) func(*rollout.Order, bool) (rollout.Order, error) {
+		return func(before *rollout.Order, done bool) (rollout.Order, error) {
+			return rollout.NewRollout(fmt.Sprint("order of ", version), "catalog", version, rollout.Plan{}, before, done)
+		}
+	}
+	desk := Desk{Records: recs, Versions: versions{}}
+	for version := range uint64(2) {
+		if _, err := desk.Change(t.Context(), "catalog", false, rolling(version+1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	desk.Versions = versions{gone: true}
+	for _, refused := range []func() error{
+		func() error { _, err := desk.Rollback(t.Context(), "catalog", "back", 1, nil); return err },
+		func() error { _, err := desk.Change(t.Context(), "catalog", false, rolling(3)); return err },
+	} {
+		if err := refused(); !errors.Is(err, repository.ErrNotPublished) || !strings.Contains(err.Error(), "the order before stands again") {
+			t.Error(err)
+		}
+		if o, _, err := recs.Order(t.Context(), "catalog"); err != nil || o.ID != "order of 2" || o.Halted || o.Kind != rollout.Rollout {
+			t.Errorf("%+v: %v", o, err)
+		}
 	}
 }

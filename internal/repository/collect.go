@@ -2,7 +2,6 @@ package repository
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -55,8 +54,9 @@ func (r *Repository) GC(ctx context.Context, opts GCOptions) (done Collected, er
 			return done, err
 		}
 	}
-	g := &collection{r: r, opts: opts}
+	g := &collection{r: r, opts: opts, chosen: map[Version]bool{}}
 	if err := g.run(ctx); err != nil {
+		g.takeBack(ctx)
 		return g.done, fmt.Errorf("gc: %w", ended(ctx, err))
 	}
 	return g.done, nil
@@ -66,7 +66,9 @@ type collection struct {
 	r       *Repository
 	opts    GCOptions
 	done    Collected
-	objects []object // that there were before the mark
+	chosen  map[Version]bool // what is to be removed
+	retired []versionEntry   // what this collection has marked, as it has left it
+	objects []object         // that there were before the mark
 }
 
 func (g *collection) at(step string) {
@@ -83,6 +85,10 @@ func (g *collection) run(ctx context.Context) error {
 	if c := g.opts.Channel; c != "" && len(versionsIn(entries)[c]) == 0 {
 		return fmt.Errorf("the channel %s has no versions", c)
 	}
+	// Whoever may not do this has marked no version then.
+	if _, err := g.mark(ctx); err != nil {
+		return err
+	}
 	if err := g.retire(ctx, entries); err != nil {
 		return err
 	}
@@ -95,8 +101,14 @@ func (g *collection) run(ctx context.Context) error {
 		return err
 	}
 	g.at("noted")
-	if entries, err = g.mark(ctx, entries); err != nil {
+	mark, err := g.mark(ctx)
+	if err != nil {
 		return err
+	}
+	if !g.opts.DryRun {
+		if entries, err = g.r.engine.ReadUpTo(ctx, g.r.fleet, mark, ">"); err != nil {
+			return err
+		}
 	}
 	g.at("read")
 	versions, err := g.remove(ctx, entries)
@@ -114,8 +126,9 @@ func (g *collection) run(ctx context.Context) error {
 	return g.sweepObjects(ctx, named.objects)
 }
 
-// retire marks what nobody needs. Versions that can't be read are left alone, and keep
-// chunks from being removed.
+// retire marks what nobody needs. What a collection has marked that was killed is a version
+// like any other. Versions that can't be read are left alone, and keep chunks from being
+// removed.
 func (g *collection) retire(ctx context.Context, entries engine.Entries) error {
 	needed, err := references(entries)
 	if err != nil {
@@ -125,44 +138,42 @@ func (g *collection) retire(ctx context.Context, entries engine.Entries) error {
 		if g.opts.Channel != "" && channel != g.opts.Channel {
 			continue
 		}
-		var live []versionEntry
+		var there []versionEntry
 		for _, e := range all {
-			if e.record.State == IsPublished {
-				live = append(live, e)
+			if e.record.State == IsPublished || e.record.State == Retiring {
+				there = append(there, e)
 			}
 		}
-		for _, e := range live[:max(0, len(live)-g.opts.Keep)] {
-			if needed[e.version] {
+		for i, e := range there {
+			state := IsPublished
+			if i < len(there)-g.opts.Keep && !needed[e.version] {
+				g.chosen[e.version], state = true, Retiring
+			}
+			if g.opts.DryRun || e.record.State == state {
 				continue
 			}
-			if g.opts.DryRun {
-				g.done.Retired = append(g.done.Retired, e.version)
-				continue
-			}
-			if _, err := g.swap(ctx, e, Retiring); err != nil {
+			revision, ok, err := g.r.swapState(ctx, e, state)
+			if err != nil {
 				return err
+			}
+			if ok && state == Retiring {
+				g.retired = append(g.retired, versionEntry{e.version, e.record, revision})
 			}
 		}
 	}
 	return nil
 }
 
-// swap changes the state of a version, and is false if somebody else has changed it.
-func (g *collection) swap(ctx context.Context, e versionEntry, to State) (bool, error) {
-	rec := e.record
-	rec.State = to
-	value, err := json.Marshal(rec)
-	if err != nil {
-		return false, err
+// takeBack publishes again what a collection has marked that has failed since, or was
+// interrupted.
+func (g *collection) takeBack(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), withdrawPatience)
+	defer cancel()
+	for _, e := range g.retired {
+		if _, _, err := g.r.swapState(ctx, e, IsPublished); err != nil {
+			return // whoever orders the version takes the mark back
+		}
 	}
-	err = g.r.engine.Retry(ctx, func(ctx context.Context) error {
-		_, err := g.r.fleet.Update(ctx, e.version.key(), value, e.revision)
-		return err
-	})
-	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
-		return false, nil
-	}
-	return err == nil, g.r.engine.Explain("remove "+e.version.String(), err)
 }
 
 // lastSequence is that of the chunk that was written last.
@@ -178,46 +189,38 @@ func (g *collection) lastSequence(ctx context.Context) (uint64, error) {
 	return info.State.LastSeq, nil
 }
 
-// mark writes into the bucket, and reads it up to there.
-func (g *collection) mark(ctx context.Context, entries engine.Entries) (engine.Entries, error) {
+// mark writes into the bucket.
+func (g *collection) mark(ctx context.Context) (revision uint64, err error) {
 	if g.opts.DryRun {
-		return entries, nil
+		return 0, nil
 	}
-	var revision uint64
-	err := g.r.engine.Retry(ctx, func(ctx context.Context) (err error) {
+	err = g.r.engine.Retry(ctx, func(ctx context.Context) (err error) {
 		revision, err = g.r.engine.PutTTL(ctx, g.r.fleet, markKey, []byte(time.Now().UTC().Format(time.RFC3339)), time.Hour)
 		return err
 	})
-	if err != nil {
-		return nil, g.r.engine.ExplainWrite("mark the bucket", err)
-	}
-	return g.r.engine.ReadUpTo(ctx, g.r.fleet, revision, ">")
+	return revision, g.r.engine.ExplainWrite("mark the bucket", err)
 }
 
-// remove removes what is retiring and still not needed, and returns the versions that
-// there are.
+// remove removes what was chosen, is still retiring and not needed, and returns the versions
+// that there are.
 func (g *collection) remove(ctx context.Context, entries engine.Entries) (left []versionEntry, err error) {
 	needed, err := references(entries)
 	if err != nil {
 		return nil, err
 	}
 	gone := map[Version]bool{}
-	for _, v := range g.done.Retired { // of a dry run
-		gone[v] = true
-	}
 	for _, all := range versionsIn(entries) {
 		for _, e := range all {
 			switch {
 			case e.record.State == Publishing:
 				g.done.Publishing = append(g.done.Publishing, fmt.Sprintf("%s by %s", e.version, e.record.by()))
 				continue
+			case !g.chosen[e.version]:
 			case e.record.State == Retiring && needed[e.version]:
-				if !g.opts.DryRun {
-					if _, err := g.swap(ctx, e, IsPublished); err != nil {
-						return nil, err
-					}
+				if _, _, err := g.r.swapState(ctx, e, IsPublished); err != nil {
+					return nil, err
 				}
-			case e.record.State == Retiring:
+			case e.record.State == Retiring || g.opts.DryRun:
 				ours, err := g.delete(ctx, e)
 				if err != nil {
 					return nil, err

@@ -31,13 +31,18 @@
 //
 // # Collecting
 //
-//  1. Versions that nobody needs become retiring, by compare-and-swap: at revisions r
+//  1. a mark is put into the bucket: whoever may not do that ends here. Then versions that
+//     nobody needs become retiring, by compare-and-swap: at revisions r
 //  2. the last sequence of the chunks is noted: S
-//  3. a mark is put into the bucket: at revision s2; and the bucket is read up to s2
+//  3. another mark is put into the bucket: at revision s2; and the bucket is read up to s2
 //  4. a retiring version that an order, a pin or a rollout names after all is published
-//     again; the others are removed
+//     again; the others are removed, if they are as they were read
 //  5. if there is any intent, no chunk is removed, this time
 //  6. else the chunks are removed that no version names, and whose sequence is S or less
+//
+// A collection that fails takes back what it has made retiring. If it was killed, the next one
+// does, unless it removes the version itself; and so does whoever is to refer to the version
+// (see Claim): 4 finds that it is not as it was read, and it stays.
 //
 // No chunk that a version names is ever removed. Say that a version refers to a chunk,
 // and a collection has removed it at 6. Its publisher had an intent, at s1.
@@ -47,9 +52,10 @@
 //   - s1 < s2, and it had expired: the publisher can't have swapped it at its 5.
 //   - s1 > s2, and the publisher has written the chunk: that was behind s1, so behind s2, and
 //     the chunk has a sequence above S. Writing what is there already gives it a new one.
-//   - s1 > s2, and the chunk is of its base: the base was published at s1, so it was not
-//     retired before s2, and what is retired once is not published again but by its own
-//     collection at 4. So it was among the versions at s2, and 6 spares its chunks.
+//   - s1 > s2, and the chunk is of its base, which was published at s1. If that was there at s2,
+//     4 has not removed it: it would have been retiring at s2, and as it was read then, but it
+//     was published since. So 6 spares its chunks. If it was not there at s2, all this is so of
+//     its own intent.
 //
 // A collection that is paused anywhere, for however long, removes sequences that no version
 // named then; the same content written since has another sequence. All clocks here are the

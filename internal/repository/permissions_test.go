@@ -66,8 +66,11 @@ func TestNobodyDoesWhatTheGuideForbids(t *testing.T) {
 			t.Errorf("%s sees %v, %v", user, all, err)
 		}
 		w.fetch(r, second.Published)
-		if _, err := r.GC(t.Context(), GCOptions{Keep: 1}); !errors.Is(err, engine.ErrNotPermitted) && user != "publisher" {
+		if _, err := r.GC(t.Context(), GCOptions{Keep: 1}); !errors.Is(err, engine.ErrNotPermitted) {
 			t.Errorf("%s collects: %v", user, err)
+		}
+		if left, err := r.Manifest(t.Context(), p.Version); err != nil || left.State != IsPublished {
+			t.Errorf("%s was not allowed to collect, and has left %s %s: %v", user, p.Version, left.State, err)
 		}
 		if user != "publisher" {
 			if _, err := r.Publish(t.Context(), "catalog", path, PublishOptions{}); !errors.Is(err, engine.ErrNotPermitted) {

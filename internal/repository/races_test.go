@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -179,30 +180,91 @@ func TestAPausedCollectionRemovesNothingThatIsNewer(t *testing.T) {
 
 // TestWhatIsOrderedMeanwhileStays: an order names a version that is about to be removed.
 func TestWhatIsOrderedMeanwhileStays(t *testing.T) {
-	onEach(t, func(t *testing.T, w *world) {
-		path := w.database(4096, 300<<10)
-		first := w.publish("catalog", path, PublishOptions{})
-		w.change(path, 3)
-		w.publish("catalog", path, PublishOptions{})
-		p := pausedAt("noted")
-		done := w.collecting(p, 1)
-		revision, err := w.repo.fleet.PutString(t.Context(), "order.catalog", `{"text":{"version":1,"base":0}}`)
+	t.Parallel()
+	for _, step := range []string{"retired", "noted", "read"} {
+		t.Run(step, func(t *testing.T) {
+			onEach(t, func(t *testing.T, w *world) {
+				path := w.database(4096, 300<<10)
+				first := w.publish("catalog", path, PublishOptions{})
+				w.change(path, 3)
+				w.publish("catalog", path, PublishOptions{})
+				p := pausedAt(step)
+				done := w.collecting(p, 1)
+				if claimed, err := w.repo.Claim(t.Context(), first.Version); err != nil || claimed.State != IsPublished {
+					t.Errorf("claimed: %+v, %v", claimed.State, err)
+				}
+				revision, err := w.repo.fleet.PutString(t.Context(), "order.catalog", `{"text":{"version":1,"base":0}}`)
+				if err != nil {
+					t.Fatal(err)
+				}
+				close(p.on)
+				if err := <-done; err != nil {
+					t.Fatal(err)
+				}
+				confirmed, err := w.repo.Confirm(t.Context(), first.Version, "order.catalog", revision)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.fetch(w.repo, confirmed)
+			})
+		})
+	}
+}
+
+// TestACollectionThatFailsHasMarkedNothing, and what one has marked that was killed can be used.
+func TestACollectionThatFailsHasMarkedNothing(t *testing.T) {
+	w := newWorld(t)
+	path := w.database(4096, 300<<10)
+	first := w.publish("catalog", path, PublishOptions{})
+	w.change(path, 3)
+	w.publish("catalog", path, PublishOptions{})
+	state := func() State {
+		p, err := w.repo.Manifest(t.Context(), first.Version)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.repo.Confirm(t.Context(), first.Version, "order.catalog", revision); !errors.Is(err, ErrNotPublished) {
-			t.Errorf("a version that is being removed is confirmed: %v", err)
+		return p.State
+	}
+	for _, step := range []string{"retired", "noted", "read"} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		_, err := w.repo.GC(ctx, GCOptions{Keep: 1, step: func(at string) {
+			if at == step {
+				if got := state(); got != Retiring {
+					t.Errorf("at %s it is %s", step, got)
+				}
+				interrupt()
+			}
+		}})
+		if !errors.Is(err, context.Canceled) || state() != IsPublished {
+			t.Errorf("interrupted when %s: %v, and it is %s", step, err, state())
 		}
-		close(p.on)
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-		confirmed, err := w.repo.Confirm(t.Context(), first.Version, "order.catalog", revision)
+	}
+	killed := func() {
+		t.Helper()
+		entries, err := w.repo.engine.ReadUpTo(t.Context(), w.repo.fleet, 0, ">")
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.fetch(w.repo, confirmed)
-	})
+		g := &collection{r: w.repo, opts: GCOptions{Keep: 1}, chosen: map[Version]bool{}}
+		if err := g.retire(t.Context(), entries); err != nil || state() != Retiring {
+			t.Fatalf("%v: it is %s", err, state())
+		}
+	}
+	killed()
+	if p, err := w.repo.Claim(t.Context(), first.Version); err != nil || p.State != IsPublished || state() != IsPublished {
+		t.Errorf("claimed: %s, %v", p.State, err)
+	}
+	killed()
+	if done := w.gc(2); len(done.Retired) != 0 || state() != IsPublished {
+		t.Errorf("collected %+v, and it is %s", done, state())
+	}
+	killed()
+	if done, err := w.repo.GC(t.Context(), GCOptions{Keep: 1, DryRun: true}); err != nil || len(done.Retired) != 1 || state() != Retiring {
+		t.Errorf("%+v, %v, and it is %s", done, err, state())
+	}
+	if done := w.gc(1); len(done.Retired) != 1 {
+		t.Errorf("collected %+v", done)
+	}
 }
 
 func TestCollectionsAtOnce(t *testing.T) {

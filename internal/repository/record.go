@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,7 +20,8 @@ const (
 	Publishing State = "publishing"
 	// IsPublished: all its chunks are there.
 	IsPublished State = "published"
-	// Retiring: a collection is about to remove it, and nothing may begin to refer to it.
+	// Retiring: a collection is about to remove it, or was killed. Whoever is to refer to it takes
+	// that back.
 	Retiring State = "retiring"
 )
 
@@ -91,4 +93,43 @@ func (r record) by() string {
 	default:
 		return r.Who + " on " + r.Host
 	}
+}
+
+// unmark takes back that a version is about to be removed, if it is still there and so.
+func (r *Repository) unmark(ctx context.Context, v Version) error {
+	var entry jetstream.KeyValueEntry
+	err := r.engine.Retry(ctx, func(ctx context.Context) (err error) {
+		entry, err = r.fleet.Get(ctx, v.key())
+		return err
+	})
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil
+	}
+	if err != nil {
+		return r.engine.Explain("read "+v.String(), err)
+	}
+	rec, err := parseRecord(v, entry.Value())
+	if err != nil || rec.State != Retiring {
+		return err
+	}
+	_, _, err = r.swapState(ctx, versionEntry{v, rec, entry.Revision()}, IsPublished)
+	return err
+}
+
+// swapState changes the state of a version, and is false if somebody else has changed it.
+func (r *Repository) swapState(ctx context.Context, e versionEntry, to State) (revision uint64, ok bool, err error) {
+	rec := e.record
+	rec.State = to
+	value, err := json.Marshal(rec)
+	if err != nil {
+		return 0, false, err
+	}
+	err = r.engine.Retry(ctx, func(ctx context.Context) (err error) {
+		revision, err = r.fleet.Update(ctx, e.version.key(), value, e.revision)
+		return err
+	})
+	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+		return 0, false, nil
+	}
+	return revision, err == nil, r.engine.ExplainWrite("change "+e.version.String(), err)
 }

@@ -89,23 +89,40 @@ func (r *Repository) Manifest(ctx context.Context, v Version) (Published, error)
 	return r.published(v, entry)
 }
 
-// Confirm is Manifest for whoever has just written a key of the bucket that refers to the
-// version, at that revision: no collection that has not seen that key will remove a version
-// that Confirm returns. A version that is about to be removed is ErrNotPublished.
+// Claim is Manifest for whoever is about to write a key of the bucket that refers to the
+// version: if a collection is about to remove it, or was killed before it had, that is taken back.
+func (r *Repository) Claim(ctx context.Context, v Version) (p Published, err error) {
+	for {
+		if p, err = r.Manifest(ctx, v); err != nil || p.State == IsPublished {
+			return p, err
+		}
+		if err := r.unmark(ctx, v); err != nil {
+			return p, err
+		}
+	}
+}
+
+// Confirm is Claim for whoever has just written the key, at that revision: no collection that
+// has not seen that key will remove a version that Confirm returns. One that was removed
+// meanwhile is ErrNotPublished.
 func (r *Repository) Confirm(ctx context.Context, v Version, key string, revision uint64) (Published, error) {
-	entries, err := r.engine.ReadUpTo(ctx, r.fleet, revision, v.key(), key)
-	if err != nil {
-		return Published{}, err
+	for {
+		entries, err := r.engine.ReadUpTo(ctx, r.fleet, revision, v.key(), key)
+		if err != nil {
+			return Published{}, err
+		}
+		entry, ok := entries[v.key()]
+		if !ok {
+			return Published{}, r.missing(ctx, v)
+		}
+		p, err := r.published(v, entry)
+		if err != nil || p.State == IsPublished {
+			return p, err
+		}
+		if err := r.unmark(ctx, v); err != nil {
+			return p, err
+		}
 	}
-	entry, ok := entries[v.key()]
-	if !ok {
-		return Published{}, r.missing(ctx, v)
-	}
-	p, err := r.published(v, entry)
-	if err == nil && p.State == Retiring {
-		return p, fmt.Errorf("%s is %w any more: a collection is removing it", v, ErrNotPublished)
-	}
-	return p, err
 }
 
 // missing says what there is instead of a version.
