@@ -20,7 +20,7 @@ type fleetGCCmd struct {
 
 // Help is the text below the flags.
 func (fleetGCCmd) Help() string {
-	return `What an order, a rollout or a pin names stays, too. As long as somebody publishes, versions are removed, but not their chunks: then the exit status is 75, and a later gc removes them.` + "\n\n" + examples(
+	return `What an order, a rollout or a pin names stays, too. As long as somebody publishes, versions are removed, but not their chunks: then the exit status is 75, and a later gc removes them. It may be interrupted, or killed: a version that it has not removed yet can be ordered, and then stays.` + "\n\n" + examples(
 		"", "hotswap fleet gc --keep 5",
 	)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -92,8 +93,12 @@ func printVersions(stdio *streams, all []repository.Published) error {
 		if p.Key != "" {
 			signed = printable.Line(shortKey(p.Key))
 		}
+		message := printable.Line(p.Message)
+		if p.State == repository.Retiring {
+			message = strings.TrimPrefix(message+"; about to be removed by a gc, or by one that was killed", "; ")
+		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.Version, printable.Size(p.Size), p.At.Local().Format(time.DateTime), from,
-			printable.Line(p.Who+"@"+p.Host), signed, printable.Line(p.Message))
+			printable.Line(p.Who+"@"+p.Host), signed, message)
 	}
 	return w.Flush()
 }

@@ -79,3 +79,14 @@ func (e *Engine) UntilDenied(ctx context.Context) (context.Context, context.Canc
 		end(nil)
 	}
 }
+
+// unlessDenied does something until the server has refused it.
+func (e *Engine) unlessDenied(ctx context.Context, do func(context.Context) error) error {
+	ctx, end := e.UntilDenied(ctx)
+	defer end()
+	err := do(ctx)
+	if denied := context.Cause(ctx); err != nil && errors.Is(denied, ErrNotPermitted) {
+		return denied
+	}
+	return err
+}

@@ -44,3 +44,32 @@ func TestWhatIsForbiddenIsSaidAtOnce(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestACollectionThatIsForbiddenIsSaidAtOnce: what it lists and removes is asked for more than once.
+func TestACollectionThatIsForbiddenIsSaidAtOnce(t *testing.T) {
+	t.Parallel()
+	url := plain(t, func(o *server.Options) {
+		o.Users = []*server.User{{Username: "admin", Password: "pw"}, {Username: "reader", Password: "pw", Permissions: &server.Permissions{
+			Publish: &server.SubjectPermission{Deny: []string{"$JS.API.CONSUMER.CREATE.>", "$JS.API.STREAM.MSG.DELETE.>"}}}}}
+	})
+	as := func(user string) *engine.Engine {
+		return enginetest.Connect(t, engine.Config{URL: strings.Replace(url, "nats://", "nats://"+user+":pw@", 1)})
+	}
+	if err := as("admin").Setup(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	e := as("reader")
+	chunks, err := e.Chunks(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, do := range map[string]func() error{
+		"list":   func() error { _, err := e.List(t.Context(), chunks, 1); return err },
+		"remove": func() error { _, err := e.DeleteSequence(t.Context(), chunks, 1); return err },
+	} {
+		began := time.Now()
+		if err := do(); !errors.Is(err, engine.ErrNotPermitted) || time.Since(began) > 3*time.Second {
+			t.Errorf("%s: after %v: %v", what, time.Since(began), err)
+		}
+	}
+}

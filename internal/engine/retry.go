@@ -29,12 +29,7 @@ func (e *Engine) Retry(ctx context.Context, do func(context.Context) error) erro
 	for {
 		tried := time.Now()
 		attempt, cancel := context.WithTimeout(ctx, e.Patience())
-		attempt, end := e.UntilDenied(attempt)
-		err := do(attempt)
-		if denied := context.Cause(attempt); err != nil && errors.Is(denied, ErrNotPermitted) {
-			err = denied
-		}
-		end()
+		err := e.unlessDenied(attempt, do)
 		cancel()
 		if err == nil || ctx.Err() != nil || !unanswered(err) || e.deniedSince(tried) != nil || e.conn.IsClosed() {
 			return err

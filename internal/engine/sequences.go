@@ -24,7 +24,10 @@ const listAttempts = 5
 // A server that is behind may lack some.
 func (e *Engine) List(ctx context.Context, stream jetstream.Stream, last uint64) (all []Message, err error) {
 	for range listAttempts {
-		all, err = list(ctx, stream, last)
+		err = e.unlessDenied(ctx, func(ctx context.Context) (err error) {
+			all, err = list(ctx, stream, last)
+			return err
+		})
 		if err == nil || ctx.Err() != nil || !unanswered(err) {
 			break
 		}
@@ -72,13 +75,13 @@ func list(ctx context.Context, stream jetstream.Stream, last uint64) (all []Mess
 // DeleteSequence removes one message, if it is still there under that sequence.
 func (e *Engine) DeleteSequence(ctx context.Context, stream jetstream.Stream, sequence uint64) (gone bool, err error) {
 	for try := 0; ; try++ {
-		err = stream.DeleteMsg(ctx, sequence)
+		err = e.unlessDenied(ctx, func(ctx context.Context) error { return stream.DeleteMsg(ctx, sequence) })
 		switch {
 		case err == nil:
 			return true, nil
 		case isGone(err):
 			return false, nil
-		case try == 3 || ctx.Err() != nil:
+		case try == 3 || ctx.Err() != nil || errors.Is(err, ErrNotPermitted):
 			return false, e.Explain(fmt.Sprintf("remove message %d", sequence), err)
 		}
 		select {

@@ -69,6 +69,10 @@ func TestNobodyDoesWhatTheGuideForbids(t *testing.T) {
 		if _, err := r.GC(t.Context(), GCOptions{Keep: 1}); !errors.Is(err, engine.ErrNotPermitted) {
 			t.Errorf("%s collects: %v", user, err)
 		}
+		began := time.Now()
+		if _, err := r.GC(t.Context(), GCOptions{Keep: 1, DryRun: true}); !errors.Is(err, engine.ErrNotPermitted) || time.Since(began) > 5*time.Second {
+			t.Errorf("%s lists chunks after %v: %v", user, time.Since(began), err)
+		}
 		if left, err := r.Manifest(t.Context(), p.Version); err != nil || left.State != IsPublished {
 			t.Errorf("%s was not allowed to collect, and has left %s %s: %v", user, p.Version, left.State, err)
 		}
