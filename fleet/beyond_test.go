@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -12,13 +13,19 @@ import (
 // push pushes a file to the program's database, as `hotswap cp` does.
 func (p *program) push(file string) {
 	p.t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := swapper.Push(p.t.Context(), p.node.databases["catalog"].db, f, swapper.PushOptions{Source: file}); err != nil {
-		p.t.Fatal(err)
+	for {
+		f, err := os.Open(file)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		_, err = swapper.Push(p.t.Context(), p.node.databases["catalog"].db, f, swapper.PushOptions{Source: file})
+		f.Close()
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, swapper.ErrBusy) { // the node's own swap ends a moment after it is told
+			p.t.Fatal(err)
+		}
 	}
 }
 
