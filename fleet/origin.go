@@ -40,7 +40,7 @@ func (n *Node) recognise(ctx context.Context) error {
 // doubted reports whether the engine is another one although its streams are as old.
 func (n *Node) doubted(ctx context.Context) (another bool, err error) {
 	if n.had == nil {
-		had, doubt := map[*database]records.Having{}, n.doubt
+		had, doubt := map[*database]records.Having{}, false
 		for _, d := range n.databases {
 			s := d.current()
 			had[d] = records.Having{Version: s.Have, Tag: s.Tag}
@@ -48,7 +48,13 @@ func (n *Node) doubted(ctx context.Context) (another bool, err error) {
 			if err != nil {
 				return false, err
 			}
-			doubt = doubt || !ours
+			behind := false
+			if n.doubt { // what is on its way may be older than what was just asked for, too
+				if behind, err = d.behind(ctx); err != nil {
+					return false, err
+				}
+			}
+			doubt = doubt || !ours || behind
 		}
 		if !doubt {
 			return false, nil

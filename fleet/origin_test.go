@@ -273,3 +273,21 @@ func TestANodeLeavesAtOnceWithoutTheEngine(t *testing.T) {
 		t.Errorf("it took %v", took)
 	}
 }
+
+// TestAnOlderRecordThatIsStillOnItsWayIsNoDoubt: the node has asked for the newer one itself.
+func TestAnOlderRecordThatIsStillOnItsWayIsNoDoubt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	a := w.program("a", one, func(c *Config) { c.doubt = time.Hour })
+	w.publish("catalog")
+	w.rollout(1, rollout.Plan{})
+	w.rollout(2, rollout.Plan{})
+	a.has(2)
+	for _, d := range a.node.databases {
+		d.tell(records.Change{Kind: records.AnOrder, Channel: "catalog", Entry: records.Entry{Revision: 1}})
+	}
+	w.publish("catalog")
+	w.rollout(3, rollout.Plan{})
+	a.has(3)
+}

@@ -130,6 +130,9 @@ func TestAHaltedRollbackTakesNobodyBack(t *testing.T) {
 	h.sends("away until then", web, 3, 0)
 	h.sends("has gone back", web, 1, 0)
 	h.sends("lost its disk", web, 0, 1)
+	if Beyond(h.order, nil, Node{Labels: web, State: State{Have: 3}}) {
+		t.Error("a node that waits for the rollback counts as one to which something was pushed")
+	}
 	h = h.rollout(4, db)
 	h.sends("away until then, and not meant since", web, 3, 0)
 }

@@ -30,7 +30,8 @@ func Tag(o *Order, pin *Pin, number uint64) string {
 // Beyond reports whether a node that the order means has a newer version, which no order has
 // brought it: one that was pushed by hand. It stays with that.
 func Beyond(o Order, pin *Pin, node Node) bool {
-	return !pin.held() && !pin.released(node.Have) && o.Selects(node.Labels) && o.Version < node.Have && !o.Withdrawn(node.Have, node.Labels)
+	halted := o.Kind == Rollback && o.Halted // then it may be what goes back later
+	return !halted && !pin.held() && !pin.released(node.Have) && o.Selects(node.Labels) && o.Version < node.Have && !o.Withdrawn(node.Have, node.Labels)
 }
 
 // ordered returns what the order says for a node, or else those before it, whatever it has.
