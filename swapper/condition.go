@@ -116,7 +116,7 @@ func (c *condition) prove(ctx context.Context) error {
 	c.push.events.plain(StepComparing)
 	for try := 1; ; try++ {
 		written := lastWritten(c.push.target.path)
-		if _, err := shrinkWAL(ctx, c.push.db); err != nil && !busyElsewhere(err) {
+		if _, err := shrinkWAL(ctx, c.push.db); err != nil {
 			return failed("checkpoint the live database", err)
 		}
 		inFile, err := c.compare(ctx, written)
