@@ -50,6 +50,29 @@ func TestACanaryThatIsNotInOrderGoesBackAndHaltsTheRollout(t *testing.T) {
 	b.has(1)
 }
 
+// TestWhatIsOverIsNotTriedAgain: the fleet goes back from what a node has gone back from by itself.
+func TestWhatIsOverIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.program("a", w.publish("catalog"), func(c *Config) {
+		c.Health = func(_ context.Context, v Version) error {
+			if v.Number == 2 {
+				return errors.New("prices are gone")
+			}
+			return nil
+		}
+	})
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+	w.publish("catalog")
+	w.rollout(2, rollout.Plan{})
+	w.phase(rollout.Halted, 2)
+	a.has(1)
+	w.rollback()
+	w.phase(rollout.Done, 1)
+	eventually(t, "nothing is said to be tried again", func() bool { s := a.status(); return s.Error == "" && s.Failed == "" })
+}
+
 func TestANodeThatIsSickWithWhatItHasTakesTheNextVersion(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -72,6 +72,7 @@ func (d *database) next() (t task, in time.Duration) {
 	if o != nil {
 		t.order, t.attempt = o.ID, o.Attempt
 	} else if d.state.Pinned == 0 {
+		d.rest()
 		return task{}, idle
 	}
 	me := d.me()
@@ -110,9 +111,18 @@ func (d *database) next() (t task, in time.Duration) {
 		}
 		t.do, t.version = ask, have
 	default:
+		d.rest()
 		return task{}, in
 	}
 	return t, in
+}
+
+// rest forgets what would be tried again if it were still to be done. d.mu is held.
+func (d *database) rest() {
+	if d.state.Failed == nil && d.state.Error != "" {
+		d.state.Error = ""
+		d.node.changed()
+	}
 }
 
 // staysBeyond says why a node does not follow an order that is of an older version than it has.
