@@ -43,12 +43,19 @@ func (c *fleetPinCmd) Run(ctx context.Context, stdio *streams) error {
 	if err != nil {
 		return fleetFailure(err)
 	}
-	at, err := f.pin(ctx, v.Channel, c.Node, rollout.Pin{Version: v.Number, Tag: p.Tag, By: whoami(), Message: c.Message}, false)
+	pin := rollout.Pin{Version: v.Number, Tag: p.Tag, By: whoami(), Message: c.Message}
+	before, at, err := f.pin(ctx, v.Channel, c.Node, pin, false)
 	if err != nil {
 		return err
 	}
+	// A collection that has not seen the pin may have removed the version.
 	if _, err := f.repo.Confirm(ctx, v, records.PinKey(v.Channel, c.Node), at.Revision); err != nil {
-		return fleetFailure(err)
+		undo := rollout.Pin{By: whoami()}.After(&pin)
+		if before != nil {
+			undo = *before
+		}
+		_, undone := f.recs.SetPin(ctx, v.Channel, c.Node, undo, at)
+		return fleetFailure(errors.Join(err, undone))
 	}
 	all, err := f.recs.Read(ctx)
 	if err != nil {
@@ -61,14 +68,13 @@ func (c *fleetPinCmd) Run(ctx context.Context, stdio *streams) error {
 	return err
 }
 
-// pin writes a node's pin.
-func (f *control) pin(ctx context.Context, channel, node string, pin rollout.Pin, mustBe bool) (records.Entry, error) {
+// pin writes a node's pin, and returns the one before.
+func (f *control) pin(ctx context.Context, channel, node string, pin rollout.Pin, mustBe bool) (before *rollout.Pin, entry records.Entry, err error) {
 	if err := errors.Join(engine.CheckName("node", node), engine.CheckName("channel", channel)); err != nil {
-		return records.Entry{}, fleetFailure(err)
+		return nil, entry, fleetFailure(err)
 	}
-	before, entry, err := f.recs.Pin(ctx, channel, node)
-	if err != nil {
-		return entry, fleetFailure(err)
+	if before, entry, err = f.recs.Pin(ctx, channel, node); err != nil {
+		return nil, entry, fleetFailure(err)
 	}
 	if f.keys != nil && entry.Sealed != nil {
 		_, err := entry.Sealed.Pin(f.keys, channel, node)
@@ -78,22 +84,34 @@ func (f *control) pin(ctx context.Context, channel, node string, pin rollout.Pin
 		// As for an order: what nobody has signed would end, or hide, what is obeyed.
 		_, order, err := f.recs.Order(ctx, channel)
 		if err != nil {
-			return entry, fleetFailure(err)
+			return nil, entry, fleetFailure(err)
 		}
 		for _, there := range []*records.Sealed{order.Sealed, entry.Sealed} {
 			if there != nil && there.Signed() {
-				return entry, orderFailure(channel, orders.ErrUnsigned)
+				return nil, entry, orderFailure(channel, orders.ErrUnsigned)
 			}
 		}
 	}
+	pin = pin.After(before)
 	if mustBe && (before == nil || before.Version == 0) {
-		return entry, failf(exitFailed, "%s is not pinned to a version of %s", node, channel)
+		// A node keeps a pin that was signed, also if the engine has lost it.
+		all, err := f.recs.Read(ctx)
+		if err != nil {
+			return nil, entry, fleetFailure(err)
+		}
+		held := all.Nodes[node].Databases[channel].Pinned
+		if held == 0 {
+			return nil, entry, failf(exitFailed, "%s is not pinned to a version of %s", node, channel)
+		}
+		pin = pin.After(&rollout.Pin{Version: held, From: pin.From})
 	}
-	at, err := f.recs.SetPin(ctx, channel, node, pin.After(before), entry)
+	trusted := entry.Trusted
+	entry, err = f.recs.SetPin(ctx, channel, node, pin, entry)
+	entry.Trusted = trusted
 	if errors.Is(err, records.ErrChanged) {
-		return at, failf(exitTryAgain, "somebody else has changed the pin of %s at this moment", node)
+		return nil, entry, failf(exitTryAgain, "somebody else has changed the pin of %s at this moment", node)
 	}
-	return at, fleetFailure(err)
+	return before, entry, fleetFailure(err)
 }
 
 // fleetUnpinCmd is `hotswap fleet unpin`.
@@ -117,7 +135,7 @@ func (c *fleetUnpinCmd) Run(ctx context.Context, stdio *streams) error {
 		return err
 	}
 	defer f.close()
-	if _, err := f.pin(ctx, c.Channel, c.Node, rollout.Pin{By: whoami()}, true); err != nil {
+	if _, _, err := f.pin(ctx, c.Channel, c.Node, rollout.Pin{By: whoami()}, true); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(stdio.out, "unpinned %s\n", c.Node)
