@@ -61,7 +61,7 @@ func (c *conn) study(s *stmt) {
 		return
 	}
 	s.study.done, s.study.compiled = true, s.handle.Compiled()
-	if c.drv.sqlite.ConnectHook != nil || len(c.drv.sqlite.Extensions) > 0 || c.ahead.registered || c.dsn.Shared || sharesCache(c.dsn.Raw) {
+	if c.extended() || c.dsn.Shared || sharesCache(c.dsn.Raw) {
 		return
 	}
 	program, err := explain(c.inner, s.query)

@@ -26,7 +26,7 @@ func (c *conn) execContext(ctx context.Context, query string, args []driver.Name
 	c.executes = true
 	err := c.enter(ctx, query)
 	if err == nil && c.queues() {
-		err = c.queue(ctx, query, false)
+		err = c.queue(ctx, query, nil, len(args))
 	}
 	c.executes = false
 	if err != nil {
@@ -69,7 +69,7 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 func (c *conn) queryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	err := c.enter(ctx, query)
 	if err == nil && c.queues() {
-		err = c.queue(ctx, query, false)
+		err = c.queue(ctx, query, nil, len(args))
 	}
 	if err != nil {
 		c.endsLost(err, query)
@@ -220,7 +220,7 @@ func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (drive
 func (s *stmt) execContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
 	c := s.conn
 	c.executes = true
-	err := s.enter(ctx)
+	err := s.enter(ctx, len(args))
 	c.executes = false
 	if err != nil {
 		if c.endsLost(err, s.query) {
@@ -255,7 +255,7 @@ func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driv
 
 func (s *stmt) queryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
 	c := s.conn
-	if err := s.enter(ctx); err != nil {
+	if err := s.enter(ctx, len(args)); err != nil {
 		c.endsLost(err, s.query)
 		return nil, err
 	}
@@ -276,10 +276,10 @@ func (s *stmt) queryContext(ctx context.Context, args []driver.NamedValue) (driv
 
 // enter begins a call on the statement's connection and prepares the statement
 // again if a swap has closed it.
-func (s *stmt) enter(ctx context.Context) error {
+func (s *stmt) enter(ctx context.Context, args int) error {
 	err := s.conn.enter(ctx, s.query)
 	if err == nil && s.conn.queues() {
-		err = s.conn.queue(ctx, s.query, s.inner != nil)
+		err = s.conn.queue(ctx, s.query, s, args)
 	}
 	if err != nil {
 		return err

@@ -123,6 +123,12 @@ func (c *conn) latestQuery(w word) (string, bool) {
 	return strings.Clone(q), true
 }
 
+// extended reports whether the program may have its own functions called by SQLite on c. The
+// caller owns c.
+func (c *conn) extended() bool {
+	return c.drv.sqlite.ConnectHook != nil || len(c.drv.sqlite.Extensions) > 0 || c.ahead.registered
+}
+
 // inTransaction reports whether SQLite has a transaction open on c, however it was
 // begun. The caller owns c, or holds mu while c is idle.
 func (c *conn) inTransaction() bool {

@@ -65,8 +65,11 @@
 // statement that writes; and outside of one INSERT, REPLACE, UPDATE and DELETE, and changes
 // of the schema. Whoever comes while nobody writes goes first; but whoever has waited for
 // 10 ms is next, after those that have waited for longer. Who has read in its transaction,
-// or does not wait for locks (_busy_timeout=0), does not queue, nor a connection with
-// temporary tables or attached files, unless it begins with the lock. For these, and for
+// or does not wait for locks (_busy_timeout=0, cache=shared, nolock), does not queue, nor a
+// connection with temporary tables or attached files, unless it begins with the lock. Nor
+// does what needs no lock, such as CREATE TABLE IF NOT EXISTS where there is the table; but
+// it does with a connect hook, extensions or after Raw, since it would have to be compiled
+// once more, which they may see. For these, and for
 // other processes, whoever has waited in the queue leaves the lock free for a quarter of
 // the time for which the one before had it, 25 ms at most, unless another writer comes.
 // After 100 ms in the queue, or the busy timeout if that is less, SQLite's own wait begins:

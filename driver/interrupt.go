@@ -3,6 +3,7 @@ package driver
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
@@ -89,6 +90,13 @@ func (i *interrupter) writes() (writes, known bool) {
 		return false, false
 	}
 	return i.handle.Writes()
+}
+
+// setBusyTimeout sets how long the connection waits for a lock. Its user calls it.
+func (i *interrupter) setBusyTimeout(d time.Duration) {
+	if i.known {
+		i.handle.SetBusyTimeout(d)
+	}
 }
 
 func (i *interrupter) unshield() {

@@ -141,8 +141,12 @@ func (sc *stmtCache) take(query string) *stmt {
 	return nil
 }
 
-func (sc *stmtCache) has(query string) bool {
-	return slices.ContainsFunc(sc.stmts, func(s *stmt) bool { return s.query == query })
+// find returns the statement of a text, where it stays; nil for none.
+func (sc *stmtCache) find(query string) *stmt {
+	if i := slices.IndexFunc(sc.stmts, func(s *stmt) bool { return s.query == query }); i >= 0 {
+		return sc.stmts[i]
+	}
+	return nil
 }
 
 // put gives s back; a statement that failed is finalized rather than kept.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	sqlite3 "github.com/mattn/go-sqlite3"
+
 	"hotswap/internal/session"
 	"hotswap/internal/sqltext"
 )
@@ -14,26 +16,33 @@ func (c *conn) queues() bool {
 	return c.db != nil && c.place == placeNone && (c.begun || c.db.several.Load())
 }
 
-// queue takes the place for a text, if that writes or gets the write lock. An error ends
-// the call.
+// queue takes the place for a text, if that writes or gets the write lock, and has to wait
+// for that as long as another has it. The text may be that of s. An error ends the call.
 //
 // A transaction that begins without the write lock gets it with its first write; so that
 // is when it queues, and only if it has read nothing before. Nothing that has waits for
-// another writer, whose commit could be what makes it fail. Which file a text writes is
-// known only of a connection without temporary tables and attached files.
-func (c *conn) queue(ctx context.Context, query string, compiled bool) error {
-	switch {
-	case !c.writesMain(query):
+// another writer, whose commit could be what makes it fail.
+func (c *conn) queue(ctx context.Context, query string, s *stmt, args int) error {
+	if !c.writesMain(query) || c.tryPlace() {
 		return nil
-	case c.db.writers.taken() && !compiled && !c.compiles(query):
-		return nil // it fails, and not only when it has waited
 	}
-	return c.takePlace(ctx, query)
+	patience := c.patience()
+	if patience <= 0 || !c.needsLock(query, s, args) {
+		return nil
+	}
+	return c.awaitPlace(ctx, query, patience)
 }
 
+// writesMain is what a text's first words tell. Which file one writes is known only of a
+// connection without temporary tables and attached files, but BEGIN locks them all.
 func (c *conn) writesMain(query string) bool {
-	return sqltext.BeginsWriting(query, c.executes) && !c.dsn.Shared && !c.session.Temp && !c.session.Attached && len(c.hooked) == 0
+	return sqltext.BeginsWriting(query, c.executes) && c.waits() &&
+		(!c.session.Temp && !c.session.Attached && len(c.hooked) == 0 || sqltext.BeginsWithBegin(query))
 }
+
+// waits reports whether c waits for the write lock while another connection has it. Those
+// of a shared cache fail at once, and without locks there is nothing to wait for.
+func (c *conn) waits() bool { return !c.dsn.Shared && !c.dsn.Unlocked }
 
 // mayNotWrite reports whether each write of c fails. The caller owns c.
 func (c *conn) mayNotWrite() bool {
@@ -48,33 +57,71 @@ func (c *conn) mayNotWrite() bool {
 	return ok && only != int64(0)
 }
 
-// compiles reports whether the first statement of a text does, or may. The caller owns c.
-func (c *conn) compiles(query string) bool {
-	if c.drv.sqlite.ConnectHook != nil || c.ahead.registered || c.cache.has(query) {
-		return true // the program may have functions called that see what is compiled
+// needsLock reports whether the first statement of a text needs main's write lock, or may.
+// One does not that fails before it runs, that only reads, or that makes what there is if it
+// does not exist. The caller owns c.
+func (c *conn) needsLock(query string, s *stmt, args int) bool {
+	if s == nil {
+		s = c.cache.find(query)
 	}
-	s, err := c.inner.Prepare(query)
+	defines := sqltext.Defines(query)
+	if s != nil && s.inner != nil && !defines {
+		return s.numInput <= args && !s.inner.Readonly()
+	}
+	if c.extended() {
+		return true // what is compiled may be seen
+	}
+	i := &c.cancel.interrupter
+	defer i.setBusyTimeout(c.busyTimeout())
+	i.setBusyTimeout(0) // compiling may have to read the schema
+	compiled, err := c.inner.Prepare(query)
 	if err != nil {
+		return isBusy(err)
+	}
+	defer compiled.Close()
+	if compiled.NumInput() > args || compiled.(*sqlite3.SQLiteStmt).Readonly() {
 		return false
 	}
-	s.Close()
-	return true
+	if !defines {
+		return true
+	}
+	program, err := explain(c.inner, query)
+	return err != nil || program.WritesMain()
 }
 
-// takePlace takes the place for the call of c that has begun. If it has to wait for it,
-// the call ends, so that no freeze waits for it, and begins again.
+// takePlace takes the place for the transaction that is about to begin with the write
+// lock, for the call of c that has begun. An error ends the call.
 func (c *conn) takePlace(ctx context.Context, query string) error {
-	if c.db.writers.try() {
-		c.place = placeInDoubt
+	if !c.waits() || c.tryPlace() {
 		return nil
 	}
-	if c.transacts() || c.mayNotWrite() {
-		return nil // it would wait with SQLite's lock, or in vain
-	}
-	patience := min(c.db.writers.patience, c.busyTimeout())
+	patience := c.patience()
 	if patience <= 0 {
 		return nil
 	}
+	return c.awaitPlace(ctx, query, patience)
+}
+
+func (c *conn) tryPlace() bool {
+	if !c.db.writers.try() {
+		return false
+	}
+	c.place = placeInDoubt
+	return true
+}
+
+// patience is for how long c may wait for the place: not at all if it would wait with
+// SQLite's lock, or in vain.
+func (c *conn) patience() time.Duration {
+	if c.transacts() || c.mayNotWrite() {
+		return 0
+	}
+	return min(c.db.writers.patience, c.busyTimeout())
+}
+
+// awaitPlace takes the place once it is free, unless that takes too long. The call of c
+// that has begun ends meanwhile, so that no freeze waits for it, and begins again.
+func (c *conn) awaitPlace(ctx context.Context, query string, patience time.Duration) error {
 	for {
 		c.exit()
 		queued, err := c.db.writers.enter(ctx, &c.queued, patience)
@@ -90,8 +137,7 @@ func (c *conn) takePlace(ctx context.Context, query string) error {
 		if err := c.enter(ctx, query); err != nil || !queued {
 			return err
 		}
-		if c.db.writers.try() {
-			c.place = placeInDoubt
+		if c.tryPlace() {
 			return nil
 		}
 	}

@@ -1,6 +1,9 @@
 package cursor
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Op is an instruction of SQLite's virtual machine, as EXPLAIN lists it
 // (https://www.sqlite.org/opcode.html).
@@ -62,6 +65,11 @@ func (p Program) MayRunAhead() bool {
 		}
 	}
 	return rows > 0
+}
+
+// WritesMain reports whether the statement begins with the write lock of main.
+func (p Program) WritesMain() bool {
+	return slices.ContainsFunc(p, func(op Op) bool { return op.Name == "Transaction" && op.P1 == 0 && op.P2 != 0 })
 }
 
 func set(names string) map[string]bool {

@@ -18,6 +18,7 @@ extern int sqlite3_total_changes(sqlite3 *) __attribute__((weak));
 extern int sqlite3_txn_state(sqlite3 *, const char *) __attribute__((weak)); // since 3.34.0
 extern int sqlite3_db_release_memory(sqlite3 *) __attribute__((weak));
 extern int sqlite3_db_readonly(sqlite3 *, const char *) __attribute__((weak));
+extern int sqlite3_busy_timeout(sqlite3 *, int) __attribute__((weak));
 extern sqlite3_mutex *sqlite3_db_mutex(sqlite3 *) __attribute__((weak));
 extern void sqlite3_mutex_enter(sqlite3_mutex *) __attribute__((weak));
 extern void sqlite3_mutex_leave(sqlite3_mutex *) __attribute__((weak));
@@ -60,6 +61,7 @@ import "C"
 
 import (
 	"reflect"
+	"time"
 	"unsafe"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -115,6 +117,12 @@ func (h Handle) Writes() (writes, known bool) {
 // ReadOnly reports whether main was opened only to be read
 // (https://www.sqlite.org/c3ref/db_readonly.html).
 func (h Handle) ReadOnly() bool { return C.hotswap_readonly(h.db) == 1 }
+
+// SetBusyTimeout sets for how long the connection waits for a lock
+// (https://www.sqlite.org/c3ref/busy_timeout.html).
+func (h Handle) SetBusyTimeout(d time.Duration) {
+	C.sqlite3_busy_timeout((*C.sqlite3)(h.db), C.int(d.Milliseconds()))
+}
 
 // ReleaseMemory gives back what the connection keeps of its files' pages
 // (https://www.sqlite.org/c3ref/db_release_memory.html).

@@ -34,6 +34,16 @@ func BeginsWriting(text string, with bool) bool {
 	}
 }
 
+// BeginsWithBegin reports whether the text does.
+func BeginsWithBegin(text string) bool { return isFirst(text[skip(text):], "BEGIN") }
+
+// Defines reports whether the text begins with CREATE, DROP, ALTER, ANALYZE or REINDEX, of
+// which only what SQLite compiles tells whether it writes, and what.
+func Defines(text string) bool {
+	text = text[skip(text):]
+	return isFirst(text, "CREATE") || isFirst(text, "DROP") || isFirst(text, "ALTER") || isFirst(text, "ANALYZE") || isFirst(text, "REINDEX")
+}
+
 // skip is how many bytes come before the first word: space, comments, a byte order mark.
 func skip(text string) (n int) {
 	for n < len(text) {

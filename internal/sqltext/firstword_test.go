@@ -67,6 +67,26 @@ func BenchmarkBeginsWriting(b *testing.B) {
 }
 
 // makesOrTakes is the rest of what is no change of rows, told by other means.
+func TestTheFirstWordTellsADefinition(t *testing.T) {
+	for text, want := range map[string]struct{ defines, begins bool }{
+		"CREATE TABLE t (x)":            {true, false},
+		"-- a\ndrop TABLE IF EXISTS t":  {true, false},
+		"ALTER TABLE t ADD COLUMN y":    {true, false},
+		"ANALYZE":                       {true, false},
+		"REINDEX":                       {true, false},
+		"RELEASE a":                     {false, false},
+		"INSERT INTO t VALUES (1)":      {false, false},
+		"WITH a AS (SELECT 1) SELECT 1": {false, false},
+		" begin/**/IMMEDIATE":           {false, true},
+		"BEGINNING":                     {false, false},
+		"":                              {false, false},
+	} {
+		if defines, begins := sqltext.Defines(text), sqltext.BeginsWithBegin(text); defines != want.defines || begins != want.begins {
+			t.Errorf("%q: defines: %t, begins: %t", text, defines, begins)
+		}
+	}
+}
+
 func makesOrTakes(tokens []sqltext.Token) bool {
 	second := func(words ...string) bool {
 		return len(tokens) > 1 && slices.ContainsFunc(words, tokens[1].Is)
