@@ -69,6 +69,7 @@ type collection struct {
 	chosen  map[Version]bool // what is to be removed
 	retired []versionEntry   // what this collection has marked, as it has left it
 	objects []object         // that there were before the mark
+	began   uint64           // the revision of its first mark
 }
 
 func (g *collection) at(step string) {
@@ -86,7 +87,7 @@ func (g *collection) run(ctx context.Context) error {
 		return fmt.Errorf("the channel %s has no versions", c)
 	}
 	// Whoever may not do this has marked no version then.
-	if _, err := g.mark(ctx); err != nil {
+	if g.began, err = g.mark(ctx); err != nil {
 		return err
 	}
 	if err := g.retire(ctx, entries); err != nil {
@@ -189,10 +190,14 @@ func (g *collection) lastSequence(ctx context.Context) (uint64, error) {
 	return info.State.LastSeq, nil
 }
 
-// mark writes into the bucket.
+// mark writes into the bucket; a dry run takes the revision that this would have.
 func (g *collection) mark(ctx context.Context) (revision uint64, err error) {
 	if g.opts.DryRun {
-		return 0, nil
+		info, err := g.r.bucketInfo(ctx)
+		if err != nil {
+			return 0, err
+		}
+		return info.State.LastSeq + 1, nil
 	}
 	err = g.r.engine.Retry(ctx, func(ctx context.Context) (err error) {
 		revision, err = g.r.engine.PutTTL(ctx, g.r.fleet, markKey, []byte(time.Now().UTC().Format(time.RFC3339)), time.Hour)

@@ -71,7 +71,9 @@
 //
 // and its index says in which directory each chunk is that it has from the versions before. A
 // revision is given once, so nobody but the publisher of that version ever writes there. Instead
-// of 2, a collection lists the objects; at 6 it removes those listed that no version names.
+// of 2, a collection lists the objects; at 6 it removes those listed that no version names, and
+// whose s1 is below the revision of its first mark: an engine that was started from a copy of
+// another one's directory has not given the others itself.
 //
 // Say that a version refers to an object that a collection has removed. The object was listed,
 // so the publisher of its directory had its intent, at s1, before the mark at s2.

@@ -160,6 +160,15 @@ func (r *Repository) destination(ctx context.Context, i *intent, before Publishe
 // root is the directory of this fleet: others may have the same bucket. It is named after the
 // moment when the engine's bucket was made, which is another one if it had to be made anew.
 func (r *Repository) root(ctx context.Context) (root string, err error) {
+	info, err := r.bucketInfo(ctx)
+	if err != nil {
+		return "", err
+	}
+	return "fleet-" + strconv.FormatInt(info.Created.UnixNano(), 36), nil
+}
+
+// bucketInfo is what the engine says of its bucket.
+func (r *Repository) bucketInfo(ctx context.Context) (info *jetstream.StreamInfo, err error) {
 	err = r.engine.Retry(ctx, func(ctx context.Context) error {
 		status, err := r.fleet.Status(ctx)
 		if err != nil {
@@ -169,8 +178,8 @@ func (r *Repository) root(ctx context.Context) (root string, err error) {
 		if !ok {
 			return errors.New("the bucket is of no stream")
 		}
-		root = "fleet-" + strconv.FormatInt(kv.StreamInfo().Created.UnixNano(), 36)
+		info = kv.StreamInfo()
 		return nil
 	})
-	return root, r.engine.Explain("look at the bucket", err)
+	return info, r.engine.Explain("look at the bucket", err)
 }

@@ -3,8 +3,12 @@ package repository
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"testing"
+
+	"hotswap/internal/engine/embedded"
+	"hotswap/internal/engine/enginetest"
 )
 
 func TestOnlyWhatDiffersGoesToObjectStorage(t *testing.T) {
@@ -119,4 +123,36 @@ func must[T any](value T, err error) func(*testing.T) T {
 		}
 		return value
 	}
+}
+
+// TestACopyOfAnEngineRemovesNoObjectsOfTheOther: both have the same directory in the storage.
+func TestACopyOfAnEngineRemovesNoObjectsOfTheOther(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	w := &world{t: t, rng: newRand(), dir: t.TempDir(), objects: newMemory(t)}
+	on := func(dir string) {
+		w.server = enginetest.Start(t, func(c *embedded.Config) { c.Dir = dir })
+		w.repo = w.open(nil)
+	}
+	on(dir)
+	path := w.database(4096, 300<<10)
+	w.publish("catalog", path, PublishOptions{})
+	w.server.Stop()
+	copied := t.TempDir()
+	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	on(dir)
+	w.change(path, 5)
+	second := w.publish("catalog", path, PublishOptions{})
+	w.server.Stop()
+	on(copied)
+	for _, dryRun := range []bool{true, false} {
+		if done, err := w.repo.GC(t.Context(), GCOptions{Keep: 1, DryRun: dryRun}); err != nil || done.Chunks != 0 {
+			t.Errorf("it removes %+v, %v", done, err)
+		}
+	}
+	w.server.Stop()
+	on(dir)
+	w.fetch(w.repo, second.Published)
 }

@@ -2,6 +2,9 @@ package repository
 
 import (
 	"context"
+	"path"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -48,12 +51,14 @@ func (g *collection) listObjects(ctx context.Context, entries engine.Entries) er
 	return nil
 }
 
-// sweepObjects removes those that are not named.
+// sweepObjects removes those that are not named. What is in a directory of a revision that the
+// engine had not given when this began is left: the engine may be from a copy of another one's
+// directory, or restored from an older one.
 func (g *collection) sweepObjects(ctx context.Context, named map[object]bool) error {
 	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for _, o := range g.objects {
-		if named[object{url: o.url, key: o.key}] {
+		if named[object{url: o.url, key: o.key}] || revisionOf(o.key) >= g.began {
 			g.done.Kept++
 			continue
 		}
@@ -74,4 +79,11 @@ func (g *collection) sweepObjects(ctx context.Context, named map[object]bool) er
 		})
 	}
 	return group.Wait()
+}
+
+// revisionOf is that of the intent for which an object was written; 0 if its key does not say it.
+func revisionOf(key string) uint64 {
+	_, text, _ := strings.Cut(path.Base(path.Dir(key)), "-")
+	revision, _ := strconv.ParseUint(text, 10, 64)
+	return revision
 }
