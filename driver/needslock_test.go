@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	sqlite3 "github.com/mattn/go-sqlite3"
+
 	"hotswap/driver"
 	"hotswap/internal/testenv"
 )
@@ -54,6 +56,34 @@ func TestATextThatNeedsNoLockDoesNotQueue(t *testing.T) {
 	}
 	if n := driver.WaitingWriters(d); n != 0 {
 		t.Errorf("%d wait", n)
+	}
+}
+
+// TestWhoHasATemporaryTableDoesNotQueue, whoever made it.
+func TestWhoHasATemporaryTableDoesNotQueue(t *testing.T) {
+	immediate, deferred, d := openTwo(t)
+	making := func(c *sqlite3.SQLiteConn) error { _, err := c.Exec("CREATE TEMP TABLE o (v)", nil); return err }
+	db, err := sql.Open(register(t, driver.WithConnectHook(making)), "file:"+d.Path()+"?"+writersWait)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	hooked, handed := connect(t, db), connect(t, deferred)
+	if err := driver.Raw(handed, making); err != nil {
+		t.Fatal(err)
+	}
+	for name, conn := range map[string]*sql.Conn{"by a connect hook": hooked, "in Raw": handed} {
+		tx := hold(t, immediate)
+		err := soon(t, name, start(func() error { _, err := conn.ExecContext(t.Context(), "INSERT INTO o VALUES (1)"); return err }))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		begun := start(func() error { _, err := conn.ExecContext(t.Context(), "BEGIN IMMEDIATE; ROLLBACK"); return err })
+		testenv.Until(t, "BEGIN queues", func() bool { return driver.WaitingWriters(d) == 1 })
+		tx.Rollback()
+		if err := soon(t, "BEGIN", begun); err != nil {
+			t.Errorf("%s: BEGIN: %v", name, err)
+		}
 	}
 }
 

@@ -61,6 +61,10 @@ func (c *conn) mayNotWrite() bool {
 // One does not that fails before it runs, that only reads, or that makes what there is if it
 // does not exist. The caller owns c.
 func (c *conn) needsLock(query string, s *stmt, args int) bool {
+	i := &c.cancel.interrupter
+	if c.extended() && i.known && i.handle.UsesTemp() && !sqltext.BeginsWithBegin(query) {
+		return false // a hook or Raw may have made the table that it writes
+	}
 	if s == nil {
 		s = c.cache.find(query)
 	}
@@ -71,7 +75,6 @@ func (c *conn) needsLock(query string, s *stmt, args int) bool {
 	if c.extended() {
 		return true // what is compiled may be seen
 	}
-	i := &c.cancel.interrupter
 	defer i.setBusyTimeout(c.busyTimeout())
 	i.setBusyTimeout(0) // compiling may have to read the schema
 	compiled, err := c.inner.Prepare(query)

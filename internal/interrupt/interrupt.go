@@ -56,6 +56,8 @@ static int hotswap_writes(void *db) {
 }
 
 static int hotswap_readonly(void *db) { return sqlite3_db_readonly(db, "main") == 1; }
+
+static int hotswap_uses_temp(void *db) { return sqlite3_db_readonly(db, "temp") >= 0; }
 */
 import "C"
 
@@ -117,6 +119,10 @@ func (h Handle) Writes() (writes, known bool) {
 // ReadOnly reports whether main was opened only to be read
 // (https://www.sqlite.org/c3ref/db_readonly.html).
 func (h Handle) ReadOnly() bool { return C.hotswap_readonly(h.db) == 1 }
+
+// UsesTemp reports whether there is a temp database, as there is from the first time on that
+// something is made in it, or looked for (https://www.sqlite.org/c3ref/db_readonly.html).
+func (h Handle) UsesTemp() bool { return C.hotswap_uses_temp(h.db) == 1 }
 
 // SetBusyTimeout sets for how long the connection waits for a lock
 // (https://www.sqlite.org/c3ref/busy_timeout.html).
