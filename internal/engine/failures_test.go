@@ -110,6 +110,22 @@ func TestAPortThatIsTakenIsSaidAtOnce(t *testing.T) {
 	}
 }
 
+// TestADirectoryIsThatOfOneEngine: two would overwrite what the other has acknowledged.
+func TestADirectoryIsThatOfOneEngine(t *testing.T) {
+	config := embedded.Config{Dir: t.TempDir(), Port: -1, Lax: true}
+	for range 2 {
+		s, err := embedded.Start(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Stop()
+		if _, err := embedded.Start(config); !errors.Is(err, embedded.ErrInUse) || !strings.Contains(err.Error(), config.Dir) {
+			t.Error(err)
+		}
+		s.Stop()
+	}
+}
+
 var written int
 
 func publish(e *engine.Engine) error {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"hotswap/internal/unix"
 )
 
 // Config is how the server is run.
@@ -34,10 +36,17 @@ type Config struct {
 }
 
 // Server is a server that runs.
-type Server struct{ *server.Server }
+type Server struct {
+	*server.Server
+	dir *os.File
+}
 
-// ErrTaken: another server listens where one is to.
-var ErrTaken = errors.New("another server listens there already")
+// ErrTaken: another server listens where one is to. ErrInUse: another one stores where it is
+// to: the two would overwrite what the other has acknowledged.
+var (
+	ErrTaken = errors.New("another server listens there already")
+	ErrInUse = errors.New("another engine runs on that directory")
+)
 
 // readyPatience is how long it may take to serve, after a crash with a large store, too.
 const readyPatience = 60 * time.Second
@@ -52,14 +61,7 @@ func Start(c Config) (*Server, error) {
 		}
 	}
 	if c.Dir != "" {
-		dir, err := filepath.Abs(c.Dir)
-		if err != nil {
-			return nil, err
-		}
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("make the engine's directory: %w", err)
-		}
-		opts.StoreDir = dir
+		opts.StoreDir = c.Dir
 	}
 	if opts.StoreDir == "" {
 		return nil, errors.New("the engine has no directory to store in")
@@ -81,27 +83,66 @@ func Start(c Config) (*Server, error) {
 			return nil, fmt.Errorf("start the engine: %w: %s", ErrTaken, address)
 		}
 	}
+	var err error
+	if opts.StoreDir, err = filepath.Abs(opts.StoreDir); err != nil {
+		return nil, err
+	}
+	dir, err := lock(opts.StoreDir)
+	if err != nil {
+		return nil, fmt.Errorf("start the engine: %w", err)
+	}
 	s, err := server.NewServer(opts)
 	if err != nil {
+		unlock(dir)
 		return nil, fmt.Errorf("start the engine: %w", err)
 	}
 	if c.Log != nil {
 		s.SetLoggerV2(c.Log, false, false, false)
 	}
 	s.Start()
+	started := &Server{s, dir}
 	if !s.ReadyForConnections(readyPatience) {
-		s.Shutdown()
+		started.Stop()
 		return nil, fmt.Errorf("start the engine: it takes no connections at %s:%d; see its log", opts.Host, opts.Port)
 	}
 	if !s.JetStreamEnabled() {
-		s.Shutdown()
+		started.Stop()
 		return nil, fmt.Errorf("start the engine: JetStream could not be enabled on %s; see its log", opts.StoreDir)
 	}
-	return &Server{s}, nil
+	return started, nil
+}
+
+// lock makes a directory the one of this server, which nats-server itself does not: until
+// unlock, or the end of the process.
+func lock(path string) (*os.File, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("make the engine's directory: %w", err)
+	}
+	dir, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open the engine's directory: %w", err)
+	}
+	switch err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+	case err == nil, errors.Is(err, errors.ErrUnsupported):
+		return dir, nil
+	case errors.Is(err, unix.EWOULDBLOCK):
+		err = ErrInUse
+		fallthrough
+	default:
+		dir.Close()
+		return nil, fmt.Errorf("%w: %s", err, path)
+	}
+}
+
+// unlock releases it also where a child that was just forked still has the descriptor.
+func unlock(dir *os.File) {
+	unix.Flock(int(dir.Fd()), unix.LOCK_UN)
+	dir.Close()
 }
 
 // Stop stops it, and returns when all is on the disk.
 func (s *Server) Stop() {
 	s.Shutdown()
 	s.WaitForShutdown()
+	unlock(s.dir)
 }
