@@ -85,9 +85,11 @@ func TestAnInterruptIsPendingWhileAStatementIsActive(t *testing.T) {
 	defer opened.Close()
 	c := opened.(*sqlite3.SQLiteConn)
 	h, _ := interrupt.Of(c)
-	is := func(when string, want bool) {
+	_, number, _ := sqlite3.Version()
+	is := func(when string, want, active bool) {
 		t.Helper()
-		if pending, known := h.Interrupted(); pending != want || !known {
+		says := number >= 3041000 || !active
+		if pending, known := h.Interrupted(); pending != (want && says) || known != says {
 			t.Errorf("%s: pending: %t, known: %t", when, pending, known)
 		}
 	}
@@ -98,9 +100,9 @@ func TestAnInterruptIsPendingWhileAStatementIsActive(t *testing.T) {
 	if err := rows.Next(make([]driver.Value, 1)); err != nil {
 		t.Fatal(err)
 	}
-	is("while rows are read", false)
+	is("while rows are read", false, true)
 	h.Interrupt()
-	is("interrupted", true)
+	is("interrupted", true, true)
 	rows.Close()
-	is("once they are closed", false)
+	is("once they are closed", false, false)
 }
