@@ -56,24 +56,26 @@
 //
 // # Where it differs from go-sqlite3
 //
-// In speed: unprepared calls keep their statements (_stmt_cache_size, 64 on each connection
-// by default, and of these the latest that take 1 MiB of memory; in larger caches, 16 KiB
-// for each), BEGIN, COMMIT and ROLLBACK are prepared, a call whose context can end runs
-// on its caller's goroutine, and writers queue in the program before they meet SQLite's
-// lock, whose waiters sleep up to 100 ms at a time. In the queue are transactions that
-// begin with the write lock (_txlock=immediate, or by text); those that don't, from a first
-// statement that writes; and outside of one INSERT, REPLACE, UPDATE and DELETE, and changes
-// of the schema. Whoever comes while nobody writes goes first; but whoever has waited for
-// 10 ms is next, after those that have waited for longer. Who has read in its transaction,
-// or does not wait for locks (_busy_timeout=0, cache=shared, nolock), does not queue, nor a
-// connection with temporary tables or attached files, unless it begins with the lock. Nor
-// does what needs no lock, such as CREATE TABLE IF NOT EXISTS where there is the table; but
-// it does with a connect hook, extensions or after Raw, since it would have to be compiled
-// once more, which they may see. For these, and for
-// other processes, whoever has waited in the queue leaves the lock free for a quarter of
-// the time for which the one before had it, 25 ms at most, unless another writer comes.
-// After 100 ms in the queue, or the busy timeout if that is less, SQLite's own wait begins:
-// so SQLITE_BUSY comes that much later.
+// In speed: unprepared calls keep their statements (_stmt_cache_size, 64 on each
+// connection by default, and of these the latest that take 1 MiB of memory; in larger
+// caches, 16 KiB for each), BEGIN, COMMIT and ROLLBACK are prepared, a call whose context
+// can end runs on its caller's goroutine, and writers queue in the program before they
+// meet SQLite's lock, whose waiters sleep up to 100 ms at a time. In the queue are
+// transactions that begin with the write lock (_txlock=immediate, or by text); those that
+// don't, from a first statement that writes; and single INSERT, REPLACE, UPDATE and
+// DELETE statements, and changes of the schema, outside of a transaction. Whoever comes
+// while nobody writes goes first; but whoever has waited for 10 ms is next, after those
+// that have waited for longer. Who has read in its transaction, or does not wait for
+// locks (_busy_timeout=0, cache=shared, nolock), does not queue, nor a connection with
+// temporary tables or attached files, unless it begins with the lock. Nor does what needs
+// no lock, such as CREATE TABLE IF NOT EXISTS where there is the table; but it does with
+// a connect hook, extensions or after Raw, since it would have to be compiled once more,
+// which they may see.
+//
+// For those that do not queue, and for other processes, whoever has waited in the queue
+// leaves the lock free for a quarter of the time for which the one before had it, 25 ms
+// at most, unless another writer comes. After 100 ms in the queue, or the busy timeout if
+// that is less, SQLite's own wait begins: so SQLITE_BUSY comes that much later.
 //
 // In a program that is built with the tag sqlite_unlock_notify a database can't be opened
 // with cache=shared.

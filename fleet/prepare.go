@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -58,6 +59,9 @@ func (d *database) prepare(ctx context.Context, number uint64, tag string) (err 
 	d.phase(records.Checking)
 	opts := d.node.cfg.push(v, published.Size, live)
 	ready, report, err := swapper.Stage(ctx, d.db, sourceOf(file, published.Size), opts)
+	if differs, ok := errors.AsType[*swapper.SchemaError](err); ok { // a push's advice is for people who push
+		return fmt.Errorf("the schema differs from the live one: %w; a program that is to take it sets Config.SkipSchemaCheck", differs)
+	}
 	if err != nil {
 		return err
 	}
