@@ -201,13 +201,13 @@ func TestAWatchedStatusIsRedrawnInPlace(t *testing.T) {
 	term := inTerminal(t, dir, nil, "status", "--watch=20ms")
 	term.waitFor(t, `(?s)^hotswap status, every 20ms; Ctrl-C ends it\n\n/.*/live\.db\n.*held by +an open transaction for at least \d+\.`)
 	term.waitFor(t, `held by +an open transaction for at least (\d\d|[2-9])`)
-	term.resize(30)
-	term.waitFor(t, `(?m)^  held by      an open transac$`)
+	term.resize(40)
+	term.waitFor(t, `(?m)^  held by      an open transaction for a$`)
 	term.resetWidest()
-	term.waitFor(t, `(?m)^  held by      an open transac$`)
+	term.waitFor(t, `(?m)^  held by      an open transaction for a$`)
 	term.interrupt()
 	code, text := term.end()
-	if code != 0 || strings.Count(text, "live.db") != 1 || term.widest > 30 {
+	if code != 0 || strings.Count(text, "live.db") != 1 || term.widest > 40 {
 		t.Errorf("exit %d, a line of %d columns, and the screen is:\n%s", code, term.widest, text)
 	}
 	stop()
