@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hotswap/internal/testenv"
 	hotunix "hotswap/internal/unix"
 	"hotswap/swapper"
 )
@@ -15,6 +16,9 @@ import (
 // TestTheLatestBackupIsFoundWithoutARecord: a push that was killed leaves its backup
 // without one, and so does any push where there are no extended attributes.
 func TestTheLatestBackupIsFoundWithoutARecord(t *testing.T) {
+	if !testenv.Apart(t) {
+		return
+	}
 	for name, test := range map[string]struct {
 		order    []swapper.BackupNames
 		bare     []int // which of them have no record

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"hotswap/internal/extents"
+	"hotswap/internal/testenv"
 	"hotswap/swapper"
 )
 
@@ -55,6 +56,9 @@ func (d *difference) patch(size int64, sum [32]byte) []byte {
 }
 
 func TestWhatIsNoDifferenceChangesNothing(t *testing.T) {
+	if !testenv.Apart(t) {
+		return
+	}
 	d := newDifference(t, Config{})
 	put := func(query string, body []byte) error {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, clientBase+"/v1/database?path=database&"+query, bytes.NewReader(body))

@@ -135,6 +135,9 @@ func (d *difference) nothingHeld() {
 }
 
 func TestAPushFromElsewhereSendsWhatDiffers(t *testing.T) {
+	if !testenv.Apart(t) {
+		return
+	}
 	d := newDifference(t, Config{})
 	for _, test := range []struct {
 		name, change string

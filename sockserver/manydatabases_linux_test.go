@@ -13,6 +13,7 @@ import (
 // TestAStartReadsADirectoryAsOftenWhateverIsInIt: else it would take a minute with ten
 // thousand databases in one.
 func TestAStartReadsADirectoryAsOftenWhateverIsInIt(t *testing.T) {
+	t.Parallel()
 	few, many := readsAtStart(t, 2), readsAtStart(t, 40)
 	if few == 0 || many != few {
 		t.Errorf("the directory is opened %d times for two databases, %d times for forty", few, many)

@@ -98,6 +98,9 @@ func openZoo(t testing.TB) (dir string, live *sql.DB) {
 }
 
 func TestDescriptorThatCantBeUsedIsRefusedInWordsAndClosed(t *testing.T) {
+	if !testenv.Apart(t) {
+		return
+	}
 	for _, test := range descriptorZoo {
 		t.Run(test.name, func(t *testing.T) {
 			dir, live := openZoo(t)

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"hotswap/internal/testapp"
+	"hotswap/internal/testenv"
 )
 
 // command is the path of the scripts' hotswap, which is this test's binary under
@@ -56,6 +57,9 @@ func wantEmpty(t *testing.T, dir string) {
 }
 
 func TestDemoPushesPullsAndCleansUp(t *testing.T) {
+	if !testenv.Apart(t) {
+		return
+	}
 	exe := command(t)
 	dir := demoTempDir(t)
 	ignore := goleak.IgnoreCurrent()
@@ -104,6 +108,9 @@ func (w *onFirst) Write(p []byte) (int, error) {
 }
 
 func TestDemoCleansUpWhenItIsInterrupted(t *testing.T) {
+	if !testenv.Apart(t) {
+		return
+	}
 	exe := command(t)
 	for _, when := range []string{"made ", "serving ", "$ hotswap cp -b new-2.db", "OK after"} {
 		t.Run(when, func(t *testing.T) {
@@ -136,6 +143,9 @@ func TestDemoFailsIfThePushDidNothing(t *testing.T) {
 }
 
 func TestDemoFailsIfACallFailedOrAReadWasMixed(t *testing.T) {
+	if !testenv.Apart(t) {
+		return
+	}
 	for name, c := range map[string]struct {
 		harm func(t *testing.T, d *demo)
 		want string

@@ -28,6 +28,9 @@ func sshThat(t *testing.T, dir, first string) {
 // TestCtrlCInATerminalDoesNotEndTheSSHBeforeTheResultIsKnown: the terminal sends the
 // signal to both.
 func TestCtrlCInATerminalDoesNotEndTheSSHBeforeTheResultIsKnown(t *testing.T) {
+	if !testenv.Apart(t) {
+		return
+	}
 	dir, _ := program(t, "-stop-after-swap")
 	sshThat(t, dir, "")
 	term := inTerminal(t, dir, nil, "cp", "new.db", "prod:live.db")
@@ -43,6 +46,9 @@ func TestCtrlCInATerminalDoesNotEndTheSSHBeforeTheResultIsKnown(t *testing.T) {
 
 // TestASecondCtrlCSaysOnWhichMachineTheResultIsShown: the first one waits for it.
 func TestASecondCtrlCSaysOnWhichMachineTheResultIsShown(t *testing.T) {
+	if !testenv.Apart(t) {
+		return
+	}
 	dir, _ := program(t, "-stop-after-swap")
 	sshThat(t, dir, "")
 	term := inTerminal(t, dir, nil, "cp", "new.db", "prod:live.db")
@@ -60,6 +66,9 @@ func TestASecondCtrlCSaysOnWhichMachineTheResultIsShown(t *testing.T) {
 
 // TestAKilledCommandLeavesNoSnapshot: its ssh ends with it, and the program learns of that.
 func TestAKilledCommandLeavesNoSnapshot(t *testing.T) {
+	if !testenv.Apart(t) {
+		return
+	}
 	dir, _ := program(t)
 	sshThat(t, dir, "")
 	stages := func() []string {
@@ -104,6 +113,9 @@ func TestAKilledCommandLeavesNoSnapshot(t *testing.T) {
 }
 
 func TestSSHMayAskForAPassword(t *testing.T) {
+	if !testenv.Apart(t) {
+		return
+	}
 	const ask = `printf 'Password: ' >/dev/tty
 read -r password </dev/tty
 [ "$password" = secret ] || exit 255`

@@ -16,6 +16,9 @@ import (
 )
 
 func TestACopyThatStandsStillSaysOnceWhatItWaitsFor(t *testing.T) {
+	if !testenv.Apart(t) {
+		return
+	}
 	defer func(was time.Duration) { stillAfter = was }(stillAfter)
 	stillAfter = 20 * time.Millisecond
 	for _, test := range []struct {
@@ -86,6 +89,9 @@ func stoppedProgram(t *testing.T) (pid int) {
 }
 
 func TestACommandSaysThatTheProgramDoesNotAnswer(t *testing.T) {
+	if !testenv.Apart(t) {
+		return
+	}
 	pid := stoppedProgram(t)
 	ended, _, stderr := runBeside(t, "status")
 	says := fmt.Sprintf("process %d (server) is stopped", pid)
@@ -99,6 +105,9 @@ func TestACommandSaysThatTheProgramDoesNotAnswer(t *testing.T) {
 // TestACopyThatIsGivenUpBeforeTheProgramAnswersSaysWhatIsLive: it asks
 // first which databases there are.
 func TestACopyThatIsGivenUpBeforeTheProgramAnswersSaysWhatIsLive(t *testing.T) {
+	if !testenv.Apart(t) {
+		return
+	}
 	stoppedProgram(t)
 	ctx, interrupt := context.WithCancelCause(t.Context())
 	ended, _, stderr := runBesideIn(ctx, t, "cp", "new.db", "live.db")

@@ -27,8 +27,13 @@ func Alone(t *testing.T, attr *syscall.SysProcAttr) bool {
 			args = append(args, "-"+f.Name+"="+f.Value.String())
 		}
 	})
+	dir, err := os.MkdirTemp("", "hs") // not t.TempDir, whose path leaves no room for a socket's
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), alone+"="+t.Name(), "TMPDIR="+t.TempDir())
+	cmd.Env = append(os.Environ(), alone+"="+t.Name(), "TMPDIR="+dir)
 	cmd.SysProcAttr = attr
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
@@ -36,4 +41,15 @@ func Alone(t *testing.T, attr *syscall.SysProcAttr) bool {
 		t.Fatal(err)
 	}
 	return false
+}
+
+// Apart is Alone for a test that runs beside the others meanwhile, as it could not in
+// their process: it sets variables of the environment, say.
+func Apart(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(alone) == t.Name() {
+		return true
+	}
+	t.Parallel()
+	return Alone(t, nil)
 }

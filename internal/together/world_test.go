@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	testenv.Parallel(6)
+	testenv.Parallel(10)
 	os.Exit(m.Run())
 }
 
