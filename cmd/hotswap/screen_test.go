@@ -83,15 +83,20 @@ func (s *screen) text() string {
 	return strings.TrimRight(b.String(), "\n") + "\n"
 }
 
+// now is the text while it may change.
+func (s *screen) now() (text string, changed <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text(), s.changed
+}
+
 // waitFor waits until the screen shows what matches.
 func (s *screen) waitFor(t *testing.T, pattern string) {
 	t.Helper()
 	re := regexp.MustCompile(pattern)
 	deadline := time.After(20 * time.Second)
 	for {
-		s.mu.Lock()
-		text, changed := s.text(), s.changed
-		s.mu.Unlock()
+		text, changed := s.now()
 		if re.MatchString(text) {
 			return
 		}
