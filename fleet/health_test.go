@@ -50,6 +50,24 @@ func TestACanaryThatIsNotInOrderGoesBackAndHaltsTheRollout(t *testing.T) {
 	b.has(1)
 }
 
+func TestANodeWhoseFirstVersionIsBadSaysThatThereIsNoneBefore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish("catalog")
+	empty := filepath.Join(t.TempDir(), "empty") // as SQLite makes it when it is opened
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := w.program("a", empty, func(c *Config) {
+		c.Health = func(context.Context, Version) error { return errors.New("prices are gone") }
+	})
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Halted, 1)
+	eventually(t, "it says why it stays", func() bool {
+		return strings.HasSuffix(a.status().Failed, "and it stays: there was no database before catalog@1")
+	})
+}
+
 // TestWhatIsOverIsNotTriedAgain: the fleet goes back from what a node has gone back from by itself.
 func TestWhatIsOverIsNotTriedAgain(t *testing.T) {
 	t.Parallel()

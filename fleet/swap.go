@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -206,6 +207,9 @@ func (d *database) goBack(ctx context.Context) error {
 		return err
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err != nil || info.Size() == 0 {
+		return cmp.Or(err, fmt.Errorf("there was no database before %s", d.version(from.Have)))
+	}
 	opts := d.node.cfg.push(d.version(last.version), 0, "")
 	opts.Validate, opts.SkipSchemaCheck = nil, true // it was live
 	if d.node.cfg.Diverged == Refuse {
