@@ -60,7 +60,7 @@ func (d *database) prepare(ctx context.Context, number uint64, tag string) (err 
 	opts := d.node.cfg.push(v, published.Size, live)
 	ready, report, err := swapper.Stage(ctx, d.db, sourceOf(file, published.Size), opts)
 	if differs, ok := errors.AsType[*swapper.SchemaError](err); ok { // a push's advice is for people who push
-		return fmt.Errorf("the schema differs from the live one: %w; a program that is to take it sets Config.SkipSchemaCheck", differs)
+		return fmt.Errorf("the %w from the live one: %w; a program that is to take it sets Config.SkipSchemaCheck", swapper.ErrSchema, differs)
 	}
 	if err != nil {
 		return err
