@@ -22,7 +22,7 @@ func (o Order) left(done bool) (all []Before) {
 	if o.Kind == Rollback {
 		latest.Newest, latest.Ended = o.Newest, !o.Halted
 	} else {
-		latest.Ended = done
+		latest.Ended = done && !o.Halted
 	}
 	for _, b := range o.Before {
 		if !latest.hides(b) && (b.Ended || !latest.repeats(b)) {

@@ -80,6 +80,11 @@ func TestANodeGetsWhatWasOrderedLastForThoseLikeIt(t *testing.T) {
 	h.sends("lost its disk", web, 0, 3)
 	h.sends("waits for its wave", db, 2, 0)
 
+	h = begin(t).rollout(2, nil)
+	h = &orders{t, h.order.Halt(), true}
+	h = h.rollout(3, web)
+	h.sends("came after it was done, and halted since", db, 1, 0)
+
 	h = begin(t).rollout(2, nil).halted().rollout(3, web)
 	h.sends("got what was halted then", db, 2, 0)
 	h.sends("did not", db, 1, 0)
