@@ -37,7 +37,7 @@ func (m ownProcesses) Run() int {
 	if code, ran := testenv.OwnProcesses(); ran {
 		return code
 	}
-	testenv.Parallel(8)
+	testenv.Parallel(6)
 	return m.M.Run()
 }
 

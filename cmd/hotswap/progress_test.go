@@ -53,7 +53,7 @@ func TestProgressOfAPushIsShownAndLeavesTheScreenClean(t *testing.T) {
 	}
 	feed.Close()
 	entered(t, dir)
-	term.waitFor(t, `(?m)^running the program's validation$`)
+	term.waitFor(t, `(?m)^running the program's validation( \d+s)?$`)
 	term.waitFor(t, `(?m)^running the program's validation \d+s$`)
 	leave(t, dir)
 	code, text := term.end()

@@ -18,7 +18,7 @@ import (
 func sshThat(t *testing.T, dir, first string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ssh")
-	script := "#!/bin/sh\n" + first + "\nshift\ncd " + dir + "\ncat | setsid -w sh -c \"$*\" | cat\n"
+	script := "#!/bin/sh\n" + first + "\nshift\ncd " + dir + "\ncat 2>/dev/null | setsid -w sh -c \"$*\" | cat\n"
 	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
