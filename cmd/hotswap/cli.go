@@ -116,6 +116,9 @@ func encodeJSON(w io.Writer, value any, indent string) error {
 // here, and nowhere else but as the object of cp --json.
 func run(ctx context.Context, args []string, stdio *streams) int {
 	err := dispatch(ctx, args, stdio)
+	if ctx.Err() != nil && err != nil && err.Error() == context.Canceled.Error() { // and no word of what was done
+		err = context.Cause(ctx)
+	}
 	if err != nil && err != errUnread && !alreadyPrinted(err) {
 		printError(stdio.err, err, args...)
 	}

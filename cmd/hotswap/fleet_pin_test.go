@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -56,6 +58,21 @@ func TestAVersionThatACollectionHasLeftRetiringIsSaidToBe(t *testing.T) {
 		}
 		if _, said, _ := onEngine(t, url, "versions", "catalog"); strings.Contains(said, "about to be removed") {
 			t.Errorf("after %s:\n%s", command, said)
+		}
+	}
+}
+
+func TestACommandOfTheFleetThatIsInterruptedSaysSo(t *testing.T) {
+	url := enginetest.Start(t).ClientURL()
+	if code, _, stderr := onEngine(t, url, "status"); code != 0 {
+		t.Fatal(stderr)
+	}
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	interrupt(fmt.Errorf("%w by SIGTERM", errInterrupted))
+	for _, command := range [][]string{{"status"}, {"versions", "catalog"}, {"rollout", "catalog"}, {"gc", "--keep", "1"}, {"halt", "catalog"}} {
+		code, _, stderr := runCaptured(t, ctx, append(append([]string{"fleet"}, command...), "--engine", url)...)
+		if code != exitFailed || !strings.Contains(stderr, "interrupted by SIGTERM") {
+			t.Errorf("%s: %d, %s", command, code, stderr)
 		}
 	}
 }
