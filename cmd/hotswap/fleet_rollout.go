@@ -59,7 +59,11 @@ func (c *fleetRolloutCmd) Run(ctx context.Context, stdio *streams) error {
 	if err != nil {
 		return fleetFailure(err)
 	}
+	named := strings.Contains(c.Version, "@")
 	o, err := f.order(ctx, p.Channel, c.Afresh, func(before *rollout.Order, done bool) (rollout.Order, error) {
+		if !named && before != nil && before.Withdrawn(p.Number, c.Select) {
+			return rollout.Order{}, fmt.Errorf("%s@%d, the newest version, was withdrawn by a rollback: name it to roll it out all the same", p.Channel, p.Number)
+		}
 		o, err := rollout.NewRollout(rand.Text()[:12], p.Channel, p.Number, plan, before, done)
 		o.By, o.Message = whoami(), c.Message
 		return o, err
@@ -104,9 +108,13 @@ func (f *control) announce(ctx context.Context, stdio *streams, o rollout.Order)
 	if err != nil {
 		return fleetFailure(err)
 	}
-	there := 0
-	for _, n := range all.Nodes {
-		if node, ok := n.Rollout(o.Channel); ok && o.Selects(node.Labels) {
+	there, pinned := 0, ""
+	for name, n := range all.Nodes {
+		switch node, ok := n.Rollout(o.Channel); {
+		case !ok || !o.Selects(node.Labels):
+		case all.Pins[o.Channel][name].Version != 0:
+			pinned = ", without those that are pinned"
+		default:
 			there++
 		}
 	}
@@ -114,7 +122,7 @@ func (f *control) announce(ctx context.Context, stdio *streams, o rollout.Order)
 	if o.Kind == rollout.Rollback {
 		verb = "going back to"
 	}
-	fmt.Fprintf(stdio.err, "%s %s@%d: %s\n", verb, o.Channel, o.Version, plural(there, "node"))
+	fmt.Fprintf(stdio.err, "%s %s@%d: %s%s\n", verb, o.Channel, o.Version, plural(there, "node"), pinned)
 	if there == 0 {
 		fmt.Fprintf(stdio.err, "hotswap: no node that is meant answers: the order waits for one\n")
 	}

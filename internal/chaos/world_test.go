@@ -173,7 +173,7 @@ func (w *world) early() {
 	for _, m := range w.moves {
 		number := w.numbers[m.content]
 		free := slices.ContainsFunc(w.ordered, func(o rollout.Order) bool {
-			return slices.ContainsFunc(o.Before, func(b rollout.Before) bool { return b.Ended && b.Version == number }) ||
+			return slices.ContainsFunc(o.Before, func(b rollout.Before) bool { return b.Version == number }) ||
 				o.Kind == rollout.Rollback && o.Version == number
 		})
 		blind := slices.ContainsFunc(w.blind, func(at time.Time) bool { return at.Sub(m.at).Abs() < 5*time.Second })

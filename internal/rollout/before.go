@@ -10,22 +10,25 @@ type Before struct {
 	Version uint64            `json:"version"`
 	Newest  uint64            `json:"newest,omitempty"` // of a rollback, as in Order
 	Select  map[string]string `json:"select,omitempty"`
-	// Ended says that all whom it meant were to have the version. Else it was followed, or
-	// halted, on the way: those that have it by then keep it, and no other gets it.
-	Ended bool `json:"ended,omitempty"`
+	// Ended says that all whom it meant were to have the version, and Halted that it was
+	// halted, be it after that. One that was halted, or followed on the way, is kept by those
+	// that have it by then, and no other gets it.
+	Ended  bool `json:"ended,omitempty"`
+	Halted bool `json:"halted,omitempty"`
 }
+
+// counts reports whether nodes still go by it.
+func (b Before) counts() bool { return b.Ended && !b.Halted }
 
 // left returns what the orders up to this one leave for the next, the latest first, without
 // what no node goes by any more. done is as in NewRollout.
 func (o Order) left(done bool) (all []Before) {
-	latest := Before{Kind: o.Kind, Version: o.Version, Select: maps.Clone(o.Select)}
+	latest := Before{Kind: o.Kind, Version: o.Version, Select: maps.Clone(o.Select), Ended: done, Halted: o.Halted}
 	if o.Kind == Rollback {
-		latest.Newest, latest.Ended = o.Newest, !o.Halted
-	} else {
-		latest.Ended = done && !o.Halted
+		latest.Newest, latest.Ended = o.Newest, true // there are no waves
 	}
 	for _, b := range o.Before {
-		if !latest.hides(b) && (b.Ended || !latest.repeats(b)) {
+		if !latest.hides(b) && (b.counts() || !latest.repeats(b)) {
 			all = append(all, b)
 		}
 	}
@@ -35,7 +38,7 @@ func (o Order) left(done bool) (all []Before) {
 // hides reports whether no node goes by an older one any more: each that was meant by that is
 // by this one, which brings it as far, or withdraws what it has.
 func (b Before) hides(older Before) bool {
-	return b.Ended && selects(b.Select, older.Select) && (b.Kind == Rollback || b.Version >= max(older.Version, older.Newest))
+	return b.counts() && selects(b.Select, older.Select) && (b.Kind == Rollback || b.Version >= max(older.Version, older.Newest))
 }
 
 func (b Before) repeats(older Before) bool {
@@ -44,14 +47,14 @@ func (b Before) repeats(older Before) bool {
 
 // withdraws reports whether a rollback has taken this version away.
 func (b Before) withdraws(version uint64) bool {
-	return b.Kind == Rollback && b.Ended && b.Version < version && version <= b.Newest
+	return b.Kind == Rollback && b.counts() && b.Version < version && version <= b.Newest
 }
 
 // before returns the version of the latest of the orders before that counts for a node: 0 if
 // none does.
 func (o Order) before(node Node) uint64 {
 	for _, b := range o.Before {
-		if selects(b.Select, node.Labels) && (b.Ended || b.Version == node.Have) {
+		if selects(b.Select, node.Labels) && (b.counts() || b.Version == node.Have) {
 			return b.Version
 		}
 	}
@@ -61,7 +64,7 @@ func (o Order) before(node Node) uint64 {
 // Withdrawn reports whether a version was taken away, by a rollback, from a node of these
 // labels, and was not ordered for it since.
 func (o Order) Withdrawn(version uint64, labels map[string]string) bool {
-	for _, b := range append([]Before{{o.Kind, o.Version, o.Newest, o.Select, !o.Halted}}, o.Before...) {
+	for _, b := range append([]Before{{o.Kind, o.Version, o.Newest, o.Select, true, o.Halted}}, o.Before...) {
 		switch {
 		case !selects(b.Select, labels):
 		case b.Version == version:

@@ -82,8 +82,10 @@ func TestANodeGetsWhatWasOrderedLastForThoseLikeIt(t *testing.T) {
 
 	h = begin(t).rollout(2, nil)
 	h = &orders{t, h.order.Halt(), true}
-	h = h.rollout(3, web)
-	h.sends("came after it was done, and halted since", db, 1, 0)
+	h.rollout(3, web).sends("came after it was done, and halted since", db, 1, 0)
+	if back := h.rollout(3, nil).order.Back(); back != 2 {
+		t.Errorf("all had 2, and would go back to %d", back)
+	}
 
 	h = begin(t).rollout(2, nil).halted().rollout(3, web)
 	h.sends("got what was halted then", db, 2, 0)
