@@ -37,7 +37,8 @@ func (l line) Dial(network, address string) (net.Conn, error) {
 	return line{c, l.rate}, err
 }
 
-// TestOverASlowLine: what is sent at once must arrive before it is given up.
+// TestOverASlowLine: what is sent at once must arrive before it is given up. How much is sent
+// again is the next test.
 func TestOverASlowLine(t *testing.T) {
 	w := newWorld(t)
 	conn, err := nats.Connect(w.server.ClientURL(), nats.SetCustomDialer(line{rate: 2 << 20}))
@@ -50,13 +51,9 @@ func TestOverASlowLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := w.database(4096, 5<<20) // half of it travels
-	began := time.Now()
 	p := w.publish("catalog", path, PublishOptions{})
 	if got, _ := w.fetch(w.repo, p.Published); !same(got, w.asPublished(path)) {
 		t.Error("what was fetched is something else")
-	}
-	if took := time.Since(began); took > 15*time.Second { // at the line's rate it is three
-		t.Errorf("it took %v: things travel again and again", took)
 	}
 }
 
