@@ -21,7 +21,7 @@ func (c *conn) conclude(err error) error {
 		return err
 	}
 	query := c.queries[c.state.load().calls()%2]
-	several := c.holds == 0 && !c.raw && sqltext.Classify(query).Several
+	several := c.holds == 0 && !c.raw && (len(query) == longQuery || sqltext.Classify(query).Several)
 	c.giveIn()
 	return &forcedError{err: err, several: several}
 }

@@ -105,8 +105,20 @@ type tx struct{ conn *conn }
 // noteQuery records the query of the call that follows those counted in w. There are
 // two places, for even and odd counts: an observer finds the latest call's query where
 // its word says, while this one is written to the other.
+//
+// Of a long one it is a part, as it is kept for as long as the connection is idle.
 func (c *conn) noteQuery(w word, query string) {
-	c.queries[(w.calls()+1)%2] = query
+	c.queries[(w.calls()+1)%2] = noted(query)
+}
+
+// longQuery is how many bytes of a query are noted.
+const longQuery = 64 << 10
+
+func noted(query string) string {
+	if len(query) <= longQuery {
+		return query
+	}
+	return strings.Clone(query[:longQuery])
 }
 
 // latestQuery returns the query of the call that made the word w; false if the word has

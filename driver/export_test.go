@@ -160,3 +160,13 @@ const UnlockNotify = unlockNotify
 
 // LeaveWaiting counts calls as waiting that are not.
 func LeaveWaiting(d *Database, n int64) { d.waiting.Add(n) }
+
+// NotedBytes is the length of the queries that the connections remember.
+func NotedBytes(d *Database) (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for c := range d.conns {
+		n += len(c.queries[0]) + len(c.queries[1])
+	}
+	return n
+}

@@ -33,7 +33,7 @@ func (f *filter) stops(query string) bool {
 	if f.writes && !readsOnly(query) {
 		return true
 	}
-	if f.queries[query] {
+	if f.queries[noted(query)] {
 		return true
 	}
 	return f.begins && sqltext.Classify(query).All&sqltext.Begins != 0

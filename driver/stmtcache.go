@@ -21,7 +21,8 @@ import (
 type stmtCache struct {
 	stmts []*stmt
 	size  int
-	bytes int          // of SQLite's memory for stmts
+	bytes int // of SQLite's memory for stmts
+	puts  int
 	taken *stmt        // the latest that was taken out, whether or not it is back
 	seen  *recentTexts // of the database
 }
@@ -31,6 +32,11 @@ type stmtCache struct {
 const maxKept = 16 << 10
 
 func (sc *stmtCache) room() int { return max(sc.size, dsn.DefaultCacheSize) * maxKept }
+
+// measureAgain is of how many statements that are put back one is measured again, since
+// SQLite compiles them anew when the schema has changed. It is prime, so that each has its
+// turn where several are run in turn.
+const measureAgain = 61
 
 // recentTexts remembers hashes of the latest texts that were not found in the cache of the
 // connection that they were for.
@@ -155,7 +161,7 @@ func (sc *stmtCache) put(s *stmt, keep bool) {
 		s.closeInner()
 		return
 	}
-	if s.bytes == 0 {
+	if sc.puts++; s.bytes == 0 || sc.puts%measureAgain == 0 {
 		s.bytes = s.memory()
 	}
 	sc.bytes += s.bytes

@@ -127,3 +127,34 @@ func TestATextIsKnownToAllConnections(t *testing.T) {
 		t.Error("each connection has its own copy")
 	}
 }
+
+// TestKeptStatementsThatGrowAreMeasuredAgain: SQLite compiles them anew.
+func TestKeptStatementsThatGrowAreMeasuredAgain(t *testing.T) {
+	db, d := open(t, "", 1)
+	db.SetMaxOpenConns(1)
+	mustExec(t, db, "CREATE VIEW wide AS SELECT id FROM t")
+	run := func(times int) {
+		t.Helper()
+		for range times {
+			for i := range 20 {
+				rows, err := db.Query(fmt.Sprintf("SELECT * FROM wide -- %d", i))
+				if err != nil {
+					t.Fatal(err)
+				}
+				rows.Close()
+			}
+		}
+	}
+	run(2)
+	if n := len(driver.KeptStatements(d)); n != 20 {
+		t.Fatalf("%d are kept", n)
+	}
+	mustExec(t, db, "DROP VIEW wide")
+	mustExec(t, db, "CREATE VIEW wide AS SELECT "+strings.Repeat("id, ", 1900)+"id FROM t")
+	run(100)
+	const most = 1 << 20
+	kept, bytes := driver.KeptStatements(d), driver.KeptBytes(d)
+	if len(kept) == 20 || bytes > most || bytes < most/2 {
+		t.Errorf("%d are kept, which take %d bytes", len(kept), bytes)
+	}
+}
