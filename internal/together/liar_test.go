@@ -90,7 +90,7 @@ func TestAPeerThatLiesOrHangsMakesAPushGoInPlace(t *testing.T) {
 			if _, err := db.Exec("INSERT INTO acked VALUES('held')"); err != nil { // its connection is open, and stays so
 				t.Fatal(err)
 			}
-			a.inPlace("open in process ") // this one, or one that another test is just forking
+			a.inPlace("(together.test)") // this process, or one that another test is just forking
 			if at != "" && len(l.met) == 0 {
 				t.Errorf("it was never asked to %s", at)
 			}
