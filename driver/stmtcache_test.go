@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"hotswap/driver"
+	"hotswap/internal/cursor"
 )
 
 // SQLite keeps an argument until the next one is bound.
@@ -130,8 +131,8 @@ func TestATextIsKnownToAllConnections(t *testing.T) {
 
 // TestKeptStatementsThatGrowAreMeasuredAgain: SQLite compiles them anew.
 func TestKeptStatementsThatGrowAreMeasuredAgain(t *testing.T) {
-	if driver.UnlockNotify {
-		t.Skip("then what SQLite has of a statement is not known")
+	if !cursor.Supported() {
+		t.Skip("what SQLite has of a statement is not known where it has SQLITE_ENABLE_UNLOCK_NOTIFY")
 	}
 	db, d := open(t, "", 1)
 	db.SetMaxOpenConns(1)
