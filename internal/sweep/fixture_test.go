@@ -199,18 +199,25 @@ type runResult struct {
 }
 
 // An operation does not always make the same calls: how often one is tried that
-// ended before the fault's point, and how many of the record's last calls may never
-// come.
+// ended before the fault's point, how often one that went another way, and how many of
+// the record's last calls may never come.
 const (
 	attempts = 5
+	strays   = 40
 	tail     = 8
 )
 
 // reach runs a fault until its point is reached, some times at most.
 func (f *fixture) reach(ft fault) (r runResult) {
-	for range attempts {
-		if r = f.run(ft); r.reached {
-			break
+	for missed, strayed := 0, 0; missed < attempts && strayed < strays; {
+		r = f.run(ft)
+		switch {
+		case r.reached:
+			return r
+		case errors.Is(r.err, errStrayed):
+			strayed++
+		default:
+			missed++
 		}
 	}
 	return r

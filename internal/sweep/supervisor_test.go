@@ -71,6 +71,10 @@ type supervisor struct {
 // errNoFilter: the kernel, or the container, has no seccomp for the victim.
 var errNoFilter = errors.New("no filter")
 
+// errStrayed: the run made other calls than the record, and was not judged. How long
+// something takes may decide it: what waits for a reader does so for a while.
+var errStrayed = errors.New("the operation is not the same in every run")
+
 // exitNoFilter is the victim's exit code then.
 const exitNoFilter = 77
 
@@ -178,7 +182,7 @@ func (s *supervisor) decide(n seccomp.Notification) error {
 		return s.Proceed(n)
 	}
 	if at <= s.fault.point && s.record[at-1].String() != c.String() {
-		return fmt.Errorf("call %d is %s here, and %s in the record: the operation is not the same in every run", at, c, s.record[at-1])
+		return fmt.Errorf("call %d is %s here, and %s in the record: %w", at, c, s.record[at-1], errStrayed)
 	}
 	s.reached = at >= s.fault.point
 	switch {
