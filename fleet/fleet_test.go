@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"hotswap/internal/engine/embedded"
+	"hotswap/internal/fleetview"
 	"hotswap/internal/rollout"
 	"hotswap/swapper"
 )
@@ -230,6 +231,37 @@ func TestAnotherNodeTakesOverFromAController(t *testing.T) {
 	if !b.node.Status().Controller {
 		t.Error("it is done, and b is not the controller")
 	}
+}
+
+// TestANodeThatHasEndedIsMissed although it was in no wave, since the order means it.
+func TestANodeThatHasEndedIsMissed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	file := w.publish("catalog")
+	w.program("a", file, nil)
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+	late := w.program("late", file, nil)
+	late.has(1)
+	shown := func() (n fleetview.Node) {
+		all, err := w.recs.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n = range fleetview.Of(all, "catalog").Channels[0].Nodes {
+			if n.Node == "late" {
+				return n
+			}
+		}
+		return fleetview.Node{}
+	}
+	eventually(t, "the node says that it is there", func() bool { return shown().Answers() && shown().Have == 1 })
+	late.stop()
+	if n := shown(); !n.Ended || n.Since.IsZero() || n.Host == "" {
+		t.Errorf("%+v", n)
+	}
+	late.start()
+	eventually(t, "it is there again", func() bool { return shown().Answers() && shown().Have == 1 })
 }
 
 func TestAConfigurationThatCantWorkIsRefused(t *testing.T) {

@@ -24,6 +24,7 @@ type plane interface {
 	SetProgress(ctx context.Context, channel string, p rollout.Progress, over records.Entry) (records.Entry, error)
 	DropWaves(ctx context.Context, channel string, of rollout.Progress) error
 	PutNode(ctx context.Context, n records.Node, over records.Entry) (records.Entry, error)
+	PutJoined(ctx context.Context, j records.Joined) error
 	Node(ctx context.Context, node string) (*records.Node, error)
 	DeleteNode(ctx context.Context, node string) error
 	PutHaving(ctx context.Context, node, channel string, h records.Having) error

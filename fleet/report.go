@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"hotswap/internal/records"
@@ -25,6 +27,11 @@ func (n *Node) report() {
 		for {
 			each, cancel := context.WithTimeout(ctx, records.NodeTTL)
 			err := n.say(each, &said)
+			if err == nil && time.Since(said.joined) > records.JoinedRenewal {
+				if err = n.planeNow().PutJoined(each, n.joined()); err == nil {
+					said.joined = time.Now()
+				}
+			}
 			cancel()
 			if ctx.Err() != nil {
 				return nil
@@ -49,6 +56,7 @@ type saying struct {
 	last   records.Entry
 	others map[string]int // how often another program of this name has written, by instance
 	met    time.Time      // when that was last noticed
+	joined time.Time      // when it was said that it has joined
 }
 
 // say writes the node's record. If there is another one than was written last, it is looked
@@ -84,6 +92,11 @@ func (n *Node) setTwin(twin string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.twin = twin
+}
+
+// joined is what is known of the node once it has left.
+func (n *Node) joined() records.Joined {
+	return records.Joined{Node: n.cfg.Node, Host: n.host, PID: os.Getpid(), Labels: n.cfg.Labels, Channels: slices.Sorted(maps.Keys(n.databases))}
 }
 
 // record is what the node says of itself.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -80,5 +81,22 @@ func startNode(ts *testscript.TestScript, neg bool, args []string) {
 			return err
 		}})
 	ts.Check(err)
-	ts.Defer(func() { node.Close(); db.Close() })
+	end := sync.OnceFunc(func() { node.Close(); db.Close() })
+	ts.Value(nodesKey{}).(map[string]func())[args[0]] = end
+	ts.Defer(end)
+}
+
+type nodesKey struct{}
+
+// endNode is the script command endnode: "endnode NAME" ends a node, as a program does that is
+// stopped.
+func endNode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: endnode NAME")
+	}
+	end, ok := ts.Value(nodesKey{}).(map[string]func())[args[0]]
+	if !ok {
+		ts.Fatalf("no node %s has joined", args[0])
+	}
+	end()
 }

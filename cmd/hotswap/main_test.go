@@ -69,6 +69,7 @@ func TestScripts(t *testing.T) {
 			"exits":   exits,
 			"engine":  startEngine,
 			"node":    startNode,
+			"endnode": endNode,
 			"record":  printRecord,
 			"readenv": readEnv,
 			"sql":     onDatabase(runSQL),
@@ -82,6 +83,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			env.Setenv("GOGC", "off") // no command lives long enough to fill the memory
 			env.Values[serversKey{}] = map[string]*testServer{}
+			env.Values[nodesKey{}] = map[string]func(){}
 			return nil
 		},
 		Condition: func(condition string) (bool, error) {

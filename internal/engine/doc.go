@@ -7,7 +7,7 @@
 //	stream HOTSWAP_CHUNKS    hotswap.chunk.<SHA-256 of the bytes in hexadecimal>
 //	bucket hotswap-fleet     next.<channel>, version.<channel>.<number>, order.<channel>,
 //	                         progress.<channel>, pin.<channel>.<node>, lease
-//	bucket hotswap-nodes     node.<node>; each key with a TTL, and not synced
+//	bucket hotswap-nodes     node.<node>, joined.<node>; each key with a TTL, and not synced
 //	bucket hotswap-has       has.<node>.<channel>
 //
 // # Whom to believe

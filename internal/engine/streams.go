@@ -14,8 +14,11 @@ import (
 )
 
 // markerTTL is how long the engine keeps the note that a key has expired; without one no
-// key has a TTL of its own.
-const markerTTL = 10 * time.Minute
+// key has a TTL of its own. That of a node says since when it is silent.
+const (
+	markerTTL     = 10 * time.Minute
+	nodeMarkerTTL = 7 * 24 * time.Hour
+)
 
 // mostWatches is how many may watch a stream at a time: each node watches one bucket, and the
 // engine allows a thousand unless it is told.
@@ -38,6 +41,10 @@ func chunkStream() jetstream.StreamConfig {
 // bucketStream is the stream of a key-value bucket, as nats.go would make it, but for the
 // direct reads of the bucket that decides.
 func bucketStream(bucket string) jetstream.StreamConfig {
+	expired := markerTTL
+	if bucket == NodesBucket {
+		expired = nodeMarkerTTL
+	}
 	return jetstream.StreamConfig{
 		Name:                   "KV_" + bucket,
 		Subjects:               []string{"$KV." + bucket + ".>"},
@@ -49,7 +56,7 @@ func bucketStream(bucket string) jetstream.StreamConfig {
 		AllowRollup:            true,
 		DenyDelete:             true,
 		AllowMsgTTL:            true,
-		SubjectDeleteMarkerTTL: markerTTL,
+		SubjectDeleteMarkerTTL: expired,
 		Duplicates:             2 * time.Minute,
 	}
 }
@@ -135,7 +142,15 @@ type Entries map[string]jetstream.KeyValueEntry
 //
 // A revision of 0 means whatever the leader knows as the last one. That is as fresh as
 // listings need to be; it decides nothing.
-func (e *Engine) ReadUpTo(ctx context.Context, kv jetstream.KeyValue, revision uint64, keys ...string) (all Entries, err error) {
+func (e *Engine) ReadUpTo(ctx context.Context, kv jetstream.KeyValue, revision uint64, keys ...string) (Entries, error) {
+	all, err := e.ReadWithGone(ctx, kv, revision, keys...)
+	maps.DeleteFunc(all, func(_ string, entry jetstream.KeyValueEntry) bool { return entry.Operation() != jetstream.KeyValuePut })
+	return all, err
+}
+
+// ReadWithGone is ReadUpTo with the keys that are gone, too, as far as the engine still knows of
+// them: KeyValueDelete is the operation of one that was removed, KeyValuePurge of one that has expired.
+func (e *Engine) ReadWithGone(ctx context.Context, kv jetstream.KeyValue, revision uint64, keys ...string) (all Entries, err error) {
 	err = e.Retry(ctx, func(ctx context.Context) (err error) {
 		upTo := revision
 		if upTo == 0 {
@@ -148,7 +163,6 @@ func (e *Engine) ReadUpTo(ctx context.Context, kv jetstream.KeyValue, revision u
 		}
 		return e.addMissed(ctx, kv, keys, all)
 	})
-	maps.DeleteFunc(all, func(_ string, entry jetstream.KeyValueEntry) bool { return entry == nil })
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return nil, context.Cause(ctx)
 	}
@@ -167,7 +181,7 @@ func (e *Engine) lastOf(ctx context.Context, kv jetstream.KeyValue, keys []strin
 	return last, nil
 }
 
-// readUpTo reads what a watch tells. A key that is removed has no entry, but is known.
+// readUpTo reads what a watch tells.
 func readUpTo(ctx context.Context, kv jetstream.KeyValue, revision uint64, keys []string) (Entries, error) {
 	watch, err := kv.WatchFiltered(ctx, keys)
 	if err != nil {
@@ -186,11 +200,8 @@ func readUpTo(ctx context.Context, kv jetstream.KeyValue, revision uint64, keys 
 			case entry == nil:
 				initial = true
 				continue
-			case entry.Operation() == jetstream.KeyValuePut:
-				all[entry.Key()] = entry
-			default:
-				all[entry.Key()] = nil
 			}
+			all[entry.Key()] = entry
 			seen = max(seen, entry.Revision())
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%w: revision %d has not come", ctx.Err(), revision)

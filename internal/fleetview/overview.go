@@ -84,13 +84,16 @@ func (c Channel) overview() OverviewOfOne {
 	for _, n := range c.Nodes {
 		shown := ShownNode{Node: n.Node, Has: n.Has(c.Channel), Wave: n.Wave, State: n.State(c.Channel, c.Order)}
 		failed := c.HasFailed(n)
-		shown.Bad = failed || n.Silent || n.Twin != "" || n.ClockOff != 0
+		// One that has ended is waited for only as long as the rollout lasts.
+		shown.Bad = failed || n.Silent || n.Without || n.Ended && n.Wave != 0 && o.Phase != string(rollout.Done) || n.Twin != "" || n.ClockOff != 0
 		o.Nodes = append(o.Nodes, shown)
 		if failed {
 			o.Failed++
 		}
 		if n.Silent {
 			o.Silent++
+		}
+		if !n.Answers() {
 			continue
 		}
 		versions[shown.Has]++

@@ -39,7 +39,7 @@ func (c Channel) Headline() string {
 // Has says which version the node has.
 func (n Node) Has(channel string) string {
 	switch {
-	case n.Silent:
+	case n.Silent, n.Ended:
 		return "?"
 	case n.Have == 0:
 		return "-"
@@ -57,11 +57,10 @@ func (n Node) WaveText(p *rollout.Progress) string {
 
 // State says what the node is at.
 func (n Node) State(channel string, o *rollout.Order) string {
-	if n.Silent {
-		return "silent"
-	}
 	text := string(n.Phase)
 	switch {
+	case !n.Answers():
+		text = n.Absence.text(channel)
 	case n.Refused != nil && o != nil && n.Refused.Order == o.ID:
 		text = "refused: " + n.Refused.Why
 	case n.Failed != nil && (o == nil || n.Failed.Order == o.ID):

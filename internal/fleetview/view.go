@@ -32,8 +32,8 @@ type Channel struct {
 type Node struct {
 	Node string `json:"node"`
 	// Wave is the node's, from 1; 0 if it is in none.
-	Wave   int  `json:"wave,omitempty"`
-	Silent bool `json:"silent,omitempty"`
+	Wave int `json:"wave,omitempty"`
+	Absence
 	records.Database
 	// PinMessage is what whoever pinned the node has said to it.
 	PinMessage string `json:"pin_message,omitempty"`
@@ -58,6 +58,13 @@ func Of(all *records.Everything, only string) Fleet {
 	names := map[string]bool{}
 	for name := range all.Orders {
 		names[name] = true
+	}
+	for name, pins := range all.Pins {
+		for _, pin := range pins {
+			if pin.Version != 0 {
+				names[name] = true
+			}
+		}
 	}
 	for _, n := range all.Nodes {
 		for name := range n.Databases {
@@ -89,10 +96,8 @@ func channelOf(all *records.Everything, channel string) Channel {
 			}
 		}
 	}
-	for node := range waves {
-		if _, answers := all.Nodes[node]; !answers {
-			c.Nodes = append(c.Nodes, Node{Node: node, Wave: waves[node], Silent: true})
-		}
+	for node := range missed(all, c, waves) {
+		c.Nodes = append(c.Nodes, absent(all, channel, node, waves[node]))
 	}
 	for _, n := range all.Nodes {
 		if db, ok := n.Databases[channel]; ok {

@@ -4,9 +4,10 @@
 //
 //	hotswap-fleet  order.<channel>, progress.<channel>, waves.<channel>.<name>,
 //	               pin.<channel>.<node>, lease
-//	hotswap-nodes  node.<node>
+//	hotswap-nodes  node.<node>, joined.<node>
 //	hotswap-has    has.<node>.<channel>
 //
 // A record that decides is only changed by compare-and-swap. What a node says of itself
-// expires if it is not renewed, by the engine's clock; what it has is kept.
+// expires if it is not renewed, by the engine's clock; what it has is kept. That it has joined is
+// known for a week after it has left, so that somebody misses it.
 package records

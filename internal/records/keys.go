@@ -12,6 +12,7 @@ const (
 	pins       = "pin."
 	allWaves   = "waves."
 	nodes      = "node."
+	joined     = "joined."
 	having     = "has."
 )
 
@@ -20,6 +21,10 @@ const (
 	// often it says so.
 	NodeTTL = 10 * time.Second
 	Renewal = 3 * time.Second
+	// JoinedTTL is how long it is known of a node that has left that it was there, and
+	// JoinedRenewal how often one that is there says it again.
+	JoinedTTL     = 7 * 24 * time.Hour
+	JoinedRenewal = 24 * time.Hour
 	// LeaseTTL is how long a controller that is not heard remains the controller, and
 	// LeaseRenewal how often it renews that.
 	LeaseTTL     = 5 * time.Second
@@ -33,6 +38,7 @@ func progressKey(channel string) string     { return progresses + channel }
 func wavesKey(channel, name string) string  { return allWaves + channel + "." + name }
 func pinKey(channel, node string) string    { return pins + channel + "." + node }
 func nodeKey(node string) string            { return nodes + node }
+func joinedKey(node string) string          { return joined + node }
 func havingKey(node, channel string) string { return having + node + "." + channel }
 
 // channelOf returns the channel of an order's or a progress's key.

@@ -23,6 +23,22 @@ type Node struct {
 	At time.Time `json:"at,omitzero"`
 }
 
+// Joined is what is known of a node once it has left: for whom it was there.
+type Joined struct {
+	Node     string            `json:"node"`
+	Host     string            `json:"host,omitempty"`
+	PID      int               `json:"pid,omitempty"`
+	Labels   map[string]string `json:"labels,omitempty"`
+	Channels []string          `json:"channels,omitempty"`
+}
+
+// Left is how a node that does not answer has gone: ended says that it has said so itself, and
+// else it is silent.
+type Left struct {
+	Ended bool
+	At    time.Time // when it had not been heard for NodeTTL, if it is silent
+}
+
 // Phase is what a node is doing with a database.
 type Phase string
 

@@ -69,7 +69,7 @@ func TestANodeMayDoWhatANodeDoes(t *testing.T) {
 		t.Errorf("%+v", read)
 	}
 	if err := errors.Join(err, leased, progressed, unread, node.EndLease(ctx, held), node.PutHaving(ctx, "a", "catalog", Having{Version: 1}),
-		node.DropWaves(ctx, "catalog", p), node.DeleteNode(ctx, "a")); err != nil {
+		node.DropWaves(ctx, "catalog", p), node.PutJoined(ctx, Joined{Node: "a"}), node.DeleteNode(ctx, "a")); err != nil {
 		t.Error(err)
 	}
 	short, cancel := context.WithTimeout(ctx, 500*time.Millisecond) // a refusal is no answer

@@ -232,6 +232,16 @@ func (r *Records) Node(ctx context.Context, node string) (*Node, error) {
 	return parse[Node](entry)
 }
 
+// PutJoined writes that a node has joined.
+func (r *Records) PutJoined(ctx context.Context, j Joined) error {
+	text, err := json.Marshal(j)
+	if err != nil {
+		return err
+	}
+	_, err = r.engine.PutTTL(ctx, r.nodes, joinedKey(j.Node), text, JoinedTTL)
+	return r.engine.ExplainWrite("write "+joinedKey(j.Node), ended(ctx, err))
+}
+
 // DeleteNode says that a node has left.
 func (r *Records) DeleteNode(ctx context.Context, node string) error {
 	return r.engine.Explain("remove "+nodeKey(node), r.nodes.Delete(ctx, nodeKey(node)))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"hotswap/internal/engine"
 	"hotswap/internal/engine/embedded"
@@ -119,5 +120,41 @@ func TestWhatIsDamagedIsLeftOut(t *testing.T) {
 	}
 	if _, _, err := r.Order(t.Context(), "broken"); err == nil {
 		t.Error("a damaged order is read")
+	}
+}
+
+// TestHowANodeHasGoneIsRead: one that has said so, and one that is heard no more.
+func TestHowANodeHasGoneIsRead(t *testing.T) {
+	t.Parallel()
+	r, e := open(t)
+	for _, name := range []string{"ended", "killed"} {
+		if err := r.PutJoined(t.Context(), Joined{Node: name, Channels: []string{"catalog"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const soon = time.Second // the least that the engine takes
+	if _, err := r.PutNode(t.Context(), Node{Node: "ended"}, Entry{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.PutTTL(t.Context(), r.nodes, nodeKey("killed"), []byte(`{"node":"killed"}`), soon); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.DeleteNode(t.Context(), "ended"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, expired := context.WithTimeout(t.Context(), 30*time.Second)
+	defer expired()
+	r.WatchNodes(ctx, func(c Change) {
+		if c.Gone && c.Node == "killed" {
+			expired()
+		}
+	})
+	all, err := r.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed, ended := all.Left["killed"], all.Left["ended"]
+	if len(all.Nodes) != 0 || len(all.Joined) != 2 || killed.Ended || !ended.Ended || killed.At.Sub(ended.At) < soon/2 {
+		t.Errorf("%+v", all)
 	}
 }

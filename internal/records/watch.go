@@ -13,10 +13,12 @@ import (
 )
 
 // Change is one record that has changed, or that was there when the watch began; the one of
-// its fields that is set says which. Of one that is gone, Gone is set, too.
+// its fields that is set says which. Of one that is gone, Gone is set, too, and Expired if nobody
+// has removed it.
 type Change struct {
 	Entry
 	Gone     bool
+	Expired  bool
 	Channel  string // of Order, Progress and Pin
 	Node     string // of Pin and NodeRecord
 	Order    *rollout.Order
@@ -24,6 +26,7 @@ type Change struct {
 	Pin      *rollout.Pin
 	Lease    *Lease
 	Record   *Node
+	Joined   *Joined
 	Kind     Kind
 }
 
@@ -38,6 +41,7 @@ const (
 	APin
 	TheLease
 	ANode
+	AJoining
 )
 
 // errWatchEnded: the connection is lost, or the engine has ended the watch.
@@ -98,6 +102,7 @@ func (r *Records) changeOf(ctx context.Context, entry jetstream.KeyValueEntry) (
 	}
 	c.Entry = Entry{Revision: entry.Revision(), At: entry.Created()}
 	c.Gone = entry.Operation() != jetstream.KeyValuePut
+	c.Expired = entry.Operation() == jetstream.KeyValuePurge
 	key := entry.Key()
 	read := func(kind Kind, value func() error) (Change, bool, error) {
 		c.Kind = kind
@@ -147,6 +152,10 @@ func (r *Records) changeOf(ctx context.Context, entry jetstream.KeyValueEntry) (
 			return err
 		})
 	}
+	if name, is := strings.CutPrefix(key, joined); is {
+		c.Node = name
+		return read(AJoining, func() error { c.Joined, err = parse[Joined](entry); return err })
+	}
 	if key == leaseKey {
 		return read(TheLease, func() error { c.Lease, err = parse[Lease](entry); return err })
 	}
@@ -159,6 +168,8 @@ type Everything struct {
 	Progress map[string]rollout.Progress
 	Pins     map[string]map[string]rollout.Pin // by channel and node
 	Nodes    map[string]Node
+	Left     map[string]Left   // how nodes that don't answer have gone, as far as it is known
+	Joined   map[string]Joined // who has been there within the last week
 	Lease    *Lease
 	// Now is the engine's time of the newest record.
 	Now time.Time
@@ -167,12 +178,12 @@ type Everything struct {
 // Read reads everything.
 func (r *Records) Read(ctx context.Context) (*Everything, error) {
 	all := &Everything{Orders: map[string]rollout.Order{}, Progress: map[string]rollout.Progress{},
-		Pins: map[string]map[string]rollout.Pin{}, Nodes: map[string]Node{}}
+		Pins: map[string]map[string]rollout.Pin{}, Nodes: map[string]Node{}, Left: map[string]Left{}, Joined: map[string]Joined{}}
 	for bucket, keys := range map[jetstream.KeyValue][]string{
 		r.fleet: {leaseKey, orders + "*", progresses + "*", pins + "*.*"},
-		r.nodes: {nodes + "*"},
+		r.nodes: {nodes + "*", joined + "*"},
 	} {
-		entries, err := r.engine.ReadUpTo(ctx, bucket, 0, keys...)
+		entries, err := r.engine.ReadWithGone(ctx, bucket, 0, keys...)
 		if err != nil {
 			return nil, err
 		}
@@ -194,6 +205,9 @@ func (e *Everything) add(c Change) {
 		e.Now = c.At
 	}
 	if c.Gone {
+		if c.Kind == ANode {
+			e.Left[c.Node] = Left{Ended: !c.Expired, At: c.At}
+		}
 		return
 	}
 	switch c.Kind {
@@ -208,6 +222,8 @@ func (e *Everything) add(c Change) {
 		e.Pins[c.Channel][c.Node] = *c.Pin
 	case ANode:
 		e.Nodes[c.Node] = *c.Record
+	case AJoining:
+		e.Joined[c.Node] = *c.Joined
 	case TheLease:
 		e.Lease = c.Lease
 	}

@@ -52,7 +52,7 @@ var (
 	ready      = desc("nodes_prepared", "Nodes that have the version of the latest order, or are prepared to swap it in.", "channel")
 	behind     = desc("nodes_behind", "Nodes that answer and are meant by the latest order, and do not have its version.", "channel")
 	failed     = desc("nodes_failed", "Nodes that can't follow the latest order, or don't obey it.", "channel")
-	silent     = desc("nodes_silent", "Nodes of the latest order that do not answer.", "channel")
+	silent     = desc("nodes_silent", "Nodes of the latest order's waves that have stopped answering, and have not said that they end.", "channel")
 	pinned     = desc("nodes_pinned", "Nodes that are held at a version.", "channel")
 	diverged   = desc("nodes_diverged", "Nodes whose database is not exactly a published version.", "channel")
 	unnamed    = desc("nodes_name_taken", "Nodes under whose name another program has joined, too.", "channel")
@@ -139,8 +139,8 @@ func count(channel fleetview.Channel) (byVersion map[uint64]int, sums map[*prome
 	}
 	o := channel.Order
 	for _, n := range channel.Nodes {
-		if n.Silent {
-			sums[silent]++
+		if !n.Answers() {
+			add(silent, n.Silent && n.Wave != 0)
 			continue
 		}
 		byVersion[n.Have]++

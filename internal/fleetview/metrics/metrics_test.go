@@ -74,7 +74,7 @@ hotswap_fleet_nodes_pinned{channel="catalog"} 1
 # HELP hotswap_fleet_nodes_prepared Nodes that have the version of the latest order, or are prepared to swap it in.
 # TYPE hotswap_fleet_nodes_prepared gauge
 hotswap_fleet_nodes_prepared{channel="catalog"} 2
-# HELP hotswap_fleet_nodes_silent Nodes of the latest order that do not answer.
+# HELP hotswap_fleet_nodes_silent Nodes of the latest order's waves that have stopped answering, and have not said that they end.
 # TYPE hotswap_fleet_nodes_silent gauge
 hotswap_fleet_nodes_silent{channel="catalog"} 1
 # HELP hotswap_fleet_rollout_phase 1 for the phase of the latest order, 0 for the others.
