@@ -74,7 +74,9 @@ type Config struct {
 	// doubt is how long an engine that knows less than it did is not believed: a server that
 	// is cut off notices within ten seconds that it leads no more.
 	doubt time.Duration
-	trust trust.Keys // TrustedKeys
+	// overdue is how long a lease is unchanged when it is taken over.
+	overdue time.Duration
+	trust   trust.Keys // TrustedKeys
 }
 
 // Diverged is what to do about a database that is not exactly a published version.
@@ -151,6 +153,9 @@ func (c *Config) complete() error {
 	}
 	if c.doubt == 0 {
 		c.doubt = 15 * time.Second
+	}
+	if c.overdue == 0 {
+		c.overdue = records.LeaseOverdue
 	}
 	if c.HealthInterval == 0 {
 		c.HealthInterval = 5 * time.Second

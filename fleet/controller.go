@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -15,10 +16,12 @@ import (
 // channels whose keys it does not know, and each node verifies the order that it obeys.
 type controller struct {
 	node  *Node
+	term  *tenure
 	wake  chan struct{}
 	mu    sync.Mutex // guards what follows
 	all   map[string]*channelView
 	nodes map[string]heard
+	last  records.Entry // of nodes, that was written last
 	// caught says that all orders, and all nodes, that there were have been told; since is
 	// when that was so of the nodes.
 	caught struct{ orders, nodes bool }
@@ -42,8 +45,8 @@ type channelView struct {
 	written  uint64        // the revision that was written last, which may not have been read yet
 }
 
-func newController(n *Node) *controller {
-	return &controller{node: n, wake: make(chan struct{}, 1), all: map[string]*channelView{}, nodes: map[string]heard{}}
+func newController(n *Node, term *tenure) *controller {
+	return &controller{node: n, term: term, wake: make(chan struct{}, 1), all: map[string]*channelView{}, nodes: map[string]heard{}}
 }
 
 // stepRest is the least time between two looks, in which many nodes may have told something.
@@ -71,6 +74,9 @@ func (c *controller) run(ctx context.Context) error {
 				return nil // the watches begin anew
 			}
 			return err
+		}
+		if c.term.over() {
+			return nil
 		}
 		if err := c.step(ctx); err != nil {
 			return err
@@ -115,8 +121,12 @@ func (c *controller) tellNode(change records.Change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tick(change.At)
+	if change.Revision > c.last.Revision {
+		c.last = change.Entry
+	}
 	switch {
 	case change.Kind == records.Caught:
+		maps.DeleteFunc(c.nodes, func(_ string, n heard) bool { return records.Expired(n.At, c.last.At) })
 		c.caught.nodes, c.since = true, time.Now()
 	case change.Gone:
 		delete(c.nodes, change.Node)

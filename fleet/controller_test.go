@@ -10,7 +10,7 @@ import (
 // TestANodeIsNotSilentBecauseTheEnginesClockWasSetBack: what it says now has an earlier time
 // than what others have said before.
 func TestANodeIsNotSilentBecauseTheEnginesClockWasSetBack(t *testing.T) {
-	c := newController(newNode(Config{Node: "a"}, nil))
+	c := newController(newNode(Config{Node: "a"}, nil), &tenure{})
 	said := func(node string, at time.Time) {
 		record := &records.Node{Node: node, At: at, Databases: map[string]records.Database{"catalog": {}}}
 		c.tellNode(records.Change{Kind: records.ANode, Node: node, Entry: records.Entry{At: at}, Record: record})
@@ -19,6 +19,22 @@ func TestANodeIsNotSilentBecauseTheEnginesClockWasSetBack(t *testing.T) {
 	said("a", now.Add(time.Hour))
 	said("b", now)
 	if v := c.view("catalog"); len(v.Nodes) != 2 {
+		t.Errorf("those that answer are %v", v.Nodes)
+	}
+}
+
+// TestANodeWhoseRecordHasNotExpiredDoesNotAnswer: a controller that is new finds it, and would
+// wait for it.
+func TestANodeWhoseRecordHasNotExpiredDoesNotAnswer(t *testing.T) {
+	c := newController(newNode(Config{Node: "a"}, nil), &tenure{})
+	now := time.Now()
+	for i, at := range []time.Time{now.Add(-time.Hour), now.Add(time.Hour), now.Add(-records.NodeTTL), now} {
+		name := string(rune('a' + i))
+		record := &records.Node{Node: name, At: at, Databases: map[string]records.Database{"catalog": {}}}
+		c.tellNode(records.Change{Kind: records.ANode, Node: name, Entry: records.Entry{Revision: uint64(1 + i), At: at}, Record: record})
+	}
+	c.tellNode(records.Change{Kind: records.Caught})
+	if v := c.view("catalog"); len(v.Nodes) != 2 || v.Nodes["c"].Name == "" || v.Nodes["d"].Name == "" {
 		t.Errorf("those that answer are %v", v.Nodes)
 	}
 }

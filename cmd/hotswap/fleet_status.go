@@ -118,8 +118,8 @@ func printFleet(w io.Writer, s fleetview.Fleet, width int) error {
 			fmt.Fprintln(w, "  no node answers")
 		}
 	}
-	if s.Controller == "" {
-		fmt.Fprintln(w, "no node is the controller: nothing moves until one is")
+	if text := s.WithoutController(); text != "" {
+		writeWrapped(w, "", "  ", text, width)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -36,4 +37,16 @@ func (e *Engine) FromLeader(ctx context.Context, stream, subject string) (data [
 		return nil, 0, got.Error
 	}
 	return got.Message.Data, got.Message.Sequence, nil
+}
+
+// Now is the time by the clock of a bucket's leader, which is what says when a key was written.
+func (e *Engine) Now(ctx context.Context, kv jetstream.KeyValue) (now time.Time, err error) {
+	err = e.Retry(ctx, func(ctx context.Context) error {
+		stream, err := e.js.Stream(ctx, "KV_"+kv.Bucket())
+		if err == nil {
+			now = stream.CachedInfo().TimeStamp // which has just been read
+		}
+		return err
+	})
+	return now, e.Explain("ask for the time", err)
 }

@@ -36,6 +36,22 @@ func (c Channel) Headline() string {
 	return text
 }
 
+// WithoutController says why nothing moves; "" if there is a controller.
+func (f Fleet) WithoutController() string {
+	switch {
+	case f.Controller != "":
+		return ""
+	case f.Idle == nil:
+		return "no node is the controller: nothing moves until one is"
+	}
+	who := "something that is not a node"
+	if f.Idle.Node != "" {
+		who = printable.Line(f.Idle.Node)
+	}
+	return fmt.Sprintf("no node works as the controller: %s has its lease, and has not renewed it since %s; a node that sees that for %s takes over",
+		who, f.Idle.Since.Local().Format(time.DateTime), records.LeaseOverdue)
+}
+
 // Has says which version the node has.
 func (n Node) Has(channel string) string {
 	switch {

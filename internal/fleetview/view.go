@@ -16,8 +16,17 @@ import (
 // Fleet is all of it: what `hotswap fleet status --json` prints.
 type Fleet struct {
 	// Controller is the node that opens the waves.
-	Controller string    `json:"controller,omitempty"`
-	Channels   []Channel `json:"channels"`
+	Controller string `json:"controller,omitempty"`
+	// Idle is, without one, whoever has its lease and does not renew it.
+	Idle     *Idle     `json:"lease_not_renewed,omitempty"`
+	Channels []Channel `json:"channels"`
+}
+
+// Idle is a node that has the lease of the controller, and has not renewed it since, by the
+// engine's clock. Node is "" if the lease is damaged.
+type Idle struct {
+	Node  string    `json:"node,omitempty"`
+	Since time.Time `json:"since"`
 }
 
 // Channel is a channel and its nodes.
@@ -52,7 +61,11 @@ const clockTolerance = 10 * time.Second
 // Of makes a Fleet; only one of its channels, if only names one.
 func Of(all *records.Everything, only string) Fleet {
 	s := Fleet{Channels: []Channel{}}
-	if all.Lease != nil {
+	switch {
+	case all.Lease == nil:
+	case all.LeaseAge > 2*records.LeaseTTL || all.Lease.Node == "":
+		s.Idle = &Idle{all.Lease.Node, all.LeaseAt}
+	default:
 		s.Controller = all.Lease.Node
 	}
 	names := map[string]bool{}

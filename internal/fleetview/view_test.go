@@ -119,3 +119,21 @@ func TestAPinSaysToWhatAndWhy(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestThatNobodyControlsHasWords, which say who should.
+func TestThatNobodyControlsHasWords(t *testing.T) {
+	at := time.Date(2026, 5, 1, 12, 0, 0, 0, time.Local)
+	lease := func(node string, age time.Duration) *records.Everything {
+		return &records.Everything{Lease: &records.Lease{Node: node}, LeaseAt: at, LeaseAge: age}
+	}
+	for want, all := range map[string]*records.Everything{
+		"": lease("web-1", time.Second),
+		"no node is the controller: nothing moves until one is":                                   {},
+		"web-1 has its lease, and has not renewed it since 2026-05-01 12:00:00":                   lease("web-1", time.Minute),
+		"something that is not a node has its lease, and has not renewed it since 2026-05-01 12:": lease("", time.Second),
+	} {
+		if s := Of(all, ""); !strings.Contains(s.WithoutController(), want) || (want == "") != (s.Controller == "web-1") {
+			t.Errorf("%q, and not %q", s.WithoutController(), want)
+		}
+	}
+}

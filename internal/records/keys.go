@@ -26,9 +26,11 @@ const (
 	JoinedTTL     = 7 * 24 * time.Hour
 	JoinedRenewal = 24 * time.Hour
 	// LeaseTTL is how long a controller that is not heard remains the controller, and
-	// LeaseRenewal how often it renews that.
+	// LeaseRenewal how often it renews that. LeaseOverdue is when a lease is taken over that
+	// should have expired.
 	LeaseTTL     = 5 * time.Second
 	LeaseRenewal = 1500 * time.Millisecond
+	LeaseOverdue = 3 * LeaseTTL
 	// wavesMarkerTTL is how long the engine keeps the note that waves were removed.
 	wavesMarkerTTL = time.Minute
 )

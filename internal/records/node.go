@@ -39,6 +39,11 @@ type Left struct {
 	At    time.Time // when it had not been heard for NodeTTL, if it is silent
 }
 
+// Expired reports whether a node's record of one time by the engine's clock should have expired
+// at another. The clock may have been set back in between: then the record is from the future, and
+// the engine keeps it for as much longer.
+func Expired(written, now time.Time) bool { return now.Sub(written).Abs() > 2*NodeTTL }
+
 // Phase is what a node is doing with a database.
 type Phase string
 
@@ -84,12 +89,4 @@ func (n Node) Rollout(channel string) (rollout.Node, bool) {
 type Having struct {
 	Version uint64 `json:"version"`
 	Tag     string `json:"tag"`
-}
-
-// Lease says who controls.
-type Lease struct {
-	Node     string `json:"node"`
-	Instance string `json:"instance"`
-	// Nodes is how many nodes answer.
-	Nodes int `json:"nodes,omitempty"`
 }

@@ -158,3 +158,28 @@ func TestHowANodeHasGoneIsRead(t *testing.T) {
 		t.Errorf("%+v", all)
 	}
 }
+
+// TestANodeWhoseRecordDoesNotExpireDoesNotAnswer: the engine keeps it for an hour longer if its
+// clock is set back by that.
+func TestANodeWhoseRecordDoesNotExpireDoesNotAnswer(t *testing.T) {
+	r, _ := open(t)
+	if _, err := r.PutNode(t.Context(), Node{Node: "a"}, Entry{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.TakeLease(t.Context(), Lease{Node: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	all, err := r.Read(t.Context())
+	if err != nil || len(all.Nodes) != 1 || all.LeaseAge > LeaseTTL || all.LeaseAt.IsZero() {
+		t.Fatalf("%+v: %v", all, err)
+	}
+	at := all.Nodes["a"].At
+	for _, now := range []time.Time{at.Add(time.Hour), at.Add(-time.Hour)} {
+		later := Everything{Nodes: map[string]Node{}, Left: map[string]Left{}}
+		later.add(Change{Kind: ANode, Node: "a", Entry: Entry{At: at}, Record: &Node{Node: "a"}}, now)
+		later.add(Change{Kind: TheLease, Entry: Entry{At: at}, Lease: &Lease{Node: "a"}}, now)
+		if len(later.Nodes) != 0 || later.Left["a"].At.IsZero() || later.LeaseAge != time.Hour {
+			t.Errorf("%+v", later)
+		}
+	}
+}

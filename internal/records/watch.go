@@ -157,7 +157,7 @@ func (r *Records) changeOf(ctx context.Context, entry jetstream.KeyValueEntry) (
 		return read(AJoining, func() error { c.Joined, err = parse[Joined](entry); return err })
 	}
 	if key == leaseKey {
-		return read(TheLease, func() error { c.Lease, err = parse[Lease](entry); return err })
+		return read(TheLease, func() error { c.Lease = leaseOf(entry); return nil })
 	}
 	return c, false, nil
 }
@@ -171,8 +171,10 @@ type Everything struct {
 	Left     map[string]Left   // how nodes that don't answer have gone, as far as it is known
 	Joined   map[string]Joined // who has been there within the last week
 	Lease    *Lease
-	// Now is the engine's time of the newest record.
-	Now time.Time
+	// LeaseAt is when the lease was written last, by the engine's clock, and LeaseAge how long ago
+	// that is, or will be: that clock may have been set back.
+	LeaseAt  time.Time
+	LeaseAge time.Duration
 }
 
 // Read reads everything.
@@ -187,23 +189,25 @@ func (r *Records) Read(ctx context.Context) (*Everything, error) {
 		if err != nil {
 			return nil, err
 		}
+		now, err := r.engine.Now(ctx, bucket)
+		if err != nil {
+			return nil, err
+		}
 		for _, entry := range entries {
 			change, ok, err := r.changeOf(ctx, entry)
 			if err != nil {
 				return nil, err
 			}
 			if ok {
-				all.add(change)
+				all.add(change, now)
 			}
 		}
 	}
 	return all, nil
 }
 
-func (e *Everything) add(c Change) {
-	if c.At.After(e.Now) {
-		e.Now = c.At
-	}
+// add adds a record that was read when it was that time by the engine's clock.
+func (e *Everything) add(c Change, now time.Time) {
 	if c.Gone {
 		if c.Kind == ANode {
 			e.Left[c.Node] = Left{Ended: !c.Expired, At: c.At}
@@ -221,10 +225,14 @@ func (e *Everything) add(c Change) {
 		}
 		e.Pins[c.Channel][c.Node] = *c.Pin
 	case ANode:
-		e.Nodes[c.Node] = *c.Record
+		if Expired(c.At, now) {
+			e.Left[c.Node] = Left{At: c.At.Add(NodeTTL)}
+		} else {
+			e.Nodes[c.Node] = *c.Record
+		}
 	case AJoining:
 		e.Joined[c.Node] = *c.Joined
 	case TheLease:
-		e.Lease = c.Lease
+		e.Lease, e.LeaseAt, e.LeaseAge = c.Lease, c.At, now.Sub(c.At).Abs()
 	}
 }
