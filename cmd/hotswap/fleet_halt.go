@@ -25,7 +25,7 @@ func (fleetHaltCmd) Help() string {
 
 // Run halts it.
 func (c *fleetHaltCmd) Run(ctx context.Context, stdio *streams) error {
-	return c.change(ctx, stdio, c.signFlags, c.Channel, "halted", func(o rollout.Order, _ rollout.Progress) (rollout.Order, error) {
+	return c.change(ctx, stdio, c.signFlags, waitFlags{}, c.Channel, "halted", func(o rollout.Order, _ rollout.Progress) (rollout.Order, error) {
 		if o.Halted {
 			return o, failf(exitFailed, "%s@%d is halted already", o.Channel, o.Version)
 		}
@@ -37,18 +37,19 @@ func (c *fleetHaltCmd) Run(ctx context.Context, stdio *streams) error {
 type fleetResumeCmd struct {
 	engineFlags
 	signFlags
+	waitFlags
 	Channel string `arg:"" help:"The database's name across the fleet."`
 }
 
 // Help is the text below the flags.
 func (fleetResumeCmd) Help() string {
 	return "Nodes that have failed try again.\n\n" +
-		examples("", "hotswap fleet resume catalog")
+		examples("", "hotswap fleet resume catalog --wait")
 }
 
 // Run resumes it.
 func (c *fleetResumeCmd) Run(ctx context.Context, stdio *streams) error {
-	return c.change(ctx, stdio, c.signFlags, c.Channel, "resumed", func(o rollout.Order, p rollout.Progress) (rollout.Order, error) {
+	return c.change(ctx, stdio, c.signFlags, c.waitFlags, c.Channel, "resumed", func(o rollout.Order, p rollout.Progress) (rollout.Order, error) {
 		switch {
 		case !o.Halted && p.Of(o) && p.Phase == rollout.Awaiting:
 			return o.Allow(p.Open), nil
@@ -61,7 +62,7 @@ func (c *fleetResumeCmd) Run(ctx context.Context, stdio *streams) error {
 }
 
 // change changes the order that there is.
-func (f engineFlags) change(ctx context.Context, stdio *streams, sign signFlags, channel, done string, to func(rollout.Order, rollout.Progress) (rollout.Order, error)) error {
+func (f engineFlags) change(ctx context.Context, stdio *streams, sign signFlags, wait waitFlags, channel, done string, to func(rollout.Order, rollout.Progress) (rollout.Order, error)) error {
 	if err := engine.CheckName("channel", channel); err != nil {
 		return fleetFailure(err)
 	}
@@ -83,10 +84,13 @@ func (f engineFlags) change(ctx context.Context, stdio *streams, sign signFlags,
 		}
 		return to(*before, *progress)
 	})
-	if err == nil {
+	if err == nil && !wait.Quiet {
 		_, err = fmt.Fprintf(stdio.out, "%s %s@%d\n", done, o.Channel, o.Version)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return wait.wait(ctx, stdio, c, o)
 }
 
 func nothingOrdered(channel string) error {
@@ -98,10 +102,9 @@ func nothingOrdered(channel string) error {
 type fleetRollbackCmd struct {
 	engineFlags
 	signFlags
+	waitFlags
 	Version string `arg:"" help:"The channel, to go back to the version before; or a version, such as catalog@6."`
 	Message string `short:"m" help:"Why."`
-	Wait    bool   `short:"w" help:"Return when every node that answers has gone back."`
-	Quiet   bool   `short:"q" help:"Print only errors."`
 }
 
 // Help is the text below the flags.
@@ -135,8 +138,5 @@ func (c *fleetRollbackCmd) Run(ctx context.Context, stdio *streams) error {
 			return err
 		}
 	}
-	if c.Wait {
-		return f.wait(ctx, stdio, o, c.Quiet)
-	}
-	return nil
+	return c.wait(ctx, stdio, f, o)
 }

@@ -21,6 +21,21 @@ func onEngine(t *testing.T, url string, args ...string) (code int, stdout, stder
 	return runCaptured(t, t.Context(), append(append([]string{"fleet"}, args...), "--engine", url)...)
 }
 
+// smallDatabase makes one that can be published.
+func smallDatabase(t *testing.T) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "catalog.sqlite3")
+	db, err := sql.Open("sqlite3", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("CREATE TABLE t (v TEXT)"); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // TestAVersionThatACollectionHasLeftRetiringIsSaidToBe, and can be ordered and pinned.
 func TestAVersionThatACollectionHasLeftRetiringIsSaidToBe(t *testing.T) {
 	url := enginetest.Start(t).ClientURL()
@@ -28,15 +43,7 @@ func TestAVersionThatACollectionHasLeftRetiringIsSaidToBe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "catalog.sqlite3")
-	db, err := sql.Open("sqlite3", "file:"+file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := db.Exec("CREATE TABLE t (v TEXT)"); err != nil {
-		t.Fatal(err)
-	}
-	db.Close()
+	file := smallDatabase(t)
 	for range 2 {
 		if code, _, stderr := onEngine(t, url, "publish", "-q", file, "catalog"); code != 0 {
 			t.Fatal(stderr)

@@ -10,9 +10,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"hotswap/internal/fleetview"
-	"hotswap/internal/printable"
-	"hotswap/internal/records"
 	"hotswap/internal/rollout"
 )
 
@@ -20,6 +17,7 @@ import (
 type fleetRolloutCmd struct {
 	engineFlags
 	signFlags
+	waitFlags
 	Version   string            `arg:"" help:"The version, such as catalog@7; catalog alone is the newest."`
 	Canary    int               `placeholder:"N" help:"Begin with a wave of this many nodes."`
 	Waves     percents          `placeholder:"10%,50%" help:"How many of the nodes are reached with each wave. The last wave, 100%, may be left out; by default it is the only one."`
@@ -30,8 +28,6 @@ type fleetRolloutCmd struct {
 	Timeout   time.Duration     `placeholder:"1h" help:"How long a node may take to prepare, and to swap."`
 	Afresh    bool              `help:"Take nothing from the order that is there, which nodes refuse, or whose signature is not trusted: not what was withdrawn, and not which version nodes without a database get until their wave opens."`
 	Message   string            `short:"m" help:"Why."`
-	Wait      bool              `short:"w" help:"Return when it is done, or with exit status 1 when it is halted."`
-	Quiet     bool              `short:"q" help:"Print only errors."`
 }
 
 // Help is the text below the flags.
@@ -76,10 +72,7 @@ func (c *fleetRolloutCmd) Run(ctx context.Context, stdio *streams) error {
 			return err
 		}
 	}
-	if c.Wait {
-		return f.wait(ctx, stdio, o, c.Quiet)
-	}
-	return nil
+	return c.wait(ctx, stdio, f, o)
 }
 
 // percents are growing percentages, with commas between.
@@ -127,66 +120,4 @@ func (f *control) announce(ctx context.Context, stdio *streams, o rollout.Order)
 		fmt.Fprintf(stdio.err, "hotswap: no node that is meant answers: the order waits for one\n")
 	}
 	return nil
-}
-
-// haltedFailure says why a rollout was halted, and what can be done.
-func haltedFailure(o rollout.Order, p rollout.Progress) error {
-	why := ""
-	if failures := fleetview.Failures(p.Failed); failures != "" {
-		why = " (" + printable.Line(failures) + ")"
-	}
-	return failf(exitFailed, "%s%s", printable.Line(fleetview.ProgressLine(o, p)), why).
-		withHint("`hotswap fleet resume %s` tries again, and `hotswap fleet rollback %[1]s` goes back", o.Channel)
-}
-
-// haltRest is how long it is waited, once a rollout is halted, for who else has failed.
-const haltRest = 500 * time.Millisecond
-
-// wait shows how an order proceeds, until it is done or halted.
-func (f *control) wait(ctx context.Context, stdio *streams, o rollout.Order, quiet bool) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var last string
-	var ended error
-	over := false
-	say := func(p rollout.Progress) {
-		if text := fleetview.ProgressLine(o, p); text != last && !quiet {
-			last = text
-			fmt.Fprintf(stdio.err, "%s\n", indent(text))
-			if p.Phase == rollout.Awaiting {
-				fmt.Fprintf(stdio.err, "hotswap: `hotswap fleet resume %s` approves it\n", o.Channel)
-			}
-		}
-	}
-	err := f.recs.WatchChannels(ctx, []string{o.Channel}, "", func(c records.Change) {
-		switch {
-		case over:
-		case c.Order != nil && c.Order.ID != o.ID:
-			over, ended = true, failf(exitFailed, "another order of %s has taken its place: %s@%d", o.Channel, o.Channel, c.Order.Version)
-		case c.Order != nil:
-			o = *c.Order
-		case c.Progress != nil && c.Progress.Of(o):
-			if c.Progress.Phase != rollout.Halted {
-				say(*c.Progress)
-			}
-			switch c.Progress.Phase {
-			case rollout.Done:
-				over = true
-				if n := len(c.Progress.Failed); n > 0 {
-					fmt.Fprintf(stdio.err, "hotswap: %s failed: see `hotswap fleet status %s`\n", plural(n, "node"), o.Channel)
-				}
-			case rollout.Halted:
-				// Others may have failed at the same time, and are counted yet.
-				ended = haltedFailure(o, *c.Progress)
-				time.AfterFunc(haltRest, cancel)
-			}
-		}
-		if over {
-			cancel()
-		}
-	})
-	if over || ended != nil {
-		return ended
-	}
-	return fleetFailure(err)
 }

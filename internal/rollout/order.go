@@ -172,6 +172,9 @@ func (o Order) Resume() Order { o.Halted = false; o.Attempt++; return o }
 // Allow returns the order with the next wave approved, when open waves are open.
 func (o Order) Allow(open int) Order { o.Approvals = max(o.Approvals, open); return o }
 
+// Approved reports whether the wave after that many may open.
+func (o Order) Approved(open int) bool { return !o.Approve || o.Approvals >= open }
+
 // Selects reports whether the order means a node of these labels.
 func (o Order) Selects(labels map[string]string) bool { return selects(o.Select, labels) }
 

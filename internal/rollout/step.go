@@ -211,7 +211,7 @@ func (s *stepper) open() {
 	}
 }
 
-func (s *stepper) approved() bool { return !s.o.Approve || s.o.Approvals >= s.p.Open }
+func (s *stepper) approved() bool { return s.o.Approved(s.p.Open) }
 
 // reached reports whether the nodes of the open waves have the version and are in order. One
 // that went back counts in any case: there is nothing better for it.
