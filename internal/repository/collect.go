@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -30,6 +29,8 @@ type GCOptions struct {
 type Collected struct {
 	// Retired are the versions that were removed.
 	Retired []Version `json:"retired"`
+	// Staying are those that are left, with why.
+	Staying []Staying `json:"staying"`
 	// Chunks and Bytes are of the chunks that were removed, Kept how many are left.
 	Chunks int    `json:"chunks"`
 	Bytes  uint64 `json:"bytes"`
@@ -147,7 +148,7 @@ func (g *collection) retire(ctx context.Context, entries engine.Entries) error {
 		}
 		for i, e := range there {
 			state := IsPublished
-			if i < len(there)-g.opts.Keep && !needed[e.version] {
+			if i < len(there)-g.opts.Keep && len(needed[e.version]) == 0 {
 				g.chosen[e.version], state = true, Retiring
 			}
 			if g.opts.DryRun || e.record.State == state {
@@ -221,7 +222,7 @@ func (g *collection) remove(ctx context.Context, entries engine.Entries) (left [
 				g.done.Publishing = append(g.done.Publishing, fmt.Sprintf("%s by %s", e.version, e.record.by()))
 				continue
 			case !g.chosen[e.version]:
-			case e.record.State == Retiring && needed[e.version]:
+			case e.record.State == Retiring && len(needed[e.version]) > 0:
 				if _, _, err := g.r.swapState(ctx, e, IsPublished); err != nil {
 					return nil, err
 				}
@@ -240,12 +241,8 @@ func (g *collection) remove(ctx context.Context, entries engine.Entries) (left [
 			}
 		}
 	}
-	slices.SortFunc(g.done.Retired, func(a, b Version) int {
-		if c := strings.Compare(a.Channel, b.Channel); c != 0 {
-			return c
-		}
-		return int(int64(a.Number - b.Number))
-	})
+	slices.SortFunc(g.done.Retired, Version.compare)
+	g.done.Staying = g.staying(left, needed)
 	return left, nil
 }
 

@@ -2,6 +2,9 @@ package repository
 
 import (
 	"errors"
+	"maps"
+	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -41,6 +44,10 @@ func TestACollectionRemovesWhatNoVersionNames(t *testing.T) {
 				t.Errorf("%s: %v", p.Version, err)
 			}
 		}
+		want := []Staying{{pinned, []string{"pinned on web-1"}}, {all[3].Version, []string{"the newest"}}}
+		if !reflect.DeepEqual(done.Staying, want) {
+			t.Errorf("staying are %+v", done.Staying)
+		}
 		if again := w.gc(1); again.Chunks != 0 || len(again.Retired) != 0 || again.Kept != done.Kept {
 			t.Errorf("a second collection: %+v after %+v", again, done)
 		}
@@ -57,7 +64,27 @@ func TestWhatARollbackGoesToStays(t *testing.T) {
 	if _, err := w.repo.fleet.PutString(t.Context(), "order.catalog", `{"text":{"version":5,"before":[{"version":4},{"version":2},{"version":1}]}}`); err != nil {
 		t.Fatal(err)
 	}
-	if done := w.gc(1); len(done.Retired) != 1 || done.Retired[0].Number != 3 {
-		t.Errorf("collected %+v", done)
+	const damaged = 7
+	if _, err := w.repo.fleet.PutString(t.Context(), Version{"catalog", damaged}.key(), "{"); err != nil {
+		t.Fatal(err)
+	}
+	why := func(dryRun bool) map[uint64]string {
+		g := &collection{r: w.repo, opts: GCOptions{Keep: 2, Channel: "catalog", DryRun: dryRun}, chosen: map[Version]bool{}}
+		g.run(t.Context()) // it ends with the damaged one, before it removes a chunk
+		if len(g.done.Retired) != 1 || g.done.Retired[0].Number != 3 {
+			t.Errorf("collected %+v", g.done)
+		}
+		all := map[uint64]string{}
+		for _, s := range g.done.Staying {
+			all[s.Number] = strings.Join(s.Why, ", ")
+		}
+		return all
+	}
+	want := map[uint64]string{1: "ordered before", 2: "ordered before", 4: "ordered before", 5: "one of the newest 2, ordered", 6: "the newest",
+		damaged: "it can't be read"}
+	for _, dryRun := range []bool{true, false} {
+		if got := why(dryRun); !maps.Equal(got, want) {
+			t.Errorf("%v", got)
+		}
 	}
 }

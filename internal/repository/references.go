@@ -3,6 +3,7 @@ package repository
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -40,16 +41,22 @@ func versionsIn(entries engine.Entries) map[string][]versionEntry {
 // damaged is the state of a version whose key says nothing.
 const damaged State = "damaged"
 
-// references are the versions that orders and pins name: their keys are JSON, with a text of
-// these fields, signed or not.
-func references(entries engine.Entries) (map[Version]bool, error) {
-	all := map[Version]bool{}
-	for key, entry := range entries {
+// references are the versions that orders and pins name, with which do: their keys are JSON, with
+// a text of these fields, signed or not.
+func references(entries engine.Entries) (map[Version][]string, error) {
+	all := map[Version][]string{}
+	for _, key := range slices.Sorted(maps.Keys(entries)) {
+		entry := entries[key]
 		kind, rest, ok := strings.Cut(key, ".")
 		if !ok || kind != "order" && kind != "pin" {
 			continue
 		}
-		channel, _, _ := strings.Cut(rest, ".")
+		channel, node, _ := strings.Cut(rest, ".")
+		add := func(number uint64, why string) {
+			if v := (Version{channel, number}); number != 0 && !slices.Contains(all[v], why) {
+				all[v] = append(all[v], why)
+			}
+		}
 		var names struct {
 			Text struct {
 				Version uint64 `json:"version"`
@@ -61,9 +68,13 @@ func references(entries engine.Entries) (map[Version]bool, error) {
 		if err := json.Unmarshal(entry.Value(), &names); err != nil {
 			return nil, fmt.Errorf("the key %s can't be read, and may name a version: %w", key, err)
 		}
-		all[Version{channel, names.Text.Version}] = true
+		if kind == "pin" {
+			add(names.Text.Version, "pinned on "+node)
+			continue
+		}
+		add(names.Text.Version, "ordered")
 		for _, before := range names.Text.Before {
-			all[Version{channel, before.Version}] = true
+			add(before.Version, "ordered before")
 		}
 	}
 	return all, nil

@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -17,6 +18,10 @@ type Version struct {
 
 // String returns catalog@7.
 func (v Version) String() string { return v.Channel + "@" + strconv.FormatUint(v.Number, 10) }
+
+func (v Version) compare(other Version) int {
+	return cmp.Or(strings.Compare(v.Channel, other.Channel), cmp.Compare(v.Number, other.Number))
+}
 
 // ErrVersion: a text does not name a version.
 var ErrVersion = errors.New("not a version")
