@@ -18,16 +18,17 @@ type fleetRolloutCmd struct {
 	engineFlags
 	signFlags
 	waitFlags
-	Version   string            `arg:"" help:"The version, such as catalog@7; catalog alone is the newest."`
-	Canary    int               `placeholder:"N" help:"Begin with a wave of this many nodes."`
-	Waves     percents          `placeholder:"10%,50%" help:"How many of the nodes are reached with each wave. The last wave, 100%, may be left out; by default it is the only one."`
-	Soak      time.Duration     `placeholder:"5m" help:"Watch each wave for this long before the next one opens."`
-	MaxFailed int               `placeholder:"N" help:"Halt when more nodes than this have failed; 0 by default."`
-	Select    map[string]string `mapsep:"," placeholder:"LABEL=VALUE" help:"Only the nodes with this label. May be repeated."`
-	Approve   bool              "help:\"Wait before each wave after the first, until `hotswap fleet resume` lets it go on.\""
-	Timeout   time.Duration     `placeholder:"1h" help:"How long a node may take to prepare, and to swap."`
-	Afresh    bool              `help:"Take nothing from the order that is there, which nodes refuse, or whose signature is not trusted: not what was withdrawn, and not which version nodes without a database get until their wave opens."`
-	Message   string            `short:"m" help:"Why."`
+	Version    string            `arg:"" help:"The version, such as catalog@7; catalog alone is the newest."`
+	Canary     int               `placeholder:"N" help:"Begin with a wave of this many nodes."`
+	Waves      percents          `placeholder:"10%,50%" help:"How many of the nodes are reached with each wave. The last wave, 100%, may be left out; by default it is the only one."`
+	Soak       time.Duration     `placeholder:"5m" help:"Watch each wave for this long before the next one opens."`
+	MaxFailed  int               `placeholder:"N" help:"Halt when more nodes than this have failed; 0 by default."`
+	Select     map[string]string `mapsep:"," placeholder:"LABEL=VALUE" help:"Only the nodes with this label. May be repeated."`
+	AllowEmpty bool              `help:"Order it although --select matches no node yet: those that join later get it."`
+	Approve    bool              "help:\"Wait before each wave after the first, until `hotswap fleet resume` lets it go on.\""
+	Timeout    time.Duration     `placeholder:"1h" help:"How long a node may take to prepare, and to swap."`
+	Afresh     bool              `help:"Take nothing from the order that is there, which nodes refuse, or whose signature is not trusted: not what was withdrawn, and not which version nodes without a database get until their wave opens."`
+	Message    string            `short:"m" help:"Why."`
 }
 
 // Help is the text below the flags.
@@ -54,6 +55,11 @@ func (c *fleetRolloutCmd) Run(ctx context.Context, stdio *streams) error {
 	p, err := find(ctx, f.repo, c.Version)
 	if err != nil {
 		return fleetFailure(err)
+	}
+	if len(c.Select) > 0 && !c.AllowEmpty {
+		if err := f.refuseNobody(ctx, p.Channel, c.Select); err != nil {
+			return err
+		}
 	}
 	named := strings.Contains(c.Version, "@")
 	o, err := f.order(ctx, p.Channel, c.Afresh, func(before *rollout.Order, done bool) (rollout.Order, error) {
