@@ -39,7 +39,12 @@ type Config struct {
 	Databases map[string]string
 
 	// Validate, if set, may read each version before the node says that it is prepared. An
-	// error refuses the version.
+	// error refuses the version, as does not to return within the time that the rollout gives a
+	// node to prepare, an hour by default.
+	//
+	// Its context, and that of Health, ends when its time is over, when something else is to be
+	// done, and with Close. One that does not return then is left: the version that it was called
+	// for is not taken, and it is not called again before it has returned.
 	Validate func(context.Context, Version, *sql.DB) error
 	// Health, if set, says whether the program is in order with the version that was swapped
 	// in. It is asked after the swap and then each HealthInterval until the rollout is done;
@@ -182,9 +187,6 @@ func (c *Config) push(v Version, size int64, tag string) swapper.PushOptions {
 		Source: v.String(), Size: size, By: "fleet node " + c.Node, IfMatch: tag,
 		BackupAs: swapper.BackupNumbered, Keep: c.Keep,
 		SkipSchemaCheck: c.SkipSchemaCheck, MaxPause: c.MaxPause, Timeout: c.Timeout, Logger: c.Logger,
-	}
-	if c.Validate != nil {
-		opts.Validate = func(ctx context.Context, db *sql.DB) error { return c.Validate(ctx, v, db) }
 	}
 	return opts
 }

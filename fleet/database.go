@@ -43,6 +43,8 @@ type database struct {
 	totalBytes      int64
 	fetchSaid       time.Time // when it was last said how far a fetch is
 
+	hooks hooks
+
 	keeping sync.Mutex // guards kept
 	kept    obeyed     // what the file has
 
@@ -53,14 +55,14 @@ type database struct {
 	// witnessed is set once Health has succeeded since then.
 	witnessed bool
 	unsaid    *records.Having // what could not be written down yet
-	asking    chan error      // the answer of a Health that has not returned
 }
 
 func newDatabase(n *Node, channel, path string) *database {
 	d := &database{node: n, channel: channel, wake: make(chan struct{}, 1),
 		log:   n.log.With().Str("channel", channel).Str("database", path).Logger(),
 		view:  view{keys: n.cfg.trust, channel: channel, node: n.cfg.Node},
-		state: records.Database{Path: path, Phase: records.Looking}}
+		state: records.Database{Path: path, Phase: records.Looking},
+		hooks: hooks{running: map[string]*call{}, long: n.changed}}
 	if len(n.cfg.trust) > 0 {
 		d.remember()
 	}

@@ -46,8 +46,7 @@ func (d *database) ask(ctx context.Context, number uint64) error {
 	return err
 }
 
-// health calls Health, with an end. One that hangs is not called again before it has returned:
-// there would be more and more of them.
+// health calls Health, with an end.
 func (d *database) health(ctx context.Context, number uint64) error {
 	cfg := d.node.cfg
 	if cfg.Health == nil {
@@ -55,22 +54,6 @@ func (d *database) health(ctx context.Context, number uint64) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, cfg.HealthTimeout)
 	defer cancel()
-	silent := fmt.Errorf("no answer within %v", cfg.HealthTimeout)
-	if d.asking != nil {
-		select {
-		case <-d.asking: // which was another question
-		case <-ctx.Done():
-			return silent
-		}
-	}
-	answer := make(chan error, 1)
-	d.asking = answer
-	go func() { answer <- cfg.Health(ctx, d.version(number)) }()
-	select {
-	case err := <-answer:
-		d.asking = nil
-		return err
-	case <-ctx.Done():
-		return silent
-	}
+	v := d.version(number)
+	return d.hooks.call(ctx, "Health", v, func(ctx context.Context) error { return cfg.Health(ctx, v) })
 }

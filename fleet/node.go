@@ -253,10 +253,13 @@ func (n *Node) changed() {
 const leavePatience = time.Second
 
 // Close leaves the fleet: what was prepared is discarded, and the databases stay as they
-// are, and in use. A swap that has begun is finished.
+// are, and in use. A swap that has begun is finished, for whose OnSwap callbacks Close waits for 30 s; for
+// Validate and Health, whose contexts it ends, it waits for five. The error names one of them that has not
+// returned by then; the node has left all the same.
 func (n *Node) Close() error {
 	n.cancel()
 	n.done.Wait()
+	hangs := n.left()
 	if plane := n.planeNow(); plane != nil && n.connected() {
 		ctx, cancel := context.WithTimeout(context.Background(), leavePatience)
 		if err := plane.DeleteNode(ctx, n.cfg.Node); err != nil {
@@ -267,7 +270,7 @@ func (n *Node) Close() error {
 	n.release()
 	n.releases = nil
 	n.engine.Close()
-	return nil
+	return hangs
 }
 
 // connected reports whether the engine is connected now.

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"hotswap/internal/records"
 	"hotswap/internal/repository"
+	"hotswap/internal/rollout"
 	"hotswap/swapper"
 )
 
@@ -58,6 +60,7 @@ func (d *database) prepare(ctx context.Context, number uint64, tag string) (err 
 	defer file.Close()
 	d.phase(records.Checking)
 	opts := d.node.cfg.push(v, published.Size, live)
+	opts.Validate = d.validate(v)
 	ready, report, err := swapper.Stage(ctx, d.db, sourceOf(file, published.Size), opts)
 	if differs, ok := errors.AsType[*swapper.SchemaError](err); ok { // a push's advice is for people who push
 		return fmt.Errorf("the %w from the live one: %w; a program that is to take it sets Config.SkipSchemaCheck", swapper.ErrSchema, differs)
@@ -69,6 +72,25 @@ func (d *database) prepare(ctx context.Context, number uint64, tag string) (err 
 	d.change(func(s *records.Database) { s.Prepared, s.Phase, d.ready = number, records.Prepared, published.Tag })
 	d.log.Info().Stringer("version", v).Int64("bytes", report.Bytes).Msg("prepared")
 	return nil
+}
+
+// validate calls Validate, with an end; nil if there is none.
+func (d *database) validate(v Version) func(context.Context, *sql.DB) error {
+	fn := d.node.cfg.Validate
+	if fn == nil {
+		return nil
+	}
+	patience := rollout.Plan{}.Patience()
+	d.mu.Lock()
+	if o := d.view.order; o != nil {
+		patience = o.Patience()
+	}
+	d.mu.Unlock()
+	return func(ctx context.Context, db *sql.DB) error {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		return d.hooks.call(ctx, "Validate", v, func(ctx context.Context) error { return fn(ctx, v, db) })
+	}
 }
 
 // fetch gets a version into a file without a name, in the database's directory, of which

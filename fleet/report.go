@@ -106,7 +106,9 @@ func (n *Node) record() records.Node {
 		Clock: time.Now(), Twin: n.twin, Databases: map[string]records.Database{}}
 	n.mu.Unlock()
 	for channel, d := range n.databases {
-		r.Databases[channel] = d.current()
+		now := d.current()
+		now.Hook = d.hook()
+		r.Databases[channel] = now
 	}
 	return r
 }

@@ -35,6 +35,10 @@ type DatabaseStatus struct {
 	// again.
 	Failed string `json:"failed,omitempty"`
 	Error  string `json:"error,omitempty"`
+	// Hook is the program's function that does not return: Validate, Health or OnSwap; and
+	// HookSince when it was called.
+	Hook      string    `json:"hook,omitempty"`
+	HookSince time.Time `json:"hook_since,omitzero"`
 	// Refused is why the node does not obey the latest order, or pin, and obeys the one before:
 	// it is not signed with one of TrustedKeys, or is older.
 	Refused string `json:"refused,omitempty"`
@@ -78,6 +82,9 @@ func (d *database) status() DatabaseStatus {
 		Swapped: now.Swapped, Pause: now.Pause, Swaps: d.swaps, TotalBytes: d.totalBytes, Failures: d.failures}
 	if now.Failed != nil {
 		s.Failed = now.Failed.Why
+	}
+	if h := d.hook(); h != nil {
+		s.Hook, s.HookSince = h.Name, h.Since
 	}
 	if s.Refused = now.RefusedPin; now.Refused != nil {
 		s.Refused = now.Refused.Why

@@ -211,7 +211,7 @@ func (d *database) goBack(ctx context.Context) error {
 		return cmp.Or(err, fmt.Errorf("there was no database before %s", d.version(from.Have)))
 	}
 	opts := d.node.cfg.push(d.version(last.version), 0, "")
-	opts.Validate, opts.SkipSchemaCheck = nil, true // it was live
+	opts.SkipSchemaCheck = true // it was live
 	if d.node.cfg.Diverged == Refuse {
 		opts.IfMatch = matched(d.tag)
 	}

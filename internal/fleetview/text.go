@@ -95,6 +95,9 @@ func (n Node) State(channel string, o *rollout.Order) string {
 			text += " (" + n.PinMessage + ")"
 		}
 	}
+	if n.Hook != nil {
+		text += fmt.Sprintf("; its %s has not returned since %s", printable.Line(n.Hook.Name), n.Hook.Since.Local().Format(time.DateTime))
+	}
 	if n.RefusedPin != "" {
 		text += "; a pin is refused: " + n.RefusedPin
 	}

@@ -1,6 +1,9 @@
 package rollout
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Node is what a node says of itself, and of its database of the channel.
 type Node struct {
@@ -25,9 +28,24 @@ type State struct {
 	Pinned uint64 `json:"pinned,omitempty"`
 	// Failed is the latest failure to prepare, to swap, or to be in order.
 	Failed *Failure `json:"failed,omitempty"`
+	// Hook is the program's function that the node waits for, if it has been for long.
+	Hook *Hook `json:"hook,omitempty"`
 	// Refused is the order that the node does not obey, because it is not signed by whom the
 	// node trusts; it obeys the one before.
 	Refused *Failure `json:"refused,omitempty"`
+}
+
+// Hook is a function of the program's that has not returned since then, by the node's clock.
+type Hook struct {
+	Name  string    `json:"name"`
+	Since time.Time `json:"since"`
+}
+
+func (h *Hook) text() string {
+	if h == nil {
+		return ""
+	}
+	return fmt.Sprintf(": its %s has not returned since %s", h.Name, h.Since.UTC().Format(time.RFC3339))
 }
 
 // Failure is why a node can't follow an order. It counts for that order alone, and until it

@@ -178,11 +178,12 @@ func (o Order) Approved(open int) bool { return !o.Approve || o.Approvals >= ope
 // Selects reports whether the order means a node of these labels.
 func (o Order) Selects(labels map[string]string) bool { return selects(o.Select, labels) }
 
-func (o Order) timeout() time.Duration {
-	if o.Timeout == 0 {
+// Patience is how long a node may take to prepare, and to swap.
+func (p Plan) Patience() time.Duration {
+	if p.Timeout == 0 {
 		return time.Hour
 	}
-	return o.Timeout
+	return p.Timeout
 }
 
 // Pin holds one node at a version. One without a version is a pin that was taken away: from

@@ -65,7 +65,7 @@ func (s *stepper) step() {
 	case s.p.Phase == Swapping:
 		s.swap()
 	case s.p.Phase == Soaking && s.in(s.o.Soak):
-		if s.reached("stay in order", s.in(s.o.Soak+s.o.timeout())) && s.heard() {
+		if s.reached("stay in order", s.in(s.o.Soak+s.o.Patience())) && s.heard() {
 			s.open()
 		}
 	case s.p.Phase == Awaiting && s.approved():
@@ -168,7 +168,7 @@ func (s *stepper) prepare() {
 	switch {
 	case s.o.Kind == Rollback:
 		s.advance(len(s.p.Waves))
-	case s.waitFor(all, all, "prepare", s.in(s.o.timeout()), func(n Node) bool { return n.ready(s.o) }):
+	case s.waitFor(all, all, "prepare", s.in(s.o.Patience()), func(n Node) bool { return n.ready(s.o) }):
 		// Resumed, it goes on where it was, without those that don't answer now.
 		open := max(s.p.Open, 1)
 		s.p.Open, s.p.Skipped = 0, nil
@@ -191,7 +191,7 @@ func (s *stepper) advance(open int) {
 // swap ends when the open waves have the version.
 func (s *stepper) swap() {
 	switch {
-	case !s.reached("swap", s.in(s.o.timeout())):
+	case !s.reached("swap", s.in(s.o.Patience())):
 	case s.o.Soak > 0 && s.o.Kind == Rollout:
 		s.p = s.p.enter(Soaking, "")
 	default:
@@ -250,7 +250,7 @@ func (s *stepper) waitFor(names, skip []string, what string, late bool, far func
 		default:
 			waiting++
 			if late && answers {
-				s.fail(name, fmt.Sprintf("took longer than %v to %s", s.o.timeout(), what))
+				s.fail(name, fmt.Sprintf("took longer than %v to %s%s", s.o.Patience(), what, node.Hook.text()))
 			} else if late && s.view.Settled {
 				s.fail(name, "has stopped answering since its wave opened")
 			}
