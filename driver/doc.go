@@ -95,14 +95,20 @@
 // # Files that something else puts at the path
 //
 // Twice a second the driver checks whether the file at a database's path, or where a
-// symlink on that path leads, is still the one that its connections have open. Where a
-// program has more than 64 databases, the kernel is asked to tell that of those which
-// nobody uses, if it can (see package pathwatch); they are then checked once a minute, and
-// with the next use of a pool. If it is another one,
-// they move to the new one together, as in a swap (see [WithExternalReplace]), with
-// those of the other processes that take part in swaps (see [WithPeers]). Until
-// then nothing in the process can open the new file beside the old one, not even plain
-// go-sqlite3: that gets SQLITE_CANTOPEN, while a call of this driver waits.
+// symlink on that path leads, is still the one that its connections have open. If it is
+// another one, they move to the new one together, as in a swap (see
+// [WithExternalReplace]), with those of the other processes that take part in swaps (see
+// [WithPeers]). Until then nothing in the process can open the new file beside the old
+// one, not even plain go-sqlite3: that gets SQLITE_CANTOPEN, while a call of this driver
+// waits.
+//
+// # Databases that nobody uses
+//
+// Where a program has more than 64 databases, the kernel is asked to tell of those that
+// nobody uses when another file may be at the path, if it can (see package pathwatch);
+// they are then checked once a minute, and with the next use of a pool. After a minute
+// without use their connections give back the statements and the pages that they keep.
+// What the C library has over then goes to the system, if it is glibc (malloc_trim(3)).
 //
 // # Concurrency
 //
@@ -115,7 +121,7 @@ package driver
 // that comes after, but for what says (also X):
 //
 //	parts          word, control, codes, interrupt, cancel, stepcancel, overwriting,
-//	               writers, panics, leftwal, silent: small things that need nothing else here
+//	               writers, panics, leftwal, silent, trim: small things that need nothing else here
 //	told           replaced, driver, options, querylog, holder, errors, onswap, stats, turn:
 //	               what a program sets, and what it is told
 //	a connection   conn (also rows, stmt, stmtcache, fetch, ahead and database, whose types it

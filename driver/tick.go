@@ -40,7 +40,7 @@ func (d *Database) tick() {
 	}
 	unused := d.unused()
 	if rested && unused {
-		d.releaseMemory()
+		trim.give(d.releaseMemory)
 	}
 	rests := unused && settled && d.mayRest(now)
 	w.mu.Lock()
