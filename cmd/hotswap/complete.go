@@ -35,10 +35,10 @@ func (c *completeCmd) Run(ctx context.Context, stdio *streams, app *kong.Kong) e
 	if len(words) > 0 && words[0] == "--" {
 		words = words[1:]
 	}
-	l := &commandLine{node: app.Model.Node}
+	l := &commandLine{node: app.Model.Node, given: map[string]string{}}
 	split := ""
 	if c.Shell == "bash" {
-		words, split = joinAssignments(words)
+		words, split = joinSplit(words)
 	}
 	if len(words) == 0 {
 		words = []string{""}
@@ -50,23 +50,26 @@ func (c *completeCmd) Run(ctx context.Context, stdio *streams, app *kong.Kong) e
 	return nil
 }
 
-// joinAssignments puts --flag, = and value together again, which bash splits.
-// split is what it has split off before the word at the cursor.
-func joinAssignments(words []string) (joined []string, split string) {
+// joinSplit puts --flag, = and value together again, and the version of a fleet, which bash
+// splits. split is what it has split off before the word at the cursor.
+func joinSplit(words []string) (joined []string, split string) {
+	fleet := len(words) > 0 && words[0] == "fleet" // elsewhere a path may begin with @
+	at := ""
 	for i, word := range words {
 		n := len(joined)
 		switch {
-		case word == "=" && n > 0 && strings.HasPrefix(joined[n-1], "--"):
-			joined[n-1] += "="
-		case i > 0 && words[i-1] == "=" && n > 0 && strings.HasSuffix(joined[n-1], "="):
+		case word == "=" && n > 0 && strings.HasPrefix(joined[n-1], "--"), word == "@" && fleet:
+			joined[n-1] += word
+			at = word
+		case i > 0 && words[i-1] == at && n > 0 && strings.HasSuffix(joined[n-1], at):
 			joined[n-1] += word
 		default:
-			joined = append(joined, word)
+			joined, at = append(joined, word), ""
 		}
 	}
-	if n := len(joined); n > 0 && len(words) > n && slices.Contains(words[max(0, len(words)-2):], "=") {
-		name, _, _ := strings.Cut(joined[n-1], "=")
-		split = name + "="
+	if n := len(joined); at != "" && slices.Contains(words[max(0, len(words)-2):], at) {
+		before, _, _ := strings.Cut(joined[n-1], at)
+		split = before + at
 	}
 	return joined, split
 }
@@ -76,7 +79,7 @@ type commandLine struct {
 	node        *kong.Node
 	value       *kong.Flag // the flag that the word at the cursor is the value of
 	onlyArgs    bool       // behind a --
-	socket      string
+	given       map[string]string
 	positionals int
 }
 
@@ -108,11 +111,7 @@ func (l *commandLine) read(words []string) {
 	}
 }
 
-func (l *commandLine) set(flag *kong.Flag, value string) {
-	if flag.Name == "socket" {
-		l.socket = value
-	}
-}
+func (l *commandLine) set(flag *kong.Flag, value string) { l.given[flag.Name] = value }
 
 func (l *commandLine) flags() []*kong.Flag { return slices.Concat(l.node.AllFlags(true)...) }
 
@@ -144,9 +143,9 @@ func (l *commandLine) complete(ctx context.Context, word string) (lines []string
 	name, _, assigned := strings.Cut(word, "=")
 	switch {
 	case l.value != nil:
-		l.values(l.value, "", add, &lines)
+		l.values(ctx, l.value, "", add, &lines)
 	case !l.onlyArgs && assigned && l.flag(name) != nil:
-		l.values(l.flag(name), name+"=", add, &lines)
+		l.values(ctx, l.flag(name), name+"=", add, &lines)
 	case !l.onlyArgs && strings.HasPrefix(word, "-"):
 		for _, flag := range l.flags() {
 			add("--"+flag.Name, flag.Help)
@@ -159,29 +158,37 @@ func (l *commandLine) complete(ctx context.Context, word string) (lines []string
 			}
 		}
 	default:
-		l.arguments(ctx, add, &lines)
+		l.arguments(ctx, word, add, &lines)
 	}
 	return lines
 }
 
-func (l *commandLine) values(flag *kong.Flag, prefix string, add func(string, string), lines *[]string) {
+func (l *commandLine) values(ctx context.Context, flag *kong.Flag, prefix string, add func(string, string), lines *[]string) {
 	for _, value := range enumOf(flag.Value) {
 		add(prefix+value, "")
+	}
+	if l.ofFleet() && flag.Name == "channel" {
+		l.fleetNames(ctx, flag.Name, "", func(name, description string) { add(prefix+name, description) })
 	}
 	if strings.HasSuffix(flag.Name, "socket") || flag.PlaceHolder == "FILE" {
 		*lines = append(*lines, filesToo)
 	}
 }
 
-func (l *commandLine) arguments(ctx context.Context, add func(string, string), lines *[]string) {
+func (l *commandLine) arguments(ctx context.Context, word string, add func(string, string), lines *[]string) {
 	if l.positionals >= len(l.node.Positional) {
 		return
 	}
 	for _, value := range enumOf(l.node.Positional[l.positionals]) {
 		add(value, "")
 	}
-	if name := l.node.Positional[l.positionals].Name; name == "file" || name == "dir" {
+	name := l.node.Positional[l.positionals].Name
+	if name == "file" || name == "dir" {
 		*lines = append(*lines, filesToo)
+		return
+	}
+	if l.ofFleet() {
+		l.fleetNames(ctx, name, word, add)
 		return
 	}
 	if !slices.Contains([]string{"cp", "status", "log", "version", "ui"}, commandName(l.node)) {
@@ -209,7 +216,7 @@ func enumOf(value *kong.Value) []string {
 func (l *commandLine) databases(ctx context.Context) (paths []string) {
 	ctx, cancel := context.WithTimeout(ctx, completeTimeout)
 	defer cancel()
-	client := sockets{Socket: l.socket}.client()
+	client := sockets{Socket: l.given["socket"]}.client()
 	defer client.Close()
 	list, err := client.Databases(ctx, "")
 	if err != nil {

@@ -207,6 +207,22 @@ func (r *Records) Read(ctx context.Context) (*Everything, error) {
 }
 
 // add adds a record that was read when it was that time by the engine's clock.
+// Known lists the nodes that are there, or were within the last week, for people to choose from:
+// it makes nothing on an engine that has none.
+func Known(ctx context.Context, e *engine.Engine) (list []Joined, err error) {
+	kv, err := e.JetStream().KeyValue(ctx, engine.NodesBucket)
+	if err != nil {
+		return nil, e.Explain("list the nodes", err)
+	}
+	entries, err := e.ReadUpTo(ctx, kv, 0, joined+"*")
+	for _, entry := range entries {
+		if j, err := parse[Joined](entry); err == nil {
+			list = append(list, *j)
+		}
+	}
+	return list, err
+}
+
 func (e *Everything) add(c Change, now time.Time) {
 	if c.Gone {
 		if c.Kind == ANode {
