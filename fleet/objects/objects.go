@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"path"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
@@ -30,6 +31,7 @@ func init() { repository.OpenObjects = open }
 type bucket struct {
 	*blob.Bucket
 	calls chan struct{} // those that run
+	dirs  bool          // what is between the slashes of a key are directories
 }
 
 func open(ctx context.Context, at string) (repository.Objects, error) {
@@ -41,7 +43,7 @@ func open(ctx context.Context, at string) (repository.Objects, error) {
 		return nil, fmt.Errorf("%w: it has to import %s", repository.ErrNoObjects, repository.Driver(at))
 	}
 	b, err := call(ctx, opens, "open it", func(ctx context.Context, _ func()) (*blob.Bucket, error) { return blob.OpenBucket(ctx, at) })
-	return bucket{b, make(chan struct{}, mostCalls)}, err
+	return bucket{b, make(chan struct{}, mostCalls), u.Scheme == "file"}, err
 }
 
 // told gives an error its kind.
@@ -93,9 +95,16 @@ func (b bucket) List(ctx context.Context, prefix string, each func(key string, s
 	}
 }
 
-// Remove removes an object, if it is there.
+// Remove removes an object, if it is there, and a directory that is empty then. It goes no
+// further up: a publisher may be making its own in the one above.
 func (b bucket) Remove(ctx context.Context, key string) error {
-	_, err := call(ctx, b.calls, "remove "+key, func(ctx context.Context, _ func()) (struct{}, error) { return struct{}{}, b.Delete(ctx, key) })
+	_, err := call(ctx, b.calls, "remove "+key, func(ctx context.Context, _ func()) (struct{}, error) {
+		err := b.Delete(ctx, key)
+		if dir := path.Dir(key); b.dirs && dir != "." {
+			b.Delete(ctx, dir) // as os.Remove does: others are left
+		}
+		return struct{}{}, err
+	})
 	if errors.Is(err, repository.ErrNoObject) {
 		return nil
 	}

@@ -159,3 +159,43 @@ func TestAStorageThatNobodyKnows(t *testing.T) {
 		t.Errorf("published: %v", err)
 	}
 }
+
+// TestACollectionLeavesNoEmptyDirectories in a bucket that is one.
+func TestACollectionLeavesNoEmptyDirectories(t *testing.T) {
+	for name, prefix := range map[string]string{"whole": "", "with a prefix": "&prefix=fleets/ours/"} {
+		t.Run(name, func(t *testing.T) {
+			bucket := t.TempDir()
+			r, err := repository.Open(t.Context(), enginetest.Connect(t, engine.Config{URL: enginetest.Start(t).ClientURL()}), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, table := range []string{"a", "b"} { // they have nothing in common
+				path := filepath.Join(t.TempDir(), "new.sqlite3")
+				database(t, path, "CREATE TABLE "+table+" AS SELECT randomblob(100000)")
+				if _, err := r.Publish(t.Context(), "catalog", path, repository.PublishOptions{Objects: "file://" + bucket + "?no_tmp_dir=true" + prefix}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if done, err := r.GC(t.Context(), repository.GCOptions{Keep: 1}); err != nil || len(done.Retired) != 1 {
+				t.Fatalf("%+v, %v", done, err)
+			}
+			versions := 0
+			err = filepath.WalkDir(bucket, func(path string, entry os.DirEntry, err error) error {
+				if err != nil || !entry.IsDir() {
+					return err
+				}
+				if strings.HasPrefix(filepath.Base(filepath.Dir(path)), "catalog") {
+					versions++
+				}
+				inside, err := os.ReadDir(path)
+				if len(inside) == 0 {
+					t.Errorf("%s is empty", path)
+				}
+				return err
+			})
+			if err != nil || versions != 1 {
+				t.Errorf("%d directories of versions: %v", versions, err)
+			}
+		})
+	}
+}
