@@ -159,7 +159,7 @@ func (c *conn) beginTx(ctx context.Context) (driver.Tx, error) {
 		return nil, err
 	}
 	call, stop := c.cancel.watch(ctx)
-	err = c.control.begin.run(call, c.inner)
+	err = c.control.begin.run(call, c)
 	if err = c.cancel.unwatch(ctx, stop, err); err != nil {
 		return nil, c.conclude(err)
 	}

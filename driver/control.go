@@ -6,7 +6,7 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 )
 
-// control keeps the transaction control statements prepared.
+// control keeps the transaction control statements prepared, where a connection keeps any.
 type control struct{ begin, commit, rollback controlStmt }
 
 func newControl(begin string) control {
@@ -31,9 +31,12 @@ func (s *controlStmt) close() {
 	}
 }
 
-func (s *controlStmt) run(ctx context.Context, c *sqlite3.SQLiteConn) error {
-	if err := s.prepare(c); err != nil {
+func (s *controlStmt) run(ctx context.Context, c *conn) error {
+	if err := s.prepare(c.inner); err != nil {
 		return err
+	}
+	if !c.keeps() {
+		defer s.close()
 	}
 	_, err := s.inner.ExecContext(ctx, nil)
 	return err

@@ -72,6 +72,12 @@
 // a connect hook, extensions or after Raw, since it would have to be compiled once more,
 // which they may see.
 //
+// A connection keeps no statements while it has, or had, attached files, in which a name may
+// be found until main has it, too. Nor does it by default with a connect hook, extensions
+// or after Raw: there may be an authorizer, which is asked only when a statement is
+// compiled. If yours is always of the same mind, or there is none, ask for them
+// (_stmt_cache_size=64).
+//
 // For those that do not queue, and for other processes, whoever has waited in the queue
 // leaves the lock free for a quarter of the time for which the one before had it, 25 ms
 // at most, unless another writer comes. After 100 ms in the queue, or the busy timeout if

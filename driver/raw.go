@@ -57,6 +57,7 @@ func Raw(c *sql.Conn, fn func(*sqlite3.SQLiteConn) error) error {
 		base.raw = base.inTransaction()
 		base.doubtPlace()
 		base.control.begin.close() // fn may have attached a file
+		base.cache.close()         // or registered what a statement that is kept would not call
 		base.watchAttached()
 		return err
 	})

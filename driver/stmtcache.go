@@ -90,6 +90,16 @@ func (r *recentTexts) seenBefore(query string) bool {
 	return false
 }
 
+// keeps reports whether what a text means on c changes with the schemas that it uses alone,
+// for which SQLite compiles a statement anew. With attached files it does not: a name that
+// was found in one of them is another's once main has it. The program's own code may change
+// it, too: its authorizer is asked only when a statement is compiled
+// (https://www.sqlite.org/c3ref/set_authorizer.html). Where there may be such code the name
+// of the database has to ask for statements to be kept. The caller owns c.
+func (c *conn) keeps() bool {
+	return !c.session.Attached && len(c.hooked) == 0 && (c.dsn.CacheAsked || !c.extended())
+}
+
 // cachedStmt returns a statement for query, cached or new, which the caller must put
 // back. It returns nil for texts that are not worth keeping or not known to be a single
 // statement, and where go-sqlite3 has to handle the arguments itself; go-sqlite3 then
@@ -97,6 +107,10 @@ func (r *recentTexts) seenBefore(query string) bool {
 // count_changes: go-sqlite3 leaves a statement that returned a row open.
 func (c *conn) cachedStmt(query string, args []driver.NamedValue, exec bool) *stmt {
 	if c.cache.size == 0 || large(args) {
+		return nil
+	}
+	if !c.keeps() {
+		c.cache.close()
 		return nil
 	}
 	if c.rows != nil && c.inner.AutoCommit() {

@@ -16,9 +16,9 @@ func (t *tx) Commit() error {
 	defer c.exit()
 	c.holds--
 	c.raw = false
-	err := c.control.commit.run(context.Background(), c.inner)
+	err := c.control.commit.run(context.Background(), c)
 	for isBusy(err) && c.inTransaction() && c.sitOut(context.Background(), "COMMIT") {
-		err = c.control.commit.run(context.Background(), c.inner)
+		err = c.control.commit.run(context.Background(), c)
 	}
 	if err != nil {
 		if c.wasForced(err) {
@@ -50,7 +50,7 @@ func (t *tx) Rollback() error {
 // rolls back, too: nobody else may get that within a transaction.
 func (t *tx) rollback() error {
 	c := t.conn
-	err := c.control.rollback.run(context.Background(), c.inner)
+	err := c.control.rollback.run(context.Background(), c)
 	if err != nil && c.inTransaction() {
 		c.mu.Lock()
 		finish := c.endHolds()

@@ -25,6 +25,7 @@ type Name struct {
 	Unresolved bool
 
 	CacheSize   int           // _stmt_cache_size
+	CacheAsked  bool          // the name has it
 	Begin       string        // BEGIN, as _txlock modifies it
 	BusyTimeout time.Duration // _busy_timeout; 5 s by default
 	NoMutex     bool          // _mutex=no
@@ -85,7 +86,7 @@ func Parse(name string) *Name {
 		return d
 	}
 	if n, err := strconv.Atoi(params.Get("_stmt_cache_size")); err == nil && n >= 0 {
-		d.CacheSize = n
+		d.CacheSize, d.CacheAsked = n, true
 	}
 	for _, key := range []string{"_busy_timeout", "_timeout"} {
 		if n, err := strconv.Atoi(params.Get(key)); err == nil {

@@ -1,0 +1,232 @@
+package driver_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"hotswap/driver"
+)
+
+// TestATextMeansWhatItDoesInGoSQLite: that is compiled each time, and so sees what has
+// changed since, also what SQLite compiles no kept statement anew for.
+func TestATextMeansWhatItDoesInGoSQLite(t *testing.T) {
+	const counts = "SELECT (SELECT count(*) FROM main.x), (SELECT count(*) FROM side.x)"
+	for name, run := range map[string]func(m *meaning){
+		"main gets a table of the same name as an attached file's": func(m *meaning) {
+			m.run("ATTACH '" + m.dir + "/side.db' AS side; CREATE TABLE side.x (v)")
+			m.repeat("INSERT INTO x VALUES (1)", "SELECT count(*) FROM x")
+			m.run("CREATE TABLE main.x (v)")
+			m.repeat("INSERT INTO x VALUES (1)", "SELECT count(*) FROM x")
+			m.run(counts)
+		},
+		"from another connection": func(m *meaning) {
+			m.run("CREATE TABLE other (v); ATTACH '" + m.dir + "/side.db' AS side; CREATE TABLE side.x (v)")
+			m.repeat("INSERT INTO x VALUES (1)")
+			if _, err := m.db.Exec("CREATE TABLE x (v)"); err != nil {
+				m.Fatal(err)
+			}
+			m.run("SELECT count(*) FROM other") // until then it does not know
+			m.repeat("INSERT INTO x VALUES (1)")
+			m.run(counts)
+		},
+		"in the first of two attached files": func(m *meaning) {
+			m.run("CREATE TABLE y (v); ATTACH '" + m.dir + "/first.db' AS first; ATTACH '" + m.dir + "/side.db' AS side; CREATE TABLE side.x (v)")
+			m.repeat("INSERT INTO x SELECT count(*) FROM y")
+			m.run("CREATE TABLE first.x (v)")
+			m.repeat("INSERT INTO x SELECT count(*) FROM y", "SELECT count(*) FROM side.x")
+		},
+		"a temporary one": func(m *meaning) {
+			m.run("CREATE TABLE x (v)")
+			m.repeat("INSERT INTO x VALUES (1)", "SELECT count(*) FROM x")
+			m.run("CREATE TEMP TABLE x (v)")
+			m.repeat("INSERT INTO x VALUES (1)", "SELECT count(*) FROM x")
+			m.run("DROP TABLE temp.x")
+			m.repeat("INSERT INTO x VALUES (1)", "SELECT count(*) FROM x")
+		},
+		"attached through Raw": func(m *meaning) {
+			m.repeat("SELECT 1")
+			m.raw(func(c *sqlite3.SQLiteConn) error {
+				_, err := c.Exec("ATTACH '"+m.dir+"/side.db' AS side; CREATE TABLE side.x (v)", nil)
+				return err
+			})
+			m.repeat("INSERT INTO x VALUES (1)")
+			m.run("CREATE TABLE main.x (v)")
+			m.repeat("INSERT INTO x VALUES (1)")
+			m.run(counts)
+		},
+		"an authorizer of the hook that thinks otherwise": func(m *meaning) {
+			m.run("CREATE TABLE secret (v)")
+			m.repeat("SELECT count(v) FROM secret")
+			m.denies = true
+			m.repeat("SELECT count(v) FROM secret")
+			m.denies = false
+			m.repeat("SELECT count(v) FROM secret")
+			m.begin()
+			m.denies = true
+			m.begin()
+		},
+		"an authorizer through Raw": func(m *meaning) {
+			m.run("CREATE TABLE x (v)")
+			m.repeat("SELECT count(v) FROM x")
+			denies := false
+			m.raw(func(c *sqlite3.SQLiteConn) error {
+				c.RegisterAuthorizer(func(int, string, string, string) int {
+					if denies {
+						return sqlite3.SQLITE_DENY
+					}
+					return sqlite3.SQLITE_OK
+				})
+				return nil
+			})
+			m.repeat("SELECT count(v) FROM x")
+			denies = true
+			m.repeat("SELECT count(v) FROM x")
+		},
+		"a function through Raw that fits better": func(m *meaning) {
+			register := func(f any) {
+				m.raw(func(c *sqlite3.SQLiteConn) error { return c.RegisterFunc("f", f, true) })
+			}
+			register(func(all ...int64) string { return "any" })
+			m.repeat("SELECT f(1)")
+			register(func(int64) string { return "one" })
+			m.repeat("SELECT f(1)")
+		},
+		"a limit through Raw": func(m *meaning) {
+			m.repeat("SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3")
+			m.raw(func(c *sqlite3.SQLiteConn) error {
+				c.SetLimit(sqlite3.SQLITE_LIMIT_COMPOUND_SELECT, 2)
+				return nil
+			})
+			m.repeat("SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			said := map[bool][]string{}
+			for _, ours := range []bool{false, true} {
+				m := newMeaning(t, ours)
+				run(m)
+				said[ours] = m.said
+			}
+			for i, want := range said[false] {
+				if got := said[true][i]; got != want {
+					t.Fatalf("call %d: %s\ngo-sqlite3: %s", i, got, want)
+				}
+			}
+		})
+	}
+}
+
+// meaning is a connection of one of the two drivers, with what its calls said.
+type meaning struct {
+	*testing.T
+	dir    string
+	db     *sql.DB
+	conn   *sql.Conn
+	ours   bool
+	denies bool // what the authorizer of its hook does
+	said   []string
+}
+
+func newMeaning(t *testing.T, ours bool) *meaning {
+	t.Helper()
+	m := &meaning{T: t, dir: t.TempDir(), ours: ours}
+	use := "sqlite3"
+	if ours {
+		use = driver.Name
+	}
+	hook := func(c *sqlite3.SQLiteConn) error {
+		c.RegisterAuthorizer(func(_ int, table, _, _ string) int {
+			if m.denies && (table == "secret" || table == "BEGIN") {
+				return sqlite3.SQLITE_DENY
+			}
+			return sqlite3.SQLITE_OK
+		})
+		return nil
+	}
+	if strings.Contains(t.Name(), "hook") {
+		name := m.dir // nobody has registered that
+		if ours {
+			sql.Register(name, driver.New(driver.WithConnectHook(hook)))
+		} else {
+			sql.Register(name, &sqlite3.SQLiteDriver{ConnectHook: hook})
+		}
+		use = name
+	}
+	var err error
+	if m.db, err = sql.Open(use, "file:"+filepath.Join(m.dir, "main.db")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.db.Close() })
+	m.conn = connect(t, m.db)
+	return m
+}
+
+// run notes what each text says.
+func (m *meaning) run(texts ...string) {
+	m.Helper()
+	for _, text := range texts {
+		said := "done"
+		rows, err := m.conn.QueryContext(context.Background(), text)
+		if err == nil {
+			columns, _ := rows.Columns()
+			values := make([]any, len(columns))
+			dest := make([]any, len(columns))
+			for i := range values {
+				dest[i] = &values[i]
+			}
+			for rows.Next() {
+				err = errors.Join(err, rows.Scan(dest...))
+				said += fmt.Sprint(" ", values)
+			}
+			err = errors.Join(err, rows.Err(), rows.Close())
+		}
+		if err != nil {
+			said = err.Error()
+		}
+		m.said = append(m.said, strings.ReplaceAll(text, m.dir, "")+": "+said)
+	}
+}
+
+// repeat runs the texts often enough for their statements to be kept.
+func (m *meaning) repeat(texts ...string) {
+	m.Helper()
+	for range 4 {
+		m.run(texts...)
+		for _, text := range texts {
+			_, err := m.conn.ExecContext(context.Background(), text)
+			m.said = append(m.said, fmt.Sprint(text, ": ", err))
+		}
+	}
+}
+
+// begin notes what two transactions say.
+func (m *meaning) begin() {
+	m.Helper()
+	for range 2 {
+		tx, err := m.conn.BeginTx(context.Background(), nil)
+		if err == nil {
+			err = tx.Commit()
+		}
+		m.said = append(m.said, fmt.Sprint("a transaction: ", err))
+	}
+}
+
+func (m *meaning) raw(fn func(*sqlite3.SQLiteConn) error) {
+	m.Helper()
+	err := error(nil)
+	if m.ours {
+		err = driver.Raw(m.conn, fn)
+	} else {
+		err = m.conn.Raw(func(c any) error { return fn(c.(*sqlite3.SQLiteConn)) })
+	}
+	if err != nil {
+		m.Fatal(err)
+	}
+}
