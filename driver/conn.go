@@ -176,6 +176,18 @@ func (c *conn) settlePlace() {
 	c.leavePlace()
 }
 
+// settleEnded is for the end of a write whose Rows stay open. The caller holds mu.
+func (c *conn) settleEnded() {
+	w := c.state.load().state()
+	if !c.claim() {
+		return // the call settles it
+	}
+	if c.doubtPlace(); c.place == placeInDoubt {
+		c.settlePlace()
+	}
+	c.unclaim(w)
+}
+
 func (c *conn) leavePlace() {
 	c.place = placeNone
 	c.db.writers.leave()

@@ -38,6 +38,16 @@ func TestThePlaceLastsAsLongAsTheLock(t *testing.T) {
 	taken("after a write within them", 1)
 	rows.Close()
 	taken("once they are closed", 0)
+	stmt, err := conn.PrepareContext(ctx, insert+" RETURNING v")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rows, err = stmt.Query(); err != nil {
+		t.Fatal(err)
+	}
+	stmt.Close()
+	taken("once the statement is closed beneath its rows", 0)
+	rows.Close()
 	if rows, err = conn.QueryContext(ctx, "SELECT 1 UNION SELECT 2"); err != nil {
 		t.Fatal(err)
 	}

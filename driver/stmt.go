@@ -31,6 +31,7 @@ type stmt struct {
 	session bool                  // the text may change what is replayed on a reopened connection
 	class   sqltext.Class         // of conn.cache
 	bytes   int                   // of SQLite's memory for it; of conn.cache, once it was there
+	bound   int                   // of these, of the arguments that it was last run with
 	shared  unique.Handle[string] // keeps query shared; of conn.cache
 	out     bool                  // handed out by Prepare, and not closed yet
 
@@ -54,11 +55,15 @@ func (s *stmt) Close() error {
 		s.next.prev = s.prev
 	}
 	err := s.closeInner()
+	ended := false
 	for r := c.rows; r != nil; r = r.next {
 		r = c.restored(r)
 		if r.stmt == s {
-			r.stmt = nil // finalized beneath them, which go-sqlite3's Rows tolerate
+			r.stmt, ended = nil, true // finalized beneath them, which go-sqlite3's Rows tolerate
 		}
+	}
+	if ended {
+		c.settleEnded()
 	}
 	s.query, s.study, s.numInput, s.session, s.out, s.prev = "", study{}, 0, false, false, nil
 	s.next, c.freeStmts = c.freeStmts, s

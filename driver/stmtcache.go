@@ -53,8 +53,7 @@ const mostHashes = 128
 // cheap.
 const maxBound = 64 << 10
 
-func large(args []driver.NamedValue) bool {
-	sum := 0
+func size(args []driver.NamedValue) (sum int) {
 	for i := range args {
 		switch v := args[i].Value.(type) {
 		case string:
@@ -63,7 +62,7 @@ func large(args []driver.NamedValue) bool {
 			sum += len(v)
 		}
 	}
-	return sum > maxBound
+	return sum
 }
 
 // maxCachedText bounds the texts that are kept, in bytes.
@@ -106,7 +105,8 @@ func (c *conn) keeps() bool {
 // runs the text. For exec, only a write without RETURNING will do, and none with PRAGMA
 // count_changes: go-sqlite3 leaves a statement that returned a row open.
 func (c *conn) cachedStmt(query string, args []driver.NamedValue, exec bool) *stmt {
-	if c.cache.size == 0 || large(args) {
+	bound := size(args)
+	if c.cache.size == 0 || bound > maxBound {
 		return nil
 	}
 	if !c.keeps() {
@@ -140,6 +140,10 @@ func (c *conn) cachedStmt(query string, args []driver.NamedValue, exec bool) *st
 		c.cache.put(s, true)
 		return nil
 	}
+	if s.bytes > 0 { // else it is measured first
+		s.bytes += bound - s.bound
+	}
+	s.bound = bound
 	c.cache.taken = s
 	return s
 }
@@ -176,7 +180,7 @@ func (sc *stmtCache) put(s *stmt, keep bool) {
 		return
 	}
 	if sc.puts++; s.bytes == 0 || sc.puts%measureAgain == 0 {
-		s.bytes = s.memory()
+		s.bytes = s.memory() + s.bound // SQLite's count may lack these
 	}
 	sc.bytes += s.bytes
 	for n := len(sc.stmts); n > 0 && (n == sc.size || sc.bytes > sc.room()); n = len(sc.stmts) {

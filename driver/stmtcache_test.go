@@ -162,3 +162,33 @@ func TestKeptStatementsThatGrowAreMeasuredAgain(t *testing.T) {
 		t.Errorf("%d are kept, which take %d bytes", len(kept), bytes)
 	}
 }
+
+// TestTheArgumentsOfKeptStatementsCount: SQLite has copies of them.
+func TestTheArgumentsOfKeptStatementsCount(t *testing.T) {
+	db, d := open(t, "", 1)
+	db.SetMaxOpenConns(1)
+	calls := map[string]func(i int, arg string) error{
+		"a row": func(i int, arg string) error {
+			var n int
+			return db.QueryRow(fmt.Sprintf("SELECT length(?) + %d", i), arg).Scan(&n)
+		},
+		"an Exec": func(i int, arg string) error {
+			_, err := db.Exec(fmt.Sprintf("UPDATE t SET v = ? WHERE id = -%d", i), arg)
+			return err
+		},
+	}
+	for name, call := range calls {
+		for _, size := range []int{1, 1, 1, 60 << 10} {
+			for i := range 64 {
+				if err := call(i, strings.Repeat("x", size)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		const most = 1 << 20
+		kept, bytes := driver.KeptStatements(d), driver.KeptBytes(d)
+		if len(kept)*(60<<10) > most || bytes > most || bytes < most/2 {
+			t.Errorf("%s: %d are kept, which take %d bytes", name, len(kept), bytes)
+		}
+	}
+}
