@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"sync"
 	"time"
 
@@ -26,7 +27,6 @@ type controller struct {
 	// when that was so of the nodes.
 	caught struct{ orders, nodes bool }
 	since  time.Time
-	now    time.Time // the engine's
 }
 
 // heard is what a node has said of itself, and when that was told, by this machine's clock: the
@@ -34,6 +34,19 @@ type controller struct {
 type heard struct {
 	records.Node
 	at time.Time
+	// listed says that it was there when the watch began, and may have been for a while.
+	listed bool
+}
+
+// answers reports whether the node counts as there.
+func (h heard) answers() bool { return time.Since(h.at) <= 2*records.NodeTTL }
+
+// quiet is for how long it may have said nothing.
+func (h heard) quiet() time.Duration {
+	if h.listed {
+		return math.MaxInt64
+	}
+	return time.Since(h.at)
 }
 
 // channelView is an order and its progress, as they were last read.
@@ -99,11 +112,11 @@ func (c *controller) channel(name string) *channelView {
 	return c.all[name]
 }
 
-// tell takes a change of an order, a progress or the lease, which shows the engine's time.
+// tell takes a change of an order, a progress or the lease, whose renewals have it think again.
 func (c *controller) tell(change records.Change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.tick(change.At)
+	c.node.phases.saw(change)
 	switch change.Kind {
 	case records.Caught:
 		c.caught.orders = true
@@ -120,7 +133,6 @@ func (c *controller) tell(change records.Change) {
 func (c *controller) tellNode(change records.Change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.tick(change.At)
 	if change.Revision > c.last.Revision {
 		c.last = change.Entry
 	}
@@ -128,19 +140,15 @@ func (c *controller) tellNode(change records.Change) {
 	case change.Kind == records.Caught:
 		maps.DeleteFunc(c.nodes, func(_ string, n heard) bool { return records.Expired(n.At, c.last.At) })
 		c.caught.nodes, c.since = true, time.Now()
+	case change.Gone && change.Expired && time.Since(c.nodes[change.Node].at) < records.NodeTTL/2:
+		// The engine's clock was set ahead: it says that it is there, or is silent before long.
 	case change.Gone:
 		delete(c.nodes, change.Node)
 	default:
-		c.nodes[change.Node] = heard{*change.Record, time.Now()}
+		c.nodes[change.Node] = heard{*change.Record, time.Now(), !c.caught.nodes}
 	}
 	c.node.peers.Store(int64(len(c.nodes)))
 	c.rouse()
-}
-
-func (c *controller) tick(at time.Time) {
-	if at.After(c.now) {
-		c.now = at
-	}
 }
 
 // step takes one step of each channel that has one.
@@ -185,7 +193,7 @@ func (c *controller) steps() map[string]nextStep {
 		if v.order == nil || v.at.Revision < v.written {
 			continue
 		}
-		next, changed := rollout.Step(v.progress, *v.order, c.view(name))
+		next, changed := rollout.Step(v.progress, *v.order, c.view(name, v.progress))
 		if !changed {
 			continue
 		}
@@ -202,14 +210,15 @@ func (c *controller) steps() map[string]nextStep {
 }
 
 // view is what there is of a channel.
-func (c *controller) view(channel string) rollout.View {
-	v := rollout.View{Nodes: map[string]rollout.Node{}, Settled: time.Since(c.since) > c.node.cfg.settle, Now: c.now}
+func (c *controller) view(channel string, p *rollout.Progress) rollout.View {
+	v := rollout.View{Nodes: map[string]rollout.Node{}, Settled: time.Since(c.since) > c.node.cfg.settle, Lasted: c.node.phases.lasted(channel, p)}
 	for name, record := range c.nodes {
 		// The engine tells when one expires; that may be missed.
-		if time.Since(record.at) > 2*records.NodeTTL {
+		if !record.answers() {
 			continue
 		}
 		if n, ok := record.Rollout(channel); ok {
+			n.Quiet = record.quiet()
 			v.Nodes[name] = n
 		}
 	}

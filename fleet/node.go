@@ -55,7 +55,8 @@ type Node struct {
 	controller bool
 	page       *fleetpage.Fleet // once somebody has looked
 
-	peers atomic.Int64 // how many nodes answer, as the controller counts them
+	phases phases
+	peers  atomic.Int64 // how many nodes answer, as the controller counts them
 }
 
 // Join makes the program a node. It does not wait for the engine, and fails only if the

@@ -27,6 +27,7 @@ func (n *Node) watchOrders(ctx context.Context) error {
 	n.doubt = false
 	err := n.planeNow().WatchChannels(ctx, channels, n.cfg.Node, func(c records.Change) {
 		n.setAway(nil)
+		n.phases.saw(c)
 		for _, d := range n.databases {
 			if d.tell(c); d.toldOlder() && !sure {
 				n.doubt = true

@@ -118,8 +118,10 @@ func printFleet(w io.Writer, s fleetview.Fleet, width int) error {
 			fmt.Fprintln(w, "  no node answers")
 		}
 	}
-	if text := s.WithoutController(); text != "" {
-		writeWrapped(w, "", "  ", text, width)
+	for _, text := range []string{s.WithoutController(), s.EngineClock()} {
+		if text != "" {
+			writeWrapped(w, "", "  ", text, width)
+		}
 	}
 	return nil
 }

@@ -36,6 +36,17 @@ func (c Channel) Headline() string {
 	return text
 }
 
+// EngineClock says that the engine's clock is off; "" if it is not.
+func (f Fleet) EngineClock() string {
+	switch {
+	case f.EngineAhead > 0:
+		return fmt.Sprintf("the engine's clock is ahead of this machine's by %s", f.EngineAhead.Round(time.Second))
+	case f.EngineAhead < 0:
+		return fmt.Sprintf("the engine's clock is behind this machine's by %s", -f.EngineAhead.Round(time.Second))
+	}
+	return ""
+}
+
 // WithoutController says why nothing moves; "" if there is a controller.
 func (f Fleet) WithoutController() string {
 	switch {

@@ -17,6 +17,8 @@ import (
 type Fleet struct {
 	// Controller is the node that opens the waves.
 	Controller string `json:"controller,omitempty"`
+	// EngineAhead is how far the engine's clock is ahead of this machine's, if that is much.
+	EngineAhead time.Duration `json:"engine_clock_ahead_ns,omitempty"`
 	// Idle is, without one, whoever has its lease and does not renew it.
 	Idle     *Idle     `json:"lease_not_renewed,omitempty"`
 	Channels []Channel `json:"channels"`
@@ -51,16 +53,29 @@ type Node struct {
 	PID    int               `json:"pid,omitempty"`
 	Labels map[string]string `json:"labels,omitempty"`
 	Twin   string            `json:"twin,omitempty"`
-	// ClockOff is how far the node's clock is from the engine's, if that is much.
+	// ClockOff is how far the node's clock is from the engine's and this machine's, if that is much.
 	ClockOff time.Duration `json:"clock_off_ns,omitempty"`
 }
 
-// clockTolerance is how far a node's clock may be off before that is said.
+// clockTolerance is how far a clock may be off before that is said.
 const clockTolerance = 10 * time.Second
+
+// clockOff is how far a node's clock is off, if that is much. One that agrees with the clock of
+// this machine is not: the engine's is.
+func clockOff(n records.Node, engineAhead time.Duration) time.Duration {
+	off := n.Clock.Sub(n.At)
+	if off.Abs() <= clockTolerance || (off+engineAhead).Abs() <= clockTolerance {
+		return 0
+	}
+	return off + engineAhead
+}
 
 // Of makes a Fleet; only one of its channels, if only names one.
 func Of(all *records.Everything, only string) Fleet {
 	s := Fleet{Channels: []Channel{}}
+	if all.Ahead.Abs() > clockTolerance {
+		s.EngineAhead = all.Ahead
+	}
 	switch {
 	case all.Lease == nil:
 	case all.LeaseAge > 2*records.LeaseTTL || all.Lease.Node == "":
@@ -116,9 +131,7 @@ func channelOf(all *records.Everything, channel string) Channel {
 		if db, ok := n.Databases[channel]; ok {
 			status := Node{Node: n.Node, Wave: waves[n.Node], Database: db, Host: n.Host, PID: n.PID, Labels: n.Labels, Twin: n.Twin,
 				PinMessage: all.Pins[channel][n.Node].Message}
-			if off := n.Clock.Sub(n.At); off > clockTolerance || off < -clockTolerance {
-				status.ClockOff = off
-			}
+			status.ClockOff = clockOff(n, all.Ahead)
 			c.Nodes = append(c.Nodes, status)
 		}
 	}

@@ -137,3 +137,26 @@ func TestThatNobodyControlsHasWords(t *testing.T) {
 		}
 	}
 }
+
+// TestAClockThatIsOffIsTheOneThatTwoOthersContradict: the engine's, or a node's.
+func TestAClockThatIsOffIsTheOneThatTwoOthersContradict(t *testing.T) {
+	at := time.Now()
+	for _, test := range []struct {
+		node, engine time.Duration // ahead of this machine's
+		says         string        // of the engine
+		off          time.Duration // of the node
+	}{
+		{0, 0, "", 0},
+		{time.Hour, 0, "", time.Hour},
+		{0, time.Hour, "the engine's clock is ahead of this machine's by 1h0m0s", 0},
+		{0, -time.Hour, "the engine's clock is behind this machine's by 1h0m0s", 0},
+		{time.Minute, time.Hour, "the engine's clock is ahead of this machine's by 1h0m0s", time.Minute},
+		{time.Hour, time.Hour, "the engine's clock is ahead of this machine's by 1h0m0s", 0}, // this machine's is the one
+	} {
+		n := records.Node{Node: "a", At: at.Add(test.engine), Clock: at.Add(test.node), Databases: map[string]records.Database{"catalog": {}}}
+		s := Of(&records.Everything{Nodes: map[string]records.Node{"a": n}, Ahead: test.engine}, "")
+		if got := s.Channels[0].Nodes[0].ClockOff; s.EngineClock() != test.says || got != test.off {
+			t.Errorf("%+v: %q, and the node's %v", test, s.EngineClock(), got)
+		}
+	}
+}

@@ -81,7 +81,7 @@ type Database struct {
 // Rollout returns the node as a rollout sees it; false if it has no database of the channel.
 func (n Node) Rollout(channel string) (rollout.Node, bool) {
 	db, ok := n.Databases[channel]
-	return rollout.Node{Name: n.Node, Labels: n.Labels, Heard: n.At, State: db.State}, ok
+	return rollout.Node{Name: n.Node, Labels: n.Labels, State: db.State}, ok
 }
 
 // Having is what a node has swapped in last, so that it knows its content again after a

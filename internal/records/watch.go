@@ -175,6 +175,8 @@ type Everything struct {
 	// that is, or will be: that clock may have been set back.
 	LeaseAt  time.Time
 	LeaseAge time.Duration
+	// Ahead is how far the engine's clock is ahead of that of whoever has read this.
+	Ahead time.Duration
 }
 
 // Read reads everything.
@@ -193,6 +195,7 @@ func (r *Records) Read(ctx context.Context) (*Everything, error) {
 		if err != nil {
 			return nil, err
 		}
+		all.Ahead = time.Until(now)
 		for _, entry := range entries {
 			change, ok, err := r.changeOf(ctx, entry)
 			if err != nil {

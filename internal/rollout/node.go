@@ -9,7 +9,7 @@ import (
 type Node struct {
 	Name   string
 	Labels map[string]string
-	Heard  time.Time // when it was heard last, by the engine's clock
+	Quiet  time.Duration // since it was heard last
 	State
 }
 

@@ -26,7 +26,7 @@ type Progress struct {
 	Order   string `json:"order"`
 	Attempt int    `json:"attempt,omitempty"`
 	Phase   Phase  `json:"phase"`
-	// Since is when the phase began, by the engine's clock. The zero time is when this
+	// Since is when the phase began, by the engine's clock, for people. The zero time is when this
 	// record was written: see At.
 	Since time.Time `json:"since,omitzero"`
 	// Waves are the nodes in the order in which they swap, fixed when the first of them
@@ -56,6 +56,20 @@ func (p Progress) At(written time.Time) Progress {
 		p.Since = written
 	}
 	return p
+}
+
+// Entered names a phase that a rollout was in once.
+type Entered struct {
+	order   string
+	attempt int
+	phase   Phase
+	open    int
+	since   int64
+}
+
+// Entered is the phase that p is in.
+func (p Progress) Entered() Entered {
+	return Entered{p.Order, p.Attempt, p.Phase, p.Open, p.Since.UnixNano()}
 }
 
 // Of reports whether p is the progress of the order as it stands.

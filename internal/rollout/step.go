@@ -13,8 +13,9 @@ type View struct {
 	// Settled is set once the controller has watched for as long as a node may be quiet:
 	// until then, one that is not among Nodes may just not have been heard yet.
 	Settled bool
-	// Now is the engine's time.
-	Now time.Time
+	// Lasted is for how long, at least, the progress has been in its phase: as far as the controller
+	// knows, by its own clock. (The engine's may be set ahead, and then a soak would be none.)
+	Lasted time.Duration
 }
 
 // Step returns the progress that follows p, which is nil if there is none yet, and whether
@@ -76,9 +77,7 @@ func (s *stepper) step() {
 }
 
 // in reports whether the phase has lasted for so long.
-func (s *stepper) in(d time.Duration) bool {
-	return !s.p.Since.IsZero() && s.view.Now.Sub(s.p.Since) >= d
-}
+func (s *stepper) in(d time.Duration) bool { return s.view.Lasted >= d }
 
 // fix divides the nodes into waves.
 func (s *stepper) fix() bool {
@@ -227,7 +226,7 @@ func (s *stepper) reached(what string, late bool) bool {
 func (s *stepper) heard() bool {
 	return !slices.ContainsFunc(slices.Concat(s.p.Waves[:s.p.Open]...), func(name string) bool {
 		node, answers := s.view.Nodes[name]
-		return answers && node.Heard.Before(s.p.Since.Add(s.o.Soak))
+		return answers && s.view.Lasted-node.Quiet < s.o.Soak
 	})
 }
 

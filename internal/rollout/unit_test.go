@@ -89,15 +89,15 @@ func TestARolloutOfThreeWavesByHand(t *testing.T) {
 		}
 	}
 	var p *Progress
+	var entered time.Time
 	expect := func(phase Phase, open int) {
 		t.Helper()
-		for name, n := range nodes {
-			n.Heard = now
-			nodes[name] = n
-		}
 		for changed := true; changed; {
 			var next Progress
-			next, changed = Step(p, o, View{Nodes: nodes, Settled: true, Now: now})
+			next, changed = Step(p, o, View{Nodes: nodes, Settled: true, Lasted: now.Sub(entered)})
+			if p == nil || next.At(now).Entered() != p.Entered() {
+				entered = now
+			}
 			next = next.At(now)
 			p = &next
 		}
@@ -141,18 +141,18 @@ func TestACanaryThatStopsAnsweringAfterItsSwapHoldsTheRolloutAndThenFails(t *tes
 	now := time.Unix(1e9, 0)
 	o, _ := NewRollout("a", "catalog", 7, Plan{Canary: 1, Soak: time.Minute, Timeout: time.Hour}, nil, false)
 	p := &Progress{Order: "a", Phase: Soaking, Since: now, Waves: [][]string{{"a"}, {"b"}}, Open: 1}
-	view := View{Nodes: map[string]Node{"b": {Name: "b", State: State{Prepared: 7}}}, Settled: true, Now: now.Add(2 * time.Minute)}
+	view := View{Nodes: map[string]Node{"b": {Name: "b", State: State{Prepared: 7}}}, Settled: true, Lasted: 2 * time.Minute}
 	next, _ := Step(p, o, view)
 	if next.Open != 1 || next.Phase != Soaking {
 		t.Fatalf("%+v", next)
 	}
 	// Before it is silent, nothing is known of it since the soak ended either.
-	view.Nodes["a"] = Node{Name: "a", Heard: now.Add(59 * time.Second), State: State{Have: 7, Healthy: 7}}
+	view.Nodes["a"] = Node{Name: "a", Quiet: 61 * time.Second, State: State{Have: 7, Healthy: 7}}
 	if early, _ := Step(p, o, view); early.Phase != Soaking {
 		t.Fatalf("%+v", early)
 	}
 	delete(view.Nodes, "a")
-	view.Now = now.Add(2 * time.Hour)
+	view.Lasted = 2 * time.Hour
 	next, _ = Step(&next, o, view)
 	next, _ = Step(&next, o, view)
 	if next.Phase != Halted || !strings.HasPrefix(next.Failed[0].Why, "has stopped answering") {
@@ -165,7 +165,7 @@ func TestANodeThatIsStartedAgainWithOtherLabelsIsNotWaitedFor(t *testing.T) {
 	web := map[string]string{"role": "web"}
 	o, _ := NewRollout("a", "catalog", 7, Plan{Select: web}, nil, false)
 	p := &Progress{Order: "a", Phase: Swapping, Since: now, Waves: [][]string{{"a", "b"}}, Open: 1}
-	view := View{Settled: true, Now: now, Nodes: map[string]Node{
+	view := View{Settled: true, Nodes: map[string]Node{
 		"a": {Name: "a", Labels: web, State: State{Have: 7, Healthy: 7}},
 		"b": {Name: "b", Labels: web, State: State{Have: 6}},
 	}}

@@ -40,6 +40,7 @@ type member struct {
 	pin      *Pin
 	before   uint64 // the version it had before, to go back to
 	heard    Node   // what the controllers have heard of it
+	heardAt  time.Time
 	audible  bool
 }
 
@@ -50,6 +51,8 @@ type controller struct {
 	progress *Progress
 	revision int
 	view     View
+	entered  Entered // the phase that it has seen, and since when
+	since    time.Time
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
@@ -159,7 +162,7 @@ func (w *world) live(m *member) {
 	}
 	if w.calm || w.chance(70) {
 		m.heard, m.audible = m.Node, true
-		m.heard.Heard = w.now
+		m.heardAt = w.now
 	}
 }
 
@@ -205,16 +208,22 @@ func (w *world) control(c *controller) {
 		return
 	}
 	if !c.read || w.chance(20) { // started anew, between the two
-		view := View{Nodes: map[string]Node{}, Settled: w.calm || w.chance(80), Now: w.now}
+		view := View{Nodes: map[string]Node{}, Settled: w.calm || w.chance(80)}
 		for _, m := range w.nodes {
 			if m.audible {
-				view.Nodes[m.Name] = m.heard
+				n := m.heard
+				n.Quiet = w.now.Sub(m.heardAt)
+				view.Nodes[m.Name] = n
 			}
 		}
-		*c = controller{read: true, order: *w.order, revision: w.revision, view: view}
+		*c = controller{read: true, order: *w.order, revision: w.revision, view: view, entered: c.entered, since: c.since}
 		if w.progress != nil {
 			p := w.progress.At(w.written)
 			c.progress = &p
+			if c.entered != p.Entered() || !w.calm && w.chance(5) { // or its memory is lost
+				c.entered, c.since = p.Entered(), w.now
+			}
+			c.view.Lasted = w.now.Sub(c.since)
 		}
 		return
 	}

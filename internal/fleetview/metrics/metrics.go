@@ -57,6 +57,7 @@ var (
 	diverged   = desc("nodes_diverged", "Nodes whose database is not exactly a published version.", "channel")
 	unnamed    = desc("nodes_name_taken", "Nodes under whose name another program has joined, too.", "channel")
 	clocks     = desc("nodes_clock_off", "Nodes whose clock is off by more than ten seconds.", "channel")
+	ahead      = desc("engine_clock_ahead_seconds", "How far the engine's clock is ahead of this machine's; 0 if that is less than ten seconds.")
 	ordered    = desc("rollout_version", "The version of the latest order.", "channel")
 	phase      = desc("rollout_phase", "1 for the phase of the latest order, 0 for the others.", "channel", "phase")
 	since      = desc("rollout_phase_timestamp_seconds", "When that phase began.", "channel")
@@ -67,7 +68,7 @@ var (
 )
 
 func (c *collector) Describe(all chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{up, controlled, nodes, ready, behind, failed, silent, pinned, diverged, unnamed, clocks,
+	for _, d := range []*prometheus.Desc{up, controlled, nodes, ready, behind, failed, silent, pinned, diverged, unnamed, clocks, ahead,
 		ordered, phase, since, wave, waves} {
 		all <- d
 	}
@@ -101,6 +102,7 @@ func (c *collector) Collect(all chan<- prometheus.Metric) {
 		return // what was so before may not be so any more
 	}
 	gauge(controlled, truth(fleet.Controller != ""))
+	gauge(ahead, fleet.EngineAhead.Seconds())
 	for _, channel := range fleet.Channels {
 		byVersion, sums := count(channel)
 		for version, n := range byVersion {

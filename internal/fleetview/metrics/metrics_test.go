@@ -43,6 +43,9 @@ func fleet() fleetview.Fleet {
 }
 
 const want = `
+# HELP hotswap_fleet_engine_clock_ahead_seconds How far the engine's clock is ahead of this machine's; 0 if that is less than ten seconds.
+# TYPE hotswap_fleet_engine_clock_ahead_seconds gauge
+hotswap_fleet_engine_clock_ahead_seconds 0
 # HELP hotswap_fleet_engine_up Whether the engine could be read.
 # TYPE hotswap_fleet_engine_up gauge
 hotswap_fleet_engine_up 1
