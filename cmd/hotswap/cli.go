@@ -164,6 +164,8 @@ func newParser(ctx context.Context, stdio *streams) (*kong.Kong, error) {
 		kong.Writers(stdio.out, stdio.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.KindMapper(reflect.String, kong.MapperFunc(asGiven)),
+		kong.KindMapper(reflect.Int, kong.MapperFunc(asNumber)),
+		kong.KindMapper(reflect.Int64, kong.MapperFunc(asNumber)),
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(asDuration)),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(stdio),

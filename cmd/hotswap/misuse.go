@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 // misused is the failure of a command line that can't be parsed, with what to read or to
 // type instead.
 func misused(err error, parsed *kong.Context) error {
+	err = inWords(err, parsed)
 	if selected := parsed.Selected(); selected != nil {
 		if slices.Contains(parsed.Args, "--if-match") && strings.Contains(err.Error(), "DST") { // it took the source for the tag
 			return &failure{code: exitUsage, err: err, hint: "--if-match takes a tag: " + ifMatchUsage}
@@ -35,6 +38,38 @@ func misused(err error, parsed *kong.Context) error {
 	return &failure{code: exitUsage, err: err, hint: "there is no such command: `hotswap --help` lists them"}
 }
 
+// notOneOf is what kong says of a word that is not among those that there are.
+var notOneOf = regexp.MustCompile(`^(\S+) must be one of (".*") but got (".*")$`)
+
+// inWords says plainly what kong says of an argument that is missing, or is not among those that
+// there are.
+func inWords(err error, parsed *kong.Context) error {
+	if missing, ok := strings.CutPrefix(err.Error(), "expected "); ok && strings.HasPrefix(missing, `"<`) {
+		names := strings.Trim(missing, `"`)
+		if selected := parsed.Selected(); selected != nil {
+			for _, arg := range selected.Positional {
+				if arg.Enum != "" && "<"+arg.Name+">" == names {
+					return fmt.Errorf("%s is missing: %s", names, either(arg.EnumSlice()))
+				}
+			}
+		}
+		if strings.Contains(names, " ") {
+			return fmt.Errorf("%s are missing", names)
+		}
+		return fmt.Errorf("%s is missing", names)
+	}
+	if parts := notOneOf.FindStringSubmatch(err.Error()); parts != nil {
+		return fmt.Errorf("%s is %s, and not %s", parts[1], either(strings.Split(strings.ReplaceAll(parts[2], `"`, ""), ",")), parts[3])
+	}
+	return err
+}
+
+// either lists words of which one is meant.
+func either(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
 // listCommands is what --help says of each.
 func listCommands(app *kong.Application) string {
 	var b strings.Builder
@@ -46,9 +81,33 @@ func listCommands(app *kong.Application) string {
 	return b.String()
 }
 
+// popFigure reads a word that may begin with a minus, which is no flag then: what it is read for
+// says better what is wrong with it.
+func popFigure(ctx *kong.DecodeContext, what string) (kong.Token, error) {
+	next := fmt.Sprint(ctx.Scan.Peek().Value)
+	if len(next) > 1 && next[0] == '-' && '0' <= next[1] && next[1] <= '9' {
+		return ctx.Scan.Pop(), nil
+	}
+	return ctx.Scan.PopValue(what)
+}
+
+// asNumber reads a whole number.
+func asNumber(ctx *kong.DecodeContext, target reflect.Value) error {
+	word, err := popFigure(ctx, "number")
+	if err != nil {
+		return err
+	}
+	n, err := strconv.ParseInt(fmt.Sprint(word.Value), 10, target.Type().Bits())
+	if err != nil {
+		return fmt.Errorf("%q is not a whole number", fmt.Sprint(word.Value))
+	}
+	target.SetInt(n)
+	return nil
+}
+
 // asDuration reads a duration. One without a unit is said to lack it.
 func asDuration(ctx *kong.DecodeContext, target reflect.Value) error {
-	word, err := ctx.Scan.PopValue("duration")
+	word, err := popFigure(ctx, "duration")
 	if err != nil {
 		return err
 	}

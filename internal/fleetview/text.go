@@ -97,6 +97,9 @@ func (n Node) State(channel string, o *rollout.Order) string {
 	case n.Phase == records.Idle && n.Have != 0 && n.Healthy == n.Have:
 		text = "in order"
 	}
+	if text == "in order" && n.Content != "" { // of what it was before
+		text = n.Content
+	}
 	if n.Error != "" && n.Failed == nil {
 		text += "; will try again: " + n.Error
 	}

@@ -118,6 +118,12 @@ func TestAPinSaysToWhatAndWhy(t *testing.T) {
 	if got := diverged.State("catalog", nil); got != "failed: "+diverged.Failed.Why {
 		t.Error(got)
 	}
+	// What was in order is not, once it was written to.
+	written := Node{Database: records.Database{Phase: records.Idle, Content: "the live database was written to since catalog@1",
+		State: rollout.State{Have: 1, Healthy: 1, Pinned: 1}}}
+	if got := written.State("catalog", nil); got != written.Content+"; pinned to catalog@1" {
+		t.Error(got)
+	}
 }
 
 // TestThatNobodyControlsHasWords, which say who should.

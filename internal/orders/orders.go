@@ -134,6 +134,11 @@ func (d Desk) Rollback(ctx context.Context, channel, id string, version uint64, 
 		if before == nil {
 			return rollout.Order{}, ErrNothing
 		}
+		if version != 0 { // what was never published is neither older nor newer
+			if _, err := d.Versions.Claim(ctx, repository.Version{Channel: channel, Number: version}); err != nil {
+				return rollout.Order{}, err
+			}
+		}
 		o, err := rollout.NewRollback(id, version, *before)
 		if err != nil {
 			return o, err

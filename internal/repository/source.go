@@ -66,7 +66,7 @@ func openSource(ctx context.Context, path string, opts PublishOptions) (*source,
 // looksRight refuses what is not a database by how it begins.
 func looksRight(path string, info fs.FileInfo) error {
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a regular file: %w", path, swapper.ErrBadDatabase)
+		return noDatabase{fmt.Errorf("%s is not a regular file", path)}
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -79,10 +79,16 @@ func looksRight(path string, info fs.FileInfo) error {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
 	if _, err := sqlitefile.Parse(head[:n]); err != nil {
-		return fmt.Errorf("%s: %w: %w", path, err, swapper.ErrBadDatabase)
+		return noDatabase{fmt.Errorf("%s: %w", path, err)}
 	}
 	return nil
 }
+
+// noDatabase is a swapper.ErrBadDatabase whose text says what it is instead.
+type noDatabase struct{ error }
+
+func (n noDatabase) Is(target error) bool { return target == swapper.ErrBadDatabase }
+func (n noDatabase) Unwrap() error        { return n.error }
 
 // refused is the error of a pull, of a database that is not live.
 func refused(path string, err error) error {
@@ -116,10 +122,10 @@ func (s *source) inspect(ctx context.Context) error {
 		return fmt.Errorf("read the header: %w", err)
 	}
 	if !header.ValidPageSize() {
-		return fmt.Errorf("the header says pages of %d bytes: %w", header.PageSize, swapper.ErrBadDatabase)
+		return noDatabase{fmt.Errorf("the header says pages of %d bytes", header.PageSize)}
 	}
 	if err := header.Whole(s.size); err != nil {
-		return fmt.Errorf("%w: %w", err, swapper.ErrBadDatabase)
+		return noDatabase{err}
 	}
 	s.pageSize = header.PageSize
 	place, ok := s.held.(interface{ Path() string })

@@ -26,15 +26,16 @@ func TestWhatIsNoDatabaseIsNotPublished(t *testing.T) {
 	if err := os.Truncate(cut, 100<<10); err != nil {
 		t.Fatal(err)
 	}
-	garbage, empty := filepath.Join(w.dir, "garbage"), filepath.Join(w.dir, "empty")
+	garbage, note, empty := filepath.Join(w.dir, "garbage"), filepath.Join(w.dir, "note"), filepath.Join(w.dir, "empty")
+	copyBytes(t, note, []byte("hello\n"))
 	copyBytes(t, garbage, []byte(strings.Repeat("no database ", 100)))
 	copyBytes(t, empty, nil)
 	for path, words := range map[string]string{
-		damaged: "corrupt", cut: "", garbage: "not an SQLite database", empty: "empty", w.dir: "is a directory",
+		damaged: "corrupt", cut: "", garbage: "not an SQLite database", note: `not an SQLite database: it begins with "hello\n"`, empty: "empty", w.dir: "is a directory",
 		filepath.Join(w.dir, "none"): "no such file",
 	} {
 		_, err := w.repo.Publish(t.Context(), "catalog", path, PublishOptions{})
-		if err == nil || !strings.Contains(err.Error(), words) || strings.Contains(err.Error(), "live") {
+		if err == nil || !strings.Contains(err.Error(), words) || strings.Contains(err.Error(), "live") || strings.HasSuffix(err.Error(), "bad database") {
 			t.Errorf("%s: %v", filepath.Base(path), err)
 		}
 		if path != w.dir && words != "no such file" && !errors.Is(err, swapper.ErrBadDatabase) {

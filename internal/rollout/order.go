@@ -68,8 +68,19 @@ type Plan struct {
 
 // Check returns what is wrong with a plan.
 func (p Plan) Check() error {
-	if p.Canary < 0 || p.MaxFailed < 0 || p.Soak < 0 || p.Timeout < 0 {
-		return fmt.Errorf("a plan's figures can't be negative")
+	for _, figure := range []struct {
+		of string
+		is any
+		ok bool
+	}{
+		{"canary", p.Canary, p.Canary >= 0},
+		{"max-failed", p.MaxFailed, p.MaxFailed >= 0},
+		{"soak", p.Soak, p.Soak >= 0},
+		{"timeout", p.Timeout, p.Timeout >= 0},
+	} {
+		if !figure.ok {
+			return fmt.Errorf("--%s %v: it can't be negative", figure.of, figure.is)
+		}
 	}
 	last := 0
 	for _, percent := range p.Waves {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 const (
@@ -139,10 +140,10 @@ func Parse(head []byte) (Header, error) {
 	switch {
 	case len(head) == 0:
 		return Header{}, ErrEmpty
+	case !strings.HasPrefix(magic, string(head[:min(len(magic), len(head))])):
+		return Header{}, fmt.Errorf("the file is not an SQLite database: it begins with %q", head[:min(len(magic), len(head))])
 	case len(head) < HeaderSize:
 		return Header{}, fmt.Errorf("the file is truncated: %d bytes are less than a database's header", len(head))
-	case !HasMagic(head):
-		return Header{}, fmt.Errorf("the file is not an SQLite database: it begins with %q", head[:len(magic)])
 	}
 	h := Decode(head)
 	if !h.ValidPageSize() {
