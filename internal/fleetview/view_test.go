@@ -155,6 +155,7 @@ func TestAClockThatIsOffIsTheOneThatTwoOthersContradict(t *testing.T) {
 		{0, 0, "", 0},
 		{time.Hour, 0, "", time.Hour},
 		{0, time.Hour, "the engine's clock is ahead of this machine's by 1h0m0s", 0},
+		{time.Second, time.Hour, "the engine's clock is ahead of this machine's by 1h0m0s", 0},
 		{0, -time.Hour, "the engine's clock is behind this machine's by 1h0m0s", 0},
 		{time.Minute, time.Hour, "the engine's clock is ahead of this machine's by 1h0m0s", time.Minute},
 		{time.Hour, time.Hour, "the engine's clock is ahead of this machine's by 1h0m0s", 0}, // this machine's is the one
