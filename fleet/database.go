@@ -45,6 +45,9 @@ type database struct {
 
 	hooks hooks
 
+	saying sync.Mutex // guards said
+	said   said
+
 	keeping sync.Mutex // guards kept
 	kept    obeyed     // what the file has
 

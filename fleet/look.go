@@ -86,20 +86,6 @@ func (d *database) identify(ctx context.Context, tag string) (have records.Havin
 	return have, "the live database is not a version of " + d.channel, nil
 }
 
-// lastSaid is what the node has written down last, if that is of this engine. One that was
-// emptied, or is from an older copy, may have been told of a version of the engine before,
-// which was on its way; its number is another version's now, or will be.
-func (d *database) lastSaid(ctx context.Context) (*records.Having, error) {
-	last, err := d.node.planeNow().GetHaving(ctx, d.node.cfg.Node, d.channel)
-	if last == nil || err != nil {
-		return nil, err
-	}
-	if ours, err := d.ours(ctx, *last); !ours || err != nil {
-		return nil, err
-	}
-	return last, nil
-}
-
 // writtenSince says of the live database that it is not that version any more.
 func (d *database) writtenSince(number uint64) string {
 	return fmt.Sprintf("the live database was written to since %s", d.version(number))
@@ -145,15 +131,4 @@ func isEmpty(file transfer.Held) bool {
 	}
 	const leaf = 13
 	return head[100] == leaf && binary.BigEndian.Uint16(head[103:]) == 0
-}
-
-// writeDown keeps what was swapped in, for after a restart. It is tried again before the next
-// task: without it, a version that is still published is recognised all the same.
-func (d *database) writeDown(ctx context.Context, h records.Having) {
-	d.unsaid = &h
-	if err := d.node.planeNow().PutHaving(ctx, d.node.cfg.Node, d.channel, h); err != nil {
-		d.log.Debug().Err(err).Msg("what is live was not written down yet")
-		return
-	}
-	d.unsaid = nil
 }

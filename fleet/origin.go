@@ -90,7 +90,7 @@ func (d *database) pause() {
 }
 
 // ours reports whether the engine can have given the node a version: it is published there with
-// that content, or was removed since, which leaves a newer one.
+// that content, or was removed since, which leaves a newer one, and what the node has written down.
 func (d *database) ours(ctx context.Context, h records.Having) (bool, error) {
 	if h.Version == 0 {
 		return true, nil
@@ -103,7 +103,11 @@ func (d *database) ours(ctx context.Context, h records.Having) (bool, error) {
 	var all []repository.Published
 	if errors.Is(err, repository.ErrNotPublished) {
 		if all, err = store.Versions(ctx, d.channel); err == nil {
-			return len(all) > 0 && all[len(all)-1].Number >= h.Version, nil
+			if len(all) == 0 || all[len(all)-1].Number < h.Version {
+				return false, nil
+			}
+			lost, err := d.saidIsLost(ctx)
+			return !lost, err
 		}
 	}
 	if _, ok := errors.AsType[*engine.Error](err); ok {
@@ -142,6 +146,7 @@ func (d *database) forget() {
 	d.mu.Lock()
 	d.view.forget()
 	d.mu.Unlock()
+	d.forgetSaid()
 	d.unknown()
 }
 

@@ -27,8 +27,8 @@ type plane interface {
 	PutJoined(ctx context.Context, j records.Joined) error
 	Node(ctx context.Context, node string) (*records.Node, error)
 	DeleteNode(ctx context.Context, node string) error
-	PutHaving(ctx context.Context, node, channel string, h records.Having) error
-	GetHaving(ctx context.Context, node, channel string) (*records.Having, error)
+	PutHaving(ctx context.Context, node, channel string, h records.Having, over records.Entry) (records.Entry, error)
+	GetHaving(ctx context.Context, node, channel string) (*records.Having, records.Entry, error)
 	Lease(ctx context.Context) (*records.Lease, records.Entry, error)
 	TakeLease(ctx context.Context, l records.Lease) (records.Entry, error)
 	RenewLease(ctx context.Context, l records.Lease, over records.Entry) (records.Entry, error)

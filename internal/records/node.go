@@ -83,10 +83,3 @@ func (n Node) Rollout(channel string) (rollout.Node, bool) {
 	db, ok := n.Databases[channel]
 	return rollout.Node{Name: n.Node, Labels: n.Labels, State: db.State}, ok
 }
-
-// Having is what a node has swapped in last, so that it knows its content again after a
-// restart, also when the version was removed from the engine meanwhile.
-type Having struct {
-	Version uint64 `json:"version"`
-	Tag     string `json:"tag"`
-}

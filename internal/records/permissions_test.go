@@ -62,13 +62,14 @@ func TestANodeMayDoWhatANodeDoes(t *testing.T) {
 	if leased == nil {
 		held, leased = node.RenewLease(ctx, Lease{Node: "a", Nodes: 3}, held)
 	}
+	_, had := node.PutHaving(ctx, "a", "catalog", Having{Version: 1}, Entry{})
 	p := rollout.Progress{Order: "x", Waves: [][]string{{"a"}, {"b"}}}
 	_, progressed := node.SetProgress(ctx, "catalog", p, Entry{})
 	read, _, unread := node.Progress(ctx, "catalog")
 	if read != nil && len(read.Waves) != 2 {
 		t.Errorf("%+v", read)
 	}
-	if err := errors.Join(err, leased, progressed, unread, node.EndLease(ctx, held), node.PutHaving(ctx, "a", "catalog", Having{Version: 1}),
+	if err := errors.Join(err, leased, progressed, unread, node.EndLease(ctx, held), had,
 		node.DropWaves(ctx, "catalog", p), node.PutJoined(ctx, Joined{Node: "a"}), node.DeleteNode(ctx, "a")); err != nil {
 		t.Error(err)
 	}

@@ -246,26 +246,3 @@ func (r *Records) PutJoined(ctx context.Context, j Joined) error {
 func (r *Records) DeleteNode(ctx context.Context, node string) error {
 	return r.engine.Explain("remove "+nodeKey(node), r.nodes.Delete(ctx, nodeKey(node)))
 }
-
-// PutHaving writes what a node has swapped in.
-func (r *Records) PutHaving(ctx context.Context, node, channel string, h Having) error {
-	text, err := json.Marshal(h)
-	if err != nil {
-		return err
-	}
-	_, err = r.has.Put(ctx, havingKey(node, channel), text)
-	return r.engine.ExplainWrite("write "+havingKey(node, channel), err)
-}
-
-// GetHaving reads what a node has swapped in last; nil if that is not known. Only the node
-// itself has written it, so it need not come from the leader.
-func (r *Records) GetHaving(ctx context.Context, node, channel string) (*Having, error) {
-	entry, err := r.has.Get(ctx, havingKey(node, channel))
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, r.engine.Explain("read "+havingKey(node, channel), err)
-	}
-	return parse[Having](entry)
-}
