@@ -44,7 +44,7 @@ func (c *fleetPinCmd) Run(ctx context.Context, stdio *streams) error {
 		return fleetFailure(err)
 	}
 	pin := rollout.Pin{Version: v.Number, Tag: p.Tag, By: whoami(), Message: c.Message}
-	before, at, err := f.pin(ctx, v.Channel, c.Node, pin, false)
+	before, at, err := f.pin(ctx, stdio, v.Channel, c.Node, pin, false)
 	if err != nil {
 		return err
 	}
@@ -68,17 +68,23 @@ func (c *fleetPinCmd) Run(ctx context.Context, stdio *streams) error {
 	return err
 }
 
-// pin writes a node's pin, and returns the one before.
-func (f *control) pin(ctx context.Context, channel, node string, pin rollout.Pin, mustBe bool) (before *rollout.Pin, entry records.Entry, err error) {
+// pin writes a node's pin, and returns the one before. Of one that is not believed nothing is
+// taken over, since what is written may be signed.
+func (f *control) pin(ctx context.Context, stdio *streams, channel, node string, pin rollout.Pin, mustBe bool) (before *rollout.Pin, entry records.Entry, err error) {
 	if err := errors.Join(engine.CheckName("node", node), engine.CheckName("channel", channel)); err != nil {
 		return nil, entry, fleetFailure(err)
 	}
-	if before, entry, err = f.recs.Pin(ctx, channel, node); err != nil {
+	before, entry, err = f.recs.Pin(ctx, channel, node)
+	notBelieved := err
+	if err != nil && !errors.Is(err, records.ErrDamaged) {
 		return nil, entry, fleetFailure(err)
 	}
 	if f.keys != nil && entry.Sealed != nil {
-		_, err := entry.Sealed.Pin(f.keys, channel, node)
-		entry.Trusted = err == nil
+		_, notBelieved = entry.Sealed.Pin(f.keys, channel, node)
+		entry.Trusted = notBelieved == nil
+	}
+	if notBelieved != nil {
+		before = nil
 	}
 	if f.keys == nil {
 		// As for an order: what nobody has signed would end, or hide, what is obeyed.
@@ -100,10 +106,16 @@ func (f *control) pin(ctx context.Context, channel, node string, pin rollout.Pin
 			return nil, entry, fleetFailure(err)
 		}
 		held := all.Nodes[node].Databases[channel].Pinned
-		if held == 0 {
+		if held == 0 && notBelieved == nil {
 			return nil, entry, failf(exitFailed, "%s is not pinned to a version of %s", node, channel)
 		}
 		pin = pin.After(&rollout.Pin{Version: held, From: pin.From})
+	}
+	if notBelieved != nil {
+		fmt.Fprintf(stdio.err, "hotswap: the pin before counts for nothing: %s\n", printable.Line(notBelieved.Error()))
+		if f.keys != nil {
+			fmt.Fprintln(stdio.err, "hotswap: if it is a colleague's, name their public key with --trust")
+		}
 	}
 	trusted := entry.Trusted
 	entry, err = f.recs.SetPin(ctx, channel, node, pin, entry)
@@ -135,7 +147,7 @@ func (c *fleetUnpinCmd) Run(ctx context.Context, stdio *streams) error {
 		return err
 	}
 	defer f.close()
-	if _, _, err := f.pin(ctx, c.Channel, c.Node, rollout.Pin{By: whoami()}, true); err != nil {
+	if _, _, err := f.pin(ctx, stdio, c.Channel, c.Node, rollout.Pin{By: whoami()}, true); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(stdio.out, "unpinned %s\n", c.Node)
