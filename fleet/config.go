@@ -81,7 +81,9 @@ type Config struct {
 	doubt time.Duration
 	// overdue is how long a lease is unchanged when it is taken over.
 	overdue time.Duration
-	trust   trust.Keys // TrustedKeys
+	// notice is how long a write may go unnoticed.
+	notice time.Duration
+	trust  trust.Keys // TrustedKeys
 }
 
 // Diverged is what to do about a database that is not exactly a published version.
@@ -155,6 +157,9 @@ func (c *Config) complete() error {
 	}
 	if c.settle == 0 {
 		c.settle = 2*records.Renewal + time.Second
+	}
+	if c.notice == 0 {
+		c.notice = time.Minute
 	}
 	if c.doubt == 0 {
 		c.doubt = 15 * time.Second

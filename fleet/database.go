@@ -30,6 +30,7 @@ type database struct {
 	known    bool
 	doubts   int
 	swapping bool // by the node itself
+	foreign  bool // something else has swapped since the last look
 	// doubted is the tag for which it was looked whether the live version is the one that is
 	// named, and ready that of the version that is prepared.
 	doubted, ready string
@@ -57,6 +58,11 @@ type database struct {
 	before *before
 	// witnessed is set once Health has succeeded since then.
 	witnessed bool
+	seen      stamp // of the live database when it was swapped in, or last looked at
+	// noticed is when it was compared with that, and unfounded how often it was looked at
+	// since a swap because of a stamp that differed.
+	noticed   time.Time
+	unfounded int
 	unsaid    *records.Having // what could not be written down yet
 }
 
@@ -122,10 +128,16 @@ func (d *database) run() {
 				now = d.start(next)
 			}
 		}
+		if now.done == nil && next.do == nothing {
+			in = min(in, d.node.cfg.notice)
+		}
 		alarm := time.NewTimer(in)
 		select {
 		case <-d.wake:
 		case <-alarm.C:
+			if now.done == nil && next.do == nothing {
+				d.noticeWrites()
+			}
 		case err := <-now.done:
 			rest.ended(now.task, err)
 			d.ended(now.task, err)
@@ -144,6 +156,7 @@ func (d *database) run() {
 func (d *database) swapped(driver.Swap) {
 	d.mu.Lock()
 	if !d.swapping {
+		d.foreign = true
 		d.doubt()
 	}
 	d.mu.Unlock()

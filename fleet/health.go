@@ -13,6 +13,10 @@ import (
 // errSick: the program is not in order with a version.
 var errSick = errors.New("the program is not in order")
 
+// errUnwell: it is not any more, and was when the version was rolled out. That is no reason to
+// go back: whatever it is, it came later.
+var errUnwell = errors.New("the program is not in order any more")
+
 // ask asks Health about the live version, and goes back if it fails.
 func (d *database) ask(ctx context.Context, number uint64) error {
 	err := d.health(ctx, number)
@@ -21,12 +25,15 @@ func (d *database) ask(ctx context.Context, number uint64) error {
 	}
 	d.mu.Lock()
 	d.asked = time.Now()
-	order := d.view.order
+	order, p := d.view.order, d.view.progress
+	over := order != nil && p != nil && p.Of(*order) && p.Phase == rollout.Done
 	d.mu.Unlock()
 	if err == nil {
-		d.witnessed = true
-		d.change(func(s *records.Database) { s.Healthy = number })
+		d.inOrder(ctx, number, d.current().Tag)
 		return nil
+	}
+	if d.witnessed && over {
+		return fmt.Errorf("%w with %s: %w", errUnwell, d.version(number), err)
 	}
 	err = fmt.Errorf("%w with %s: %w", errSick, d.version(number), err)
 	if order == nil || order.Kind != rollout.Rollout || order.Version != number {
@@ -44,6 +51,15 @@ func (d *database) ask(ctx context.Context, number uint64) error {
 		return fmt.Errorf("%w; and it stays: %w", err, back)
 	}
 	return err
+}
+
+// inOrder takes down that the program is in order with the live version.
+func (d *database) inOrder(ctx context.Context, number uint64, tag string) {
+	if !d.witnessed {
+		d.writeDown(ctx, records.Having{Version: number, Tag: tag, InOrder: true})
+	}
+	d.witnessed = true
+	d.change(func(s *records.Database) { s.Healthy = number })
 }
 
 // health calls Health, with an end.

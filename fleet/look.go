@@ -17,8 +17,9 @@ import (
 // was live before.
 func (d *database) look(ctx context.Context) error {
 	d.mu.Lock()
-	doubts := d.doubts
+	doubts, foreign := d.doubts, d.foreign
 	d.mu.Unlock()
+	d.seen = stampOf(d.db.Path())
 	d.phase(records.Looking)
 	d.discard()
 	d.before, d.unsaid = nil, nil
@@ -37,13 +38,17 @@ func (d *database) look(ctx context.Context) error {
 	case empty:
 		content = "the live database has no tables"
 	default:
-		if have, content, err = d.identify(ctx, tag); err != nil {
+		if have, content, err = d.identify(ctx, tag, foreign); err != nil {
 			return err
 		}
 	}
-	d.tag = tag
+	if now := d.current(); now.Have != have.Version || now.Tag != have.Tag {
+		d.witnessed = false
+	}
+	d.tag, d.witnessed = tag, d.witnessed || have.InOrder
 	d.mu.Lock()
 	d.known = d.doubts == doubts
+	d.foreign = d.foreign && !d.known
 	d.mu.Unlock()
 	d.change(func(s *records.Database) {
 		if s.Have != have.Version || s.Tag != have.Tag {
@@ -55,8 +60,9 @@ func (d *database) look(ctx context.Context) error {
 	return nil
 }
 
-// identify tells which version has a tag, and what is to be said of the content.
-func (d *database) identify(ctx context.Context, tag string) (have records.Having, content string, err error) {
+// identify tells which version has a tag, and what is to be said of the content. If that is
+// foreign, it was not written here, but put in the place of what the node had.
+func (d *database) identify(ctx context.Context, tag string, foreign bool) (have records.Having, content string, err error) {
 	last, err := d.lastSaid(ctx)
 	if err != nil {
 		return have, "", err
@@ -80,8 +86,10 @@ func (d *database) identify(ctx context.Context, tag string) (have records.Havin
 	case have.Version != 0:
 		d.writeDown(ctx, have)
 		return have, "", nil
-	case last != nil:
+	case last != nil && last.Version != 0 && !foreign:
 		return *last, d.writtenSince(last.Version), nil
+	case last != nil && last.Version != 0:
+		d.writeDown(ctx, have)
 	}
 	return have, "the live database is not a version of " + d.channel, nil
 }

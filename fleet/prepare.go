@@ -163,7 +163,7 @@ func (d *database) compare(ctx context.Context, tag string, empty bool) (string,
 	if tag == d.tag && d.current().Content == "" {
 		return matched(tag), nil
 	}
-	have, content, err := d.identify(ctx, tag)
+	have, content, err := d.identify(ctx, tag, d.isForeign())
 	if err != nil {
 		return "", err
 	}

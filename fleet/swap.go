@@ -130,6 +130,7 @@ func (d *database) notSwapped(ctx context.Context, err error) error {
 // live takes down what is live now.
 func (d *database) live(ctx context.Context, number uint64, tag string, last *before, report swapper.Report) {
 	d.tag, d.before, d.witnessed = tag, last, false
+	d.seen, d.unfounded = stampOf(d.db.Path()), 0
 	d.mu.Lock()
 	d.swaps++
 	d.asked = time.Time{} // known stays as it is: something may have come since
@@ -150,7 +151,7 @@ func (d *database) live(ctx context.Context, number uint64, tag string, last *be
 	// Although ctx may have ended: it is of what was to be done, and that is done.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	d.writeDown(ctx, records.Having{Version: number, Tag: tag})
+	d.writeDown(ctx, records.Having{Version: number, Tag: tag, InOrder: d.node.cfg.Health == nil})
 }
 
 // lastBefore is the version before the one that is live. After a restart it is looked for
@@ -176,7 +177,7 @@ func (d *database) lastBefore(ctx context.Context, live uint64) (*before, error)
 		if err != nil {
 			return nil, err
 		}
-		was, content, err := d.identify(ctx, tag)
+		was, content, err := d.identify(ctx, tag, false)
 		if err != nil {
 			return nil, err
 		}
@@ -234,8 +235,7 @@ func (d *database) goBack(ctx context.Context) error {
 		d.mu.Unlock()
 	}
 	if last.inOrder {
-		d.witnessed = true
-		d.change(func(s *records.Database) { s.Healthy = last.version })
+		d.inOrder(ctx, last.version, last.tag)
 	}
 	d.log.Warn().Stringer("from", d.version(from.Have)).Stringer("version", d.version(last.version)).Msg("went back")
 	return nil

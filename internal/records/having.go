@@ -12,8 +12,10 @@ import (
 // Having is what a node has swapped in last, so that it knows its content again after a
 // restart, also when the version was removed from the engine meanwhile.
 type Having struct {
-	Version uint64 `json:"version"`
+	Version uint64 `json:"version"` // 0: what is live came from elsewhere
 	Tag     string `json:"tag"`
+	// InOrder is set once the program was found to be in order with it.
+	InOrder bool `json:"inOrder,omitempty"`
 }
 
 // PutHaving writes what a node has swapped in over what it has written last: ErrChanged says

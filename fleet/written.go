@@ -1,0 +1,53 @@
+package fleet
+
+import (
+	"os"
+	"time"
+)
+
+// stamp tells, without reading a database, that it was not written.
+type stamp struct{ file, log fileStamp }
+
+type fileStamp struct {
+	size     int64
+	modified time.Time
+}
+
+// stampOf is that of the database at the path. A WAL that is empty is none: to open the
+// database makes one.
+func stampOf(path string) stamp {
+	of := func(name string) fileStamp {
+		info, err := os.Stat(name)
+		if err != nil || info.Size() == 0 {
+			return fileStamp{}
+		}
+		return fileStamp{info.Size(), info.ModTime()}
+	}
+	return stamp{of(path), of(path + "-wal")}
+}
+
+// noticeWrites has the node look again at a version to which something was written, or may
+// have been. Once that is known it stays so.
+func (d *database) noticeWrites() {
+	d.mu.Lock()
+	exact := d.known && d.state.Have != 0 && d.state.Content == "" && d.state.Prepared == 0
+	d.mu.Unlock()
+	if !exact || time.Since(d.noticed) < d.node.cfg.notice<<min(d.unfounded, 6) {
+		return
+	}
+	d.noticed = time.Now()
+	if stampOf(d.db.Path()) == d.seen {
+		return
+	}
+	d.unfounded++ // or so it was, and this was the last time
+	d.mu.Lock()
+	d.doubt()
+	d.mu.Unlock()
+}
+
+// isForeign reports whether something else has swapped since the last look.
+func (d *database) isForeign() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.foreign
+}

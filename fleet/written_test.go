@@ -1,0 +1,103 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"hotswap/driver"
+	"hotswap/internal/rollout"
+	"hotswap/swapper"
+)
+
+// TestAWriteIsNoticed by a node that has nothing to do, and once.
+func TestAWriteIsNoticed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	a := w.program("a", one, func(c *Config) { c.notice = 10 * time.Millisecond })
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+	a.has(1)
+	if s := a.status(); s.Content != "" {
+		t.Fatal(s.Content)
+	}
+	if _, err := a.db.Exec("UPDATE catalog SET content = 'changed'"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it says so", func() bool {
+		s := a.status()
+		return s.Version == 1 && strings.Contains(s.Content, "written to since catalog@1")
+	})
+}
+
+// TestWhatIsPushedByHandIsNotWhatWasThere: it is none that was published, and no write, either.
+func TestWhatIsPushedByHandIsNotWhatWasThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	a := w.program("a", one, nil)
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+	a.has(1)
+	other, err := os.Open(content(t, "by hand"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	live, _ := driver.Lookup(a.path)
+	if _, err := swapper.Push(t.Context(), live, other, swapper.PushOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	says := func() bool {
+		s := a.status()
+		return s.Version == 0 && strings.Contains(s.Content, "not a version of catalog")
+	}
+	eventually(t, "it has none", says)
+	w.rollout(1, rollout.Plan{})
+	halted := w.phase(rollout.Halted, 1)
+	if len(halted.Failed) != 1 {
+		t.Errorf("%+v", halted)
+	}
+	a.stop()
+	a.start()
+	eventually(t, "it has none after a restart", says)
+}
+
+// TestWhoWasInOrderDoesNotGoBackLater: what a program lacks when it is started again is not the
+// version's fault, once that was rolled out.
+func TestWhoWasInOrderDoesNotGoBackLater(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	var sick atomic.Bool
+	a := w.program("a", one, func(c *Config) {
+		c.HealthInterval = 10 * time.Millisecond
+		c.Health = func(context.Context, Version) error {
+			if sick.Load() {
+				return errors.New("the cache is away")
+			}
+			return nil
+		}
+	})
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+	w.publish("catalog")
+	w.rollout(2, rollout.Plan{})
+	w.phase(rollout.Done, 2)
+	a.has(2)
+	sick.Store(true)
+	a.stop()
+	a.start()
+	eventually(t, "it says so", func() bool { return strings.Contains(a.status().Error, "the cache is away") })
+	if s := a.status(); s.Version != 2 || s.Failed != "" {
+		t.Errorf("%+v", s)
+	}
+	sick.Store(false)
+	eventually(t, "it is in order again", func() bool { s := a.status(); return s.Version == 2 && s.Error == "" })
+	a.has(2)
+}
