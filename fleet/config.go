@@ -49,7 +49,8 @@ type Config struct {
 	// Health, if set, says whether the program is in order with the version that was swapped
 	// in. It is asked after the swap and then each HealthInterval until the rollout is done;
 	// an error, or not to return within HealthTimeout, means that it is not: the node goes back to the
-	// version before, and the rollout is told.
+	// version before, and the rollout is told. It is also asked when a node joins; but one that
+	// has been in order with a version stays with it, once the rollout is done, and says so.
 	Health func(context.Context, Version) error
 	// HealthInterval and HealthTimeout are 5 s and 30 s if 0.
 	HealthInterval, HealthTimeout time.Duration
@@ -63,7 +64,7 @@ type Config struct {
 	// means 2.
 	Keep int
 	// Diverged is what to do about a live database that was written to, or has never been a
-	// published version; "" means Refuse.
+	// published version; "" means Refuse. The status tells of a write within a minute or two.
 	Diverged Diverged
 	// SkipSchemaCheck accepts versions whose schema differs from the live one's.
 	SkipSchemaCheck bool
