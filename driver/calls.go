@@ -48,6 +48,9 @@ func (c *conn) execContext(ctx context.Context, query string, args []driver.Name
 	}
 	if !sqltext.MayChangeSession(query) {
 		res, err := c.inner.ExecContext(call, query, args)
+		if sqltext.Defines(query) {
+			c.alters(false)
+		}
 		return res, c.conclude(c.cancel.unwatch(ctx, stop, err))
 	}
 	in := c.inTransaction()
@@ -87,6 +90,9 @@ func (c *conn) queryContext(ctx context.Context, query string, args []driver.Nam
 	}
 	if !sqltext.MayChangeSession(query) {
 		inner, err := c.inner.QueryContext(ctx, query, args)
+		if sqltext.Defines(query) {
+			c.alters(false)
+		}
 		if err != nil {
 			return nil, c.conclude(err)
 		}

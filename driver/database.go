@@ -37,8 +37,9 @@ type Database struct {
 
 	writers writerQueue
 	recent  recentTexts
-	several atomic.Bool // there was more than one connection: a writer may meet another
-	damages damages     // that calls have met
+	altered atomic.Uint64 // counts texts that may have changed a schema
+	several atomic.Bool   // there was more than one connection: a writer may meet another
+	damages damages       // that calls have met
 
 	// freezing is held by the one Freeze that waits for or holds the database.
 	freezing sync.Mutex

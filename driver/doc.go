@@ -81,7 +81,8 @@
 // For those that do not queue, and for other processes, whoever has waited in the queue
 // leaves the lock free for a quarter of the time for which the one before had it, 25 ms
 // at most, unless another writer comes. After 100 ms in the queue, or the busy timeout if
-// that is less, SQLite's own wait begins: so SQLITE_BUSY comes that much later.
+// that is less, SQLite's own wait begins: so SQLITE_BUSY comes that much later. A context
+// that ends in the queue ends the call with its own error.
 //
 // In a program that is built with the tag sqlite_unlock_notify a database can't be opened
 // with cache=shared.
@@ -93,10 +94,15 @@
 // A scan is stepped some rows ahead of its reader, where nobody can tell: it reads the main
 // database's tables, finds each row without a search, calls nothing but some of SQLite's
 // own functions (see internal/cursor), and is neither in a transaction nor of a
-// [database/sql.Conn]. From Go 1.27 on, database/sql holds a lock while the driver puts the
+// [database/sql.Conn]. (An interceptor that writes on the connection between two rows of a
+// pool's query can tell.) From Go 1.27 on, database/sql holds a lock while the driver puts the
 // columns of such a scan, and of one with large values, where the program wants them. A
 // [database/sql.Scanner] that calls ColumnTypes, Next or NextResultSet of the very Rows
 // that it is scanned from waits for that lock for ever.
+//
+// A relative name means the file in the directory in which the process was when its pool
+// opened the first connection. An authorizer sees a few statements that the driver runs of
+// itself, such as PRAGMA busy_timeout.
 //
 // # Files that something else puts at the path
 //

@@ -61,6 +61,30 @@ func TestATextMeansWhatItDoesInGoSQLite(t *testing.T) {
 			m.repeat("INSERT INTO x VALUES (1)")
 			m.run(counts)
 		},
+		"a table that was dropped, while somebody else writes": func(m *meaning) { m.drop("DROP TABLE x") },
+		"in one of several statements":                         func(m *meaning) { m.drop("SELECT 1; DROP TABLE x") },
+		"and prepared": func(m *meaning) {
+			m.run("CREATE TABLE x (v)", "CREATE TABLE y (v)")
+			m.repeat("INSERT INTO x VALUES (1)", "SELECT v FROM x")
+			drop, err := m.conn.PrepareContext(m.Context(), "DROP TABLE x")
+			if err != nil {
+				m.Fatal(err)
+			}
+			if _, err := drop.Exec(); err != nil {
+				m.Fatal(err)
+			}
+			drop.Close()
+			m.locked("INSERT INTO x VALUES (1)", "SELECT v FROM x")
+		},
+		"by another connection": func(m *meaning) {
+			m.run("CREATE TABLE x (v)", "CREATE TABLE y (v)")
+			m.repeat("INSERT INTO x VALUES (1)", "SELECT v FROM x")
+			if _, err := m.db.Exec("DROP TABLE x"); err != nil {
+				m.Fatal(err)
+			}
+			m.run("SELECT count(*) FROM y") // until then it does not know
+			m.locked("INSERT INTO x VALUES (1)", "SELECT v FROM x")
+		},
 		"an authorizer of the hook that thinks otherwise": func(m *meaning) {
 			m.run("CREATE TABLE secret (v)")
 			m.repeat("SELECT count(v) FROM secret")
@@ -160,7 +184,7 @@ func newMeaning(t *testing.T, ours bool) *meaning {
 		use = name
 	}
 	var err error
-	if m.db, err = sql.Open(use, "file:"+filepath.Join(m.dir, "main.db")); err != nil {
+	if m.db, err = sql.Open(use, "file:"+filepath.Join(m.dir, "main.db")+"?_busy_timeout=50"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.db.Close() })
@@ -204,6 +228,27 @@ func (m *meaning) repeat(texts ...string) {
 			m.said = append(m.said, fmt.Sprint(text, ": ", err))
 		}
 	}
+}
+
+// drop drops a table that was used.
+func (m *meaning) drop(text string) {
+	m.Helper()
+	m.run("CREATE TABLE x (v)", "CREATE TABLE y (v)")
+	m.repeat("INSERT INTO x VALUES (1)", "SELECT v FROM x")
+	if _, err := m.conn.ExecContext(m.Context(), text); err != nil {
+		m.Fatal(err)
+	}
+	m.locked("INSERT INTO x VALUES (1)", "SELECT v FROM x")
+}
+
+// locked runs the texts while another connection has the whole database.
+func (m *meaning) locked(texts ...string) {
+	m.Helper()
+	other := connect(m.T, m.db)
+	mustExec(m.T, other, "BEGIN EXCLUSIVE")
+	m.run(texts...)
+	mustExec(m.T, other, "ROLLBACK")
+	m.run(texts...)
 }
 
 // begin notes what two transactions say.

@@ -13,6 +13,9 @@ import (
 // transaction, as it was before if in. The caller owns c.
 func (c *conn) recordSession(query string, args []driver.NamedValue, in bool, err error) {
 	does := sqltext.Classify(query).All
+	if does&sqltext.Alters != 0 {
+		c.alters(does&sqltext.MakesTemp != 0)
+	}
 	if c.isForced(err) {
 		// SQLite may have rolled back the transaction that there was. conclude is to find
 		// that it is lost.

@@ -28,7 +28,7 @@ type stmt struct {
 	mu       sync.Mutex          // held by steps of our own, and to finalize inner
 	numInput int
 
-	session bool                  // the text may change what is replayed on a reopened connection
+	session bool                  // the text may change a schema, or what is replayed on a reopened connection
 	class   sqltext.Class         // of conn.cache
 	bytes   int                   // of SQLite's memory for it; of conn.cache, once it was there
 	bound   int                   // of these, of the arguments that it was last run with
@@ -105,7 +105,7 @@ func (c *conn) handOut(query string, inner driver.Stmt) *stmt {
 	} else {
 		s = &stmt{conn: c}
 	}
-	s.query, s.session, s.out = query, sqltext.MayChangeSession(query), true
+	s.query, s.session, s.out = query, sqltext.MayChangeSession(query) || sqltext.Defines(query), true
 	s.setInner(inner)
 	s.numInput = s.inner.NumInput()
 	s.next = c.stmts

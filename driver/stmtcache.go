@@ -25,6 +25,10 @@ type stmtCache struct {
 	puts  int
 	taken *stmt        // the latest that was taken out, whether or not it is back
 	seen  *recentTexts // of the database
+	// altered is what Database.altered was when stmts was empty last. A statement whose schema
+	// has changed fails to be compiled anew only once it has SQLite's lock, and is rolled back
+	// first, which hooks see.
+	altered uint64
 }
 
 // maxKept bounds the memory of the statements that a connection keeps: for so many bytes
@@ -113,6 +117,10 @@ func (c *conn) cachedStmt(query string, args []driver.NamedValue, exec bool) *st
 		c.cache.close()
 		return nil
 	}
+	if c.db != nil && c.cache.altered != c.db.altered.Load() {
+		c.cache.altered = c.db.altered.Load()
+		c.cache.close()
+	}
 	if c.rows != nil && c.inner.AutoCommit() {
 		// A statement that a schema change has invalidated would, beside the statement
 		// of these rows, fail without releasing its lock.
@@ -146,6 +154,15 @@ func (c *conn) cachedStmt(query string, args []driver.NamedValue, exec bool) *st
 	s.bound = bound
 	c.cache.taken = s
 	return s
+}
+
+// alters takes down that a text was run that may have changed a schema: main's, or temp's,
+// which is c's alone.
+func (c *conn) alters(temp bool) {
+	if c.db != nil && !temp {
+		c.db.altered.Add(1)
+	}
+	c.cache.close()
 }
 
 // execs reports whether Exec may use a kept statement: a write that returns no rows.

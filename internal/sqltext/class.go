@@ -30,6 +30,8 @@ const (
 	Returns
 	// MakesTemp: it creates something in the temp schema.
 	MakesTemp
+	// Alters: it may change a schema, in the manner of CREATE.
+	Alters
 )
 
 // Session is everything that leaves something behind in its connection.
@@ -151,14 +153,14 @@ func (c *splitter) classify(t Token) Does {
 	case t.Is("CREATE"):
 		return c.create()
 	}
-	return Writes
+	return Writes | Alters
 }
 
 // create looks for CREATE TEMP TABLE, and CREATE TABLE [IF NOT EXISTS] temp.x.
 func (c *splitter) create() Does {
 	t, _ := c.next()
 	if t.Is("TEMP") || t.Is("TEMPORARY") {
-		return Writes | MakesTemp
+		return Writes | Alters | MakesTemp
 	}
 	for range 6 { // at most as many words come before the name
 		name := t
@@ -168,12 +170,12 @@ func (c *splitter) create() Does {
 		}
 		if t.IsOp(".") {
 			if name.Name() == "temp" {
-				return Writes | MakesTemp
+				return Writes | Alters | MakesTemp
 			}
 			break
 		}
 	}
-	return Writes
+	return Writes | Alters
 }
 
 // afterExplain returns the token after EXPLAIN [QUERY PLAN].

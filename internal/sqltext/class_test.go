@@ -20,7 +20,8 @@ const (
 	selects  = sqltext.Selects
 	changes  = sqltext.Changes | writes
 	returns  = sqltext.Returns
-	temp     = sqltext.MakesTemp | writes
+	alters   = sqltext.Alters | writes
+	temp     = sqltext.MakesTemp | alters
 )
 
 // texts are single statements.
@@ -40,14 +41,14 @@ var texts = map[string]sqltext.Does{
 	"DELETE FROM t":                                                                                changes,
 	"REPLACE INTO t VALUES (1)":                                                                    changes,
 	"INSERT INTO t WITH a AS (SELECT 1) SELECT * FROM a":                                           changes,
-	"CREATE TABLE u (x)":                                                                           writes,
-	"CREATE TRIGGER r AFTER INSERT ON t BEGIN UPDATE t SET x = CASE x WHEN 1 THEN 2 END; DELETE FROM t; END": writes,
+	"CREATE TABLE u (x)":                                                                           alters,
+	"CREATE TRIGGER r AFTER INSERT ON t BEGIN UPDATE t SET x = CASE x WHEN 1 THEN 2 END; DELETE FROM t; END": alters,
 	"CREATE TEMP TRIGGER IF NOT EXISTS r AFTER INSERT ON t BEGIN SELECT 1; /* END; */ SELECT 2; END":         temp,
 	"EXPLAIN CREATE TRIGGER r AFTER INSERT ON t BEGIN SELECT 1; END":                                         0,
 	"CREATE TEMPORARY TABLE a (x)":                              temp,
 	"CREATE VIRTUAL TABLE IF NOT EXISTS [Temp].v USING fts5(x)": temp,
 	"CREATE UNIQUE INDEX temp.i ON b (x)":                       temp,
-	"CREATE TABLE main.temp (x)":                                writes,
+	"CREATE TABLE main.temp (x)":                                alters,
 	"EXPLAIN INSERT INTO t VALUES (1)":                          0,
 	"EXPLAIN QUERY PLAN SELECT 1":                               0,
 	"EXPLAIN PRAGMA foreign_keys = 1":                           sets,
@@ -72,11 +73,11 @@ var texts = map[string]sqltext.Does{
 	"PRAGMA optimize":                                           writes,
 	"ATTACH 'x' AS y":                                           attaches,
 	"DETACH y":                                                  attaches,
-	"VACUUM":                                                    writes,
-	"ANALYZE":                                                   writes,
-	"REINDEX":                                                   writes,
-	"ALTER TABLE t ADD y":                                       writes,
-	"DROP TABLE t":                                              writes,
+	"VACUUM":                                                    alters,
+	"ANALYZE":                                                   alters,
+	"REINDEX":                                                   alters,
+	"ALTER TABLE t ADD y":                                       alters,
+	"DROP TABLE t":                                              alters,
 }
 
 func TestATextIsToldWhatItMayDo(t *testing.T) {
@@ -114,7 +115,7 @@ func TestATextIsToldWhatItMayDo(t *testing.T) {
 		"BEGIN; INSERT INTO t VALUES (1); COMMIT": {First: begins, All: begins | changes | commits, Several: true, Tail: true},
 		"SELECT 1;\x00BEGIN":                      {First: selects, All: selects, Tail: true},
 		"EXPLAIN EXPLAIN; BEGIN":                  {First: 0, All: begins, Several: true, Tail: true},
-		"CREATE TABLE t (x); CREATE TRIGGER r AFTER INSERT ON t BEGIN SELECT 1; END; PRAGMA foreign_keys=1": {First: writes, All: writes | sets, Several: true, Tail: true},
+		"CREATE TABLE t (x); CREATE TRIGGER r AFTER INSERT ON t BEGIN SELECT 1; END; PRAGMA foreign_keys=1": {First: alters, All: alters | sets, Several: true, Tail: true},
 	} {
 		if got := sqltext.Classify(text); got != want {
 			t.Errorf("%q: %+v, not %+v", text, got, want)
