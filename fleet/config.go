@@ -35,7 +35,9 @@ type Config struct {
 	Node   string
 	Labels map[string]string
 	// Databases are the paths of the databases, by channel. The program opens them with
-	// hotswap's driver, before Join or later; a file that does not exist yet is made.
+	// hotswap's driver, before Join or later; a file that does not exist yet is made. Of the
+	// programs that share one, one joins: Join refuses a node of another name than the one that
+	// has the database already, and says who that is.
 	Databases map[string]string
 
 	// Validate, if set, may read each version before the node says that it is prepared. An

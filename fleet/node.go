@@ -104,6 +104,16 @@ func (n *Node) manage(channel, path string) error {
 			return fmt.Errorf("%w: the channel %s has it already", ErrConfig, other)
 		}
 	}
+	claimed, err := claimDatabase(db.Path(), n.cfg.Node)
+	switch {
+	case errors.Is(err, errClaimed):
+		release()
+		return err
+	case err != nil:
+		n.log.Warn().Err(err).Str("database", db.Path()).Msg("whether another node has this database is not known")
+	default:
+		n.releases = append(n.releases, claimed.release)
+	}
 	orphans, err := swapper.RemoveOrphans(db.Path())
 	if err != nil {
 		n.log.Warn().Err(err).Str("database", db.Path()).Msg("what a killed program has left can't be removed")

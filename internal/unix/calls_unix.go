@@ -30,6 +30,7 @@ const (
 	FD_CLOEXEC      = unix.FD_CLOEXEC
 	LOCK_EX         = unix.LOCK_EX
 	LOCK_NB         = unix.LOCK_NB
+	LOCK_SH         = unix.LOCK_SH
 	LOCK_UN         = unix.LOCK_UN
 	O_CLOEXEC       = unix.O_CLOEXEC
 	O_NOFOLLOW      = unix.O_NOFOLLOW
