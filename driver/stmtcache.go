@@ -135,7 +135,7 @@ func (c *conn) cachedStmt(query string, args []driver.NamedValue, exec bool) *st
 		if !class.Repeats() || exec && !execs(class) {
 			return nil
 		}
-		inner, err := c.inner.Prepare(query)
+		inner, err := c.compile(query)
 		if err != nil {
 			return nil // go-sqlite3 says why
 		}

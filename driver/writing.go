@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"database/sql/driver"
 	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -75,9 +76,7 @@ func (c *conn) needsLock(query string, s *stmt, args int) bool {
 	if c.extended() {
 		return true // what is compiled may be seen
 	}
-	defer i.setBusyTimeout(c.busyTimeout())
-	i.setBusyTimeout(0) // compiling may have to read the schema
-	compiled, err := c.inner.Prepare(query)
+	compiled, err := c.compile(query)
 	if err != nil {
 		return isBusy(err)
 	}
@@ -90,6 +89,16 @@ func (c *conn) needsLock(query string, s *stmt, args int) bool {
 	}
 	program, err := explain(c.inner, query)
 	return err != nil || program.WritesMain()
+}
+
+// compile compiles a text that go-sqlite3 compiles once more if this fails: so it does not
+// wait for a lock, which it may need to read the schema. The caller owns c.
+func (c *conn) compile(query string) (driver.Stmt, error) {
+	if i := &c.cancel.interrupter; i.known && !c.extended() {
+		defer i.setBusyTimeout(c.busyTimeout())
+		i.setBusyTimeout(0)
+	}
+	return c.inner.Prepare(query)
 }
 
 // takePlace takes the place for the transaction that is about to begin with the write
