@@ -26,7 +26,7 @@ type fleetStatusCmd struct {
 
 // Help is the text below the flags.
 func (fleetStatusCmd) Help() string {
-	return `A node that has not been heard from for ten seconds is silent.` + "\n\n" + examples(
+	return `A node that has not been heard from for ten seconds is silent. One that is silent, or has ended, is listed as long as it is in a wave or pinned, and for a week after it was there if the order means it.` + "\n\n" + examples(
 		"", "hotswap fleet status catalog --watch",
 		"the nodes that don't have what was rolled out", "hotswap fleet status --json | jq -r '.channels[] | .order.version as $v | .nodes[] | select(.have != $v) | .node'",
 	)
