@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"time"
 
 	"hotswap/internal/engine"
 	"hotswap/internal/repository"
@@ -43,7 +44,7 @@ type fleetResumeCmd struct {
 
 // Help is the text below the flags.
 func (fleetResumeCmd) Help() string {
-	return "Nodes that have failed try again.\n\n" +
+	return "Nodes that have failed try again. " + waitHelp + "\n\n" +
 		examples("", "hotswap fleet resume catalog --wait")
 }
 
@@ -103,13 +104,14 @@ type fleetRollbackCmd struct {
 	engineFlags
 	signFlags
 	waitFlags
-	Version string `arg:"" help:"The channel, to go back to the version before; or a version, such as catalog@6."`
-	Message string `short:"m" help:"Why."`
+	Version string      `arg:"" help:"The channel, to go back to the version before; or a version, such as catalog@6."`
+	Timeout nodeTimeout `default:"1h" help:"How long a node may take to go back."`
+	Message string      `short:"m" help:"Why."`
 }
 
 // Help is the text below the flags.
 func (fleetRollbackCmd) Help() string {
-	return `Every node of the last rollout goes back at once, without waves; the versions since are withdrawn from them, and one that was away goes back when it answers again.` + "\n\n" + examples(
+	return `Every node of the last rollout goes back at once, without waves; the versions since are withdrawn from them, and one that was away goes back when it answers again. ` + waitHelp + "\n\n" + examples(
 		"to the version before", "hotswap fleet rollback catalog --wait",
 		"further", "hotswap fleet rollback catalog@4",
 	)
@@ -128,7 +130,9 @@ func (c *fleetRollbackCmd) Run(ctx context.Context, stdio *streams) error {
 		return err
 	}
 	defer f.close()
-	o, err := f.desk().Rollback(ctx, v.Channel, rand.Text()[:12], v.Number, func(o *rollout.Order) { o.By, o.Message = whoami(), c.Message })
+	o, err := f.desk().Rollback(ctx, v.Channel, rand.Text()[:12], v.Number, func(o *rollout.Order) {
+		o.By, o.Message, o.Timeout = whoami(), c.Message, time.Duration(c.Timeout)
+	})
 	err = orderFailure(v.Channel, err)
 	if err != nil {
 		return err

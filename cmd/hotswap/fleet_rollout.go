@@ -26,7 +26,7 @@ type fleetRolloutCmd struct {
 	Select     map[string]string `mapsep:"," placeholder:"LABEL=VALUE" help:"Only the nodes with this label. May be repeated."`
 	AllowEmpty bool              `help:"Order it although --select matches no node yet: those that join later get it."`
 	Approve    bool              "help:\"Wait before each wave after the first, until `hotswap fleet resume` lets it go on.\""
-	Timeout    time.Duration     `placeholder:"1h" help:"How long a node may take to prepare, and to swap."`
+	Timeout    nodeTimeout       `default:"1h" help:"How long a node may take to prepare, and to swap."`
 	Afresh     bool              `help:"Take nothing from the order that is there, which nodes refuse, or whose signature is not trusted: not what was withdrawn, and not which version nodes without a database get until their wave opens."`
 	Message    string            `short:"m" help:"Why."`
 }
@@ -34,7 +34,7 @@ type fleetRolloutCmd struct {
 // Help is the text below the flags.
 func (fleetRolloutCmd) Help() string {
 	return `Every node fetches the version and checks it. Once all that answer have, the first wave swaps it in. Nodes are taken by name; a node that comes later, or is back, gets the version when the rollout is done. ` +
-		`The nodes go on without this command.` + "\n\n" + examples(
+		`The nodes go on without this command. ` + waitHelp + "\n\n" + examples(
 		"the newest version, to everybody", "hotswap fleet rollout catalog",
 		"one node first, then a tenth, a half and all, with five minutes in between", "hotswap fleet rollout catalog@7 --canary 1 --waves 10%,50% --soak 5m --wait",
 		"the web servers, each wave on your word", "hotswap fleet rollout catalog --select role=web --canary 1 --approve",
@@ -43,7 +43,7 @@ func (fleetRolloutCmd) Help() string {
 
 // Run orders the rollout.
 func (c *fleetRolloutCmd) Run(ctx context.Context, stdio *streams) error {
-	plan := rollout.Plan{Select: c.Select, Canary: c.Canary, Waves: c.Waves, Soak: c.Soak, MaxFailed: c.MaxFailed, Approve: c.Approve, Timeout: c.Timeout}
+	plan := rollout.Plan{Select: c.Select, Canary: c.Canary, Waves: c.Waves, Soak: c.Soak, MaxFailed: c.MaxFailed, Approve: c.Approve, Timeout: time.Duration(c.Timeout)}
 	if err := plan.Check(); err != nil {
 		return usagef("%v", err)
 	}
@@ -122,7 +122,10 @@ func (f *control) announce(ctx context.Context, stdio *streams, o rollout.Order)
 		verb = "going back to"
 	}
 	fmt.Fprintf(stdio.err, "%s %s@%d: %s%s\n", verb, o.Channel, o.Version, plural(there, "node"), pinned)
-	if there == 0 {
+	switch {
+	case there == 0 && pinned != "":
+		fmt.Fprintf(stdio.err, "hotswap: %s: the order waits until one is not, or another one answers\n", rollout.AllPinned)
+	case there == 0:
 		fmt.Fprintf(stdio.err, "hotswap: no node that is meant answers: the order waits for one\n")
 	}
 	return nil

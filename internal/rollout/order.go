@@ -189,6 +189,14 @@ func (o Order) Approved(open int) bool { return !o.Approve || o.Approvals >= ope
 // Selects reports whether the order means a node of these labels.
 func (o Order) Selects(labels map[string]string) bool { return selects(o.Select, labels) }
 
+// moves says what the order has nodes do.
+func (o Order) moves() string {
+	if o.Kind == Rollback {
+		return "go back"
+	}
+	return "swap"
+}
+
 // Patience is how long a node may take to prepare, and to swap.
 func (p Plan) Patience() time.Duration {
 	if p.Timeout == 0 {

@@ -17,8 +17,12 @@ const (
 	Done      Phase = "done"              // every node should have the version
 )
 
-// ByOperator is the reason of a halt that somebody has ordered.
-const ByOperator = "by an operator"
+// Reasons of which more is made than words: of a halt that somebody has ordered, and of a
+// wait that only an operator ends.
+const (
+	ByOperator = "by an operator"
+	AllPinned  = "every node that is meant, and answers, is pinned"
+)
 
 // Progress is how far an order has come, as the controller has written it.
 type Progress struct {

@@ -82,22 +82,28 @@ func (s *stepper) in(d time.Duration) bool { return s.view.Lasted >= d }
 // fix divides the nodes into waves.
 func (s *stepper) fix() bool {
 	var names []string
+	pinned := 0
 	for name, node := range s.view.Nodes {
-		if s.o.Selects(node.Labels) && node.Pinned == 0 {
+		switch {
+		case !s.o.Selects(node.Labels):
+		case node.Pinned != 0:
+			pinned++
+		default:
 			names = append(names, name)
 		}
 	}
-	if s.o.Halted {
+	switch {
+	case s.o.Halted:
 		s.p = s.p.enter(Halted, ByOperator)
 		return false
-	}
-	if len(names) == 0 {
-		s.p.Reason = "no node that is selected answers"
-		return false
-	}
-	// Nodes that have not been heard yet belong into waves, too.
-	if !s.view.Settled {
+	case !s.view.Settled: // nodes that have not been heard yet belong into waves, too
 		s.p.Reason = "the controller is new, and is finding out which nodes answer"
+		return false
+	case len(names) == 0 && pinned > 0:
+		s.p.Reason = AllPinned
+		return false
+	case len(names) == 0:
+		s.p.Reason = "no node that is selected answers"
 		return false
 	}
 	s.p.Waves = s.o.plan(names)
@@ -190,7 +196,7 @@ func (s *stepper) advance(open int) {
 // swap ends when the open waves have the version.
 func (s *stepper) swap() {
 	switch {
-	case !s.reached("swap", s.in(s.o.Patience())):
+	case !s.reached(s.o.moves(), s.in(s.o.Patience())):
 	case s.o.Soak > 0 && s.o.Kind == Rollout:
 		s.p = s.p.enter(Soaking, "")
 	default:
@@ -213,10 +219,15 @@ func (s *stepper) open() {
 func (s *stepper) approved() bool { return s.o.Approved(s.p.Open) }
 
 // reached reports whether the nodes of the open waves have the version and are in order. One
-// that went back counts in any case: there is nothing better for it.
+// that went back counts in any case: there is nothing better for it. For one that stops
+// answering a rollback does not wait: it is the version before that may have been its end.
 func (s *stepper) reached(what string, late bool) bool {
 	names := slices.Concat(s.p.Waves[:s.p.Open]...)
-	return s.waitFor(names, s.p.Skipped, what, late, func(n Node) bool {
+	skip := s.p.Skipped
+	if s.o.Kind == Rollback {
+		skip = names
+	}
+	return s.waitFor(names, skip, what, late, func(n Node) bool {
 		return n.there(s.o) || s.o.Kind == Rollback && n.Has(s.o)
 	})
 }
@@ -259,7 +270,7 @@ func (s *stepper) waitFor(names, skip []string, what string, late bool, far func
 	if waiting == 0 && counted == 0 {
 		s.p.Reason = fmt.Sprintf("no node answers that is to %s", what)
 		if pinned > 0 {
-			s.p.Reason = fmt.Sprintf("every node that is to %s is pinned", what)
+			s.p.Reason = AllPinned
 		}
 		if late {
 			s.p = s.p.enter(Halted, s.p.Reason)

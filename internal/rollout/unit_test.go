@@ -289,12 +289,3 @@ func TestAHaltNamesAllThatHaveFailed(t *testing.T) {
 		t.Error("it is counted again")
 	}
 }
-
-func TestAWaveWhoseNodesAreAllPinnedSaysSo(t *testing.T) {
-	o, _ := NewRollout("a", "catalog", 7, Plan{Canary: 1, Soak: time.Minute}, nil, false)
-	p := Progress{Order: "a", Phase: Swapping, Waves: [][]string{{"m"}, {"n"}}, Open: 1}
-	view := View{Nodes: map[string]Node{"m": {Name: "m", State: State{Have: 7, Pinned: 6}}, "n": {Name: "n"}}, Settled: true}
-	if next, _ := Step(&p, o, view); next.Phase != Swapping || next.Reason != "every node that is to swap is pinned" {
-		t.Errorf("%+v", next)
-	}
-}
