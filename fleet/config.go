@@ -51,8 +51,9 @@ type Config struct {
 	// Health, if set, says whether the program is in order with the version that was swapped
 	// in. It is asked after the swap and then each HealthInterval until the rollout is done;
 	// an error, or not to return within HealthTimeout, means that it is not: the node goes back to the
-	// version before, and the rollout is told. It is also asked when a node joins; but one that
-	// has been in order with a version stays with it, once the rollout is done, and says so.
+	// version before, and the rollout is told. (While the process is stopped no time passes.) It is
+	// also asked when a node joins; but one that has been in order with a version stays with it, once
+	// the rollout is done, and says so.
 	Health func(context.Context, Version) error
 	// HealthInterval and HealthTimeout are 5 s and 30 s if 0.
 	HealthInterval, HealthTimeout time.Duration
@@ -82,6 +83,8 @@ type Config struct {
 	// doubt is how long an engine that knows less than it did is not believed: a server that
 	// is cut off notices within ten seconds that it leads no more.
 	doubt time.Duration
+	// touch is how long a node without an answer of the engine's believes what it was told.
+	touch time.Duration
 	// overdue is how long a lease is unchanged when it is taken over.
 	overdue time.Duration
 	// notice is how long a write may go unnoticed.
@@ -166,6 +169,9 @@ func (c *Config) complete() error {
 	}
 	if c.doubt == 0 {
 		c.doubt = 15 * time.Second
+	}
+	if c.touch == 0 {
+		c.touch = records.NodeTTL
 	}
 	if c.overdue == 0 {
 		c.overdue = records.LeaseOverdue

@@ -68,7 +68,7 @@ func (d *database) health(ctx context.Context, number uint64) error {
 	if cfg.Health == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, cfg.HealthTimeout)
+	ctx, cancel := awake(ctx, cfg.HealthTimeout)
 	defer cancel()
 	v := d.version(number)
 	return d.hooks.call(ctx, "Health", v, func(ctx context.Context) error { return cfg.Health(ctx, v) })

@@ -33,8 +33,12 @@ const (
 	hookPatience = 5 * time.Second
 )
 
-// errHung: a hook was left because its time, or what it was called for, was over.
-var errHung = errors.New("has not returned")
+// errLate: a hook was left because its time, or what it was called for, was over. errHung: it is
+// at work when the node has ended.
+var (
+	errLate = errors.New("has not answered in time")
+	errHung = errors.New("has not returned")
+)
 
 // call calls a hook, and returns what it does, or when ctx ends. A hook that has not returned by
 // then is left, and is not called again before it has: there would be more and more of them.
@@ -43,13 +47,32 @@ func (h *hooks) call(ctx context.Context, hook string, v Version, fn func(contex
 		now, ours := h.begin(ctx, hook, v, fn)
 		select {
 		case <-now.ended:
-			if ours {
+			if !ours {
+				continue
+			}
+			if now.err == nil || ctx.Err() == nil { // else it says that its context has ended
 				return now.err
 			}
 		case <-ctx.Done():
-			return fmt.Errorf("%s %w: it was called for %s at %s", hook, errHung, now.version, now.since.Format(time.DateTime))
 		}
+		return fmt.Errorf("%s %w: it was called for %s at %s", hook, errLate, now.version, now.since.Format(time.DateTime))
 	}
+}
+
+// awake is a context that ends when the process has run for so long. While it is stopped, or its
+// machine is suspended, a hook can't answer, and hardly any of that counts.
+func awake(ctx context.Context, patience time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		defer cancel()
+		for ctx.Err() == nil && patience > 0 {
+			step := min(patience, max(patience/16, time.Millisecond), time.Second)
+			began := time.Now()
+			sleep(ctx, step)
+			patience -= min(time.Since(began), 2*step)
+		}
+	}()
+	return ctx, cancel
 }
 
 // begin calls a hook, unless it is running.

@@ -59,7 +59,7 @@ func TestAValidateThatHangsFailsItsNodeAlone(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	b.has(2)
-	if done := w.phase(rollout.Done, 2); len(done.Failed) != 1 || !strings.Contains(done.Failed[0].Why, "Validate has not returned") {
+	if done := w.phase(rollout.Done, 2); len(done.Failed) != 1 || !strings.Contains(done.Failed[0].Why, "Validate has not answered in time") {
 		t.Errorf("%+v", done)
 	}
 	a.has(1)
@@ -123,6 +123,6 @@ func TestAValidateThatHangsInANodeThatComesLateIsLeft(t *testing.T) {
 		c.Validate = func(context.Context, Version, *sql.DB) error { wait(); return nil }
 	})
 	eventually(t, "it says so", func() bool {
-		return strings.Contains(b.status().Failed, "Validate has not returned: it was called for catalog@1")
+		return strings.Contains(b.status().Failed, "Validate has not answered in time: it was called for catalog@1")
 	})
 }

@@ -55,6 +55,7 @@ type Node struct {
 	controller bool
 	page       *fleetpage.Fleet // once somebody has looked
 
+	spoke  atomic.Pointer[time.Time] // when it last said something that the engine has taken
 	phases phases
 	peers  atomic.Int64 // how many nodes answer, as the controller counts them
 }

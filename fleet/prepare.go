@@ -87,7 +87,7 @@ func (d *database) validate(v Version) func(context.Context, *sql.DB) error {
 	}
 	d.mu.Unlock()
 	return func(ctx context.Context, db *sql.DB) error {
-		ctx, cancel := context.WithTimeout(ctx, patience)
+		ctx, cancel := awake(ctx, patience)
 		defer cancel()
 		return d.hooks.call(ctx, "Validate", v, func(ctx context.Context) error { return fn(ctx, v, db) })
 	}

@@ -62,7 +62,12 @@ type saying struct {
 // say writes the node's record. If there is another one than was written last, it is looked
 // whose.
 func (n *Node) say(ctx context.Context, s *saying) (err error) {
-	plane := n.planeNow()
+	plane, began := n.planeNow(), time.Now()
+	defer func() {
+		if err == nil {
+			n.spoke.Store(&began)
+		}
+	}()
 	over := s.last
 	s.last = records.Entry{}
 	if time.Since(s.met) > 2*records.NodeTTL {
@@ -86,6 +91,13 @@ func (n *Node) say(ctx context.Context, s *saying) (err error) {
 	}
 	s.last, err = plane.PutNode(ctx, n.record(), records.Entry{})
 	return err
+}
+
+// outOfTouch reports whether the engine has answered nothing for long: the node was cut off, or
+// stopped, and what it was told last may have been taken back.
+func (n *Node) outOfTouch() bool {
+	spoke := n.spoke.Load()
+	return spoke == nil || time.Since(*spoke) > n.cfg.touch
 }
 
 func (n *Node) setTwin(twin string) {

@@ -40,6 +40,11 @@ func (d *database) bring(ctx context.Context, number uint64, tag string) error {
 	if ready == nil {
 		return nil
 	}
+	if d.node.outOfTouch() {
+		if ok, err := d.confirm(ctx, number); !ok {
+			return err
+		}
+	}
 	d.phase(records.Swapping)
 	report, err := d.own(func() (swapper.Report, error) { return ready.Swap(ctx) })
 	if !report.Swapped {
@@ -63,8 +68,8 @@ func (d *database) bring(ctx context.Context, number uint64, tag string) error {
 	return nil
 }
 
-// confirm asks the engine again whether the node is to go back to an older version: what it
-// has been told may be from a server that is behind.
+// confirm asks the engine again whether the node is to have a version: what it has been told may
+// be from a server that is behind, or old.
 func (d *database) confirm(ctx context.Context, number uint64) (bool, error) {
 	plane, name := d.node.planeNow(), d.node.cfg.Node
 	order, orderAt, err := plane.Order(ctx, d.channel)

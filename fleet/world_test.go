@@ -32,6 +32,10 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if os.Getenv(awakeEnv) != "" {
+		stayAwake()
+		return
+	}
 	testenv.NoPeers()
 	testenv.Parallel(16)
 	goleak.VerifyTestMain(m)

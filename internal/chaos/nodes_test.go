@@ -25,6 +25,7 @@ type member struct {
 	path  string
 	proxy *proxy
 	disk  bool // it has one of its own
+	think time.Duration
 
 	mu      sync.Mutex // guards what follows
 	process *fleetapp.Process
@@ -35,7 +36,7 @@ type member struct {
 }
 
 func (w *world) newMember(t *testing.T, name, dir string, c *cluster) *member {
-	m := &member{w: w, name: name, path: filepath.Join(dir, name, "catalog.sqlite3"), proxy: startProxy(t, c.ports)}
+	m := &member{w: w, name: name, path: filepath.Join(dir, name, "catalog.sqlite3"), proxy: startProxy(t, c.ports), think: 20 * time.Millisecond}
 	if err := os.MkdirAll(filepath.Dir(m.path), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +46,7 @@ func (w *world) newMember(t *testing.T, name, dir string, c *cluster) *member {
 }
 
 func (m *member) start() error {
-	cfg := fleetapp.Config{Engine: addresses(m.proxy.ports), Node: m.name, Path: m.path, Readers: 2, Think: 20 * time.Millisecond,
+	cfg := fleetapp.Config{Engine: addresses(m.proxy.ports), Node: m.name, Path: m.path, Readers: 2, Think: m.think,
 		Interval: 200 * time.Millisecond, Log: m.w.verbose, Trust: []string{m.w.trusted()}}
 	p, err := fleetapp.Start(cfg, func(argument string) *exec.Cmd {
 		cmd := exec.Command(os.Args[0])
