@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,10 @@ type GCOptions struct {
 	// DryRun removes nothing.
 	DryRun bool
 
-	step func(string) // of tests: called before each step
+	// Of tests: what is called before each step, and when an intent is removed that the engine
+	// does not (0 means three times intentTTL).
+	step    func(string)
+	overdue time.Duration
 }
 
 // Collected is what GC has done.
@@ -159,7 +163,7 @@ func (g *collection) retire(ctx context.Context, entries engine.Entries) error {
 				return err
 			}
 			if ok && state == Retiring {
-				g.retired = append(g.retired, versionEntry{e.version, e.record, revision})
+				g.retired = append(g.retired, versionEntry{e.version, e.record, revision, e.at})
 			}
 		}
 	}
@@ -219,6 +223,11 @@ func (g *collection) remove(ctx context.Context, entries engine.Entries) (left [
 		for _, e := range all {
 			switch {
 			case e.record.State == Publishing:
+				if removed, err := g.expire(ctx, e); err != nil {
+					return nil, err
+				} else if removed {
+					continue
+				}
 				g.done.Publishing = append(g.done.Publishing, fmt.Sprintf("%s by %s", e.version, e.record.by()))
 				continue
 			case !g.chosen[e.version]:
@@ -244,6 +253,16 @@ func (g *collection) remove(ctx context.Context, entries engine.Entries) (left [
 	slices.SortFunc(g.done.Retired, Version.compare)
 	g.done.Staying = g.staying(left, needed)
 	return left, nil
+}
+
+// expire removes an intent that should have expired long ago, but for an engine whose clock was set
+// back, or that was restored. Its publisher finds that as if it had.
+func (g *collection) expire(ctx context.Context, e versionEntry) (bool, error) {
+	now, err := g.r.engine.Now(ctx, g.r.fleet)
+	if err != nil || now.Sub(e.at).Abs() < cmp.Or(g.opts.overdue, 3*intentTTL) {
+		return false, err
+	}
+	return g.delete(ctx, e)
 }
 
 // delete removes a version's key; it is false if somebody else has changed it: published

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 func (w *world) gc(keep int) Collected {
@@ -86,5 +87,25 @@ func TestWhatARollbackGoesToStays(t *testing.T) {
 		if got := why(dryRun); !maps.Equal(got, want) {
 			t.Errorf("%v", got)
 		}
+	}
+}
+
+// TestAnIntentThatTheEngineKeepsHoldsNoCollectionUp: it was restored, or its clock set back.
+func TestAnIntentThatTheEngineKeepsHoldsNoCollectionUp(t *testing.T) {
+	w := newWorld(t)
+	path := w.database(4096, 1<<20)
+	w.publish("catalog", path, PublishOptions{})
+	w.change(path, 5)
+	p := pausedAt("commit")
+	dead := w.publishing(p, path, PublishOptions{intentTTL: time.Hour, asleep: true})
+	if done := w.gc(1); done.Chunks != 0 || len(done.Publishing) != 1 {
+		t.Errorf("somebody is publishing, and collected is %+v", done)
+	}
+	if done, err := w.repo.GC(t.Context(), GCOptions{Keep: 1, overdue: time.Nanosecond}); err != nil || done.Chunks == 0 || len(done.Publishing) > 0 {
+		t.Errorf("collected %+v: %v", done, err)
+	}
+	close(p.on)
+	if got := <-dead; !errors.Is(got.err, ErrIntent) {
+		t.Errorf("published %v, %v", got.Published.Version, got.err)
 	}
 }

@@ -37,7 +37,8 @@
 //  3. another mark is put into the bucket: at revision s2; and the bucket is read up to s2
 //  4. a retiring version that an order, a pin or a rollout names after all is published
 //     again; the others are removed, if they are as they were read
-//  5. if there is any intent, no chunk is removed, this time
+//  5. if there is any intent, no chunk is removed, this time; but one that nobody has renewed for three
+//     times its TTL, which the engine should have removed, is removed instead, if it is as it was read
 //  6. else the chunks are removed that no version names, and whose sequence is S or less
 //
 // A collection that fails takes back what it has made retiring. If it was killed, the next one
@@ -49,7 +50,7 @@
 //
 //   - s1 < s2, and the intent was still there when the bucket was read: 5 forbids it.
 //   - s1 < s2, and it had become a version by then: that was read, and 6 spares its chunks.
-//   - s1 < s2, and it had expired: the publisher can't have swapped it at its 5.
+//   - s1 < s2, and it had expired, or was removed at 5: the publisher can't have swapped it at its 5.
 //   - s1 > s2, and the publisher has written the chunk: that was behind s1, so behind s2, and
 //     the chunk has a sequence above S. Writing what is there already gives it a new one.
 //   - s1 > s2, and the chunk is of its base, which was published at s1. If that was there at s2,

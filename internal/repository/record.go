@@ -112,7 +112,7 @@ func (r *Repository) unmark(ctx context.Context, v Version) error {
 	if err != nil || rec.State != Retiring {
 		return err
 	}
-	_, _, err = r.swapState(ctx, versionEntry{v, rec, entry.Revision()}, IsPublished)
+	_, _, err = r.swapState(ctx, versionEntry{v, rec, entry.Revision(), entry.Created()}, IsPublished)
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"hotswap/internal/engine"
 )
@@ -15,6 +16,7 @@ type versionEntry struct {
 	version  Version
 	record   record
 	revision uint64
+	at       time.Time // when it was written, by the engine's clock
 }
 
 // versionsIn returns the versions among the keys, by channel, the newest last. One that is
@@ -30,7 +32,7 @@ func versionsIn(entries engine.Entries) map[string][]versionEntry {
 		if err != nil {
 			rec.State = damaged
 		}
-		all[v.Channel] = append(all[v.Channel], versionEntry{v, rec, entry.Revision()})
+		all[v.Channel] = append(all[v.Channel], versionEntry{v, rec, entry.Revision(), entry.Created()})
 	}
 	for _, list := range all {
 		slices.SortFunc(list, func(a, b versionEntry) int { return int(int64(a.version.Number - b.version.Number)) })
