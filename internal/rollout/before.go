@@ -1,6 +1,9 @@
 package rollout
 
-import "maps"
+import (
+	"maps"
+	"slices"
+)
 
 // Before is what an order that another one has followed still says. For a node that the latest
 // order does not send anywhere, the latest of those counts that it was meant by: so what a
@@ -21,18 +24,22 @@ type Before struct {
 func (b Before) counts() bool { return b.Ended && !b.Halted }
 
 // left returns what the orders up to this one leave for the next, the latest first, without
-// what no node goes by any more. done is as in NewRollout.
-func (o Order) left(done bool) (all []Before) {
+// what no node goes by any more. If that is of the same version again, the way back from it is
+// as it was. done is as in NewRollout.
+func (o Order) left(next Order, done bool) (all []Before) {
+	again := next.Kind == Rollout && next.Version == o.Version
 	latest := Before{Kind: o.Kind, Version: o.Version, Select: maps.Clone(o.Select), Ended: done, Halted: o.Halted}
 	if o.Kind == Rollback {
 		latest.Newest, latest.Ended = o.Newest, true // there are no waves
 	}
+	all = []Before{latest}
 	for _, b := range o.Before {
-		if !latest.hides(b) && (b.counts() || !latest.repeats(b)) {
+		hidden := !again && slices.ContainsFunc(all, func(newer Before) bool { return newer.hides(b) })
+		if !hidden && !(latest.repeats(b) && (latest.counts() || !b.counts())) {
 			all = append(all, b)
 		}
 	}
-	return append([]Before{latest}, all...)
+	return all
 }
 
 // hides reports whether no node goes by an older one any more: each that was meant by that is

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -178,10 +179,49 @@ func TestOrdersThatNobodyGoesByAreForgotten(t *testing.T) {
 	if n := len(h.order.Before); n > 6 {
 		t.Errorf("%d are remembered: %+v", n, h.order.Before)
 	}
+	for range 40 { // nor with how often one is repeated
+		h = h.rollout(h.order.Version, nil)
+		h = h.rollout(h.order.Version, web).halted()
+	}
+	if n := len(h.order.Before); n > 9 {
+		t.Errorf("%d are remembered: %+v", n, h.order.Before)
+	}
 	if h = h.rollout(50, nil).rollout(51, nil); len(h.order.Before) != 1 {
 		t.Errorf("after one for all: %+v", h.order.Before)
 	}
 	if !strings.HasPrefix(h.order.ID, "a") || h.order.Newest != 51 {
 		t.Errorf("%+v", h.order)
+	}
+}
+
+// TestAVersionThatIsRolledOutAgainLeavesTheWayBack, as by a script that runs twice; and what a
+// collection of old versions leaves for it.
+func TestAVersionThatIsRolledOutAgainLeavesTheWayBack(t *testing.T) {
+	before := begin(t).rollout(2, nil).rollout(3, nil)
+	running := before.rollout(3, nil)
+	running.done = false
+	for why, h := range map[string]*orders{
+		"again":              before.rollout(3, nil),
+		"three times":        before.rollout(3, nil).rollout(3, nil),
+		"while it runs":      running.rollout(3, nil),
+		"for some":           before.rollout(3, web),
+		"for some, then all": before.rollout(3, web).rollout(3, nil),
+		"after a way back":   before.rollback(0).rollout(3, nil).rollout(3, nil),
+	} {
+		if back := h.order.Back(); back != 2 || !slices.Contains(h.order.Names(), 2) {
+			t.Errorf("%s: it would go back to %d by %+v", why, back, h.order)
+		}
+		h.rollback(0).sends(why, web, 3, 2)
+		if next := h.rollout(4, nil).order; next.Back() != 3 || len(next.Before) > 2 {
+			t.Errorf("%s: the next would go back to %d by %+v", why, next.Back(), next)
+		}
+	}
+	running.rollout(3, nil).sends("new, while it runs again", web, 0, 3)
+	h := begin(t).rollout(2, web).rollout(3, nil).rollout(3, web)
+	if back := h.order.Back(); back != 2 {
+		t.Errorf("those had 2, and would go back to %d", back)
+	}
+	if back := h.rollout(3, nil).order.Back(); back != 1 {
+		t.Errorf("all had 1, and would go back to %d", back)
 	}
 }

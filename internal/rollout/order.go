@@ -127,7 +127,7 @@ func NewRollback(id string, version uint64, before Order) (Order, error) {
 // after returns the order as one that follows before.
 func (o Order) after(before Order, done bool) Order {
 	o.Newest = max(o.Newest, before.Newest)
-	o.Before = before.left(done)
+	o.Before = before.left(o, done)
 	return o.tagged(before.Tags)
 }
 
