@@ -28,6 +28,8 @@ var (
 	ErrNoJetStream = errors.New("the engine has no JetStream")
 	// ErrTooMany: a limit of the stream, or of the account, on how many may watch is reached.
 	ErrTooMany = errors.New("the engine lets no more nodes watch")
+	// ErrNoTTL: a stream, which somebody else has made, does not let messages expire.
+	ErrNoTTL = errors.New("the engine's stream lets no key expire")
 	// ErrFull: a limit of the stream, of the account or of the disk is reached.
 	ErrFull = errors.New("the engine is full")
 )
@@ -104,6 +106,8 @@ func (e *Engine) kind(err error) (hint string, kind error) {
 		return "start it with JetStream: `hotswap fleet serve`, or nats-server -js; and enable it for the account", ErrNoJetStream
 	case strings.Contains(text, "maximum consumers limit"): // whichever of nats.go's two ways it took
 		return "raise the limit of consumers of the stream, or of the account", ErrTooMany
+	case code(err) == codeNoTTL:
+		return "set allow_msg_ttl of the streams KV_" + FleetBucket + " and KV_" + NodesBucket, ErrNoTTL
 	case strings.Contains(text, "maximum bytes exceeded"):
 		return "remove old versions with `hotswap fleet gc --keep N`, or raise the limit of the stream", ErrFull
 	case code(err) == codeStorage, code(err) == codeResources, strings.Contains(text, "no space left"),

@@ -72,6 +72,18 @@ func TestEachFailureHasItsWords(t *testing.T) {
 			}
 			return nil
 		}, engine.ErrFull, "hotswap fleet gc --keep N"},
+		{"endless", plain(t, func(*server.Options) {}), func(e *engine.Engine) error {
+			config := jetstream.StreamConfig{Name: "KV_" + engine.NodesBucket, Subjects: []string{"$KV." + engine.NodesBucket + ".>"}, MaxMsgsPerSubject: 1}
+			if _, err := e.JetStream().CreateStream(t.Context(), config); err != nil {
+				return err
+			}
+			nodes, err := e.Nodes(t.Context())
+			if err != nil {
+				return err
+			}
+			_, err = e.PutTTL(t.Context(), nodes, "node.a", nil, time.Minute)
+			return e.ExplainWrite("write node.a", err)
+		}, engine.ErrNoTTL, "write node.a"},
 		{"too many", plain(t, func(*server.Options) {}), func(e *engine.Engine) error {
 			config := jetstream.StreamConfig{Name: "KV_" + engine.NodesBucket, Subjects: []string{"$KV." + engine.NodesBucket + ".>"}, MaxMsgsPerSubject: 1, MaxConsumers: 1}
 			if _, err := e.JetStream().CreateStream(t.Context(), config); err != nil {

@@ -120,6 +120,7 @@ const (
 	codeResources         = 10023
 	codeStorage           = 10047
 	codeNoReplicas        = 10074
+	codeNoTTL             = 10166
 )
 
 func code(err error) jetstream.ErrorCode {
