@@ -38,6 +38,7 @@ func (c *conn) recordSession(query string, args []driver.NamedValue, in bool, er
 	if does&(sqltext.Sets|sqltext.Attaches) == 0 {
 		return
 	}
+	c.cache.close() // SQLite itself does it for a pragma that runs, not for one under EXPLAIN
 	var there []session.Schema
 	if does&sqltext.Attaches != 0 {
 		there = c.noteAttached()
@@ -74,7 +75,7 @@ func (c *conn) recordCurrent(query string, args []driver.NamedValue) {
 	if len(all) == 0 {
 		return
 	}
-	c.cache.close() // running a pragma recompiles its statements, compiling one does not
+	c.cache.close()
 	var there []session.Schema
 	if does&sqltext.Attaches != 0 {
 		there = c.noteAttached()

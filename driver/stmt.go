@@ -31,7 +31,7 @@ type stmt struct {
 	session bool                  // the text may change a schema, or what is replayed on a reopened connection
 	class   sqltext.Class         // of conn.cache
 	bytes   int                   // of SQLite's memory for it; of conn.cache, once it was there
-	bound   int                   // of these, of the arguments that it was last run with
+	bound   int                   // of these, of arguments: go-sqlite3 has room for the longest that there were
 	shared  unique.Handle[string] // keeps query shared; of conn.cache
 	out     bool                  // handed out by Prepare, and not closed yet
 
@@ -88,10 +88,14 @@ func (s *stmt) closeInner() error {
 
 // memory is about how many bytes the statement takes. The caller owns its connection.
 func (s *stmt) memory() int {
-	if s.handle == 0 {
+	handle := s.handle
+	if handle == 0 {
+		handle = s.conn.handleOf(s.query)
+	}
+	if handle == 0 {
 		return 8 * len(s.query)
 	}
-	return s.handle.Memory()
+	return handle.Memory()
 }
 
 func (s *stmt) NumInput() int { return s.numInput }

@@ -148,10 +148,12 @@ func (c *conn) cachedStmt(query string, args []driver.NamedValue, exec bool) *st
 		c.cache.put(s, true)
 		return nil
 	}
-	if s.bytes > 0 { // else it is measured first
-		s.bytes += bound - s.bound
+	if more := bound - s.bound; more > 0 {
+		s.bound += more
+		if s.bytes > 0 { // else it is measured first
+			s.bytes += more
+		}
 	}
-	s.bound = bound
 	c.cache.taken = s
 	return s
 }
@@ -190,7 +192,8 @@ func (sc *stmtCache) find(query string) *stmt {
 	return nil
 }
 
-// put gives s back; a statement that failed is finalized rather than kept.
+// put gives s back; a statement that failed is finalized rather than kept, and so is one that
+// would take all of the room.
 func (sc *stmtCache) put(s *stmt, keep bool) {
 	if !keep || s.inner == nil {
 		s.closeInner()
@@ -198,6 +201,10 @@ func (sc *stmtCache) put(s *stmt, keep bool) {
 	}
 	if sc.puts++; s.bytes == 0 || sc.puts%measureAgain == 0 {
 		s.bytes = s.memory() + s.bound // SQLite's count may lack these
+	}
+	if s.bytes > sc.room() {
+		s.closeInner()
+		return
 	}
 	sc.bytes += s.bytes
 	for n := len(sc.stmts); n > 0 && (n == sc.size || sc.bytes > sc.room()); n = len(sc.stmts) {

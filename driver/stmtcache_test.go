@@ -163,6 +163,40 @@ func TestKeptStatementsThatGrowAreMeasuredAgain(t *testing.T) {
 	}
 }
 
+// TestWhatTriggersTakeCounts, which is compiled with each statement that fires them: also of
+// those that are never read from, and of one that alone takes more than there may be.
+func TestWhatTriggersTakeCounts(t *testing.T) {
+	if !cursor.Supported() {
+		t.Skip("what SQLite has of a statement is not known where it has SQLITE_ENABLE_UNLOCK_NOTIFY")
+	}
+	db, d := open(t, "", 1)
+	db.SetMaxOpenConns(1)
+	many := func(table string, triggers int) {
+		mustExec(t, db, "CREATE TABLE "+table+" (id, n)")
+		for i := range triggers {
+			mustExec(t, db, fmt.Sprintf("CREATE TRIGGER %s%d AFTER UPDATE ON %s BEGIN %s END", table, i, table,
+				strings.Repeat("INSERT INTO t SELECT max(id) + 1, max(v) FROM t; ", 10)))
+		}
+	}
+	many("some", 20)
+	many("most", 200)
+	for range 3 {
+		for i := range 64 {
+			mustExec(t, db, fmt.Sprintf("UPDATE some SET n = 1 WHERE id = %d", i))
+		}
+	}
+	const most = 1 << 20
+	if kept, bytes := driver.KeptStatements(d), driver.KeptBytes(d); len(kept) == 64 || bytes > most || bytes < most/8 {
+		t.Errorf("%d are kept, which take %d bytes", len(kept), bytes)
+	}
+	for range 3 {
+		mustExec(t, db, "UPDATE most SET n = 1")
+	}
+	if kept := driver.KeptStatements(d); slices.Contains(kept, "UPDATE most SET n = 1") {
+		t.Errorf("kept: %q, which take %d bytes", kept, driver.KeptBytes(d))
+	}
+}
+
 // TestTheArgumentsOfKeptStatementsCount: SQLite has copies of them.
 func TestTheArgumentsOfKeptStatementsCount(t *testing.T) {
 	db, d := open(t, "", 1)
@@ -189,6 +223,12 @@ func TestTheArgumentsOfKeptStatementsCount(t *testing.T) {
 		kept, bytes := driver.KeptStatements(d), driver.KeptBytes(d)
 		if len(kept)*(60<<10) > most || bytes > most || bytes < most/2 {
 			t.Errorf("%s: %d are kept, which take %d bytes", name, len(kept), bytes)
+		}
+		if err := call(63, ""); err != nil { // go-sqlite3 keeps the room
+			t.Fatal(err)
+		}
+		if now := driver.KeptBytes(d); now != bytes {
+			t.Errorf("%s: with a short argument they take %d bytes rather than %d", name, now, bytes)
 		}
 	}
 }
