@@ -31,11 +31,16 @@ type database struct {
 	doubts   int
 	swapping bool // by the node itself
 	foreign  bool // something else has swapped since the last look
+	// lost is set while what is live is of an engine that was lost, and none of this one's
+	// versions. lostUnder is the order that the node found there then: it knows nothing of
+	// what is live.
+	lost      bool
+	lostUnder string
 	// doubted is the tag for which it was looked whether the live version is the one that is
 	// named, and ready that of the version that is prepared.
 	doubted, ready string
-	stuck          task // the one that has failed last
-	beyond         bool // it has failed to follow because it has a newer version
+	stuck          task   // the one that has failed last
+	stays          string // why it has failed to follow the order although it could
 	// asked is when Health was asked last, failedAt when the latest failure was, and sick
 	// is set if that was one of Health's.
 	asked, failedAt time.Time
@@ -156,7 +161,7 @@ func (d *database) run() {
 func (d *database) swapped(driver.Swap) {
 	d.mu.Lock()
 	if !d.swapping {
-		d.foreign = true
+		d.foreign, d.lost = true, false
 		d.doubt()
 	}
 	d.mu.Unlock()

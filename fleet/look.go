@@ -49,6 +49,10 @@ func (d *database) look(ctx context.Context) error {
 	d.mu.Lock()
 	d.known = d.doubts == doubts
 	d.foreign = d.foreign && !d.known
+	d.lost = d.lost && content != ""
+	if d.lost && d.lostUnder == "" && d.view.order != nil {
+		d.lostUnder = d.view.order.ID
+	}
 	d.mu.Unlock()
 	d.change(func(s *records.Database) {
 		if s.Have != have.Version || s.Tag != have.Tag {
@@ -75,7 +79,7 @@ func (d *database) identify(ctx context.Context, tag string, foreign bool) (have
 		return have, "", err
 	}
 	d.mu.Lock()
-	order := d.view.order
+	order, lost := d.view.order, d.lost
 	d.mu.Unlock()
 	for _, p := range all { // the older ones first; several may have one content
 		if p.Tag == tag && (have.Version == 0 || order == nil || p.Number <= order.Version) {
@@ -86,9 +90,10 @@ func (d *database) identify(ctx context.Context, tag string, foreign bool) (have
 	case have.Version != 0:
 		d.writeDown(ctx, have)
 		return have, "", nil
-	case last != nil && last.Version != 0 && !foreign:
+	case last == nil || last.Version == 0 || lost: // what a copy says was so before it was made
+	case !foreign:
 		return *last, d.writtenSince(last.Version), nil
-	case last != nil && last.Version != 0:
+	default:
 		d.writeDown(ctx, have)
 	}
 	return have, "the live database is not a version of " + d.channel, nil

@@ -145,6 +145,7 @@ func (d *database) behind(ctx context.Context) (bool, error) {
 func (d *database) forget() {
 	d.mu.Lock()
 	d.view.forget()
+	d.lost, d.lostUnder = true, ""
 	d.mu.Unlock()
 	d.forgetSaid()
 	d.unknown()

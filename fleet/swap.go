@@ -138,6 +138,7 @@ func (d *database) live(ctx context.Context, number uint64, tag string, last *be
 	d.seen, d.unfounded = stampOf(d.db.Path()), 0
 	d.mu.Lock()
 	d.swaps++
+	d.lost = false
 	d.asked = time.Time{} // known stays as it is: something may have come since
 	d.mu.Unlock()
 	d.change(func(s *records.Database) {

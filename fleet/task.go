@@ -76,17 +76,17 @@ func (d *database) next() (t task, in time.Duration) {
 		return task{}, idle
 	}
 	me := d.me()
-	beyond := o != nil && rollout.Beyond(*o, v.pin, me)
-	if said := d.state.Failed != nil && d.beyond; beyond != said {
-		d.state.Failed = nil
-		if beyond {
-			d.state.Failed = &rollout.Failure{Order: o.ID, Attempt: o.Attempt, Version: o.Version, Why: d.staysBeyond(o.Version)}
+	stays := d.staying(o, v.pin, me)
+	if stays != d.stays || stays != "" && d.state.Failed == nil {
+		d.stays, d.state.Failed = stays, nil
+		if stays != "" {
+			d.state.Failed = &rollout.Failure{Order: o.ID, Attempt: o.Attempt, Version: o.Version, Why: stays}
 		}
+		me = d.me()
 		d.node.changed()
 	}
-	d.beyond = beyond
 	in = idle
-	if d.state.Failed != nil && !d.sick && !d.beyond && p != nil && p.Phase == rollout.Done {
+	if d.state.Failed != nil && !d.sick && stays == "" && p != nil && p.Phase == rollout.Done {
 		if in = time.Until(d.failedAt.Add(forgive)); in <= 0 {
 			d.state.Failed, in = nil, idle
 		}
@@ -94,6 +94,9 @@ func (d *database) next() (t task, in time.Duration) {
 	want, ahead := d.state.Pinned, uint64(0)
 	if o != nil {
 		want, ahead = rollout.Desired(*o, p, v.pin, me), rollout.Ahead(*o, p, v.pin, me)
+		if d.lost && d.state.Pinned == 0 && (o.ID == d.lostUnder || want != o.Version) {
+			want = 0 // no order before knows what is live: it would go back
+		}
 	}
 	switch have := d.state.Have; {
 	case want != 0 && want != have && !(ahead != 0 && d.givenUp(t, want)):
@@ -125,10 +128,18 @@ func (d *database) rest() {
 	}
 }
 
-// staysBeyond says why a node does not follow an order that is of an older version than it has.
-func (d *database) staysBeyond(ordered uint64) string {
-	return fmt.Sprintf("it has %s, which is newer, and no node goes back but by a rollback or a pin (`hotswap fleet pin %s %s`, and then unpin)",
-		d.version(d.state.Have), d.node.cfg.Node, d.version(ordered))
+// staying says why a node does not follow an order that it could follow: it has what is newer.
+// d.mu is held.
+func (d *database) staying(o *rollout.Order, pin *rollout.Pin, me rollout.Node) string {
+	switch {
+	case o == nil || d.state.Pinned != 0:
+	case rollout.Beyond(*o, pin, me):
+		return fmt.Sprintf("it has %s, which is newer, and no node goes back but by a rollback or a pin (`hotswap fleet pin %s %s`, and then unpin)",
+			d.version(d.state.Have), d.node.cfg.Node, d.version(o.Version))
+	case d.lost && o.ID == d.lostUnder && o.Selects(me.Labels):
+		return "what is live is of an engine that was lost, and not a version of " + d.channel + " that this one has: publish it, and roll that out"
+	}
+	return ""
 }
 
 // another reports whether what is live was found to be another version of that number than is
