@@ -31,7 +31,6 @@ func (n *Node) recognise(ctx context.Context) error {
 	}
 	n.log.Warn().Msg("the engine is another one, or was restored from an older copy: the node finds out anew what it has")
 	n.planeNow().Forget()
-	n.phases.forget()
 	for _, d := range n.databases {
 		d.forget()
 	}

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -14,14 +15,17 @@ import (
 // just joined, or has no database of the channel: then a phase begins anew, and is longer.
 type phases struct {
 	mu   sync.Mutex // guards seen
-	seen map[string]seenPhase
+	seen map[string][]seenPhase
 }
 
 type seenPhase struct {
-	entered  rollout.Entered
-	revision uint64
-	first    time.Time
+	rollout.Entered
+	first time.Time
 }
+
+// mostPhases is how many are remembered of a channel: a watch may be behind another one, or the
+// engine be from an older copy.
+const mostPhases = 8
 
 // saw takes a progress that is told.
 func (s *phases) saw(c records.Change) {
@@ -30,33 +34,29 @@ func (s *phases) saw(c records.Change) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	last, known := s.seen[c.Channel]
-	if known && c.Revision <= last.revision { // by a watch that is behind
+	entered := c.Progress.Entered()
+	all := s.seen[c.Channel]
+	if slices.ContainsFunc(all, func(p seenPhase) bool { return p.Entered == entered }) {
 		return
 	}
-	now := seenPhase{c.Progress.Entered(), c.Revision, time.Now()}
-	if known && now.entered == last.entered {
-		now.first = last.first
-	}
 	if s.seen == nil {
-		s.seen = map[string]seenPhase{}
+		s.seen = map[string][]seenPhase{}
 	}
-	s.seen[c.Channel] = now
+	all = append(all, seenPhase{entered, time.Now()})
+	s.seen[c.Channel] = all[max(0, len(all)-mostPhases):]
 }
 
 // lasted is for how long the phase of a progress is known to have lasted.
 func (s *phases) lasted(channel string, p *rollout.Progress) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if last, known := s.seen[channel]; known && p != nil && p.Entered() == last.entered {
-		return time.Since(last.first)
+	if p != nil {
+		entered := p.Entered()
+		for _, seen := range s.seen[channel] {
+			if seen.Entered == entered {
+				return time.Since(seen.first)
+			}
+		}
 	}
 	return 0
-}
-
-// forget forgets what an engine has told that is another one now.
-func (s *phases) forget() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.seen = nil
 }

@@ -90,8 +90,19 @@ func TestAPhaseLastsForAsLongAsItWasSeen(t *testing.T) {
 		t.Errorf("it begins anew with a change: %v after %v", now, lasted)
 	}
 	saw(4, soaking(0, at.Add(-time.Minute))) // by a watch that is behind
+	saw(6, soaking(1, at))
 	if s.lasted("catalog", soaking(1, at)) <= lasted {
 		t.Error("it begins anew with what was before")
+	}
+	saw(2, soaking(1, at.Add(time.Minute))) // of an engine that is from an older copy
+	if s.lasted("catalog", soaking(1, at.Add(time.Minute))) == 0 {
+		t.Error("a phase of a lower revision does not last")
+	}
+	for i := range 100 {
+		saw(7, soaking(i, at.Add(time.Hour)))
+	}
+	if n := len(s.seen["catalog"]); n > mostPhases {
+		t.Errorf("%d are remembered", n)
 	}
 	for _, other := range []*rollout.Progress{nil, soaking(2, at), soaking(1, at.Add(time.Second))} {
 		if s.lasted("catalog", other) != 0 {
