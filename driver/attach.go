@@ -21,11 +21,15 @@ func (c *conn) noteAttached() []session.Schema {
 	return schemas
 }
 
-// watchAttached makes the managed databases that c has attached watch their files,
-// which may be replaced while they have no connection of their own open.
+// watchAttached makes the managed databases that c has attached, by whatever means, watch
+// their files, which may be replaced while they have no connection of their own open.
 func (c *conn) watchAttached() {
 	for _, h := range door.Of(c) {
-		if d, ok := managed(h.Path); ok && d != c.db {
+		d, ok := managed(h.Path)
+		if c.db != nil && d != c.db {
+			c.session.Attached = true
+		}
+		if ok && d != c.db {
 			release := d.kept() // its last pool may be closing
 			d.noteAttached(h.Path, h.File)
 			release()

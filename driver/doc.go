@@ -76,7 +76,10 @@
 // be found until main has it, too. Nor does it by default with a connect hook, extensions
 // or after Raw: there may be an authorizer, which is asked only when a statement is
 // compiled. If yours is always of the same mind, or there is none, ask for them
-// (_stmt_cache_size=64).
+// (_stmt_cache_size=64). SQLite finds out that the schema of a statement has changed once it
+// has the lock that this needs, and then compiles it anew: if another process has dropped
+// the table, SQLITE_BUSY may come first, and a rollback hook is called for the transaction
+// that was begun in vain.
 //
 // For those that do not queue, and for other processes, whoever has waited in the queue
 // leaves the lock free for a quarter of the time for which the one before had it, 25 ms

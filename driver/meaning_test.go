@@ -14,10 +14,11 @@ import (
 	"hotswap/driver"
 )
 
+const counts = "SELECT (SELECT count(*) FROM main.x), (SELECT count(*) FROM side.x)"
+
 // TestATextMeansWhatItDoesInGoSQLite: that is compiled each time, and so sees what has
 // changed since, also what SQLite compiles no kept statement anew for.
 func TestATextMeansWhatItDoesInGoSQLite(t *testing.T) {
-	const counts = "SELECT (SELECT count(*) FROM main.x), (SELECT count(*) FROM side.x)"
 	for name, run := range map[string]func(m *meaning){
 		"main gets a table of the same name as an attached file's": func(m *meaning) {
 			m.run("ATTACH '" + m.dir + "/side.db' AS side; CREATE TABLE side.x (v)")
@@ -50,19 +51,10 @@ func TestATextMeansWhatItDoesInGoSQLite(t *testing.T) {
 			m.run("DROP TABLE temp.x")
 			m.repeat("INSERT INTO x VALUES (1)", "SELECT count(*) FROM x")
 		},
-		"attached through Raw": func(m *meaning) {
-			m.repeat("SELECT 1")
-			m.raw(func(c *sqlite3.SQLiteConn) error {
-				_, err := c.Exec("ATTACH '"+m.dir+"/side.db' AS side; CREATE TABLE side.x (v)", nil)
-				return err
-			})
-			m.repeat("INSERT INTO x VALUES (1)")
-			m.run("CREATE TABLE main.x (v)")
-			m.repeat("INSERT INTO x VALUES (1)")
-			m.run(counts)
-		},
-		"a table that was dropped, while somebody else writes": func(m *meaning) { m.drop("DROP TABLE x") },
-		"in one of several statements":                         func(m *meaning) { m.drop("SELECT 1; DROP TABLE x") },
+		"attached through Raw": attachThroughRaw,
+		"attached through Raw, with statements asked to be kept": attachThroughRaw,
+		"a table that was dropped, while somebody else writes":   func(m *meaning) { m.drop("DROP TABLE x") },
+		"in one of several statements":                           func(m *meaning) { m.drop("SELECT 1; DROP TABLE x") },
 		"and prepared": func(m *meaning) {
 			m.run("CREATE TABLE x (v)", "CREATE TABLE y (v)")
 			m.repeat("INSERT INTO x VALUES (1)", "SELECT v FROM x")
@@ -189,8 +181,12 @@ func newMeaning(t *testing.T, ours bool) *meaning {
 		}
 		use = name
 	}
+	asked := ""
+	if ours && strings.Contains(t.Name(), "asked") {
+		asked = "&_stmt_cache_size=64"
+	}
 	var err error
-	if m.db, err = sql.Open(use, "file:"+filepath.Join(m.dir, "main.db")+"?_busy_timeout=50"); err != nil {
+	if m.db, err = sql.Open(use, "file:"+filepath.Join(m.dir, "main.db")+"?_busy_timeout=50"+asked); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.db.Close() })
@@ -234,6 +230,25 @@ func (m *meaning) repeat(texts ...string) {
 			m.said = append(m.said, fmt.Sprint(text, ": ", err))
 		}
 	}
+}
+
+func attachThroughRaw(m *meaning) {
+	m.run("CREATE TABLE other (v)")
+	m.repeat("SELECT 1")
+	m.raw(func(c *sqlite3.SQLiteConn) error {
+		_, err := c.Exec("ATTACH '"+m.dir+"/side.db' AS side; CREATE TABLE side.x (v)", nil)
+		return err
+	})
+	m.repeat("INSERT INTO x VALUES (1)")
+	another, err := sql.Open("sqlite3", filepath.Join(m.dir, "main.db")) // such as another process
+	if err != nil {
+		m.Fatal(err)
+	}
+	defer another.Close()
+	mustExec(m.T, another, "CREATE TABLE x (v)")
+	m.run("SELECT count(*) FROM other") // until then it does not know
+	m.repeat("INSERT INTO x VALUES (1)")
+	m.run(counts)
 }
 
 // drop drops a table that was used.
