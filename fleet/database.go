@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -47,6 +48,7 @@ type database struct {
 	sick            bool
 	swaps, failures uint64
 	totalBytes      int64
+	holds           bool      // it has a way back
 	fetchSaid       time.Time // when it was last said how far a fetch is
 
 	hooks hooks
@@ -61,6 +63,7 @@ type database struct {
 	staged *staged
 	tag    string // of the live database when it was swapped in, or last looked at
 	before *before
+	back   *wayBack // to that
 	// witnessed is set once Health has succeeded since then.
 	witnessed bool
 	seen      stamp // of the live database when it was swapped in, or last looked at
@@ -75,7 +78,7 @@ func newDatabase(n *Node, channel, path string) *database {
 	d := &database{node: n, channel: channel, wake: make(chan struct{}, 1),
 		log:   n.log.With().Str("channel", channel).Str("database", path).Logger(),
 		view:  view{keys: n.cfg.trust, channel: channel, node: n.cfg.Node},
-		state: records.Database{Path: path, Phase: records.Looking},
+		state: records.Database{Path: path, Phase: records.Looking}, back: newBack(path),
 		hooks: hooks{running: map[string]*call{}, long: n.changed}}
 	if len(n.cfg.trust) > 0 {
 		d.remember()
@@ -84,6 +87,9 @@ func newDatabase(n *Node, channel, path string) *database {
 }
 
 func (d *database) version(number uint64) Version { return Version{d.channel, number} }
+
+// dir is the database's directory.
+func (d *database) dir() string { return filepath.Dir(d.db.Path()) }
 
 // me is the node as a rollout sees it. What it refuses does not matter for what it obeys. d.mu
 // is held.
@@ -118,6 +124,7 @@ func (d *database) change(change func(*records.Database)) {
 
 // run does one task after another until Close.
 func (d *database) run() {
+	defer func() { d.setBack(newBack(d.state.Path)) }()
 	defer d.discard()
 	var now running
 	var rest rests

@@ -30,6 +30,9 @@
 // finds out when it is started again which version that is, by its content, and what it
 // should have by now.
 //
+// What is prepared has its room, and so has the way back, until the rollout is done: a disk
+// that fills up stops neither.
+//
 // A node goes to no version but one that an order, or a pin of its own, names, and never
 // back to an older one but by a rollback, by a pin, or because Health has failed.
 package fleet

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"hotswap/internal/records"
@@ -23,19 +24,20 @@ func (d *database) look(ctx context.Context) error {
 	d.phase(records.Looking)
 	d.discard()
 	d.before, d.unsaid = nil, nil
-	held, tag, err := d.snapshot(ctx)
+	live, err := d.read(ctx)
 	if err != nil {
-		return fmt.Errorf("look at the live database: %w", err)
+		return fmt.Errorf("look at the live database: %w", noRoom(err))
 	}
-	empty := held == nil || isEmpty(held)
-	if held != nil {
-		held.Release()
+	tag := live.tag
+	if tag != d.tag {
+		d.settle() // it was of what was live then
 	}
+	d.steady()
 	have, content := records.Having{}, ""
 	switch {
-	case held == nil:
+	case !live.exists:
 		content = "there is no database yet"
-	case empty:
+	case live.empty:
 		content = "the live database has no tables"
 	default:
 		if have, content, err = d.identify(ctx, tag, foreign); err != nil {
@@ -104,21 +106,39 @@ func (d *database) writtenSince(number uint64) string {
 	return fmt.Sprintf("the live database was written to since %s", d.version(number))
 }
 
+// liveNow is what a look at the live database tells.
+type liveNow struct {
+	exists, empty bool
+	tag           string
+}
+
+// read looks at the live database without a copy, for which there may be no room.
+func (d *database) read(ctx context.Context) (liveNow, error) {
+	var dst looker
+	exists, err := d.pull(ctx, &dst)
+	return liveNow{exists, !exists || dst.empty, dst.tag}, err
+}
+
+// pull pulls the live database, if there is one.
+func (d *database) pull(ctx context.Context, dst io.Writer) (exists bool, err error) {
+	if info, err := os.Stat(d.db.Path()); err != nil || info.Size() == 0 {
+		if err == nil || errors.Is(err, os.ErrNotExist) {
+			return false, nil
+		}
+		return false, err
+	}
+	_, err = swapper.Pull(ctx, d.db, dst, swapper.PullOptions{Dest: "the fleet"})
+	if errors.Is(err, swapper.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // snapshot copies the live database, and tells its tag. The copy is nil if there is no file
 // yet.
 func (d *database) snapshot(ctx context.Context) (transfer.Held, string, error) {
-	if info, err := os.Stat(d.db.Path()); err != nil || info.Size() == 0 {
-		if err == nil || errors.Is(err, os.ErrNotExist) {
-			return nil, "", nil
-		}
-		return nil, "", err
-	}
 	var dst holder
-	_, err := swapper.Pull(ctx, d.db, &dst, swapper.PullOptions{Dest: "the fleet"})
-	if errors.Is(err, swapper.ErrNotExist) {
-		return nil, "", nil
-	}
-	if err != nil {
+	if exists, err := d.pull(ctx, &dst); err != nil || !exists {
 		return nil, "", err
 	}
 	tag, err := statetag.Of(ctx, dst.held, dst.held.Size())
@@ -135,9 +155,23 @@ type holder struct{ held transfer.Held }
 func (*holder) Write([]byte) (int, error) { return 0, errors.ErrUnsupported }
 func (h *holder) Hold(held transfer.Held) { h.held = held }
 
+// looker reads what it is told of the live database there.
+type looker struct {
+	tag   string
+	empty bool
+}
+
+func (*looker) Write([]byte) (int, error) { return 0, errors.ErrUnsupported }
+
+func (l *looker) Look(ctx context.Context, file io.ReaderAt, size int64) (err error) {
+	l.empty = isEmpty(file)
+	l.tag, err = statetag.Of(ctx, file, size)
+	return err
+}
+
 // isEmpty reports whether a database has no schema: then the first page, which is the root of
 // the schema's table, is a leaf without cells (https://www.sqlite.org/fileformat2.html).
-func isEmpty(file transfer.Held) bool {
+func isEmpty(file io.ReaderAt) bool {
 	var head [108]byte
 	if _, err := file.ReadAt(head[:], 0); err != nil {
 		return false

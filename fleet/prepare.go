@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"time"
 
+	"hotswap/internal/printable"
 	"hotswap/internal/records"
 	"hotswap/internal/repository"
 	"hotswap/internal/rollout"
@@ -21,12 +21,15 @@ type staged struct {
 	version uint64
 	tag     string // of the version
 	*swapper.Staged
+	back *wayBack // from it
 }
 
 // discard removes what was prepared.
 func (d *database) discard() {
 	if d.staged != nil {
 		d.staged.Discard()
+		d.staged.back.release()
+		d.staged.back.small.give()
 		d.staged = nil
 	}
 	d.change(func(s *records.Database) { s.Prepared = 0 })
@@ -42,7 +45,7 @@ func (d *database) prepare(ctx context.Context, number uint64, tag string) (err 
 	v := d.version(number)
 	defer func() {
 		if err != nil && ctx.Err() == nil {
-			err = fmt.Errorf("prepare %s: %w", v, err)
+			err = fmt.Errorf("prepare %s: %w", v, noRoom(err))
 		}
 	}()
 	store := d.node.storeNow()
@@ -53,22 +56,27 @@ func (d *database) prepare(ctx context.Context, number uint64, tag string) (err 
 	if tag != "" && tag != published.Tag {
 		return fmt.Errorf("what the engine has under that number %w by it: it was emptied, or is from an older copy; order a version anew", errAnother)
 	}
-	file, live, err := d.fetch(ctx, published)
-	if err != nil || file == nil {
+	got, err := d.get(ctx, published)
+	if err != nil || got == nil {
 		return err
 	}
-	defer file.Close()
+	defer got.drop()
 	d.phase(records.Checking)
-	opts := d.node.cfg.push(v, published.Size, live)
+	opts := d.node.cfg.push(v, got.size, got.live)
 	opts.Validate = d.validate(v)
-	ready, report, err := swapper.Stage(ctx, d.db, sourceOf(file, published.Size), opts)
+	ready, report, err := swapper.Stage(ctx, d.db, got.source, opts)
 	if differs, ok := errors.AsType[*swapper.SchemaError](err); ok { // a push's advice is for people who push
 		return fmt.Errorf("the %w from the live one: %w; a program that is to take it sets Config.SkipSchemaCheck", swapper.ErrSchema, differs)
 	}
 	if err != nil {
 		return err
 	}
-	d.staged = &staged{number, published.Tag, ready}
+	if d.back.taken() {
+		d.settle() // it has become the stage, or was for another version
+	}
+	if d.staged, err = d.stagedOf(got, published, ready); err != nil {
+		return err
+	}
 	d.change(func(s *records.Database) { s.Prepared, s.Phase, d.ready = number, records.Prepared, published.Tag })
 	d.log.Info().Stringer("version", v).Int64("bytes", report.Bytes).Msg("prepared")
 	return nil
@@ -94,22 +102,29 @@ func (d *database) validate(v Version) func(context.Context, *sql.DB) error {
 }
 
 // fetch gets a version into a file without a name, in the database's directory, of which
-// nothing is left when the program is killed; there is none if the version is live. It returns the tag that the live database must
-// have when the version is swapped in, or "" if that does not matter.
-func (d *database) fetch(ctx context.Context, p repository.Published) (_ *os.File, tag string, err error) {
+// nothing is left when the program is killed; there is none if the version is live. The copy of
+// the live database that it takes is the way back to that.
+func (d *database) fetch(ctx context.Context, p repository.Published) (_ *gotten, err error) {
+	d.settle() // no version is gone back from any more once another one is wanted
 	d.change(func(s *records.Database) { s.Phase, s.Fetched, s.Size, s.Bytes = records.Fetching, 0, p.Size, 0 })
 	var have []repository.Local
 	held, tag, err := d.snapshot(ctx)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
+	g := &gotten{size: p.Size, back: newBack(d.db.Path())}
+	defer func() {
+		if g.file == nil || err != nil {
+			g.drop()
+		}
+	}()
 	if held != nil {
-		defer held.Release()
-		if tag, err = d.compare(ctx, tag, isEmpty(held)); err != nil {
-			return nil, "", err
+		g.back.copy = held
+		if g.live, err = d.compare(ctx, tag, isEmpty(held)); err != nil {
+			return nil, err
 		}
 		if now := d.current(); now.Have == p.Number && now.Content == "" {
-			return nil, "", nil
+			return nil, nil
 		}
 		have = append(have, repository.Local{File: held, Size: held.Size()})
 	}
@@ -120,19 +135,15 @@ func (d *database) fetch(ctx context.Context, p repository.Published) (_ *os.Fil
 			have = append(have, repository.Local{File: f, Size: b.Size})
 		}
 	}
-	file, err := unnamed(filepath.Dir(d.db.Path()), p.Size)
-	if err != nil {
-		return nil, "", err
+	if g.file, err = unnamed(d.dir(), p.Size); err != nil {
+		return nil, err
 	}
-	err = d.node.storeNow().Fetch(ctx, p, file, have, d.fetched)
+	g.source = sourceOf(g.file, p.Size, false)
+	err = d.node.storeNow().Fetch(ctx, p, g.file, have, d.fetched)
 	d.mu.Lock()
 	d.totalBytes += d.state.Bytes
 	d.mu.Unlock()
-	if err != nil {
-		file.Close()
-		return nil, "", err
-	}
-	return file, tag, nil
+	return g, err
 }
 
 // fetchedRest is the least time between two reports of how far a fetch is: it is told of each
@@ -185,11 +196,17 @@ func matched(tag string) string {
 }
 
 // unnamed makes a file of that size in a directory, and removes its name. Its room is
-// reserved, and as much again for the copy that becomes the live database.
+// reserved; as much again, for the copy that becomes the live database, and the ballast must be
+// there.
 func unnamed(dir string, size int64) (*os.File, error) {
-	if err := room(dir, 2*size); err != nil {
+	if err := room(dir, 2*size+2*ballastSize); err != nil {
 		return nil, err
 	}
+	return nameless(dir, size)
+}
+
+// nameless makes a file without a name, and reserves its room.
+func nameless(dir string, size int64) (*os.File, error) {
 	file, err := os.CreateTemp(dir, ".hotswap-fetch-*")
 	if err != nil {
 		return nil, err
@@ -200,7 +217,7 @@ func unnamed(dir string, size int64) (*os.File, error) {
 	}
 	if err := allocate(file, size); err != nil {
 		file.Close()
-		return nil, fmt.Errorf("reserve room in %s: %w", dir, err)
+		return nil, fmt.Errorf("%w: reserve %s in %s: %w: "+makeRoom, swapper.ErrNoSpace, printable.Size(size), printable.Line(dir), err)
 	}
 	return file, nil
 }

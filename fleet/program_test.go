@@ -27,7 +27,13 @@ type program struct {
 // program starts one, with a database that is a copy of from, or with none.
 func (w *world) program(name, from string, adjust func(*Config)) *program {
 	w.t.Helper()
-	p := &program{t: w.t, dir: w.t.TempDir()}
+	return w.programIn(w.t.TempDir(), name, from, adjust)
+}
+
+// programIn is program, with its database in a directory.
+func (w *world) programIn(dir, name, from string, adjust func(*Config)) *program {
+	w.t.Helper()
+	p := &program{t: w.t, dir: dir}
 	p.path = filepath.Join(p.dir, "catalog.sqlite3")
 	if from != "" {
 		data, err := os.ReadFile(from)

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"errors"
 	"fmt"
 
 	"hotswap/internal/disk"
@@ -16,8 +17,18 @@ func room(dir string, n int64) error {
 		return fmt.Errorf("ask for the free space of %s: %w", dir, err)
 	}
 	if free-n < stays {
-		return fmt.Errorf("%w: %s has %s free; %s are needed and %s must stay free for the live database", swapper.ErrNoSpace,
+		return fmt.Errorf("%w: %s has %s free; %s are needed and %s must stay free for the live database: "+makeRoom, swapper.ErrNoSpace,
 			printable.Line(dir), printable.Size(free), printable.Size(n), printable.Size(stays))
 	}
 	return nil
+}
+
+const makeRoom = "make room on that disk"
+
+// noRoom leaves out what a push or a pull that finds no room advises: that is for people who push.
+func noRoom(err error) error {
+	if e, ok := errors.AsType[*swapper.Error](err); ok && errors.Is(err, swapper.ErrNoSpace) {
+		return fmt.Errorf("%w: "+makeRoom, e.Err)
+	}
+	return err
 }

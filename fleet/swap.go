@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 
 	"hotswap/internal/records"
@@ -25,7 +26,13 @@ type before struct {
 // bring makes a version live, which was named with that tag.
 func (d *database) bring(ctx context.Context, number uint64, tag string) error {
 	have := d.current().Have
-	if err := d.keep(); err != nil {
+	err := d.keep()
+	if errors.Is(err, syscall.ENOSPC) {
+		d.back.small.give()
+		err = d.keep()
+		d.steady()
+	}
+	if err != nil {
 		return err
 	}
 	if number < have {
@@ -46,11 +53,14 @@ func (d *database) bring(ctx context.Context, number uint64, tag string) error {
 		}
 	}
 	d.phase(records.Swapping)
+	d.back.small.give()
+	defer d.steady()
 	report, err := d.own(func() (swapper.Report, error) { return ready.Swap(ctx) })
 	if !report.Swapped {
 		return d.notSwapped(ctx, err)
 	}
 	d.staged = nil
+	d.setBack(ready.back)
 	var last *before
 	if report.BackupPath != "" {
 		last = &before{have, d.tag, report.BackupPath, d.witnessed}
@@ -129,7 +139,7 @@ func (d *database) notSwapped(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return fmt.Errorf("swap in %s: %w", v, err)
+	return fmt.Errorf("swap in %s: %w", v, noRoom(err))
 }
 
 // live takes down what is live now.
@@ -217,12 +227,7 @@ func (d *database) goBack(ctx context.Context) error {
 	if info, err := file.Stat(); err != nil || info.Size() == 0 {
 		return cmp.Or(err, fmt.Errorf("there was no database before %s", d.version(from.Have)))
 	}
-	opts := d.node.cfg.push(d.version(last.version), 0, "")
-	opts.SkipSchemaCheck = true // it was live
-	if d.node.cfg.Diverged == Refuse {
-		opts.IfMatch = matched(d.tag)
-	}
-	report, err := d.own(func() (swapper.Report, error) { return swapper.Push(ctx, d.db, file, opts) })
+	report, err := d.swapBack(ctx, file, last)
 	switch {
 	case errors.Is(err, swapper.ErrOutcomeUnknown):
 		d.mu.Lock()
@@ -232,8 +237,9 @@ func (d *database) goBack(ctx context.Context) error {
 	case !report.Swapped && errors.Is(err, swapper.ErrChanged):
 		return errors.New("it was written to since it was swapped in")
 	case !report.Swapped:
-		return err
+		return noRoom(err)
 	}
+	d.settle()
 	d.live(ctx, last.version, last.tag, nil, report)
 	if last.version == 0 {
 		d.mu.Lock()
@@ -245,4 +251,36 @@ func (d *database) goBack(ctx context.Context) error {
 	}
 	d.log.Warn().Stringer("from", d.version(from.Have)).Stringer("version", d.version(last.version)).Msg("went back")
 	return nil
+}
+
+// swapBack pushes a backup. What was staged once stays so, whatever keeps it from being
+// swapped in, until the way back is given up.
+func (d *database) swapBack(ctx context.Context, backup *os.File, last *before) (report swapper.Report, err error) {
+	info, err := backup.Stat()
+	if err != nil {
+		return report, err
+	}
+	opts := d.node.cfg.push(d.version(last.version), info.Size(), "")
+	opts.SkipSchemaCheck, opts.SkipRehearsal = true, true // it was live
+	if d.node.cfg.Diverged == Refuse {
+		opts.IfMatch = matched(d.tag)
+	}
+	if d.back.ready == nil {
+		src, err := d.again(ctx, backup, info.Size())
+		if err != nil {
+			return report, err
+		}
+		if d.back.ready, report, err = swapper.Stage(ctx, d.db, src, opts); err != nil {
+			return report, err
+		}
+	}
+	backup.Close() // or it would count as one that somebody has open, and be kept beyond Keep
+	d.back.small.give()
+	defer d.steady()
+	report, err = d.own(func() (swapper.Report, error) { return d.back.ready.Swap(ctx) })
+	if err != nil && !report.Swapped && (errors.Is(err, swapper.ErrTarget) || errors.Is(err, swapper.ErrBadDatabase)) {
+		d.back.ready.Discard() // it may be gone, and is staged anew
+		d.back.ready = nil
+	}
+	return report, err
 }

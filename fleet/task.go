@@ -33,6 +33,7 @@ const (
 	bring        // a version to life
 	drop         // what was prepared, and is not wanted any more
 	ask          // Health
+	settle       // for what is live: the way back is given up
 )
 
 // idle is how long nothing has to be looked at if nothing changes.
@@ -113,6 +114,8 @@ func (d *database) next() (t task, in time.Duration) {
 			return task{}, min(next, in)
 		}
 		t.do, t.version = ask, have
+	case d.holds && d.settled():
+		t.do, t.version = settle, have
 	default:
 		d.rest()
 		return task{}, in
@@ -169,6 +172,13 @@ func (d *database) soaks() bool {
 		p != nil && p.Of(*o) && p.Phase != rollout.Done && p.Phase != rollout.Halted
 }
 
+// settled reports whether the live version, of which Health has said that the program is in
+// order with it, is not gone back from any more, but by another order.
+func (d *database) settled() bool {
+	o, p := d.view.order, d.view.progress
+	return d.state.Pinned != 0 || o == nil || o.Kind != rollout.Rollout || p != nil && p.Of(*o) && p.Phase == rollout.Done
+}
+
 // do does a task.
 func (d *database) do(ctx context.Context, t task) error {
 	if d.unsaid != nil && t.do != look {
@@ -185,6 +195,8 @@ func (d *database) do(ctx context.Context, t task) error {
 		d.discard()
 	case ask:
 		return d.ask(ctx, t.version)
+	case settle:
+		d.settle()
 	}
 	return nil
 }

@@ -64,7 +64,9 @@ func (p *push) nameBackup(undo string) error {
 	if err := p.target.syncDir(); err != nil {
 		return &failure{text: "swapped, but the backup's name may not survive a power loss", cause: err, kinds: []error{ErrDurabilityUnknown}}
 	}
-	p.prune()
+	if p.opts.Keep > 0 {
+		p.prune(p.opts.Keep)
+	}
 	return nil
 }
 

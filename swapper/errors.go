@@ -113,11 +113,12 @@ func bad(hint, format string, args ...any) error {
 func failed(doing string, cause error) error {
 	f := &failure{text: doing, cause: cause}
 	var se sqlite3.Error
+	errors.As(cause, &se)
 	switch {
-	case errors.Is(cause, syscall.EDQUOT):
+	case errors.Is(cause, syscall.EDQUOT), se.SystemErrno == syscall.EDQUOT:
 		f.kinds = []error{ErrNoSpace}
 		f.hint = "make room within the disk quota and try again"
-	case errors.Is(cause, syscall.ENOSPC), errors.As(cause, &se) && se.Code == sqlite3.ErrFull:
+	case errors.Is(cause, syscall.ENOSPC), se.SystemErrno == syscall.ENOSPC, se.Code == sqlite3.ErrFull:
 		f.kinds = []error{ErrNoSpace}
 		f.hint = "make room on the disk and try again"
 	case errors.Is(cause, driver.ErrReplaced):

@@ -177,3 +177,25 @@ func TestAFullDiskOfACopyIsNotTakenForTheDatabasesOwn(t *testing.T) {
 type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// TestWhatIsStagedWaitsUntilThereIsRoom: SQLite makes files beside it when it is tried.
+func TestWhatIsStagedWaitsUntilThereIsRoom(t *testing.T) {
+	t.Parallel()
+	if !again(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}) {
+		return
+	}
+	s := start(t, tmpfs(t, "2m"), "&_journal=WAL")
+	s.exec("INSERT INTO items (stamp) VALUES ('live')")
+	staged := s.stage(source(t, "new"), swapper.PushOptions{})
+	hog(t, s.dir, 0)
+	if r, err := staged.Swap(t.Context()); !errors.Is(err, swapper.ErrNoSpace) || r.Swapped || !strings.HasSuffix(err.Error(), "make room on the disk and try again") {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if err := os.Remove(filepath.Join(s.dir, "hog")); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := staged.Swap(t.Context()); err != nil || !r.Swapped || s.stamp() != "new" {
+		t.Errorf("%+v, %v, %s", r, err, s.stamp())
+	}
+	s.pool.Close()
+}

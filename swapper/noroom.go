@@ -18,6 +18,9 @@ func (p *push) noRoom(err error) error {
 		return err
 	}
 	hint := "the new database is first written beside the live one: make room there and try again"
+	if p.stage != nil && p.stage.urgent { // which may be of a backup
+		return &failure{cause: err, hint: hint}
+	}
 	if kept, err := backups.List(p.target.path); err == nil && len(kept) > 0 {
 		last := kept[len(kept)-1] // the oldest, or the one without a number
 		hint += fmt.Sprintf(", maybe by moving a backup elsewhere (%s has %s)", printable.Line(filepath.Base(last.Path)), printable.Size(last.Info.Size()))

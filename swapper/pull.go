@@ -98,6 +98,9 @@ func (p *pull) run(ctx context.Context, dst io.Writer) error {
 		holder.Hold(newHeld(s, p.db.Path()))
 		return nil
 	}
+	if looker, ok := dst.(transfer.Looker); ok {
+		return looker.Look(ctx, s.file, s.size)
+	}
 	p.phases.begin("send")
 	if p.opts.Begin != nil {
 		p.opts.Begin(s.size)
@@ -132,6 +135,11 @@ func (p *pull) snapshotAt(ctx context.Context, dst io.Writer) (s *stage, done bo
 		return nil, false, failed("inspect the database", err)
 	}
 	p.events.plain(StepSnapshot)
+	if looker, ok := dst.(transfer.Looker); ok {
+		if err := p.look(ctx, looker); !errors.Is(err, snapshot.ErrUnable) {
+			return nil, err == nil, err
+		}
+	}
 	if file, ok := dst.(transfer.FileDest); ok && !p.opts.Check && !file.WantsDigest() && file.Beside(info) {
 		if err := p.direct(ctx, file); !notDirectly(err) {
 			return nil, err == nil, err
@@ -188,6 +196,21 @@ func (p *pull) direct(ctx context.Context, dst transfer.FileDest) error {
 		p.opts.Begin(p.report.Bytes)
 	}
 	return nil
+}
+
+// look has dst read the database as it is.
+func (p *pull) look(ctx context.Context, dst transfer.Looker) error {
+	return p.reading(ctx, func(src *sqlite3.SQLiteConn) error {
+		s, err := snapshot.Of(src, p.db.Path())
+		if err != nil {
+			return err
+		}
+		content, err := s.Reader(ctx)
+		if err != nil {
+			return err
+		}
+		return dst.Look(ctx, content, s.Size())
+	})
 }
 
 // notDirectly reports whether direct failed for want of a way, so that the snapshot is

@@ -29,6 +29,9 @@ func (p *push) receive(ctx context.Context, src io.Reader) (err error) {
 			p.stage.besides = p.target.state.size
 		}
 	}
+	if urgent, ok := src.(transfer.Urgent); ok && urgent.Urgent() {
+		p.beUrgent(src)
+	}
 	received := func(n int64) {
 		p.events.progress(StepReceiving, fmt.Sprintf("received %d bytes", n), n, p.opts.Size)
 	}
@@ -53,6 +56,15 @@ func (p *push) receive(ctx context.Context, src io.Reader) (err error) {
 	}
 	p.events.step(StepReceived, text(), map[string]any{fieldBytes: p.stage.size})
 	return nil
+}
+
+// beUrgent has the stage take what room there is. If that is too little, the backups go now that
+// would go once the new one has its name; not what src is of, which is open.
+func (p *push) beUrgent(src io.Reader) {
+	p.stage.urgent = true
+	if _, base := src.(transfer.PatchSource); !base && p.opts.Keep > 0 && p.stage.room(p.opts.Size, p.opts.Size) != nil {
+		p.prune(p.opts.Keep - 1)
+	}
 }
 
 func (p *push) newStage() (err error) {

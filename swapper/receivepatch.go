@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"path/filepath"
 
 	"hotswap/internal/transfer"
 )
@@ -25,7 +24,7 @@ func (s *stage) receivePatch(ctx context.Context, src transfer.PatchSource, prog
 		return "", 0, notPatched(err)
 	}
 	grows := max(0, size-base)
-	if err := room(filepath.Dir(s.path), grows, grows+size*s.after+s.besides); err != nil {
+	if err := s.room(grows, grows+size*s.after+s.besides); err != nil {
 		return "", 0, err
 	}
 	if size < base {

@@ -56,6 +56,7 @@ func (p *push) rehearseOnCopy(ctx context.Context) error {
 		return err
 	}
 	defer throwaway.discard()
+	throwaway.urgent = p.stage.urgent
 	if err := p.stage.copyTo(ctx, throwaway); err != nil {
 		return err
 	}

@@ -95,15 +95,15 @@ func (s *stage) tryOpen(ctx context.Context, db *driver.Database) error {
 		}
 		return failed("open the new database as the program will", err)
 	}
+	if s.taken.perm&0o200 != 0 {
+		return nil
+	}
 	return s.removeUnused()
 }
 
 // removeUnused removes what a connection leaves that may not write the stage,
-// which has the live one's mode: an empty WAL, and the index of it.
+// which has the live one's mode, or that found the disk full: an empty WAL, and the index of it.
 func (s *stage) removeUnused() error {
-	if s.taken.perm&0o200 != 0 {
-		return nil
-	}
 	info, err := os.Lstat(s.path + "-wal")
 	if err != nil || info.Size() > 0 {
 		return ignoreNotExist(err) // assertAlone tells of it

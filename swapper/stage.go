@@ -28,6 +28,7 @@ type stage struct {
 	// passing says that the stage will not become the live file: nobody waits for its
 	// bytes to be on the disk, and if it is gone soon they never get there.
 	passing bool
+	urgent  bool            // it may take what is to stay free
 	checked bool            // its content has passed
 	digest  *trailingDigest // of what was received, at work still; nil if that is known, or not wanted
 	taken   attributes      // of the live file
@@ -126,7 +127,7 @@ func (s *stage) close() {
 // reserve allocates n bytes from off on, and demands that the file system
 // keeps headroom for the live database, with what will be needed later.
 func (s *stage) reserve(off, n int64) error {
-	if err := room(filepath.Dir(s.path), n, n+(off+n)*s.after+s.besides); err != nil { // n may be any number that a client names
+	if err := s.room(n, n+(off+n)*s.after+s.besides); err != nil { // n may be any number that a client names
 		return err
 	}
 	if n == 0 {
@@ -134,6 +135,23 @@ func (s *stage) reserve(off, n int64) error {
 	}
 	if err := allocate(s.file, off, n); err != nil {
 		return failed(fmt.Sprintf("reserve %s for the stage", printable.Size(n)), err)
+	}
+	return nil
+}
+
+// room demands it for the stage, as the function does; but what is urgent may have all.
+func (s *stage) room(n, need int64) error {
+	dir := filepath.Dir(s.path)
+	if !s.urgent {
+		return room(dir, n, need)
+	}
+	free, _, err := disk.Space(dir)
+	if err != nil {
+		return failed("ask for the free disk space", err)
+	}
+	if n > free || need > free {
+		return &failure{text: fmt.Sprintf("%s has %s free; %s are needed", printable.Line(dir), printable.Size(free), printable.Size(need)),
+			kinds: []error{ErrNoSpace}, hint: "make room on the disk and try again"}
 	}
 	return nil
 }

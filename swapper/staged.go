@@ -2,6 +2,7 @@ package swapper
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -121,7 +122,7 @@ func (s *Staged) retake(p *push) {
 		return
 	}
 	// The swap's own steps have given it the live one's attributes and journal mode.
-	err := sqlitefile.SetJournal(st.file, false)
+	err := errors.Join(st.removeUnused(), sqlitefile.SetJournal(st.file, false))
 	if name := (beside{id: st.id, kind: kindStage}).path(s.live); err == nil && st.path != name {
 		err = st.rename(name)
 	}

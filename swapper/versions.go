@@ -79,11 +79,8 @@ func (p *push) note(undo string) {
 	}
 }
 
-// prune removes the oldest of the numbered backups that are too many.
-func (p *push) prune() {
-	if p.opts.Keep == 0 {
-		return
-	}
+// prune removes the oldest of the numbered backups but for keep.
+func (p *push) prune(keep int) {
 	all, err := backups.List(p.db.Path())
 	numbered := all
 	for i, f := range all {
@@ -92,7 +89,7 @@ func (p *push) prune() {
 			break
 		}
 	}
-	for i := len(numbered) - 1; i >= p.opts.Keep; i-- { // the oldest first
+	for i := len(numbered) - 1; i >= keep; i-- { // the oldest first
 		err = errors.Join(err, p.removeBackup(numbered[i].Path))
 	}
 	if err != nil {

@@ -107,6 +107,20 @@ type Held interface {
 	Release()
 }
 
+// A Looker is a destination that only reads the snapshot. Where that can be it reads it in the
+// database itself, as a read transaction sees it, which takes no room on the disk. Its Write
+// is never called.
+type Looker interface {
+	io.Writer
+	// Look reads a database file of size bytes, for as long as it runs. Several goroutines
+	// may.
+	Look(ctx context.Context, file io.ReaderAt, size int64) error
+}
+
+// Urgent is a source that may take the room on the disk that is to stay free for the live
+// database: a backup that is to be live again, because what is live now is not in order.
+type Urgent interface{ Urgent() bool }
+
 // A PatchSource is what differs from a held snapshot of the same database: a push writes
 // that over the snapshot, which becomes its stage. Its Read is never called.
 type PatchSource interface {
