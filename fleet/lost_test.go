@@ -20,6 +20,7 @@ func TestWhatALostEngineHadIsNoVersionOfAnOlderCopy(t *testing.T) {
 			one := w.publish("catalog")
 			a := w.program("a", one, func(c *Config) { c.Diverged = diverged })
 			w.rollout(1, rollout.Plan{})
+			w.phase(rollout.Done, 1)
 			w.publish("catalog")
 			w.rollout(2, rollout.Plan{})
 			a.has(2)
