@@ -1,6 +1,8 @@
 package fleet
 
 import (
+	"context"
+	"database/sql"
 	"errors"
 	"os"
 	"strings"
@@ -64,4 +66,29 @@ func TestANodeThatWasGivenANewerVersionByHandHoldsNoOrderUp(t *testing.T) {
 	}
 	a.has(4)
 	b.has(4)
+}
+
+// TestAPinEndsAFailureToFollow: whoever is pinned takes part in no rollout.
+func TestAPinEndsAFailureToFollow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	a := w.program("a", one, func(c *Config) {
+		c.Validate = func(_ context.Context, v Version, _ *sql.DB) error {
+			if v.Number == 2 {
+				return errors.New("not for me")
+			}
+			return nil
+		}
+	})
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+	w.publish("catalog")
+	w.rollout(2, rollout.Plan{})
+	w.phase(rollout.Halted, 2)
+	if s := a.status(); !strings.Contains(s.Failed, "not for me") {
+		t.Fatalf("%+v", s)
+	}
+	w.pin("a", 1)
+	eventually(t, "it is pinned, and in order", func() bool { s := a.status(); return s.Pinned == 1 && s.Failed == "" })
 }

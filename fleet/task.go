@@ -62,12 +62,14 @@ func (d *database) next() (t task, in time.Duration) {
 	if v.pin != nil {
 		pinned = v.pin.Version
 	}
-	if pinned != d.state.Pinned {
+	repinned := pinned != d.state.Pinned
+	if repinned {
 		d.state.Pinned = pinned
 		d.node.changed()
 	}
-	if f := d.state.Failed; f != nil && (o == nil || !f.Of(*o)) {
-		d.state.Failed = nil // it counts for its order alone, and until that is resumed
+	held := pinned != 0 && pinned == d.state.Have && !d.sick
+	if f := d.state.Failed; f != nil && (o == nil || !f.Of(*o) || repinned || held) {
+		d.state.Failed = nil // it counts for its order alone, and until that is resumed, or does not concern the node
 		d.node.changed()
 	}
 	if o != nil {

@@ -24,7 +24,7 @@ type fleetPinCmd struct {
 
 // Help is the text below the flags.
 func (fleetPinCmd) Help() string {
-	return `The node gets the version at once, older or newer, and takes part in no rollout until it is unpinned.` + "\n\n" +
+	return `The node gets the version at once, older or newer, and takes part in no rollout until it is unpinned. If it answers, it is waited until it says that it obeys; that it has the version is for hotswap fleet status to say. The exit status is 65 if it refuses the pin, as not signed by anybody whom it trusts.` + "\n\n" +
 		examples("", "hotswap fleet pin web-3 catalog@6 -m 'prices of April, for the audit'")
 }
 
@@ -44,6 +44,7 @@ func (c *fleetPinCmd) Run(ctx context.Context, stdio *streams) error {
 		return fleetFailure(err)
 	}
 	pin := rollout.Pin{Version: v.Number, Tag: p.Tag, By: whoami(), Message: c.Message}
+	last := f.lastOf(ctx, c.Node)
 	before, at, err := f.pin(ctx, stdio, v.Channel, c.Node, pin, false)
 	if err != nil {
 		return err
@@ -57,12 +58,8 @@ func (c *fleetPinCmd) Run(ctx context.Context, stdio *streams) error {
 		_, undone := f.recs.SetPin(ctx, v.Channel, c.Node, undo, at)
 		return fleetFailure(errors.Join(err, undone))
 	}
-	all, err := f.recs.Read(ctx)
-	if err != nil {
-		return fleetFailure(err)
-	}
-	if _, ok := all.Nodes[c.Node].Rollout(v.Channel); !ok {
-		fmt.Fprintf(stdio.err, "hotswap: no node %s of the channel %s answers: the pin waits for it\n", printable.Line(c.Node), v.Channel)
+	if err := f.awaitPin(ctx, stdio, v.Channel, c.Node, last, v.Number); err != nil {
+		return err
 	}
 	_, err = fmt.Fprintf(stdio.out, "pinned %s to %s\n", c.Node, v)
 	return err
@@ -147,8 +144,14 @@ func (c *fleetUnpinCmd) Run(ctx context.Context, stdio *streams) error {
 		return err
 	}
 	defer f.close()
+	last := f.lastOf(ctx, c.Node)
 	if _, _, err := f.pin(ctx, stdio, c.Channel, c.Node, rollout.Pin{By: whoami()}, true); err != nil {
 		return err
+	}
+	if !last.IsZero() {
+		if err := f.awaitPin(ctx, stdio, c.Channel, c.Node, last, 0); err != nil {
+			return err
+		}
 	}
 	_, err = fmt.Fprintf(stdio.out, "unpinned %s\n", c.Node)
 	return err

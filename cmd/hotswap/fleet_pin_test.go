@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"hotswap/internal/engine"
 	"hotswap/internal/engine/enginetest"
@@ -94,11 +95,14 @@ func TestAPinThatTheEngineHasLostCanBeTakenAway(t *testing.T) {
 	if code, _, stderr := onEngine(t, url, "unpin", "a", "catalog"); code != exitFailed || !strings.Contains(stderr, "a is not pinned") {
 		t.Errorf("%d: %s", code, stderr)
 	}
-	if _, err := recs.PutNode(t.Context(), records.Node{Node: "a", Databases: map[string]records.Database{
+	if _, err := recs.PutNode(t.Context(), records.Node{Node: "a", Clock: time.Now(), Databases: map[string]records.Database{
 		"catalog": {State: rollout.State{Have: 2, Pinned: 2}}}}, records.Entry{}); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, stderr := onEngine(t, url, "unpin", "a", "catalog"); code != 0 {
+	defer func(was time.Duration) { pinPatience = was }(pinPatience)
+	pinPatience = 100 * time.Millisecond // nobody is there who would say more
+	code, _, stderr := onEngine(t, url, "unpin", "a", "catalog")
+	if code != 0 || !strings.Contains(stderr, "a has not said yet whether it obeys") {
 		t.Errorf("%d: %s", code, stderr)
 	}
 	if pin, _, err := recs.Pin(t.Context(), "catalog", "a"); err != nil || pin == nil || pin.Version != 0 || len(pin.From) != 1 || pin.From[0] != 2 {

@@ -29,12 +29,13 @@ func TestAPinThatANodeRefusesCanBeTakenBack(t *testing.T) {
 	}
 	ours, public := key("ours.pem")
 	theirs, _ := key("theirs.pem")
-	do := func(words string, args ...string) {
+	exits := func(exit int, words string, args ...string) {
 		t.Helper()
-		if code, stdout, stderr := onEngine(t, url, args...); code != 0 || !strings.Contains(stdout+stderr, words) {
+		if code, stdout, stderr := onEngine(t, url, args...); code != exit || !strings.Contains(stdout+stderr, words) {
 			t.Fatalf("%s: %d, %s%s", args, code, stdout, stderr)
 		}
 	}
+	do := func(words string, args ...string) { t.Helper(); exits(0, words, args...) }
 	file := smallDatabase(t)
 	for range 2 {
 		do("", "publish", "-q", "--key", ours, file, "catalog")
@@ -64,7 +65,7 @@ func TestAPinThatANodeRefusesCanBeTakenBack(t *testing.T) {
 	}
 	refused := func(d records.Database) bool { return strings.Contains(d.RefusedPin, "not among the trusted keys") }
 
-	do("", "pin", "a", "catalog@2", "--key", theirs)
+	exits(exitBadDatabase, "a refuses that: ", "pin", "a", "catalog@2", "--key", theirs)
 	eventually("it refuses the pin", refused)
 	do("the pin before counts for nothing: the pin is not trusted", "unpin", "a", "catalog", "--key", ours)
 	eventually("it has nothing to refuse", func(d records.Database) bool { return d.RefusedPin == "" && d.Pinned == 0 && d.Have == 0 })
@@ -75,7 +76,7 @@ func TestAPinThatANodeRefusesCanBeTakenBack(t *testing.T) {
 	// One that it obeys holds on, although another one is in its place.
 	do("", "pin", "a", "catalog@1", "--key", ours)
 	eventually("it obeys", func(d records.Database) bool { return d.Pinned == 1 && d.Have == 1 })
-	do("", "pin", "a", "catalog@2", "--key", theirs)
+	exits(exitBadDatabase, "a refuses that: ", "pin", "a", "catalog@2", "--key", theirs)
 	eventually("it refuses the second, and has the first", func(d records.Database) bool { return refused(d) && d.Pinned == 1 && d.Have == 1 })
 	do("", "unpin", "a", "catalog", "--key", ours)
 	eventually("it is released", func(d records.Database) bool { return d.RefusedPin == "" && d.Pinned == 0 })

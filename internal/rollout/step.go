@@ -122,7 +122,7 @@ func (s *stepper) count() {
 		node, answers := s.view.Nodes[name]
 		if !answers {
 			silent = append(silent, name)
-		} else if why, failed := node.failed(s.o); failed {
+		} else if why, failed := node.failed(s.o); failed && node.Pinned == 0 {
 			s.fail(name, why)
 		}
 	}
@@ -136,7 +136,7 @@ func (s *stepper) countMore() {
 	tooMany := s.p.Reason == s.tooMany()
 	s.p.Failed = slices.Clone(s.p.Failed)
 	for _, name := range slices.Concat(s.p.Waves...) {
-		if why, failed := s.view.Nodes[name].failed(s.o); failed {
+		if why, failed := s.view.Nodes[name].failed(s.o); failed && s.view.Nodes[name].Pinned == 0 {
 			s.fail(name, why)
 		}
 	}

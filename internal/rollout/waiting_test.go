@@ -23,6 +23,18 @@ func TestAWaveWhoseNodesAreAllPinnedSaysSo(t *testing.T) {
 	}
 }
 
+// A node that could not follow an order, and was pinned then, takes no part in it.
+func TestWhoIsPinnedDoesNotFail(t *testing.T) {
+	o, _ := NewRollout("a", "catalog", 7, Plan{}, nil, false)
+	p := Progress{Order: "a", Phase: Swapping, Waves: [][]string{{"m", "n"}}, Open: 1}
+	cant := &Failure{Order: "a", Version: 7, Why: "no room"}
+	view := View{Settled: true, Nodes: map[string]Node{
+		"m": {Name: "m", State: State{Have: 6, Pinned: 6, Failed: cant}}, "n": {Name: "n", State: State{Have: 7, Healthy: 7}}}}
+	if next, _ := Step(&p, o, view); next.Phase != Done || len(next.Failed) != 0 {
+		t.Errorf("%+v", next)
+	}
+}
+
 // A node that dies of a version is no reason to wait with the way back, nor is one that was
 // killed a moment before.
 func TestARollbackDoesNotWaitForWhoStopsAnswering(t *testing.T) {
