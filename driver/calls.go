@@ -48,7 +48,7 @@ func (c *conn) execContext(ctx context.Context, query string, args []driver.Name
 	}
 	if !sqltext.MayChangeSession(query) {
 		res, err := c.inner.ExecContext(call, query, args)
-		if sqltext.Defines(query) {
+		if sqltext.BeginsAltering(query) {
 			c.alters(false)
 		}
 		return res, c.conclude(c.cancel.unwatch(ctx, stop, err))
@@ -90,7 +90,7 @@ func (c *conn) queryContext(ctx context.Context, query string, args []driver.Nam
 	}
 	if !sqltext.MayChangeSession(query) {
 		inner, err := c.inner.QueryContext(ctx, query, args)
-		if sqltext.Defines(query) {
+		if sqltext.BeginsAltering(query) {
 			c.alters(false)
 		}
 		if err != nil {
@@ -125,62 +125,18 @@ func (c *conn) prepareContext(ctx context.Context, query string) (driver.Stmt, e
 	}
 	defer c.exit()
 	inner, err := c.inner.PrepareContext(ctx, query)
+	if sqltext.MayChangeSession(query) {
+		c.recordCurrent(query, nil) // also if what follows a pragma is no SQL
+	}
 	if err != nil {
 		return nil, c.conclude(err)
 	}
-	s := c.handOut(query, inner)
-	if s.session {
-		c.recordCurrent(query, nil)
-	}
-	return s, nil
+	return c.handOut(query, inner), nil
 }
 
 // Prepare is PrepareContext without a context; database/sql does not call it.
 func (c *conn) Prepare(query string) (driver.Stmt, error) {
 	return c.PrepareContext(context.Background(), query)
-}
-
-// BeginTx ignores the isolation level and ReadOnly, as go-sqlite3 does.
-func (c *conn) BeginTx(ctx context.Context, _ driver.TxOptions) (driver.Tx, error) {
-	for {
-		tx, err := c.beginTx(ctx)
-		if err == nil || !c.awaitRetry(ctx, "BEGIN", err, nil) {
-			return tx, err
-		}
-	}
-}
-
-func (c *conn) beginTx(ctx context.Context) (driver.Tx, error) {
-	c.executes = true
-	err := c.enter(ctx, "BEGIN")
-	if err == nil && c.db != nil && c.dsn.Begin != "BEGIN" && c.place == placeNone {
-		err = c.takePlace(ctx, "BEGIN")
-	}
-	c.executes = false
-	if err != nil {
-		return nil, err
-	}
-	defer c.exit()
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	call, stop := c.cancel.watch(ctx)
-	err = c.control.begin.run(call, c)
-	if err = c.cancel.unwatch(ctx, stop, err); err != nil {
-		return nil, c.conclude(err)
-	}
-	c.tx.conn = c
-	c.begun = true
-	if c.place == placeInDoubt {
-		c.place = placeHeld
-	}
-	c.holds++
-	return &c.tx, nil
-}
-
-// Begin is BeginTx without a context; database/sql does not call it.
-func (c *conn) Begin() (driver.Tx, error) {
-	return c.BeginTx(context.Background(), driver.TxOptions{})
 }
 
 func (c *conn) Ping(ctx context.Context) error {

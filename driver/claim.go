@@ -42,3 +42,15 @@ func (c *conn) claim() bool {
 func (c *conn) unclaim(s state) {
 	c.state.move(func(w word) word { return w.with(s) })
 }
+
+// settleEnded is for the end of a write whose Rows stay open. The caller holds mu.
+func (c *conn) settleEnded() {
+	w := c.state.load().state()
+	if !c.claim() {
+		return // the call settles it
+	}
+	if c.doubtPlace(); c.place == placeInDoubt {
+		c.settlePlace()
+	}
+	c.unclaim(w)
+}

@@ -141,6 +141,17 @@ func (c *conn) extended() bool {
 	return c.drv.sqlite.ConnectHook != nil || len(c.drv.sqlite.Extensions) > 0 || c.ahead.registered
 }
 
+// busyTimeout returns how long c waits for a lock.
+func (c *conn) busyTimeout() time.Duration {
+	if c.drv.sqlite.ConnectHook != nil || c.session.HasPragma("busy_timeout") {
+		if ms, ok := session.Pragma(c.inner, "busy_timeout"); ok {
+			n, _ := ms.(int64)
+			return time.Duration(n) * time.Millisecond
+		}
+	}
+	return c.dsn.BusyTimeout
+}
+
 // inTransaction reports whether SQLite has a transaction open on c, however it was
 // begun. The caller owns c, or holds mu while c is idle.
 func (c *conn) inTransaction() bool {
@@ -176,18 +187,6 @@ func (c *conn) settlePlace() {
 	c.leavePlace()
 }
 
-// settleEnded is for the end of a write whose Rows stay open. The caller holds mu.
-func (c *conn) settleEnded() {
-	w := c.state.load().state()
-	if !c.claim() {
-		return // the call settles it
-	}
-	if c.doubtPlace(); c.place == placeInDoubt {
-		c.settlePlace()
-	}
-	c.unclaim(w)
-}
-
 func (c *conn) leavePlace() {
 	c.place = placeNone
 	c.db.writers.leave()
@@ -196,6 +195,7 @@ func (c *conn) leavePlace() {
 // endWriting is the end of a transaction, however it ended.
 func (c *conn) endWriting() {
 	c.begun = false
+	c.endAltering()
 	if c.place != placeNone {
 		c.leavePlace()
 	}

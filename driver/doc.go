@@ -135,13 +135,15 @@ package driver
 // The files, in floors, from the ground up. One names what stands before it, and nothing
 // that comes after, but for what says (also X):
 //
-//	parts          word, control, codes, interrupt, cancel, stepcancel, overwriting,
-//	               writers, panics, leftwal, silent, trim: small things that need nothing else here
+//	parts          word, control (also conn and stmtcache), codes, interrupt, cancel,
+//	               stepcancel, overwriting, writers, panics, leftwal, silent, trim: small
+//	               things that need nothing else here
 //	told           replaced, driver, options, querylog, holder, errors, onswap, stats, turn:
 //	               what a program sets, and what it is told
 //	a connection   conn (also rows, stmt, stmtcache, fetch, ahead and database, whose types it
 //	               has), rows (also stmt, standin, fetch, unscanned and ahead), standin, stmt
-//	               (also ahead), stmtcache, pooled, ahead, fetch, unscanned, scan, claim
+//	               (also ahead and claim), stmtcache (also database), pooled, ahead, fetch,
+//	               unscanned, scan, claim
 //	a database     filter, watch (also rest), database, sightings, swapped; shut: the gate of
 //	               all its connections; descriptors
 //	the registry   registry, names (also rest): which database has which path; rest (also

@@ -23,7 +23,9 @@ func (c *conn) recordSession(query string, args []driver.NamedValue, in bool, er
 		c.recordCurrent(query, args)
 		return
 	}
-	c.raw = c.inTransaction()
+	if c.raw = c.inTransaction(); !c.raw {
+		c.endAltering()
+	}
 	c.doubtPlace()
 	if does&(sqltext.Begins|sqltext.Savepoint) != 0 {
 		c.noteSavepoints(query, in, err)

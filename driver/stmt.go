@@ -109,7 +109,7 @@ func (c *conn) handOut(query string, inner driver.Stmt) *stmt {
 	} else {
 		s = &stmt{conn: c}
 	}
-	s.query, s.session, s.out = query, sqltext.MayChangeSession(query) || sqltext.Defines(query), true
+	s.query, s.session, s.out = query, sqltext.MayChangeSession(query) || sqltext.BeginsAltering(query), true
 	s.setInner(inner)
 	s.numInput = s.inner.NumInput()
 	s.next = c.stmts

@@ -29,6 +29,8 @@ type stmtCache struct {
 	// has changed fails to be compiled anew only once it has SQLite's lock, and is rolled back
 	// first, which hooks see.
 	altered uint64
+	// altering is set while a transaction is open that may have changed a schema.
+	altering bool
 }
 
 // maxKept bounds the memory of the statements that a connection keeps: for so many bytes
@@ -158,13 +160,32 @@ func (c *conn) cachedStmt(query string, args []driver.NamedValue, exec bool) *st
 	return s
 }
 
+// compile compiles a text that go-sqlite3 compiles once more if this fails: so it does not
+// wait for a lock, which it may need to read the schema. The caller owns c.
+func (c *conn) compile(query string) (driver.Stmt, error) {
+	if i := &c.cancel.interrupter; i.known && !c.extended() {
+		defer i.setBusyTimeout(c.busyTimeout())
+		i.setBusyTimeout(0)
+	}
+	return c.inner.Prepare(query)
+}
+
 // alters takes down that a text was run that may have changed a schema: main's, or temp's,
 // which is c's alone.
 func (c *conn) alters(temp bool) {
 	if c.db != nil && !temp {
 		c.db.altered.Add(1)
+		c.cache.altering = c.inTransaction()
 	}
 	c.cache.close()
+}
+
+// endAltering takes down that others see what a transaction has changed.
+func (c *conn) endAltering() {
+	if c.cache.altering {
+		c.cache.altering = false
+		c.db.altered.Add(1)
+	}
 }
 
 // execs reports whether Exec may use a kept statement: a write that returns no rows.

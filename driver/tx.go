@@ -7,6 +7,49 @@ import (
 
 var _ driver.Tx = (*tx)(nil)
 
+// BeginTx ignores the isolation level and ReadOnly, as go-sqlite3 does.
+func (c *conn) BeginTx(ctx context.Context, _ driver.TxOptions) (driver.Tx, error) {
+	for {
+		tx, err := c.beginTx(ctx)
+		if err == nil || !c.awaitRetry(ctx, "BEGIN", err, nil) {
+			return tx, err
+		}
+	}
+}
+
+func (c *conn) beginTx(ctx context.Context) (driver.Tx, error) {
+	c.executes = true
+	err := c.enter(ctx, "BEGIN")
+	if err == nil && c.db != nil && c.dsn.Begin != "BEGIN" && c.place == placeNone {
+		err = c.takePlace(ctx, "BEGIN")
+	}
+	c.executes = false
+	if err != nil {
+		return nil, err
+	}
+	defer c.exit()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	call, stop := c.cancel.watch(ctx)
+	err = c.control.begin.run(call, c)
+	if err = c.cancel.unwatch(ctx, stop, err); err != nil {
+		return nil, c.conclude(err)
+	}
+	c.tx.conn = c
+	c.begun = true
+	if c.place == placeInDoubt {
+		c.place = placeHeld
+	}
+	c.holds++
+	return &c.tx, nil
+}
+
+// Begin is BeginTx without a context; database/sql does not call it.
+func (c *conn) Begin() (driver.Tx, error) {
+	return c.BeginTx(context.Background(), driver.TxOptions{})
+}
+
 // Commit never waits at the gate. Like go-sqlite3, it rolls back what it can't commit.
 func (t *tx) Commit() error {
 	c := t.conn

@@ -2,7 +2,6 @@ package driver
 
 import (
 	"context"
-	"database/sql/driver"
 	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -91,16 +90,6 @@ func (c *conn) needsLock(query string, s *stmt, args int) bool {
 	return err != nil || program.WritesMain()
 }
 
-// compile compiles a text that go-sqlite3 compiles once more if this fails: so it does not
-// wait for a lock, which it may need to read the schema. The caller owns c.
-func (c *conn) compile(query string) (driver.Stmt, error) {
-	if i := &c.cancel.interrupter; i.known && !c.extended() {
-		defer i.setBusyTimeout(c.busyTimeout())
-		i.setBusyTimeout(0)
-	}
-	return c.inner.Prepare(query)
-}
-
 // takePlace takes the place for the transaction that is about to begin with the write
 // lock, for the call of c that has begun. An error ends the call.
 func (c *conn) takePlace(ctx context.Context, query string) error {
@@ -173,15 +162,4 @@ func (c *conn) enterNow(query string) bool {
 		return false
 	}
 	return true
-}
-
-// busyTimeout returns how long c waits for a lock.
-func (c *conn) busyTimeout() time.Duration {
-	if c.drv.sqlite.ConnectHook != nil || c.session.HasPragma("busy_timeout") {
-		if ms, ok := session.Pragma(c.inner, "busy_timeout"); ok {
-			n, _ := ms.(int64)
-			return time.Duration(n) * time.Millisecond
-		}
-	}
-	return c.dsn.BusyTimeout
 }

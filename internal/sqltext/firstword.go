@@ -44,6 +44,9 @@ func Defines(text string) bool {
 	return isFirst(text, "CREATE") || isFirst(text, "DROP") || isFirst(text, "ALTER") || isFirst(text, "ANALYZE") || isFirst(text, "REINDEX")
 }
 
+// BeginsAltering reports whether the text begins with what may change a schema, or its cookie.
+func BeginsAltering(text string) bool { return Defines(text) || isFirst(text[skip(text):], "VACUUM") }
+
 // skip is how many bytes come before the first word: space, comments, a byte order mark.
 func skip(text string) (n int) {
 	for n < len(text) {

@@ -79,10 +79,14 @@ func TestTheFirstWordTellsADefinition(t *testing.T) {
 		"WITH a AS (SELECT 1) SELECT 1": {false, false},
 		" begin/**/IMMEDIATE":           {false, true},
 		"BEGINNING":                     {false, false},
+		" Vacuum":                       {false, false},
 		"":                              {false, false},
 	} {
 		if defines, begins := sqltext.Defines(text), sqltext.BeginsWithBegin(text); defines != want.defines || begins != want.begins {
 			t.Errorf("%q: defines: %t, begins: %t", text, defines, begins)
+		}
+		if alters := sqltext.BeginsAltering(text); alters != (want.defines || text == " Vacuum") {
+			t.Errorf("%q: alters: %t", text, alters)
 		}
 	}
 }
