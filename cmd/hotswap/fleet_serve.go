@@ -19,7 +19,7 @@ type fleetServeCmd struct {
 	Dir      string `arg:"" optional:"" help:"Where it stores; made if it is not there. Without --config it is needed."`
 	Listen   string `placeholder:"HOST:PORT" help:"Where it takes connections; by default 127.0.0.1:4222, which only this machine reaches. Without --config no other machine may: whoever reaches it may publish."`
 	Config   string `placeholder:"FILE" help:"A configuration of nats-server's: for TLS, accounts, a cluster."`
-	MaxStore int64  `placeholder:"BYTES" help:"How much it may store; by default three quarters of what is free on the disk."`
+	MaxStore int64  `placeholder:"BYTES" help:"How much it may store; by default three quarters of what is free on the disk. An eighth of it, or 64 MiB, is not for publishers: who halts, goes back or removes versions needs some."`
 	Metrics  string `placeholder:"HOST:PORT" help:"Serve the figures of the fleet for Prometheus there, at /metrics. With --config use hotswap fleet metrics."`
 	Verbose  bool   `help:"Print all of the server's log; by default warnings and errors."`
 }
@@ -65,7 +65,7 @@ func (c *fleetServeCmd) Run(ctx context.Context, stdio *streams) error {
 	}
 	defer server.Stop()
 	if c.Config == "" {
-		if err := setUp(ctx, server.ClientURL()); err != nil {
+		if err := setUp(ctx, stdio, server); err != nil {
 			return err
 		}
 	}
@@ -84,14 +84,20 @@ func (c *fleetServeCmd) Run(ctx context.Context, stdio *streams) error {
 	return nil
 }
 
-// setUp makes the streams before anybody needs them.
-func setUp(ctx context.Context, url string) error {
-	e, err := engine.Connect(ctx, engine.Config{URL: url, Name: "hotswap fleet serve"})
+// setUp makes the streams before anybody needs them, and keeps room for what decides.
+func setUp(ctx context.Context, stdio *streams, server *embedded.Server) error {
+	e, err := engine.Connect(ctx, engine.Config{URL: server.ClientURL(), Name: "hotswap fleet serve"})
 	if err != nil {
 		return fleetFailure(err)
 	}
 	defer e.Close()
-	return fleetFailure(e.Setup(ctx))
+	if err := e.Setup(ctx); err != nil {
+		return fleetFailure(err)
+	}
+	if err := e.KeepRoom(ctx, server.JetStreamConfig().MaxStore); err != nil { // it may store less than it once might
+		fmt.Fprintf(stdio.err, "hotswap: no room is kept for orders, if publishers fill the engine up: %s\n", printable.Line(err.Error()))
+	}
+	return nil
 }
 
 func splitListen(listen string) (host string, port int, err error) {

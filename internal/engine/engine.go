@@ -217,6 +217,27 @@ func (e *Engine) Setup(ctx context.Context) error {
 	return err
 }
 
+// KeepRoom limits the chunks, so that of what the engine may store in all something is left for
+// what decides: a publisher that fills it up must not keep anybody from halting a rollout, going
+// back, or removing versions.
+func (e *Engine) KeepRoom(ctx context.Context, most int64) error {
+	chunks, err := e.Chunks(ctx)
+	if err != nil {
+		return err
+	}
+	config := chunks.CachedInfo().Config
+	limit := most - min(most/8, mostRoom)
+	if config.MaxBytes == limit {
+		return nil
+	}
+	config.MaxBytes = limit
+	_, err = e.js.UpdateStream(ctx, config)
+	return e.Explain("limit the stream "+ChunkStream, err)
+}
+
+// mostRoom is enough for the orders, the manifests and the nodes of a large fleet.
+const mostRoom = 64 << 20
+
 // shown is a list of URLs without users and passwords.
 func shown(urls string) string {
 	list := strings.Split(urls, ",")

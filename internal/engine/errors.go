@@ -109,7 +109,7 @@ func (e *Engine) kind(err error) (hint string, kind error) {
 	case code(err) == codeNoTTL:
 		return "set allow_msg_ttl of the streams KV_" + FleetBucket + " and KV_" + NodesBucket, ErrNoTTL
 	case strings.Contains(text, "maximum bytes exceeded"):
-		return "remove old versions with `hotswap fleet gc --keep N`, or raise the limit of the stream", ErrFull
+		return "remove old versions with `hotswap fleet gc --keep N`, or raise the limit: --max-store of `hotswap fleet serve`, or that of the stream", ErrFull
 	case code(err) == codeStorage, code(err) == codeResources, strings.Contains(text, "no space left"),
 		strings.Contains(text, "resource limits exceeded"), strings.Contains(text, "insufficient storage"):
 		return "make room on its disk, or raise its limit, and restart it; then `hotswap fleet gc --keep N` removes old versions", ErrFull
