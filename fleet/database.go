@@ -45,6 +45,7 @@ type database struct {
 	// asked is when Health was asked last, failedAt when the latest failure was, and sick
 	// is set if that was one of Health's.
 	asked, failedAt time.Time
+	agreed          time.Time // when the call of Health began that succeeded last
 	sick            bool
 	swaps, failures uint64
 	totalBytes      int64

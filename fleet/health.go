@@ -19,12 +19,15 @@ var errUnwell = errors.New("the program is not in order any more")
 
 // ask asks Health about the live version, and goes back if it fails.
 func (d *database) ask(ctx context.Context, number uint64) error {
+	began := time.Now()
 	err := d.health(ctx, number)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	d.mu.Lock()
-	d.asked = time.Now()
+	if d.asked = time.Now(); err == nil {
+		d.agreed = began
+	}
 	order, p := d.view.order, d.view.progress
 	over := order != nil && p != nil && p.Of(*order) && p.Phase == rollout.Done
 	d.mu.Unlock()
@@ -51,6 +54,16 @@ func (d *database) ask(ctx context.Context, number uint64) error {
 		return fmt.Errorf("%w; and it stays: %w", err, back)
 	}
 	return err
+}
+
+// agreedAgo is how long ago Health began to agree last; 0 if there is none, or if it has not.
+func (d *database) agreedAgo() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.node.cfg.Health == nil || d.agreed.IsZero() {
+		return 0
+	}
+	return time.Since(d.agreed)
 }
 
 // inOrder takes down that the program is in order with the live version.

@@ -120,6 +120,7 @@ func (n *Node) record() records.Node {
 	for channel, d := range n.databases {
 		now := d.current()
 		now.Hook = d.hook()
+		now.Agreed = d.agreedAgo()
 		r.Databases[channel] = now
 	}
 	return r

@@ -111,7 +111,8 @@ func (d *database) next() (t task, in time.Duration) {
 	case have != 0 && d.state.Healthy != have:
 		t.do, t.version = ask, have
 	case have != 0 && d.soaks():
-		next := time.Until(d.asked.Add(d.node.cfg.HealthInterval))
+		// At the end of a soak it is waited for an answer.
+		next := time.Until(d.asked.Add(min(d.node.cfg.HealthInterval, max(o.Soak, time.Second))))
 		if next > 0 {
 			return task{}, min(next, in)
 		}

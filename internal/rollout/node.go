@@ -24,6 +24,9 @@ type State struct {
 	// swapped in, and Prepared the one that is ready to be.
 	Healthy  uint64 `json:"healthy,omitempty"`
 	Prepared uint64 `json:"prepared,omitempty"`
+	// Agreed is how long ago the program began to find that last, when the node said so; 0
+	// where it is not asked.
+	Agreed time.Duration `json:"agreed_ns,omitempty"`
 	// Pinned is the version at which the node is held, 0 without a pin.
 	Pinned uint64 `json:"pinned,omitempty"`
 	// Failed is the latest failure to prepare, to swap, or to be in order.

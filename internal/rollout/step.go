@@ -66,7 +66,7 @@ func (s *stepper) step() {
 	case s.p.Phase == Swapping:
 		s.swap()
 	case s.p.Phase == Soaking && s.in(s.o.Soak):
-		if s.reached("stay in order", s.in(s.o.Soak+s.o.Patience())) && s.heard() {
+		if s.stayed(s.in(s.o.Soak+s.o.Patience())) && s.heard() {
 			s.open()
 		}
 	case s.p.Phase == Awaiting && s.approved():
@@ -222,14 +222,26 @@ func (s *stepper) approved() bool { return s.o.Approved(s.p.Open) }
 // that went back counts in any case: there is nothing better for it. For one that stops
 // answering a rollback does not wait: it is the version before that may have been its end.
 func (s *stepper) reached(what string, late bool) bool {
+	return s.reach(what, late, func(n Node) bool {
+		return n.there(s.o) || s.o.Kind == Rollback && n.Has(s.o)
+	})
+}
+
+// stayed reports whether they have found themselves in order after the soak: one that was
+// stopped for all of it has been asked nothing meanwhile.
+func (s *stepper) stayed(late bool) bool {
+	return s.reach("stay in order", late, func(n Node) bool {
+		return n.there(s.o) && s.view.Lasted-n.Quiet-n.Agreed >= s.o.Soak
+	})
+}
+
+func (s *stepper) reach(what string, late bool, far func(Node) bool) bool {
 	names := slices.Concat(s.p.Waves[:s.p.Open]...)
 	skip := s.p.Skipped
 	if s.o.Kind == Rollback {
 		skip = names
 	}
-	return s.waitFor(names, skip, what, late, func(n Node) bool {
-		return n.there(s.o) || s.o.Kind == Rollback && n.Has(s.o)
-	})
+	return s.waitFor(names, skip, what, late, far)
 }
 
 // heard reports whether all nodes of the open waves that answer have said after the soak that
