@@ -27,6 +27,8 @@ func (r *Records) PutHaving(ctx context.Context, node, channel string, h Having,
 		return Entry{}, err
 	}
 	key := havingKey(node, channel)
+	ctx, cancel := r.once(ctx)
+	defer cancel()
 	var revision uint64
 	if over.Revision == 0 {
 		revision, err = r.has.Create(ctx, key, text)

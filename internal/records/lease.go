@@ -29,7 +29,7 @@ func leaseOf(entry jetstream.KeyValueEntry) *Lease {
 
 // Lease reads who controls; nil if nobody does.
 func (r *Records) Lease(ctx context.Context) (*Lease, Entry, error) {
-	entry, err := r.fleet.Get(ctx, leaseKey)
+	entry, err := r.read(ctx, leaseKey)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return nil, Entry{}, nil
 	}

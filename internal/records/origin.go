@@ -3,12 +3,18 @@ package records
 import (
 	"context"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Made is when the bucket that decides was made: those of an engine that was emptied were made
 // later.
 func (r *Records) Made(ctx context.Context) (time.Time, error) {
-	stream, err := r.engine.JetStream().Stream(ctx, "KV_"+r.fleet.Bucket())
+	var stream jetstream.Stream
+	err := r.engine.Retry(ctx, func(ctx context.Context) (err error) {
+		stream, err = r.engine.JetStream().Stream(ctx, "KV_"+r.fleet.Bucket())
+		return err
+	})
 	if err != nil {
 		return time.Time{}, r.engine.Explain("look at the bucket "+r.fleet.Bucket(), ended(ctx, err))
 	}

@@ -143,7 +143,7 @@ func PinKey(channel, node string) string { return pinKey(channel, node) }
 
 // get reads a record of the bucket that decides, from its leader.
 func get[T any](ctx context.Context, r *Records, key string) (*T, Entry, error) {
-	entry, err := r.fleet.Get(ctx, key)
+	entry, err := r.read(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return nil, Entry{}, nil
 	}
@@ -152,6 +152,22 @@ func get[T any](ctx context.Context, r *Records, key string) (*T, Entry, error) 
 	}
 	value, err := parse[T](entry)
 	return value, Entry{Revision: entry.Revision(), At: entry.Created()}, err
+}
+
+// read reads a key of the bucket that decides. A request that is lost with a server is made again:
+// whoever works for as long as the program does would wait for its answer as long.
+func (r *Records) read(ctx context.Context, key string) (entry jetstream.KeyValueEntry, err error) {
+	err = r.engine.Retry(ctx, func(ctx context.Context) (err error) {
+		entry, err = r.fleet.Get(ctx, key)
+		return err
+	})
+	return entry, err
+}
+
+// once bounds a write, which is not made again: whether one that nobody answers was done is not
+// known, and whoever writes reads anew.
+func (r *Records) once(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, r.engine.Patience())
 }
 
 func parse[T any](entry jetstream.KeyValueEntry) (*T, error) {
@@ -170,6 +186,8 @@ func (r *Records) set(ctx context.Context, key string, value any, over Entry) (E
 	}
 	ctx, end := r.engine.UntilDenied(ctx)
 	defer end()
+	ctx, cancel := r.once(ctx)
+	defer cancel()
 	var revision uint64
 	if over.Revision == 0 {
 		revision, err = r.fleet.Create(ctx, key, text)

@@ -70,7 +70,11 @@ func (r *Records) WatchNodes(ctx context.Context, tell func(Change)) error {
 }
 
 func (r *Records) watch(ctx context.Context, kv jetstream.KeyValue, keys []string, tell func(Change)) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	unanswered := time.AfterFunc(r.engine.Patience(), func() { cancel(context.DeadlineExceeded) })
 	w, err := kv.WatchFiltered(ctx, keys)
+	unanswered.Stop()
 	if err != nil {
 		return r.engine.Explain("watch the bucket "+kv.Bucket(), ended(ctx, err))
 	}
@@ -195,7 +199,9 @@ func (r *Records) Read(ctx context.Context) (*Everything, error) {
 		if err != nil {
 			return nil, err
 		}
-		all.Ahead = time.Until(now)
+		if bucket == r.nodes { // with whose clock those of the nodes are compared
+			all.Ahead = time.Until(now)
+		}
 		for _, entry := range entries {
 			change, ok, err := r.changeOf(ctx, entry)
 			if err != nil {
@@ -209,7 +215,6 @@ func (r *Records) Read(ctx context.Context) (*Everything, error) {
 	return all, nil
 }
 
-// add adds a record that was read when it was that time by the engine's clock.
 // Known lists the nodes that are there, or were within the last week, for people to choose from:
 // it makes nothing on an engine that has none.
 func Known(ctx context.Context, e *engine.Engine) (list []Joined, err error) {
@@ -226,6 +231,7 @@ func Known(ctx context.Context, e *engine.Engine) (list []Joined, err error) {
 	return list, err
 }
 
+// add adds a record that was read when it was that time by the engine's clock.
 func (e *Everything) add(c Change, now time.Time) {
 	if c.Gone {
 		if c.Kind == ANode {

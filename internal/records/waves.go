@@ -65,7 +65,9 @@ func (r *Records) storeWaves(ctx context.Context, channel string, p rollout.Prog
 		return storedProgress{Progress: p}, err
 	}
 	if _, known := r.knownWaves(channel, name); !known {
-		_, err := r.fleet.Create(ctx, wavesKey(channel, name), packWaves(text))
+		short, cancel := r.once(ctx)
+		_, err := r.fleet.Create(short, wavesKey(channel, name), packWaves(text))
+		cancel()
 		if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
 			return storedProgress{}, r.engine.ExplainWrite("write "+wavesKey(channel, name), ended(ctx, err))
 		}
@@ -88,7 +90,7 @@ func (r *Records) full(ctx context.Context, channel string, stored storedProgres
 	waves, known := r.knownWaves(channel, stored.WavesAt)
 	if !known {
 		key := wavesKey(channel, stored.WavesAt)
-		entry, err := r.fleet.Get(ctx, key)
+		entry, err := r.read(ctx, key)
 		if errors.Is(err, jetstream.ErrKeyNotFound) {
 			return nil, fmt.Errorf("the record %s: %w", progressKey(channel), errNoWaves)
 		}
@@ -110,6 +112,8 @@ func (r *Records) DropWaves(ctx context.Context, channel string, of rollout.Prog
 	if name == "" || err != nil {
 		return err
 	}
+	ctx, cancel := r.once(ctx)
+	defer cancel()
 	return r.engine.Explain("remove the waves of "+channel, r.fleet.Purge(ctx, wavesKey(channel, name), jetstream.PurgeTTL(wavesMarkerTTL)))
 }
 
