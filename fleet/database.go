@@ -67,7 +67,8 @@ type database struct {
 	back   *wayBack // to that
 	// witnessed is set once Health has succeeded since then.
 	witnessed bool
-	seen      stamp // of the live database when it was swapped in, or last looked at
+	began     time.Time // of the last swap of the node's own
+	seen      stamp     // of the live database when it was swapped in, or last looked at
 	// noticed is when it was compared with that, and unfounded how often it was looked at
 	// since a swap because of a stamp that differed.
 	noticed   time.Time
@@ -141,14 +142,14 @@ func (d *database) run() {
 				now = d.start(next)
 			}
 		}
-		if now.done == nil && next.do == nothing {
+		if now.done == nil {
 			in = min(in, d.node.cfg.notice)
 		}
 		alarm := time.NewTimer(in)
 		select {
 		case <-d.wake:
 		case <-alarm.C:
-			if now.done == nil && next.do == nothing {
+			if now.done == nil {
 				d.noticeWrites()
 			}
 		case err := <-now.done:

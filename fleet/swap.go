@@ -115,6 +115,7 @@ func (d *database) own(swap func() (swapper.Report, error)) (swapper.Report, err
 	}
 	set(true)
 	defer set(false)
+	d.began = time.Now()
 	return swap()
 }
 
@@ -145,7 +146,7 @@ func (d *database) notSwapped(ctx context.Context, err error) error {
 // live takes down what is live now.
 func (d *database) live(ctx context.Context, number uint64, tag string, last *before, report swapper.Report) {
 	d.tag, d.before, d.witnessed = tag, last, false
-	d.seen, d.unfounded = stampOf(d.db.Path()), 0
+	d.seen, d.unfounded = stampOf(d.db.Path()).since(d.began), 0
 	d.mu.Lock()
 	d.swaps++
 	d.lost = false

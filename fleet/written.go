@@ -26,11 +26,21 @@ func stampOf(path string) stamp {
 	return stamp{of(path), of(path + "-wal")}
 }
 
+// since is the stamp of what was swapped in at that time: none, which equals no other, if it
+// was written by the time that it could be looked at. The times of files lag behind by as
+// much as a tick.
+func (s stamp) since(began time.Time) stamp {
+	if s.log.size > 0 || s.file.modified.After(began.Add(-10*time.Millisecond)) {
+		return stamp{}
+	}
+	return s
+}
+
 // noticeWrites has the node look again at a version to which something was written, or may
 // have been. Once that is known it stays so.
 func (d *database) noticeWrites() {
 	d.mu.Lock()
-	exact := d.known && d.state.Have != 0 && d.state.Content == "" && d.state.Prepared == 0
+	exact := d.known && d.state.Have != 0 && d.state.Content == ""
 	d.mu.Unlock()
 	if !exact || time.Since(d.noticed) < d.node.cfg.notice<<min(d.unfounded, 6) {
 		return

@@ -35,6 +35,37 @@ func TestAWriteIsNoticed(t *testing.T) {
 	})
 }
 
+// TestAWriteOfACallbackIsNoticed, which comes before the node can look at what it has swapped
+// in; and also while the node has to do, and waits.
+func TestAWriteOfACallbackIsNoticed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	a := w.program("a", one, func(c *Config) {
+		c.notice = 10 * time.Millisecond
+		c.Diverged = Replace
+		c.Health = func(_ context.Context, v Version) error {
+			if v.Number == 2 {
+				return nil
+			}
+			return errors.New("never")
+		}
+	})
+	live, _ := driver.Lookup(a.path)
+	live.OnSwap(func(driver.Swap) { a.db.Exec("UPDATE catalog SET content = 'changed'") })
+	w.publish("catalog")
+	w.rollout(2, rollout.Plan{})
+	eventually(t, "it says so", func() bool {
+		s := a.status()
+		return s.Version == 2 && strings.Contains(s.Content, "written to since catalog@2")
+	})
+	w.pin("a", 1)
+	eventually(t, "it is not in order, and says so", func() bool {
+		s := a.status()
+		return s.Version == 1 && strings.Contains(s.Content, "written to since catalog@1") && s.Error != ""
+	})
+}
+
 // TestWhatIsPushedByHandIsNotWhatWasThere: it is none that was published, and no write, either.
 func TestWhatIsPushedByHandIsNotWhatWasThere(t *testing.T) {
 	t.Parallel()
