@@ -131,6 +131,9 @@ func (d *database) run() {
 	var now running
 	var rest rests
 	for {
+		if now.done == nil {
+			d.noticeWrites()
+		}
 		next, in := d.next()
 		if now.done != nil && !now.serves(next) {
 			now.end()
@@ -149,9 +152,6 @@ func (d *database) run() {
 		select {
 		case <-d.wake:
 		case <-alarm.C:
-			if now.done == nil {
-				d.noticeWrites()
-			}
 		case err := <-now.done:
 			rest.ended(now.task, err)
 			d.ended(now.task, err)
