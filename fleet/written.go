@@ -40,7 +40,7 @@ func (s stamp) since(began time.Time) stamp {
 // have been. Once that is known it stays so.
 func (d *database) noticeWrites() {
 	d.mu.Lock()
-	exact := d.known && d.state.Have != 0 && d.state.Content == ""
+	exact := d.db != nil && d.known && d.state.Have != 0 && d.state.Content == ""
 	d.mu.Unlock()
 	if !exact || time.Since(d.noticed) < d.node.cfg.notice<<min(d.unfounded, 6) {
 		return
