@@ -180,10 +180,15 @@ func (d *database) compare(ctx context.Context, tag string, empty bool) (string,
 	}
 	d.change(func(s *records.Database) { s.Have, s.Tag, s.Content = have.Version, have.Tag, content })
 	if content != "" {
-		return "", fmt.Errorf("%w: %s (push a published version by hand, or let the node join with Diverged: Replace)", errDiverged, content)
+		return "", diverged(content)
 	}
 	d.tag = tag
 	return matched(tag), nil
+}
+
+// diverged is the error of a database that is left alone because it is not what was published.
+func diverged(content string) error {
+	return fmt.Errorf("%w: %s (push a published version by hand, or let the node join with Diverged: Replace)", errDiverged, content)
 }
 
 // matched is the tag for a push to compare, which it can on Linux alone. Elsewhere what is

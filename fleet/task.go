@@ -78,6 +78,7 @@ func (d *database) next() (t task, in time.Duration) {
 		d.rest()
 		return task{}, idle
 	}
+	d.noteWritten(t.order)
 	me := d.me()
 	stays := d.staying(o, v.pin, me)
 	if stays != d.stays || stays != "" && d.state.Failed == nil {
@@ -134,6 +135,21 @@ func (d *database) rest() {
 	}
 }
 
+// noteWritten notes under which order it was found that what is live was written to. d.mu is held.
+func (d *database) noteWritten(order string) {
+	under := d.state.WrittenUnder
+	switch {
+	case d.state.Content == "" || d.node.cfg.Diverged == Replace:
+		under = ""
+	case under == "":
+		under = order
+	}
+	if under != d.state.WrittenUnder {
+		d.state.WrittenUnder = under
+		d.node.changed()
+	}
+}
+
 // staying says why a node does not follow an order that it could follow: it has what is newer.
 // d.mu is held.
 func (d *database) staying(o *rollout.Order, pin *rollout.Pin, me rollout.Node) string {
@@ -142,6 +158,8 @@ func (d *database) staying(o *rollout.Order, pin *rollout.Pin, me rollout.Node) 
 	case rollout.Beyond(*o, pin, me):
 		return fmt.Sprintf("it has %s, which is newer, and no node goes back but by a rollback or a pin (`hotswap fleet pin %s %s`, and then unpin)",
 			d.version(d.state.Have), d.node.cfg.Node, d.version(o.Version))
+	case d.state.Have == o.Version && !me.Has(*o) && me.WrittenUnder != "" && o.Selects(me.Labels):
+		return diverged(d.state.Content).Error() // what is ordered anew is the version, and not what was made of it
 	case d.lost && o.ID == d.lostUnder && o.Selects(me.Labels):
 		return "what is live is of an engine that was lost, and not a version of " + d.channel + " that this one has: publish it, and roll that out"
 	}

@@ -66,6 +66,33 @@ func TestAWriteOfACallbackIsNoticed(t *testing.T) {
 	})
 }
 
+// TestWhatWasWrittenToIsNotWhatIsRolledOutAgain: the node counts as failed, as with another version.
+func TestWhatWasWrittenToIsNotWhatIsRolledOutAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	a := w.program("a", one, func(c *Config) { c.notice = 10 * time.Millisecond })
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+	a.has(1)
+	if _, err := a.db.Exec("UPDATE catalog SET content = 'changed'"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it says so", func() bool { return a.status().Content != "" })
+	if s := a.status(); s.Failed != "" { // of what is done already
+		t.Errorf("%+v", s)
+	}
+	w.rollout(1, rollout.Plan{})
+	if halted := w.phase(rollout.Halted, 1); len(halted.Failed) != 1 || !strings.Contains(halted.Failed[0].Why, "diverged: the live database was written to since catalog@1") {
+		t.Errorf("%+v", halted)
+	}
+	a.push(one)
+	w.order("catalog", func(before *rollout.Order, _ bool) (rollout.Order, error) { return before.Resume(), nil })
+	if done := w.phase(rollout.Done, 1); len(done.Failed) > 0 {
+		t.Errorf("%+v", done)
+	}
+}
+
 // TestWhatIsPushedByHandIsNotWhatWasThere: it is none that was published, and no write, either.
 func TestWhatIsPushedByHandIsNotWhatWasThere(t *testing.T) {
 	t.Parallel()

@@ -20,6 +20,9 @@ type State struct {
 	Have uint64 `json:"have,omitempty"`
 	// Tag names the content of that version.
 	Tag string `json:"tag,omitempty"`
+	// WrittenUnder is the order under which a node that leaves alone what was written to has found
+	// that its database was, since it was Have. An order since then it does not fulfil.
+	WrittenUnder string `json:"written_under,omitempty"`
 	// Healthy is the version that the program has found to be in order since it was
 	// swapped in, and Prepared the one that is ready to be.
 	Healthy  uint64 `json:"healthy,omitempty"`
@@ -75,9 +78,13 @@ func (s State) failed(o Order) (why string, ok bool) {
 	return "", false
 }
 
-// Has reports whether the node has the order's version, and not another one of that number.
+// Has reports whether the node has the order's version, and not another one of that number, nor
+// what was made of it before it was ordered; from that nobody is to go back, though.
 func (s State) Has(o Order) bool {
 	tag := o.Tags[o.Version]
+	if s.WrittenUnder != "" && s.WrittenUnder != o.ID && o.Kind == Rollout {
+		return false
+	}
 	return s.Have == o.Version && (tag == "" || s.Tag == "" || s.Tag == tag)
 }
 

@@ -35,6 +35,24 @@ func TestWhoIsPinnedDoesNotFail(t *testing.T) {
 	}
 }
 
+// What was written to before an order is not what is ordered; the node is about to say that.
+func TestWhatWasWrittenToBeforeIsNotWhatIsOrdered(t *testing.T) {
+	o, _ := NewRollout("b", "catalog", 7, Plan{}, nil, false)
+	back := o
+	back.Kind = Rollback
+	for _, test := range []struct {
+		o     Order
+		under string
+		phase Phase
+	}{{o, "", Done}, {o, "b", Done}, {o, "a", Swapping}, {back, "a", Done}} {
+		p := Progress{Order: "b", Phase: Swapping, Waves: [][]string{{"n"}}, Open: 1}
+		view := View{Nodes: map[string]Node{"n": {Name: "n", State: State{Have: 7, Healthy: 7, WrittenUnder: test.under}}}, Settled: true}
+		if next, _ := Step(&p, test.o, view); next.Phase != test.phase {
+			t.Errorf("%+v: %+v", test, next)
+		}
+	}
+}
+
 // A node that dies of a version is no reason to wait with the way back, nor is one that was
 // killed a moment before.
 func TestARollbackDoesNotWaitForWhoStopsAnswering(t *testing.T) {
