@@ -204,7 +204,7 @@ func matched(tag string) string {
 // reserved; as much again, for the copy that becomes the live database, and the ballast must be
 // there.
 func unnamed(dir string, size int64) (*os.File, error) {
-	if err := room(dir, 2*size+2*ballastSize); err != nil {
+	if err := room(dir, 2*size+2*ballastSize(dir)); err != nil {
 		return nil, err
 	}
 	return nameless(dir, size)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"hotswap/internal/disk"
 	"hotswap/internal/records"
 	"hotswap/internal/transfer"
 	"hotswap/swapper"
@@ -73,6 +74,7 @@ func (d *database) again(ctx context.Context, backup *os.File, size int64) (io.R
 	if d.back.taken() {
 		return sourceOf(backup, size, true), nil
 	}
+	d.back.small.give() // to write to a copy that shares its blocks takes some
 	return over(ctx, d.back.copy, backup, size)
 }
 
@@ -83,18 +85,23 @@ type ballast struct {
 	file *os.File
 }
 
-// ballastSize is four times what SQLite makes beside a database in WAL mode.
-const ballastSize = 128 << 10
+// ballastSize is several times what SQLite makes beside a database in WAL mode, 32 KiB: XFS,
+// say, makes no file without some hundred KiB in reserve. A small disk has less to give.
+func ballastSize(dir string) int64 {
+	_, stays, _ := disk.Space(dir)
+	return max(128<<10, min(stays/16, 1<<20))
+}
 
 func (b *ballast) take() (err error) {
 	if b.file == nil {
-		b.file, err = nameless(b.dir, ballastSize)
+		b.file, err = nameless(b.dir, ballastSize(b.dir))
 	}
 	return err
 }
 
 func (b *ballast) give() {
 	if b.file != nil {
+		b.file.Truncate(0) // a file system may take its time over a file that is closed
 		b.file.Close()
 		b.file = nil
 	}
