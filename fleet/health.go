@@ -48,12 +48,24 @@ func (d *database) ask(ctx context.Context, number uint64) error {
 		s.Healthy = 0
 		s.Failed = &rollout.Failure{Order: order.ID, Attempt: order.Attempt, Version: number, Why: err.Error()}
 	})
+	if d.should(number) {
+		return fmt.Errorf("%w; and it stays: without this rollout it should have that, too", err)
+	}
 	// The task may be ended as soon as it is back, and its error would be heard by nobody.
 	d.log.Warn().Err(err).Stringer("version", d.version(number)).Msg("going back")
 	if back := d.goBack(ctx); back != nil {
 		return fmt.Errorf("%w; and it stays: %w", err, back)
 	}
 	return err
+}
+
+// should reports whether the node, as it is now, is to have a version: if it has failed to follow
+// the order, that may be by an earlier one, or by a pin.
+func (d *database) should(number uint64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	v := d.view
+	return v.order != nil && rollout.Desired(*v.order, v.progress, v.pin, d.me()) == number
 }
 
 // agreedAgo is how long ago Health began to agree last; 0 if there is none, or if it has not.
