@@ -33,6 +33,11 @@ func (d *database) ask(ctx context.Context, number uint64) error {
 	d.mu.Unlock()
 	if err == nil {
 		d.inOrder(ctx, number, d.current().Tag)
+		d.change(func(s *records.Database) {
+			if order != nil && order.Kind == rollout.Rollback && order.Version == number {
+				s.Failed = nil // it has nothing to wait for
+			}
+		})
 		return nil
 	}
 	if d.witnessed && over {

@@ -7,10 +7,21 @@ func Desired(o Order, progress *Progress, pin *Pin, node Node) uint64 {
 		return pin.Version
 	}
 	want := ordered(o, progress, node)
-	if want < node.Have && !pin.released(node.Have) && !o.Withdrawn(node.Have, node.Labels) {
+	released := pin.released(node.Have) && !brought(o, progress, node)
+	if want < node.Have && !released && !o.Withdrawn(node.Have, node.Labels) {
 		return 0
 	}
 	return want
+}
+
+// brought reports whether the node has the order's version with its wave: that it was pinned to
+// it before does not count any more, be the order halted by now or not.
+func brought(o Order, progress *Progress, node Node) bool {
+	if progress == nil || !progress.Of(o) || !node.Has(o) {
+		return false
+	}
+	wave, ok := progress.wave(node.Name)
+	return ok && wave < progress.Open
 }
 
 // Tag returns the tag of a version that an order, which may be nil, or a pin names for a node; "" if neither
