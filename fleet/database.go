@@ -32,8 +32,7 @@ type database struct {
 	doubts   int
 	swapping bool // by the node itself
 	foreign  bool // something else has swapped since the last look
-	// lost is set while what is live is of an engine that was lost, and none of this one's
-	// versions. lostUnder is the order that the node found there then: it knows nothing of
+	// lost is set while what is live is of an engine that was lost. lostUnder is the order that the node found there then: it knows nothing of
 	// what is live.
 	lost      bool
 	lostUnder string

@@ -51,7 +51,6 @@ func (d *database) look(ctx context.Context) error {
 	d.mu.Lock()
 	d.known = d.doubts == doubts
 	d.foreign = d.foreign && !d.known
-	d.lost = d.lost && content != ""
 	if d.lost && d.lostUnder == "" && d.view.order != nil {
 		d.lostUnder = d.view.order.ID
 	}

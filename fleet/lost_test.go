@@ -64,3 +64,36 @@ func TestWhatALostEngineHadIsNoVersionOfAnOlderCopy(t *testing.T) {
 		})
 	}
 }
+
+// TestAnOlderCopyMovesNobody: what it says was ordered before something else was.
+func TestAnOlderCopyMovesNobody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one := w.publish("catalog")
+	a := w.program("a", one, nil)
+	w.rollout(1, rollout.Plan{})
+	w.phase(rollout.Done, 1)
+	w.publish("catalog")
+	w.rollout(2, rollout.Plan{})
+	a.has(2)
+	w.phase(rollout.Done, 2)
+	w.server.Stop()
+	old := t.TempDir()
+	if err := os.CopyFS(old, os.DirFS(w.dir)); err != nil {
+		t.Fatal(err)
+	}
+	w.startEngine()
+	w.rollback()
+	a.has(1)
+	w.phase(rollout.Done, 1)
+	w.another(old)
+	eventually(t, "it says so", func() bool { return strings.Contains(a.status().Failed, "from an older copy") })
+	if s := a.status(); s.Version != 1 || s.Swaps != 2 {
+		t.Errorf("%+v", s)
+	}
+	w.rollback()
+	w.phase(rollout.Done, 1)
+	eventually(t, "it is in order", func() bool { s := a.status(); return s.Version == 1 && s.Failed == "" && s.Swaps == 2 })
+	w.rollout(2, rollout.Plan{})
+	a.has(2)
+}

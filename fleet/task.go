@@ -95,6 +95,9 @@ func (d *database) next() (t task, in time.Duration) {
 			d.state.Failed, in = nil, idle
 		}
 	}
+	if d.lost && o != nil && o.ID != d.lostUnder && d.state.Have == o.Version && d.state.Content == "" {
+		d.lost = false // what was ordered anew is live
+	}
 	want, ahead := d.state.Pinned, uint64(0)
 	if o != nil {
 		want, ahead = rollout.Desired(*o, p, v.pin, me), rollout.Ahead(*o, p, v.pin, me)
@@ -160,7 +163,13 @@ func (d *database) staying(o *rollout.Order, pin *rollout.Pin, me rollout.Node) 
 			d.version(d.state.Have), d.node.cfg.Node, d.version(o.Version))
 	case d.state.Have == o.Version && !me.Has(*o) && me.WrittenUnder != "" && o.Selects(me.Labels):
 		return diverged(d.state.Content).Error() // what is ordered anew is the version, and not what was made of it
-	case d.lost && o.ID == d.lostUnder && o.Selects(me.Labels):
+	case !d.lost || o.ID != d.lostUnder || !o.Selects(me.Labels):
+	case d.state.Content == "":
+		if want := rollout.Desired(*o, d.view.progress, pin, me); want != 0 && want != d.state.Have {
+			return fmt.Sprintf("the engine is from an older copy, which does not know that the node has come to %s since: order anew what it is to have",
+				d.version(d.state.Have))
+		}
+	default:
 		return "what is live is of an engine that was lost, and not a version of " + d.channel + " that this one has: publish it, and roll that out"
 	}
 	return ""
