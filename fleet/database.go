@@ -32,8 +32,8 @@ type database struct {
 	doubts   int
 	swapping bool // by the node itself
 	foreign  bool // something else has swapped since the last look
-	// lost is set while what is live is of an engine that was lost. lostUnder is the order that the node found there then: it knows nothing of
-	// what is live.
+	// lost is set while what is live is of an engine that was lost. lostUnder is the order
+	// that the node found there then: it knows nothing of what is live.
 	lost      bool
 	lostUnder string
 	// doubted is the tag for which it was looked whether the live version is the one that is
@@ -72,7 +72,10 @@ type database struct {
 	// since a swap because of a stamp that differed.
 	noticed   time.Time
 	unfounded int
-	unsaid    *records.Having // what could not be written down yet
+	// noticedUnder is the order that the node knew then, and blamed the one under which
+	// something was written, if that was noticed by the stamp.
+	noticedUnder, blamed string
+	unsaid               *records.Having // what could not be written down yet
 }
 
 func newDatabase(n *Node, channel, path string) *database {

@@ -14,23 +14,26 @@ import (
 	"hotswap/swapper"
 )
 
-// look finds out which version is live, by its content. What was prepared was to follow what
-// was live before.
+// look finds out which version is live, by its content.
 func (d *database) look(ctx context.Context) error {
 	d.mu.Lock()
-	doubts, foreign := d.doubts, d.foreign
+	doubts, foreign, under := d.doubts, d.foreign, d.orderID()
 	d.mu.Unlock()
+	if d.blamed != "" {
+		under, d.blamed = d.blamed, ""
+	}
 	d.seen = stampOf(d.db.Path())
 	d.phase(records.Looking)
-	d.discard()
-	d.before, d.unsaid = nil, nil
+	d.unsaid = nil
 	live, err := d.read(ctx)
 	if err != nil {
 		return fmt.Errorf("look at the live database: %w", noRoom(err))
 	}
 	tag := live.tag
-	if tag != d.tag {
-		d.settle() // it was of what was live then
+	if tag != d.tag { // these are of what was live then
+		d.discard()
+		d.before = nil
+		d.settle()
 	}
 	d.steady()
 	have, content := records.Having{}, ""
@@ -60,6 +63,7 @@ func (d *database) look(ctx context.Context) error {
 			s.Healthy = 0
 		}
 		s.Have, s.Tag, s.Content = have.Version, have.Tag, content
+		d.noteWritten(under)
 	})
 	d.log.Info().Uint64("have", have.Version).Str("content", content).Msg("looked at the live database")
 	return nil

@@ -148,6 +148,7 @@ func (d *database) live(ctx context.Context, number uint64, tag string, last *be
 	d.tag, d.before, d.witnessed = tag, last, false
 	d.seen, d.unfounded = stampOf(d.db.Path()).since(d.began), 0
 	d.mu.Lock()
+	d.noticedUnder = d.orderID() // what is written from now on is
 	d.swaps++
 	d.lost = false
 	d.asked = time.Time{} // known stays as it is: something may have come since

@@ -40,19 +40,31 @@ func (s stamp) since(began time.Time) stamp {
 // have been. Once that is known it stays so.
 func (d *database) noticeWrites() {
 	d.mu.Lock()
+	order := d.orderID()
 	exact := d.db != nil && d.known && d.state.Have != 0 && d.state.Content == ""
 	d.mu.Unlock()
-	if !exact || time.Since(d.noticed) < d.node.cfg.notice<<min(d.unfounded, 6) {
+	// What was written before another order is found out before that is followed.
+	before := d.noticedUnder
+	if !exact || order == before && time.Since(d.noticed) < d.node.cfg.notice<<min(d.unfounded, 6) {
 		return
 	}
-	d.noticed = time.Now()
+	d.noticed, d.noticedUnder = time.Now(), order
 	if stampOf(d.db.Path()) == d.seen {
 		return
 	}
 	d.unfounded++ // or so it was, and this was the last time
+	d.blamed = before
 	d.mu.Lock()
 	d.doubt()
 	d.mu.Unlock()
+}
+
+// orderID is the order that the node knows, "" for none. d.mu is held.
+func (d *database) orderID() string {
+	if d.view.order == nil {
+		return ""
+	}
+	return d.view.order.ID
 }
 
 // isForeign reports whether something else has swapped since the last look.

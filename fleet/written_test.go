@@ -51,14 +51,25 @@ func TestAWriteOfACallbackIsNoticed(t *testing.T) {
 			return errors.New("never")
 		}
 	})
-	live, _ := driver.Lookup(a.path)
-	live.OnSwap(func(driver.Swap) { a.db.Exec("UPDATE catalog SET content = 'changed'") })
+	b := w.program("b", one, func(c *Config) { c.notice = 10 * time.Millisecond })
+	for _, p := range []*program{a, b} {
+		live, _ := driver.Lookup(p.path)
+		live.OnSwap(func(driver.Swap) { p.db.Exec("UPDATE catalog SET content = 'changed'") })
+	}
 	w.publish("catalog")
 	w.rollout(2, rollout.Plan{})
 	eventually(t, "it says so", func() bool {
 		s := a.status()
 		return s.Version == 2 && strings.Contains(s.Content, "written to since catalog@2")
 	})
+	eventually(t, "so does one that refuses what was written to, but not what is by then", func() bool {
+		s := b.status()
+		return s.Version == 2 && strings.Contains(s.Content, "written to since catalog@2") && s.Failed == ""
+	})
+	w.phase(rollout.Done, 2)
+	if s := b.status(); s.Failed != "" {
+		t.Error(s.Failed)
+	}
 	w.pin("a", 1)
 	eventually(t, "it is not in order, and says so", func() bool {
 		s := a.status()
