@@ -79,6 +79,10 @@ func (d *database) next() (t task, in time.Duration) {
 		return task{}, idle
 	}
 	d.noteWritten(t.order)
+	if o != nil && d.state.Knows != o.ID && (d.noticedUnder == o.ID || !d.exact()) {
+		d.state.Knows = o.ID
+		d.node.changed()
+	}
 	me := d.me()
 	stays := d.staying(o, v.pin, me)
 	if stays != d.stays || stays != "" && d.state.Failed == nil {

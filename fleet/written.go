@@ -41,7 +41,7 @@ func (s stamp) since(began time.Time) stamp {
 func (d *database) noticeWrites() {
 	d.mu.Lock()
 	order := d.orderID()
-	exact := d.db != nil && d.known && d.state.Have != 0 && d.state.Content == ""
+	exact := d.exact()
 	d.mu.Unlock()
 	// What was written before another order is found out before that is followed.
 	before := d.noticedUnder
@@ -57,6 +57,12 @@ func (d *database) noticeWrites() {
 	d.mu.Lock()
 	d.doubt()
 	d.mu.Unlock()
+}
+
+// exact reports whether what is live is a version as it was published, as far as the node
+// knows. d.mu is held.
+func (d *database) exact() bool {
+	return d.db != nil && d.known && d.state.Have != 0 && d.state.Content == ""
 }
 
 // orderID is the order that the node knows, "" for none. d.mu is held.

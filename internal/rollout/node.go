@@ -18,6 +18,9 @@ type State struct {
 	// Have is the version that is live: 0 if there is none, or if it is none that was
 	// published.
 	Have uint64 `json:"have,omitempty"`
+	// Knows is the latest order under which the node has looked whether it was written to; "" if
+	// it does not say.
+	Knows string `json:"knows,omitempty"`
 	// Tag names the content of that version.
 	Tag string `json:"tag,omitempty"`
 	// WrittenUnder is the order under which a node that leaves alone what was written to has found
@@ -87,6 +90,9 @@ func (s State) Has(o Order) bool {
 	}
 	return s.Have == o.Version && (tag == "" || s.Tag == "" || s.Tag == tag)
 }
+
+// knows reports whether what the node says is of a time when it knew the order.
+func (s State) knows(o Order) bool { return s.Knows == "" || s.Knows == o.ID }
 
 // there reports whether the node has the order's version and is in order with it.
 func (s State) there(o Order) bool { return s.Has(o) && s.Healthy == o.Version }

@@ -223,7 +223,7 @@ func (s *stepper) approved() bool { return s.o.Approved(s.p.Open) }
 // answering a rollback does not wait: it is the version before that may have been its end.
 func (s *stepper) reached(what string, late bool) bool {
 	return s.reach(what, late, func(n Node) bool {
-		return n.there(s.o) || s.o.Kind == Rollback && n.Has(s.o)
+		return n.knows(s.o) && (n.there(s.o) || s.o.Kind == Rollback && n.Has(s.o))
 	})
 }
 
