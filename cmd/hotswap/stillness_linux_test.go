@@ -58,7 +58,8 @@ func TestACopyThatStandsStillSaysOnceWhatItWaitsFor(t *testing.T) {
 			if code := <-ended; code != exitOK {
 				t.Errorf("exit %d: %s", code, stderr())
 			}
-			if n := strings.Count(stderr(), "still waiting"); says == "" && n > 0 || n > 1 {
+			// On a busy machine it stands still elsewhere, too.
+			if says == "" && strings.Contains(stderr(), "still waiting") || says != "" && strings.Count(stderr(), says) != 1 {
 				t.Errorf("it says %s", stderr())
 			}
 			if report := strings.HasPrefix(stdout(), "{\n"); report != (test.args[0] == "--json") {

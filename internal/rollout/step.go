@@ -218,12 +218,12 @@ func (s *stepper) open() {
 
 func (s *stepper) approved() bool { return s.o.Approved(s.p.Open) }
 
-// reached reports whether the nodes of the open waves have the version and are in order. One
-// that went back counts in any case: there is nothing better for it. For one that stops
-// answering a rollback does not wait: it is the version before that may have been its end.
+// reached reports whether the nodes of the open waves have the version and are in order, or
+// have failed to be. For one that stops answering a rollback does not wait: it is the version
+// before that may have been its end.
 func (s *stepper) reached(what string, late bool) bool {
 	return s.reach(what, late, func(n Node) bool {
-		return n.knows(s.o) && (n.there(s.o) || s.o.Kind == Rollback && n.Has(s.o))
+		return n.knows(s.o) && n.there(s.o)
 	})
 }
 

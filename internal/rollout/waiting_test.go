@@ -70,6 +70,13 @@ func TestARollbackDoesNotWaitForWhoStopsAnswering(t *testing.T) {
 	for changed := true; changed; {
 		p, changed = Step(&p, o, view)
 	}
+	if p.Phase != Swapping {
+		t.Fatalf("before m has been asked whether it is in order: %+v", p)
+	}
+	view.Nodes["m"] = Node{Name: "m", State: State{Have: 6, Healthy: 6}}
+	for changed := true; changed; {
+		p, changed = Step(&p, o, view)
+	}
 	if p.Phase != Done || !slices.Equal(p.Silent, []string{"n"}) || len(p.Failed) != 0 {
 		t.Errorf("%+v", p)
 	}
