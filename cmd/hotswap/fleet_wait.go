@@ -63,12 +63,16 @@ func (w waitFlags) wait(ctx context.Context, stdio *streams, f *control, o rollo
 	if !w.Wait {
 		return nil
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	watching, cancel := context.WithCancel(ctx)
 	defer cancel()
 	l := onlooker{waitFlags: w, stdio: stdio, order: o, leave: cancel}
-	err := f.recs.WatchChannels(ctx, []string{o.Channel}, "", l.tell)
-	if l.over || l.rest != nil {
+	err := f.recs.WatchChannels(watching, []string{o.Channel}, "", l.tell)
+	switch {
+	case l.over || l.rest != nil:
 		return l.ended
+	case ctx.Err() != nil:
+		return failf(exitFailed, "%w; the order stands", context.Cause(ctx)).
+			withHint("`hotswap fleet status %s` shows how it goes on, and `hotswap fleet halt %[1]s` halts it", o.Channel)
 	}
 	return fleetFailure(err)
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -150,5 +152,28 @@ func TestAHaltThatIsTakenBackAtOnceDoesNotEndAWait(t *testing.T) {
 	}
 	if !l.over || l.ended != nil || left != 1 || l.rest != nil {
 		t.Errorf("%+v, left %d times", l, left)
+	}
+}
+
+func TestAWaitThatIsInterruptedSaysThatTheOrderStands(t *testing.T) {
+	url := enginetest.Start(t).ClientURL()
+	e := enginetest.Connect(t, engine.Config{URL: url})
+	recs, err := records.Open(t.Context(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := onEngine(t, url, "publish", "-q", smallDatabase(t), "catalog"); code != 0 {
+		t.Fatal(stderr)
+	}
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	var user sync.WaitGroup
+	defer user.Wait()
+	user.Go(func() {
+		awaitOnlooker(t, e, recs, func(o *rollout.Order) bool { return o != nil })
+		interrupt(fmt.Errorf("%w by SIGINT", errInterrupted))
+	})
+	code, _, stderr := runCaptured(t, ctx, "fleet", "rollout", "catalog", "--wait", "--engine", url)
+	if code != exitFailed || !strings.Contains(stderr, "interrupted by SIGINT; the order stands") || !strings.Contains(stderr, "`hotswap fleet halt catalog` halts it") {
+		t.Errorf("%d: %s", code, stderr)
 	}
 }
