@@ -26,12 +26,18 @@ func (fleetHaltCmd) Help() string {
 
 // Run halts it.
 func (c *fleetHaltCmd) Run(ctx context.Context, stdio *streams) error {
-	return c.change(ctx, stdio, c.signFlags, waitFlags{}, c.Channel, "halted", func(o rollout.Order, _ rollout.Progress) (rollout.Order, error) {
+	was := false
+	err := c.change(ctx, stdio, c.signFlags, waitFlags{}, c.Channel, "halted", func(o rollout.Order, p rollout.Progress) (rollout.Order, error) {
 		if o.Halted {
 			return o, failf(exitFailed, "%s@%d is halted already", o.Channel, o.Version)
 		}
+		was = p.Of(o) && p.Phase == rollout.Done
 		return o.Halt(), nil
 	})
+	if err == nil && was {
+		fmt.Fprintf(stdio.err, "hotswap: it was done: until `hotswap fleet resume %s`, nodes that come later do not get it\n", c.Channel)
+	}
+	return err
 }
 
 // fleetResumeCmd is `hotswap fleet resume`.
