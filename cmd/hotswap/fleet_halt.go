@@ -145,7 +145,7 @@ func (c *fleetRollbackCmd) Run(ctx context.Context, stdio *streams) error {
 	}
 	if !c.Quiet {
 		if err := f.announce(ctx, stdio, o); err != nil {
-			return err
+			return afterOrder(ctx, o, err)
 		}
 	}
 	return c.wait(ctx, stdio, f, o)

@@ -75,7 +75,7 @@ func (c *fleetRolloutCmd) Run(ctx context.Context, stdio *streams) error {
 	}
 	if !c.Quiet {
 		if err := f.announce(ctx, stdio, o); err != nil {
-			return err
+			return afterOrder(ctx, o, err)
 		}
 	}
 	return c.wait(ctx, stdio, f, o)

@@ -67,14 +67,19 @@ func (w waitFlags) wait(ctx context.Context, stdio *streams, f *control, o rollo
 	defer cancel()
 	l := onlooker{waitFlags: w, stdio: stdio, order: o, leave: cancel}
 	err := f.recs.WatchChannels(watching, []string{o.Channel}, "", l.tell)
-	switch {
-	case l.over || l.rest != nil:
+	if l.over || l.rest != nil {
 		return l.ended
-	case ctx.Err() != nil:
-		return failf(exitFailed, "%w; the order stands", context.Cause(ctx)).
-			withHint("`hotswap fleet status %s` shows how it goes on, and `hotswap fleet halt %[1]s` halts it", o.Channel)
 	}
-	return fleetFailure(err)
+	return afterOrder(ctx, o, err)
+}
+
+// afterOrder is the error of a command that has ordered.
+func afterOrder(ctx context.Context, o rollout.Order, err error) error {
+	if ctx.Err() == nil {
+		return fleetFailure(err)
+	}
+	return failf(exitFailed, "%w; the order stands", context.Cause(ctx)).
+		withHint("`hotswap fleet status %s` shows how it goes on, and `hotswap fleet halt %[1]s` halts it", o.Channel)
 }
 
 // onlooker waits for the end of an order.
