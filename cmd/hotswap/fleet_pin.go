@@ -44,7 +44,7 @@ func (c *fleetPinCmd) Run(ctx context.Context, stdio *streams) error {
 		return fleetFailure(err)
 	}
 	pin := rollout.Pin{Version: v.Number, Tag: p.Tag, By: whoami(), Message: c.Message}
-	last := f.lastOf(ctx, c.Node)
+	last := f.lastOf(ctx, v.Channel, c.Node)
 	before, at, err := f.pin(ctx, stdio, v.Channel, c.Node, pin, false)
 	if err != nil {
 		return err
@@ -144,11 +144,11 @@ func (c *fleetUnpinCmd) Run(ctx context.Context, stdio *streams) error {
 		return err
 	}
 	defer f.close()
-	last := f.lastOf(ctx, c.Node)
+	last := f.lastOf(ctx, c.Channel, c.Node)
 	if _, _, err := f.pin(ctx, stdio, c.Channel, c.Node, rollout.Pin{By: whoami()}, true); err != nil {
 		return err
 	}
-	if !last.IsZero() {
+	if !last.at.IsZero() {
 		if err := f.awaitPin(ctx, stdio, c.Channel, c.Node, last, 0); err != nil {
 			return err
 		}

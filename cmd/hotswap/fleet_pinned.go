@@ -13,17 +13,23 @@ import (
 // of itself within that time. It is a variable for tests.
 var pinPatience = records.Renewal + 2*time.Second
 
-// lastOf is when the node has said something of itself last, by its own clock.
-func (f *control) lastOf(ctx context.Context, node string) time.Time {
+// saidOfPin is what a node has said last, by its own clock, and whether it refused a pin then.
+type saidOfPin struct {
+	at      time.Time
+	refused string
+}
+
+func (f *control) lastOf(ctx context.Context, channel, node string) saidOfPin {
 	if n, err := f.recs.Node(ctx, node); err == nil && n != nil {
-		return n.Clock
+		return saidOfPin{n.Clock, n.Databases[channel].RefusedPin}
 	}
-	return time.Time{}
+	return saidOfPin{}
 }
 
 // awaitPin waits until the node has said whether it obeys the pin that was written after what it
 // has said last; version is 0 if that takes one away. A node that does not answer is not waited for.
-func (f *control) awaitPin(ctx context.Context, stdio *streams, channel, node string, last time.Time, version uint64) error {
+func (f *control) awaitPin(ctx context.Context, stdio *streams, channel, node string, last saidOfPin, version uint64) error {
+	var refusal error
 	for end := time.Now().Add(pinPatience); time.Now().Before(end); {
 		n, err := f.recs.Node(ctx, node)
 		if err != nil {
@@ -37,10 +43,13 @@ func (f *control) awaitPin(ctx context.Context, stdio *streams, channel, node st
 		case !follows:
 			fmt.Fprintf(stdio.err, "hotswap: no node %s of the channel %s answers: the pin waits for it\n", printable.Line(node), channel)
 			return nil
-		case n.Clock.Equal(last):
+		case n.Clock.Equal(last.at):
 		case db.RefusedPin != "":
-			return failf(exitBadDatabase, "%s refuses that: %s", printable.Line(node), printable.Line(db.RefusedPin)).
+			refusal = failf(exitBadDatabase, "%s refuses that: %s", printable.Line(node), printable.Line(db.RefusedPin)).
 				withHint("`hotswap fleet unpin %s %s`, signed with a key that it trusts, takes it back", printable.Line(node), channel)
+			if db.RefusedPin != last.refused { // else it may be of the pin before
+				return refusal
+			}
 		case db.Pinned == version:
 			return nil
 		}
@@ -49,6 +58,9 @@ func (f *control) awaitPin(ctx context.Context, stdio *streams, channel, node st
 		case <-ctx.Done():
 			return fleetFailure(context.Cause(ctx))
 		}
+	}
+	if refusal != nil {
+		return refusal
 	}
 	fmt.Fprintf(stdio.err, "hotswap: %s has not said yet whether it obeys: see `hotswap fleet status %s`\n", printable.Line(node), channel)
 	return nil
