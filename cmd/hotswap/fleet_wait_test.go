@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"os"
@@ -157,23 +158,30 @@ func TestAHaltThatIsTakenBackAtOnceDoesNotEndAWait(t *testing.T) {
 
 func TestAWaitThatIsInterruptedSaysThatTheOrderStands(t *testing.T) {
 	url := enginetest.Start(t).ClientURL()
-	e := enginetest.Connect(t, engine.Config{URL: url})
-	recs, err := records.Open(t.Context(), e)
-	if err != nil {
-		t.Fatal(err)
-	}
 	if code, _, stderr := onEngine(t, url, "publish", "-q", smallDatabase(t), "catalog"); code != 0 {
 		t.Fatal(stderr)
 	}
+	says, stderr, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer says.Close()
 	ctx, interrupt := context.WithCancelCause(t.Context())
-	var user sync.WaitGroup
-	defer user.Wait()
-	user.Go(func() {
-		awaitOnlooker(t, e, recs, func(o *rollout.Order) bool { return o != nil })
-		interrupt(fmt.Errorf("%w by SIGINT", errInterrupted))
-	})
-	code, _, stderr := runCaptured(t, ctx, "fleet", "rollout", "catalog", "--wait", "--engine", url)
-	if code != exitFailed || !strings.Contains(stderr, "interrupted by SIGINT; the order stands") || !strings.Contains(stderr, "`hotswap fleet halt catalog` halts it") {
-		t.Errorf("%d: %s", code, stderr)
+	defer interrupt(nil)
+	ended := make(chan int, 1)
+	go func() {
+		defer stderr.Close()
+		ended <- run(ctx, []string{"fleet", "rollout", "catalog", "--wait", "--engine", url}, &streams{in: os.Stdin, out: stderr, err: stderr})
+	}()
+	var all strings.Builder
+	for lines := bufio.NewScanner(says); lines.Scan(); {
+		if strings.HasPrefix(lines.Text(), "rolling out") {
+			interrupt(fmt.Errorf("%w by SIGINT", errInterrupted))
+		}
+		fmt.Fprintln(&all, lines.Text())
+	}
+	text := all.String()
+	if code := <-ended; code != exitFailed || !strings.Contains(text, "interrupted by SIGINT; the order stands") || !strings.Contains(text, "`hotswap fleet halt catalog` halts it") {
+		t.Errorf("%d: %s", code, text)
 	}
 }
