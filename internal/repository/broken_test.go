@@ -53,7 +53,7 @@ func TestAPublisherThatDiesAnywhereLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.change(path, 3)
-	steps, died := 1, 0
+	steps, died, late := 1, 0, 0
 	for k := 0; k < steps; k++ {
 		repo := w.open(nil)
 		var n atomic.Int64
@@ -64,6 +64,11 @@ func TestAPublisherThatDiesAnywhereLeavesNothing(t *testing.T) {
 		}})
 		steps = max(steps, int(n.Load())+1)
 		if n.Load() <= int64(k) {
+			if errors.Is(err, ErrIntent) && late < 10 { // the machine is busy
+				late++
+				k--
+				continue
+			}
 			if err != nil {
 				t.Errorf("nobody died, and %v", err)
 			}
@@ -81,7 +86,7 @@ func TestAPublisherThatDiesAnywhereLeavesNothing(t *testing.T) {
 	if err != nil || len(all) != 2 {
 		t.Errorf("there are %v, %v: and one was published before, one behind", all, err)
 	}
-	for i := range died {
+	for i := range died + late {
 		w.gone(Version{"catalog", uint64(i + 2)})
 	}
 	last := all[len(all)-1]
