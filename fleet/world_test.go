@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	testenv.NoPeers()
-	testenv.Parallel(16)
+	testenv.Parallel(32)
 	goleak.VerifyTestMain(m)
 }
 

@@ -20,6 +20,7 @@ import (
 	"hotswap/internal/engine/enginetest"
 	"hotswap/internal/fleetapp"
 	"hotswap/internal/rollout"
+	"hotswap/internal/testenv"
 )
 
 var stopped = flag.Duration("stopped", 0, "how long nodes are stopped in each phase of a rollout")
@@ -46,6 +47,7 @@ const ordered rollout.Phase = "ordered"
 func TestANodeThatWasStoppedComesToWhatIsOrderedNow(t *testing.T) {
 	all := stops
 	if *stopped == 0 {
+		testenv.Long(t)
 		*stopped, all = 2*time.Second, stops[:1]
 	}
 	for _, stop := range all {
