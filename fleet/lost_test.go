@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"os"
 	"strings"
 	"testing"
 
@@ -25,12 +24,7 @@ func TestWhatALostEngineHadIsNoVersionOfAnOlderCopy(t *testing.T) {
 			w.rollout(2, rollout.Plan{})
 			a.has(2)
 			w.phase(rollout.Done, 2)
-			w.server.Stop()
-			old := t.TempDir()
-			if err := os.CopyFS(old, os.DirFS(w.dir)); err != nil {
-				t.Fatal(err)
-			}
-			w.startEngine()
+			old := w.copied(t)
 			w.publish("catalog")
 			w.rollout(3, rollout.Plan{})
 			a.has(3)
@@ -77,12 +71,7 @@ func TestAnOlderCopyMovesNobody(t *testing.T) {
 	w.rollout(2, rollout.Plan{})
 	a.has(2)
 	w.phase(rollout.Done, 2)
-	w.server.Stop()
-	old := t.TempDir()
-	if err := os.CopyFS(old, os.DirFS(w.dir)); err != nil {
-		t.Fatal(err)
-	}
-	w.startEngine()
+	old := w.copied(t)
 	w.rollback()
 	a.has(1)
 	w.phase(rollout.Done, 1)

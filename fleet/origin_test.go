@@ -79,12 +79,7 @@ func cutOff(t *testing.T, meanwhile func(*world, *program)) (*world, *program) {
 	a := w.program("a", one, nil)
 	w.rollout(1, rollout.Plan{})
 	w.phase(rollout.Done, 1)
-	w.server.Stop()
-	old := t.TempDir()
-	if err := os.CopyFS(old, os.DirFS(w.dir)); err != nil {
-		t.Fatal(err)
-	}
-	w.startEngine()
+	old := w.copied(t)
 	for range 8 {
 		w.publish("catalog") // numbers that come again
 	}

@@ -105,6 +105,18 @@ func (w *world) startEngine() {
 	w.t.Cleanup(started.Stop)
 }
 
+// copied is a copy of the engine's directory as it is now.
+func (w *world) copied(t *testing.T) (dir string) {
+	t.Helper()
+	w.server.Stop()
+	dir = t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(w.dir)); err != nil {
+		t.Fatal(err)
+	}
+	w.startEngine()
+	return dir
+}
+
 // content makes a database of a version's content, and returns its path.
 func content(t *testing.T, text string) string {
 	t.Helper()
