@@ -102,7 +102,7 @@ func (f engineFlags) change(ctx context.Context, stdio *streams, sign signFlags,
 
 func nothingOrdered(channel string) error {
 	return failf(exitFailed, "nothing was rolled out to the channel %s yet", channel).
-		withHint("`hotswap fleet rollout %s` does", channel)
+		withHint("`hotswap fleet publish FILE %s` and `hotswap fleet rollout %[1]s` bring it a version", channel)
 }
 
 // fleetRollbackCmd is `hotswap fleet rollback`.
